@@ -1,0 +1,40 @@
+# make demo: train, compare the levels, draw.  make test: prove that the levels agree.
+# Needs Python >= 3.11, make and pip. For CPU-only wheels of torch (ten times smaller):
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+PYTHON ?= python3
+TORCH_INDEX ?=
+BIN := .venv/bin
+
+.PHONY: demo test lint mnist slow readme clean
+
+demo: .venv/installed
+	$(BIN)/python -m vae_paper demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cog --check README.md
+
+mnist: .venv/installed
+	$(BIN)/python -m vae_paper download mnist
+
+readme: .venv/installed
+	$(BIN)/cog -r README.md
+
+# --without-pip and `pip --python`: also where ensurepip is missing or the system Python is externally managed
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet pip
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install torch torchvision --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),,--constraint constraints.txt) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs build dist

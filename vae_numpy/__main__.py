@@ -1,0 +1,65 @@
+"""python -m vae_numpy: what trained weights make of the digits on disk. No torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vae_numpy import digits, vae, weights
+from vae_numpy.command_line import run
+from vae_numpy.figures import image_rows
+from vae_numpy.layers import sigmoid
+
+
+@dataclass
+class Config:
+    """Evaluate a trained VAE in NumPy, and draw its reconstructions and samples."""
+
+    weights: Path = weights.PRETRAINED / "vae_mnist_d20.safetensors"
+    """Weights in the shared format, of any level."""
+    source: str = "auto"
+    """Test digits: auto (MNIST where it is on disk, else the handwriting), mnist, fashion-mnist, kmnist, handwriting."""
+    count: int = 10_000
+    """How many test digits at most."""
+    seed: int = 0
+    """Of the noise eps, and of the samples."""
+    out: Path = Path("runs/numpy/digits.png")
+    """Where the picture goes."""
+
+
+def main(config: Config) -> None:
+    """Print the ELBO and its two terms, per image; save the picture."""
+    if config.count < 1:
+        raise ValueError(f"--count is {config.count}: expected at least 1")
+    params, header = weights.load(config.weights)
+    latent_dim = weights.check_params(params)
+    data = digits.load(config.source, "test")
+    images = data.images[: config.count]
+    rng = np.random.default_rng(config.seed)
+    eps = rng.standard_normal((len(images), latent_dim), dtype=np.float32)
+
+    recon, kl = [], []
+    for start in range(0, len(images), 256):  # in pieces that fit in the processor's cache
+        x = images[start : start + 256]
+        mu, logvar = vae.encode(params, x)
+        logits = vae.decode(params, vae.reparameterize(mu, logvar, eps[start : start + 256]))
+        recon.append(vae.reconstruction_loss(logits, x))
+        kl.append(vae.kl_divergence(mu, logvar))
+    recon, kl = np.concatenate(recon).astype(np.float64), np.concatenate(kl).astype(np.float64)
+
+    print(f"weights  {config.weights.name}: D = {latent_dim}, trained on {header.get('data', 'unknown data')}")
+    print(f"digits   {data.source}, the first {len(images):,}, grayscale")
+    print("nats per image, z sampled once, mean ± standard error; for grayscale digits an objective, not a bound:")
+    for name, values in {"ELBO": -(recon + kl), "reconstruction": recon, "KL": kl}.items():
+        print(f"  {name:<15}{values.mean():8.2f} ± {values.std() / np.sqrt(len(values)):.2f}")
+
+    mu, _ = vae.encode(params, images[:10])
+    samples = vae.decode(params, rng.standard_normal((10, latent_dim), dtype=np.float32))
+    rows = {"x": images[:10], "x̂ from μ": sigmoid(vae.decode(params, mu)), "x̂ from N(0, I)": sigmoid(samples)}
+    rows["x̂ from N(0, I)"] = rows["x̂ from N(0, I)"][: len(rows["x"])]
+    image_rows(config.out, rows, f"{data.source}; D = {latent_dim}")
+    print(f"picture  {config.out}")
+
+
+if __name__ == "__main__":
+    run("python -m vae_numpy", Config, main)

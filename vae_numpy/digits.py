@@ -1,0 +1,159 @@
+"""Where images come from: MNIST-format files on disk, or the handwriting that comes with this project.
+
+    mnist, fashion-mnist, kmnist   the official `*-ubyte.gz` files, in $VAE_DATA/MNIST/raw (FashionMNIST, KMNIST), where
+                                   torchvision puts them too; $VAE_DATA is `data` unless set
+    handwriting                    1,797 real digits of 8x8 (UCI optical digits, see data/README.md), enlarged to 20x20
+                                   in a 28x28 frame; no network needed
+    auto                           MNIST where it is on disk, else the handwriting
+
+Images are float32 in [0, 1], shape (N, 1, 28, 28), 1 is ink; labels are int64, shape (N,).
+"""
+
+import gzip
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+SOURCES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # name -> torchvision's folder
+MOST_IMAGES = 1_000_000  # a header that claims more is not believed
+BUNDLED = Path(__file__).parent / "bundled"  # where an installed package keeps the small data files
+if not BUNDLED.exists():
+    BUNDLED = Path(__file__).parents[1] / "data"  # where a checkout keeps them
+
+
+class Digits(NamedTuple):
+    """Images with their labels, and what they are, in words: to be printed with every number computed from them."""
+
+    images: Float[np.ndarray, "N 1 28 28"]
+    labels: Int64[np.ndarray, " N"]
+    source: str
+
+
+def load(source: str = "auto", split: str = "train") -> Digits:
+    """Load the "train" or "test" split of a source (see the top of this file).
+
+    Raises FileNotFoundError where its files are not on disk, ValueError for an unknown name or a damaged file.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f'split is {split!r}; expected "train" or "test"')
+    if source == "auto":
+        source = "mnist" if is_on_disk("mnist") else "handwriting"
+    if source == "handwriting":
+        return _load_handwriting(split)
+    if source not in SOURCES:
+        raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}")
+
+    prefix = "train" if split == "train" else "t10k"
+    images_path = _find(source, f"{prefix}-images-idx3-ubyte")
+    labels_path = _find(source, f"{prefix}-labels-idx1-ubyte")
+    images, labels = _read_idx(images_path, 3), _read_idx(labels_path, 1)
+    if images.shape[1:] != (28, 28):
+        raise ValueError(f"{images_path}: images are {images.shape[1]}x{images.shape[2]}; expected 28x28")
+    if len(images) != len(labels):
+        raise ValueError(f"{labels_path}: {len(labels)} labels for {len(images)} images; download both again")
+    if labels.max() > 9:
+        raise ValueError(f"{labels_path}: holds label {labels.max()}; expected 0 to 9")
+    images = images[:, None].astype(np.float32) / 255  # (N, 1, 28, 28)
+    return Digits(images, labels.astype(np.int64), f"{SOURCES[source]} {split} split ({len(images):,} images)")
+
+
+def data_folder() -> Path:
+    """The folder in which data sets are looked for and into which they are downloaded: $VAE_DATA, or `data`."""
+    return Path(os.environ.get("VAE_DATA") or "data")
+
+
+def is_on_disk(source: str) -> bool:
+    """Whether all four files of a source are there, packed or unpacked."""
+    raw = data_folder() / SOURCES[source] / "raw"
+    names = [f"{p}-{kind}-ubyte" for p in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    return all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in names)
+
+
+def check_images(x: Any) -> None:
+    """Refuse what is not a batch of images (B, 1, 28, 28) of floats in [0, 1] (an array or a tensor), saying why.
+
+    On an accelerator the values are not looked at, as that would make it wait for the CPU.
+    """
+    if x.ndim != 4 or tuple(x.shape[1:]) != (1, 28, 28):
+        raise ValueError(f"images are {tuple(x.shape)}; expected (B, 1, 28, 28)")
+    if len(x) == 0:
+        raise ValueError("images are (0, 1, 28, 28): an empty batch; expected at least one image")
+    if str(x.dtype).removeprefix("torch.") not in ("float32", "float64"):
+        hint = "; divide by 255 for float32 in [0, 1]" if "uint8" in str(x.dtype) else ""
+        raise ValueError(f"images are {x.dtype}; expected float32 or float64{hint}")
+    if getattr(x, "is_cuda", False):
+        return
+    low, high = float(x.min()), float(x.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("images hold NaN or infinity; expected values in [0, 1]")
+    if low < 0 or high > 1:
+        hint = "; divide by 255" if 1 < high <= 255 and low >= 0 else ""
+        raise ValueError(f"images lie in [{low:g}, {high:g}]; expected [0, 1]{hint}")
+
+
+def _load_handwriting(split: str) -> Digits:
+    path = BUNDLED / "handwriting.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            images, labels = file["images"], file["labels"]  # (1797, 8, 8) in 0..16, and (1797,)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); restore it from the repository") from None
+    chosen = slice(1437) if split == "train" else slice(1437, None)  # writer after writer: the test split has its own
+    small = images[chosen].astype(np.float64) / 16
+    # One matrix enlarges columns and, transposed, rows: X -> R X Rᵀ
+    large = np.clip(ENLARGE @ small @ ENLARGE.T, 0, 1)  # (N, 20, 20)
+    framed = np.pad(large, ((0, 0), (4, 4), (4, 4)))[:, None].astype(np.float32)  # (N, 1, 28, 28)
+    source = f"the bundled handwriting, {split} split ({len(framed):,} images)"
+    return Digits(framed, labels[chosen].astype(np.int64), source)
+
+
+def _enlarging_matrix(small: int, large: int) -> Float[np.ndarray, "large small"]:
+    """Cubic interpolation (Keys 1981, a = -1/2) from `small` samples to `large`, the edges repeated."""
+    at = (np.arange(large) + 0.5) * small / large - 0.5  # centres of the large pixels, in small pixels
+    matrix = np.zeros((large, small))
+    for row, position in enumerate(at):
+        for j in range(int(np.floor(position)) - 1, int(np.floor(position)) + 3):
+            d = abs(position - j)
+            weight = 1.5 * d**3 - 2.5 * d**2 + 1 if d < 1 else -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+            matrix[row, np.clip(j, 0, small - 1)] += weight
+    return matrix
+
+
+ENLARGE = _enlarging_matrix(8, 20)
+
+
+def _find(source: str, name: str) -> Path:
+    """The archive of a file, or the file itself where there is no archive: an unpacked file may be half unpacked."""
+    raw = data_folder() / SOURCES[source] / "raw"
+    for path in (raw / f"{name}.gz", raw / name):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"{raw / name}.gz: no such file; run `python -m vae_paper download {source}`, or set VAE_DATA to the folder "
+        f"that holds {SOURCES[source]}/raw"
+    )
+
+
+def _read_idx(path: Path, rank: int) -> np.ndarray:
+    """Read an IDX file of unsigned bytes: 0, 0, 8, rank, then each size as a big-endian int32, then the bytes."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            header = file.read(4 + 4 * rank)
+            if header[:4] != bytes([0, 0, 8, rank]):
+                raise ValueError(f"starts with {header[:4].hex(' ')}, which is no IDX file of {rank}-D bytes")
+            sizes = np.frombuffer(header, ">i4", offset=4)
+            count = int(np.prod(sizes, dtype=np.int64))
+            if len(sizes) != rank or sizes.min() < 1 or sizes[0] > MOST_IMAGES or sizes[1:].max(initial=0) > 28:
+                raise ValueError(f"its header claims sizes {sizes.tolist()}")
+            data = file.read(count + 1)  # never more than the header allows, whatever the archive unpacks to
+            if len(data) != count:
+                found = "more" if len(data) > count else f"{len(data):,}"
+                raise ValueError(f"its header announces {count:,} bytes, and {found} follow")
+    except (EOFError, OSError, zlib.error, ValueError) as error:
+        raise ValueError(f"{path}: damaged or not an IDX file ({error}); download it again") from None
+    return np.frombuffer(data, np.uint8).reshape(sizes)

@@ -1,0 +1,32 @@
+"""Rows of images as one picture: ink on paper, a label before each row. Arrays in, picture out."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from vae_numpy.weights import write_atomically
+
+
+def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28"]], caption: str) -> None:
+    """Save labelled rows of images in [0, 1], all of one length, with a caption that says what they are."""
+    figure = Figure(figsize=(1.2 + 0.62 * max(len(images) for images in rows.values()), 0.5 + 0.62 * len(rows)))
+    axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    for axis, (label, images) in zip(axes, rows.items(), strict=True):
+        axis.imshow(np.concatenate(list(images[:, 0]), axis=1), cmap="gray_r", vmin=0, vmax=1)
+        axis.set_ylabel(label, rotation=0, ha="right", va="center")
+        axis.set_xticks([], [])
+        axis.set_yticks([], [])
+    figure.suptitle(caption, fontsize=10)
+    figure.tight_layout(pad=0.4)
+    save(figure, path)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, atomically."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=130)
+    write_atomically(path, data.getvalue())

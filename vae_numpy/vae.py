@@ -1,0 +1,113 @@
+"""The VAE, level 1: NumPy, forward only. Every number it computes can be followed by hand.
+
+    encoder  x -> conv1 -> conv2 -> fc -> mu, logvar             q(z|x) = N(mu, diag(exp(logvar)))
+    sample   z = mu + exp(logvar / 2) * eps                      eps ~ N(0, I), given by the caller
+    decoder  z -> fc1 -> fc2 -> conv_t1 -> conv_t2 -> logits     x_hat = sigmoid(logits)
+
+The model of Kingma & Welling, "Auto-Encoding Variational Bayes", 2013, arXiv:1312.6114, with convolutions.
+Losses are per image, in nats: summed over pixels and latents, never averaged over either.
+
+Legend: B batch, D latent size. `params` is a dict of 18 arrays; `weights.py` has the table of their names and shapes.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from vae_numpy.digits import check_images
+from vae_numpy.layers import conv2d, conv_transpose2d, linear, relu, sigmoid
+from vae_numpy.weights import check_latents, check_params, shapes
+
+Array = np.ndarray
+Params = Mapping[str, Array]
+
+
+def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Array, "..."]]:
+    """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
+
+    fan_in is counted as torch counts it: the weight's shape without its first number, multiplied out. (For a
+    transposed convolution that is not the number of inputs of an output pixel; it is kept, so that runs compare.)
+    """
+    params = {}
+    for name, shape in shapes(latent_dim).items():
+        if name.endswith(".weight"):
+            bound = 1 / np.sqrt(np.prod(shape[1:]))  # and the bias, which follows, has the same
+        params[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
+    return params
+
+
+def encode(params: Params, x: Float[Array, "B 1 28 28"]) -> tuple[Float[Array, "B D"], Float[Array, "B D"]]:
+    """The approximate posterior q(z|x) = N(mu, diag(exp(logvar))): its mean and its log variance."""
+    check_params(params, x.dtype)
+    check_images(x)
+    h = relu(conv2d(x, *_layer(params, "encoder.conv1"), stride=2, padding=1))  # (B, 32, 14, 14)
+    h = relu(conv2d(h, *_layer(params, "encoder.conv2"), stride=2, padding=1))  # (B, 64, 7, 7)
+    h = h.reshape(len(x), 3136)  # (B, 64*7*7), channel by channel
+    h = relu(linear(h, *_layer(params, "encoder.fc")))  # (B, 256)
+    mu = linear(h, *_layer(params, "encoder.mu"))  # (B, D)
+    logvar = linear(h, *_layer(params, "encoder.logvar"))  # (B, D)
+    return mu, logvar
+
+
+def reparameterize(
+    mu: Float[Array, "B D"], logvar: Float[Array, "B D"], eps: Float[Array, "B D"]
+) -> Float[Array, "B D"]:
+    """A sample of q(z|x) as a function of its parameters and of noise (Kingma & Welling 2013, section 2.4)."""
+    # z = μ + σ ⊙ ε,   σ = exp(log σ² / 2)
+    return mu + np.exp(logvar / 2) * eps
+
+
+def decode(params: Params, z: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
+    """p(x|z), as logits: the probability of white is x_hat = sigmoid(logits)."""
+    check_latents(z, check_params(params, z.dtype))
+    h = relu(linear(z, *_layer(params, "decoder.fc1")))  # (B, 256)
+    h = relu(linear(h, *_layer(params, "decoder.fc2")))  # (B, 3136)
+    h = h.reshape(len(z), 64, 7, 7)  # (B, 64, 7, 7)
+    h = relu(conv_transpose2d(h, *_layer(params, "decoder.conv_t1"), stride=2, padding=1, output_padding=1))  # (B, 32, 14, 14)
+    logits = conv_transpose2d(h, *_layer(params, "decoder.conv_t2"), stride=2, padding=1, output_padding=1)  # (B, 1, 28, 28)
+    return logits
+
+
+def reconstruction_loss(
+    logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 28 28"], kind: str = "bce"
+) -> Float[Array, " B"]:
+    """How badly x_hat explains x, in nats per image (summed over pixels).
+
+    "bce": -log p(x|z) of independent Bernoulli pixels where x is 0 or 1. For grayscale x the same formula is an
+    objective and not a likelihood: its least value is the entropy of x, not 0.
+    "mse": squared error, which is -log N(x; x_hat, 1/2) up to a constant.
+    """
+    if kind == "bce":
+        # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l,   x̂ = sigmoid(l): exact where x̂ rounds to 0 or 1
+        per_pixel = np.logaddexp(0, logits) - x * logits
+    elif kind == "mse":
+        # (x - x̂)²
+        per_pixel = (x - sigmoid(logits)) ** 2
+    else:
+        raise ValueError(f'reconstruction_loss: kind is {kind!r}; expected "bce" or "mse"')
+    return per_pixel.sum(axis=(1, 2, 3))  # (B,)
+
+
+def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " B"]:
+    """KL(q(z|x) || N(0, I)) in nats per image (Kingma & Welling 2013, appendix B)."""
+    # -½ Σ (1 + log σ² - μ² - σ²) = ½ Σ (μ² + (σ² - 1) - log σ²): expm1 keeps the digits of σ² - 1 where σ² is near 1
+    return 0.5 * (mu**2 + np.expm1(logvar) - logvar).sum(axis=1)  # (B,)
+
+
+def elbo(
+    params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"], kind: str = "bce"
+) -> Float[Array, " B"]:
+    """The evidence lower bound with one sample of z per image, in nats: larger is better (eq. 10).
+
+    A lower bound of log p(x) where the reconstruction loss is a negative log-likelihood ("bce" on binary images);
+    otherwise the objective that the course trains.
+    """
+    mu, logvar = encode(params, x)
+    logits = decode(params, reparameterize(mu, logvar, eps))
+    # L(θ, φ; x) = E_q[log p(x|z)] - KL(q(z|x) || p(z))
+    return -(reconstruction_loss(logits, x, kind) + kl_divergence(mu, logvar))
+
+
+def _layer(params: Params, name: str) -> tuple[Array, Array]:
+    return params[f"{name}.weight"], params[f"{name}.bias"]

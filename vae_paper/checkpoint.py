@@ -1,0 +1,115 @@
+"""runs/NAME/ on disk: config.json, metrics.csv, weights.safetensors (the best), state.safetensors (to go on from)."""
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vae_numpy import weights
+from vae_numpy.vae import init_params
+from vae_paper.vae import AE, VAE
+
+MODELS = {"vae": VAE, "ae": AE}
+RUNS = Path("runs")
+
+
+def build(model: str, latent_dim: int, likelihood: str = "bce", sigma: float | None = None, seed: int = 0) -> VAE:
+    """A model with the initial parameters that every level draws from this seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for the parameters that only some models have
+        module = MODELS[model](latent_dim, likelihood, **({} if sigma is None else {"sigma": sigma}))
+    shared = init_params(latent_dim, np.random.default_rng(seed))
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in shared.items()}, strict=False)
+    return module
+
+
+def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
+    """Write a model's parameters and what they are; those of a plain VAE are read at every level."""
+    weights.save_tensors(path, _arrays(model.state_dict()), about)
+
+
+def load_model(path: str | Path) -> tuple[VAE, dict[str, Any]]:
+    """The model in a run folder or a weight file (of any level), and its header."""
+    path = Path(path)
+    path = path / "weights.safetensors" if path.is_dir() else path
+    tensors, about = weights.load_tensors(path)
+    if about.get("model") not in MODELS or not isinstance(about.get("latent_dim"), int):
+        raise ValueError(f"{path}: its header names no model of this project, but {about.get('model')!r}")
+    model = build(about["model"], about["latent_dim"], about.get("likelihood", "bce"))
+    _fill(path, model, tensors)
+    return model.eval(), about
+
+
+def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
+    """Write all that training needs to go on exactly: parameters, Adam's moments, and `progress` (any JSON)."""
+    tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": t for name, t in moments.items()}
+    weights.save_tensors(folder / "state.safetensors", _arrays(tensors), progress)
+
+
+def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Put what `save_state` wrote back into model and optimizer; return `progress`."""
+    path = folder / "state.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no state to resume from; train without --resume")
+    tensors, progress = weights.load_tensors(path)
+    _fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, array in tensors.items():
+        if name.startswith("adam."):
+            _, index, moment = name.split(".")
+            state.setdefault(int(index), {})[moment] = torch.from_numpy(array)
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return progress
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for this process alone; a second run into it is refused. Sweeps what a killed run left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when the process ends
+        except OSError:
+            raise ValueError(f"{folder}: another process is training into this folder; choose another --name") from None
+        for stale in folder.glob(".*.tmp"):
+            stale.unlink()
+        yield
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, atomically."""
+    weights.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows with one header line, atomically."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    weights.write_atomically(path, text.getvalue().encode())
+
+
+def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()}
+
+
+def _fill(path: Path, model: nn.Module, tensors: dict[str, np.ndarray]) -> None:
+    expected = model.state_dict()
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        raise ValueError(f"{path}: {name} is {'missing' if name in expected else 'not part of this model'}")
+    for name, tensor in expected.items():
+        if tuple(tensor.shape) != tensors[name].shape or str(tensor.dtype).removeprefix("torch.") != tensors[name].dtype:
+            found = f"{tensors[name].dtype} {tensors[name].shape}"
+            raise ValueError(f"{path}: {name} is {found}; expected {tensor.dtype} {tuple(tensor.shape)}")
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})

@@ -1,0 +1,60 @@
+"""What a model is worth on images it has not seen: z is sampled, never replaced by mu; always float32 or float64."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae_numpy import digits
+from vae_paper import objectives
+from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise
+from vae_paper.vae import AE, VAE, Terms
+
+
+class Data(NamedTuple):
+    """Images and labels on the device, what they are in words, and how each use of them binarises them."""
+
+    images: Tensor  # (N, 1, 28, 28)
+    labels: Tensor  # (N,)
+    about: str
+    binarisation: str = "none"
+
+
+def load_data(source: str, split: str, binarisation: str = "none", device: str = "cpu") -> Data:
+    """A split as tensors; "fixed" binarisation draws each pixel here, once, from seed 0."""
+    images, labels, about = digits.load(source, split)
+    x = torch.from_numpy(images)
+    about += ", grayscale" if binarisation == "none" else f", binarisation: {binarisation}"
+    if binarisation == "fixed":
+        x, binarisation = binarise(x, "dynamic", torch.Generator().manual_seed(0)), "none"
+    return Data(x.to(device), torch.from_numpy(labels).to(device), about, binarisation)
+
+
+@torch.inference_mode()
+def terms(model: VAE, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
+    """The model's terms on all images, in float64; noise and binarisation are drawn from `seed`."""
+    device = data.images.device
+    generator = torch.Generator(device).manual_seed(seed)
+    parts = []
+    for indices in torch.arange(len(data.images), device=device).split(max(1, batch_size // samples)):
+        x = binarise(data.images[indices], data.binarisation, generator)
+        eps = torch.randn(samples, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
+        parts.append(model(x, eps, data.labels[indices]))
+    distortion, rate, log_weight, _ = zip(*parts, strict=True)
+    return Terms(torch.cat(distortion, 1).double(), torch.cat(rate).double(), torch.cat(log_weight, 1).double())
+
+
+def evaluate(model: VAE, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:
+    """ELBO, distortion and rate in nats per image, mean over images and `passes`, with standard errors over images."""
+    if passes < 1:
+        raise ValueError(f"passes is {passes}: expected at least 1")
+    each = [terms(model, data, seed=seed + index) for index in range(passes)]
+    distortion = torch.stack([t.distortion[0] for t in each]).mean(0)
+    rate = torch.stack([t.rate.sum(1) for t in each]).mean(0)
+    bound = not isinstance(model, AE) and model.likelihood not in OBJECTIVES_ONLY
+    report: dict[str, Any] = {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
+    report["elbo_is"] = "a lower bound on log p(x)" if bound else "an objective, not a bound"
+    for name, nats in {"elbo": -(distortion + rate), "distortion": distortion, "rate": rate}.items():
+        report[name] = nats.mean().item()
+        report[f"{name}_standard_error"] = (nats.std() / len(nats) ** 0.5).item()
+    return report

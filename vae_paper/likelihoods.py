@@ -1,0 +1,110 @@
+"""p(x|z): what the decoder's logits say about pixels, as -log p(x|z) in nats per image.
+
+Legend: N images, logits and x (N, 1, 28, 28); x_hat = sigmoid(logits). `log_sigma` is the logarithm of a scale.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Bernoulli, Normal
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+
+Images = Float[Tensor, "N 1 28 28"]
+Nats = Float[Tensor, " N"]
+PIXELS = 784
+
+
+def bernoulli(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+    """Independent Bernoulli pixels, for images of zeros and ones. A likelihood.
+
+    Raises ValueError on grayscale images (looked at on the CPU only).
+    """
+    pixels = Bernoulli(logits=logits, validate_args=not x.is_cuda)
+    return -pixels.log_prob(x).sum((1, 2, 3))
+
+
+def soft_bce(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+    """The Bernoulli formula on grayscale: an objective, no likelihood; its least value is the entropy of x, not 0."""
+    return binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))
+
+
+def squared_error(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+    """||x - x_hat||²: an objective; plus a constant, the Gaussian with variance 1/2."""
+    return (x - torch.sigmoid(logits)).square().sum((1, 2, 3))
+
+
+def gaussian(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+    """Normal pixels of mean x_hat and one standard deviation for all, fixed or learned. A likelihood (a density).
+
+    Learning it is sigma-VAE: Rybkin et al. 2021, arXiv:2006.13202.
+    """
+    return -Normal(torch.sigmoid(logits), log_sigma.exp(), validate_args=False).log_prob(x).sum((1, 2, 3))
+
+
+def optimal_gaussian(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+    """`gaussian` at the variance that is best for this batch, its mean squared error (Rybkin et al. 2021, section 3.2).
+
+    An objective: the variance is fitted to the very images that it explains.
+    """
+    variance = (x - torch.sigmoid(logits)).square().mean()  # σ*² = MSE
+    return gaussian(logits, x, 0.5 * variance.log())
+
+
+def continuous_bernoulli(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+    """The Bernoulli formula made a density on [0, 1] by its constant. A likelihood (Loaiza-Ganem & Cunningham 2019).
+
+    arXiv:1907.06845, eq. 6-8; C(λ) = 2 atanh(1 - 2λ) / (1 - 2λ), which in logits l is l / tanh(l / 2), and 2 at l = 0.
+    """
+    return soft_bce(logits, x, log_sigma) - log_constant(logits).sum((1, 2, 3))
+
+
+def log_constant(logits: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """log C of the continuous Bernoulli."""
+    near = logits.abs() < 0.1
+    far = torch.where(near, 1.0, logits)  # keeps 0 / 0, and its gradient, out of the branch that is not taken
+    # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, off by less than 1e-11
+    square = torch.where(near, logits, 0.0).square()
+    series = math.log(2) + square / 12 - 7 * square**2 / 1440 + 31 * square**3 / 90720
+    return torch.where(near, series, torch.log(far / torch.tanh(far / 2)))
+
+
+def discretised_logistic(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+    """A logistic density of mean x_hat and one scale, integrated over each of the 256 gray levels. A likelihood.
+
+    A probability of the integers 0..255, so a true bound in bits (Kingma et al. 2016, arXiv:1606.04934, eq. 31).
+    """
+    half = 0.5 / 255
+    centre = x - torch.sigmoid(logits)
+    above, below = (centre + half) / log_sigma.exp(), (centre - half) / log_sigma.exp()
+    # σ(a) - σ(b) = σ(a) σ(-b) (1 - e^(b-a)); level 0 reaches down to -∞ and level 255 up to ∞
+    middle = logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(below - above))
+    log_p = torch.where(x < half, logsigmoid(above), torch.where(x > 1 - half, logsigmoid(-below), middle))
+    return -log_p.sum((1, 2, 3))
+
+
+LIKELIHOODS: dict[str, Callable[[Images, Images, Tensor], Nats]] = {
+    "bernoulli": bernoulli,
+    "bce": soft_bce,
+    "mse": squared_error,
+    "gaussian": gaussian,
+    "learned-gaussian": gaussian,
+    "optimal-gaussian": optimal_gaussian,
+    "continuous-bernoulli": continuous_bernoulli,
+    "discretised-logistic": discretised_logistic,
+}
+WITH_LEARNED_SCALE = {"learned-gaussian", "discretised-logistic"}
+OBJECTIVES_ONLY = {"bce", "mse", "optimal-gaussian"}  # no normalised p(x|z): their ELBO bounds nothing
+
+
+def binarise(x: Images, how: str, generator: torch.Generator) -> Images:
+    """Images of zeros and ones: "dynamic" draws each pixel with probability x, "threshold" is x > 1/2, "none" is x.
+
+    Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" is dynamic, drawn once for a whole data set.)
+    """
+    if how == "none":
+        return x
+    u = 0.5 if how == "threshold" else torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    return (x > u).to(x.dtype)

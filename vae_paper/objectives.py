@@ -1,0 +1,54 @@
+"""What is optimised: pure functions of the terms that a model gives per image, in nats.
+
+Legend: B batch, D latent size, K samples of z per image. A loss is a scalar: the mean over the batch, to be minimised.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vae_paper.vae import Terms
+
+PerImage = Float[Tensor, " B"]
+Scalar = Float[Tensor, ""]
+
+
+def elbo(terms: Terms) -> PerImage:
+    """E_q[log p(x|z)] - KL(q(z|x) || p(z)), larger is better (Kingma & Welling 2013, arXiv:1312.6114, eq. 3)."""
+    return -(terms.distortion.mean(0) + terms.rate.sum(1))
+
+
+def iwae(terms: Terms) -> PerImage:
+    """The importance-weighted bound log 1/K Σ_k p(x, z_k) / q(z_k|x) (Burda et al. 2015, arXiv:1509.00519, eq. 8).
+
+    K = 1 is the ELBO with the KL sampled: equal to `elbo` in expectation only.
+    """
+    return torch.logsumexp(terms.log_weight, dim=0) - math.log(len(terms.log_weight))
+
+
+def beta_loss(terms: Terms, beta: float) -> Scalar:
+    """D + beta R (Higgins et al. 2017, "beta-VAE", eq. 4). beta = 1 is -ELBO; any other beta is no bound."""
+    return (terms.distortion.mean(0) + beta * terms.rate.sum(1)).mean()
+
+
+def free_bits(rate: Float[Tensor, "B D"], floor: float, per: str = "latent") -> Scalar:
+    """The rate, where rates below `floor` nats cost no less than it: no gain in giving a latent up.
+
+    "latent": sum_j max(floor, mean_b KL_j) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);
+    "image":  mean_b sum_j max(floor, KL_bj);
+    "total":  max(mean_b sum_j KL_bj, floor), as the course page writes it.
+    """
+    if per == "latent":
+        return rate.mean(0).clamp(min=floor).sum()
+    if per == "image":
+        return rate.clamp(min=floor).sum(1).mean()
+    if per == "total":
+        return rate.sum(1).mean().clamp(min=floor)
+    raise ValueError(f'free_bits: per is {per!r}; expected "latent", "image" or "total"')
+
+
+def capacity(rate: Float[Tensor, "B D"], gamma: float, target: float) -> Scalar:
+    """gamma |mean KL - C| with target C nats (Burgess et al. 2018, arXiv:1804.03599, eq. 8), of the batch's mean KL."""
+    return gamma * (rate.sum(1).mean() - target).abs()

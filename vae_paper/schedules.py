@@ -1,0 +1,24 @@
+"""Numbers that change during training, each a function of progress: 0 at the first step, 1 when training ends."""
+
+import math
+
+
+def constant(progress: float) -> float:
+    """1, always."""
+    return 1.0
+
+
+def linear(progress: float, rise: float = 0.5) -> float:
+    """KL annealing (Bowman et al. 2015, arXiv:1511.06349): from 0 to 1 in the first `rise` of training, then 1."""
+    return min(1.0, progress / rise)
+
+
+def cyclical(progress: float, cycles: int = 4, rise: float = 0.5) -> float:
+    """`linear`, started anew `cycles` times (Fu et al. 2019, arXiv:1903.10145, eq. 6-7: M = 4, R = 0.5)."""
+    return linear(progress * cycles % 1.0, rise) if progress < 1 else 1.0
+
+
+def one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-5) -> float:
+    """A learning rate's factor: by half a cosine from `start` to 1, by another to `end` (Smith & Topin 2017)."""
+    low, along = (start, progress / rise) if progress < rise else (end, (1 - progress) / (1 - rise))
+    return low + (1 - low) * (1 - math.cos(math.pi * along)) / 2

@@ -1,0 +1,227 @@
+"""One training loop, which knows no model: a batch becomes terms, terms become a loss, Adam follows its gradient.
+
+Every random number is a function of (seed, what for, step): a run that stops anywhere and goes on in another process
+takes the very steps that it would have taken.
+"""
+
+import contextlib
+import dataclasses
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+from tqdm import tqdm
+
+from vae_paper import checkpoint, evaluate, objectives, schedules
+from vae_paper.config import Config, as_dict, checked
+from vae_paper.evaluate import Data
+from vae_paper.likelihoods import binarise
+from vae_paper.vae import VAE, Terms
+
+ORDER, NOISE = range(2)  # what randomness is for
+
+
+def train(config: Config) -> Path:
+    """Train as configured; returns the run's folder. Ctrl-C saves the state, from which `resume` goes on.
+
+    Raises ValueError before any work where the configuration contradicts itself, and during training where a term is
+    not finite; what was saved before stays.
+    """
+    folder = checkpoint.RUNS / config.name
+    config = _stored(folder, config) if config.resume else checked(config)
+    data, validation = split(config)
+    with checkpoint.locked(folder):
+        model = checkpoint.build(config.model, config.latent_dim, config.likelihood, config.sigma, config.seed)
+        model.to(config.device)
+        optimizer = Adam(model.parameters(), lr=config.learning_rate, fused=True)
+        progress = {"step": 0, "loss": 0.0, "best": None, "rows": []}
+        if config.resume:
+            progress = checkpoint.load_state(folder, model, optimizer)
+        checkpoint.write_json(folder / "config.json", as_dict(config))
+        _loop(config, folder, model, optimizer, data, validation, progress)
+    return folder
+
+
+def split(config: Config) -> tuple[Data, Data]:
+    """Training and validation images, both cut from the training split: the same ones for every seed."""
+    data = evaluate.load_data(config.source, "train", config.binarise, config.device)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(data.images))).to(config.device)
+    held_out = round(config.validation * len(order))
+    validation, training = (
+        data._replace(images=data.images[chosen], labels=data.labels[chosen], about=f"{len(chosen):,} images of {data.about}")
+        for chosen in (order[:held_out], order[held_out:])
+    )
+    if len(training.images) < config.batch_size:
+        raise ValueError(f"batch_size is {config.batch_size}: there are only {len(training.images)} training images")
+    return training, validation
+
+
+def train_step(
+    config: Config,
+    model: VAE,
+    optimizer: Optimizer,
+    x: Float[Tensor, "B 1 28 28"],
+    eps: Float[Tensor, "K B D"],
+    labels: Tensor | None = None,
+    progress: float = 1.0,
+) -> Float[Tensor, ""]:
+    """One step of Adam down the gradient of the loss; `progress` (0 to 1) places it in the schedules. Returns the loss."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        terms = model(x, eps, labels)
+        loss = loss_of(config, terms, progress)
+    if x.device.type == "cpu" and not torch.isfinite(loss):  # elsewhere looking would stall the device at every step
+        raise ValueError(f"the loss is {loss.item()}: {_not_finite(terms)}")
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def loss_of(config: Config, terms: Terms, progress: float) -> Float[Tensor, ""]:
+    """What the configuration minimises, `progress` (0 to 1) of training behind it."""
+    weight = config.beta * beta_factor(config, progress)
+    if config.objective == "iwae":
+        return -objectives.iwae(terms).mean()
+    if config.objective == "free-bits":
+        loss = terms.distortion.mean() + weight * objectives.free_bits(terms.rate, config.free_bits, config.free_bits_per)
+    elif config.objective == "capacity":
+        target = config.capacity * schedules.linear(progress, config.warmup_epochs / config.epochs)
+        loss = terms.distortion.mean() + objectives.capacity(terms.rate, config.gamma, target)
+    else:
+        loss = objectives.beta_loss(terms, weight)
+    return loss if terms.penalty is None else loss + terms.penalty
+
+
+def beta_factor(config: Config, progress: float) -> float:
+    """What the schedule makes of beta."""
+    if config.beta_schedule == "linear":
+        return schedules.linear(progress, config.warmup_epochs / config.epochs)
+    return getattr(schedules, config.beta_schedule)(progress)
+
+
+def seeded(generator: torch.Generator, *numbers: int) -> torch.Generator:
+    """Seed a generator from several numbers, well mixed."""
+    return generator.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
+
+
+def _loop(
+    config: Config, folder: Path, model: VAE, optimizer: Optimizer, data: Data, validation: Data, at: dict[str, Any]
+) -> None:
+    per_epoch = len(data.images) // config.batch_size
+    steps = config.epochs * per_epoch
+    generator = torch.Generator(config.device)
+    loss_sum = torch.tensor(at["loss"], dtype=torch.float64, device=config.device)
+    with tqdm(total=steps, initial=at["step"], unit="step", desc=config.name) as bar, _interrupts() as interrupted:
+        for epoch in range(at["step"] // per_epoch, config.epochs):
+            started = time.perf_counter()
+            order = torch.randperm(len(data.images), generator=seeded(generator, config.seed, ORDER, epoch), device=config.device)
+            for chosen in order.split(config.batch_size)[at["step"] % per_epoch : per_epoch]:
+                seeded(generator, config.seed, NOISE, at["step"])
+                x = binarise(data.images[chosen], data.binarisation, generator)
+                eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=config.device)
+                for group in optimizer.param_groups:
+                    group["lr"] = config.learning_rate * _lr_factor(config, at["step"] / steps)
+                try:
+                    loss_sum += train_step(config, model, optimizer, x, eps, data.labels[chosen], at["step"] / steps)
+                except ValueError as error:
+                    raise ValueError(f"{folder}: step {at['step']}: {error}; what was saved before is intact") from None
+                at["step"] += 1
+                bar.update()
+                if interrupted:
+                    checkpoint.save_state(folder, model, optimizer, at | {"loss": loss_sum.item()})
+                    again = f"python -m vae_paper train --name {config.name} --resume"
+                    raise KeyboardInterrupt(f"stopped after step {at['step']}, state saved; go on with: {again}")
+            seconds = time.perf_counter() - started
+            row = {"epoch": epoch + 1, "step": at["step"], "seconds": round(seconds, 2), "loss": loss_sum.item() / per_epoch}
+            loss_sum.zero_()
+            _finish_epoch(config, folder, model, optimizer, data, validation, at, row)
+            bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
+
+
+def _finish_epoch(
+    config: Config,
+    folder: Path,
+    model: VAE,
+    optimizer: Optimizer,
+    data: Data,
+    validation: Data,
+    at: dict[str, Any],
+    row: dict[str, Any],
+) -> None:
+    """Measure on the validation images, keep the weights where they are the best so far, save the state."""
+    score = -float(row["epoch"])  # without validation images the last epoch is the best
+    if len(validation.images):
+        terms = evaluate.terms(model, validation, config.samples)
+        score = loss_of(config, terms, progress=1.0).item()
+        row |= {
+            "validation_loss": score,
+            "validation_elbo": objectives.elbo(terms).mean().item(),
+            "validation_distortion": terms.distortion.mean().item(),
+            "validation_rate": terms.rate.sum(1).mean().item(),
+        }
+    at["rows"].append(row)
+    at["loss"] = 0.0
+    if at["best"] is None or score <= at["best"]:
+        at["best"] = score
+        chosen = {"epoch": row["epoch"], "trained_on": data.about, "selected_on": validation.about}
+        checkpoint.save_model(folder / "weights.safetensors", model, header(config) | chosen)
+    checkpoint.save_state(folder, model, optimizer, at)
+    checkpoint.write_csv(folder / "metrics.csv", at["rows"])
+    if config.tensorboard:
+        _write_tensorboard(folder, row)
+
+
+def header(config: Config) -> dict[str, Any]:
+    """What a weight file says of its model."""
+    return {name: getattr(config, name) for name in ("model", "latent_dim", "likelihood")} | {"config": as_dict(config)}
+
+
+def _lr_factor(config: Config, progress: float) -> float:
+    return schedules.one_cycle(progress) if config.lr_schedule == "one-cycle" else 1.0
+
+
+def _not_finite(terms: Terms) -> str:
+    bad = [name for name, value in terms._asdict().items() if value is not None and not torch.isfinite(value).all()]
+    return f"{' and '.join(bad) or 'the sum'} is not finite"
+
+
+def _stored(folder: Path, config: Config) -> Config:
+    """The run's own configuration; what the command line says otherwise is refused."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no run of this name to resume")
+    stored = Config(**json.loads(path.read_text()), resume=True)
+    for field in dataclasses.fields(Config):
+        asked = getattr(config, field.name)
+        if asked not in (field.default, getattr(stored, field.name)):
+            raise ValueError(f"{field.name} is {asked}, but {folder} was started with {getattr(stored, field.name)}")
+    return stored
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Ctrl-C is noted in the list, to be acted on between two steps, when the state is whole."""
+    noted: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("tensorboard is not installed: pip install 'vae-levels[tensorboard]'") from None
+    with SummaryWriter(folder / "tensorboard") as writer:
+        for name, value in row.items():
+            writer.add_scalar(name, value, row["epoch"])
