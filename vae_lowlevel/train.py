@@ -75,8 +75,8 @@ def train(config: Config, data: Digits, test: Digits, steps: int | None = None) 
                 raise ValueError(f"step {step}: the loss is {loss.item()}; nothing saved. Lower --learning-rate")
             bar.set_postfix_str(f"loss {loss.item():.1f} nats")
         if step % per_epoch == 0 or step == steps:
-            objective, error = test_objective(params, test, config.kind)
-            bar.write(f"epoch {step / per_epoch:5.2f}  {test.source}: -ELBO {objective:.2f} ± {error:.2f} nats per image")
+            objective, error = measure(params, test, config.kind)
+            bar.write(f"epoch {step / per_epoch:5.2f}  test -ELBO {objective:7.2f} ± {error:.2f} nats per image")
     return {name: p.detach().cpu() for name, p in params.items()}
 
 
@@ -108,7 +108,7 @@ def batches(
 
 
 @torch.inference_mode()
-def test_objective(params: Params, test: Digits, kind: str = "bce", passes: int = 1) -> tuple[float, float]:
+def measure(params: Params, test: Digits, kind: str = "bce", passes: int = 1) -> tuple[float, float]:
     """-ELBO on all test images, z sampled (from seed 0), mean over `passes`, and its standard error, in nats per image."""
     device = params["encoder.mu.weight"].device
     generator = torch.Generator(device).manual_seed(0)
@@ -124,7 +124,7 @@ def test_objective(params: Params, test: Digits, kind: str = "bce", passes: int 
 
 def header(config: Config, data: Digits, test: Digits, params: Mapping[str, Tensor]) -> dict[str, object]:
     """What the weight file says of itself."""
-    objective, error = test_objective(params, test, config.kind, passes=5)
+    objective, error = measure(params, test, config.kind, passes=5)
     return {
         "model": "vae",
         "latent_dim": config.latent_dim,

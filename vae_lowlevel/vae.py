@@ -44,9 +44,7 @@ def encode(params: Params, x: Float[Tensor, "B 1 28 28"]) -> tuple[Float[Tensor,
     return mu.to(x.dtype), logvar.to(x.dtype)
 
 
-def reparameterize(
-    mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"], eps: Float[Tensor, "B D"]
-) -> Float[Tensor, "B D"]:
+def reparameterize(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"], eps: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
     """A sample of q(z|x) through which gradients reach mu and logvar (Kingma & Welling 2013, section 2.4)."""
     # z = μ + σ ⊙ ε,   σ = exp(log σ² / 2)
     return mu + torch.exp(logvar / 2) * eps
@@ -84,9 +82,7 @@ def kl_divergence(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Flo
     return 0.5 * (mu**2 + torch.expm1(logvar) - logvar).sum(dim=1)  # (B,)
 
 
-def elbo(
-    params: Params, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "B D"], kind: str = "bce"
-) -> Float[Tensor, " B"]:
+def elbo(params: Params, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "B D"], kind: str = "bce") -> Float[Tensor, " B"]:
     """The evidence lower bound with one sample of z per image, in nats: larger is better (eq. 10).
 
     A lower bound of log p(x) where the reconstruction loss is a negative log-likelihood ("bce" on binary images);

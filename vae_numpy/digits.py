@@ -34,8 +34,8 @@ class Digits(NamedTuple):
     source: str
 
 
-def load(source: str = "auto", split: str = "train") -> Digits:
-    """Load the "train" or "test" split of a source (see the top of this file).
+def load(source: str = "auto", split: str = "train", folder: Path | None = None) -> Digits:
+    """Load the "train" or "test" split of a source (see the top of this file) from `data_folder()`, or from `folder`.
 
     Raises FileNotFoundError where its files are not on disk, ValueError for an unknown name or a damaged file.
     """
@@ -49,8 +49,9 @@ def load(source: str = "auto", split: str = "train") -> Digits:
         raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}")
 
     prefix = "train" if split == "train" else "t10k"
-    images_path = _find(source, f"{prefix}-images-idx3-ubyte")
-    labels_path = _find(source, f"{prefix}-labels-idx1-ubyte")
+    raw = (folder or data_folder()) / SOURCES[source] / "raw"
+    images_path = _find(raw, f"{prefix}-images-idx3-ubyte", source)
+    labels_path = _find(raw, f"{prefix}-labels-idx1-ubyte", source)
     images, labels = _read_idx(images_path, 3), _read_idx(labels_path, 1)
     if images.shape[1:] != (28, 28):
         raise ValueError(f"{images_path}: images are {images.shape[1]}x{images.shape[2]}; expected 28x28")
@@ -127,9 +128,8 @@ def _enlarging_matrix(small: int, large: int) -> Float[np.ndarray, "large small"
 ENLARGE = _enlarging_matrix(8, 20)
 
 
-def _find(source: str, name: str) -> Path:
+def _find(raw: Path, name: str, source: str) -> Path:
     """The archive of a file, or the file itself where there is no archive: an unpacked file may be half unpacked."""
-    raw = data_folder() / SOURCES[source] / "raw"
     for path in (raw / f"{name}.gz", raw / name):
         if path.is_file():
             return path

@@ -15,9 +15,7 @@ Array = np.ndarray
 Pair = int | tuple[int, int]  # one number for both directions, or (vertical, horizontal)
 
 
-def linear(
-    x: Float[Array, "B I"], weight: Float[Array, "O I"], bias: Float[Array, " O"] | None = None
-) -> Float[Array, "B O"]:
+def linear(x: Float[Array, "B I"], weight: Float[Array, "O I"], bias: Float[Array, " O"] | None = None) -> Float[Array, "B O"]:
     """y = x W^T + b. Raises ValueError where the shapes do not fit."""
     _check_fit("linear", x, 2, "(B, I)", weight, "(O, I)", weight.shape[1], bias, weight.shape[0])
     y = x @ weight.T  # (B, O)

@@ -50,9 +50,7 @@ def encode(params: Params, x: Float[Array, "B 1 28 28"]) -> tuple[Float[Array, "
     return mu, logvar
 
 
-def reparameterize(
-    mu: Float[Array, "B D"], logvar: Float[Array, "B D"], eps: Float[Array, "B D"]
-) -> Float[Array, "B D"]:
+def reparameterize(mu: Float[Array, "B D"], logvar: Float[Array, "B D"], eps: Float[Array, "B D"]) -> Float[Array, "B D"]:
     """A sample of q(z|x) as a function of its parameters and of noise (Kingma & Welling 2013, section 2.4)."""
     # z = μ + σ ⊙ ε,   σ = exp(log σ² / 2)
     return mu + np.exp(logvar / 2) * eps
@@ -65,13 +63,10 @@ def decode(params: Params, z: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
     h = relu(linear(h, *_layer(params, "decoder.fc2")))  # (B, 3136)
     h = h.reshape(len(z), 64, 7, 7)  # (B, 64, 7, 7)
     h = relu(conv_transpose2d(h, *_layer(params, "decoder.conv_t1"), stride=2, padding=1, output_padding=1))  # (B, 32, 14, 14)
-    logits = conv_transpose2d(h, *_layer(params, "decoder.conv_t2"), stride=2, padding=1, output_padding=1)  # (B, 1, 28, 28)
-    return logits
+    return conv_transpose2d(h, *_layer(params, "decoder.conv_t2"), stride=2, padding=1, output_padding=1)  # (B, 1, 28, 28)
 
 
-def reconstruction_loss(
-    logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 28 28"], kind: str = "bce"
-) -> Float[Array, " B"]:
+def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 28 28"], kind: str = "bce") -> Float[Array, " B"]:
     """How badly x_hat explains x, in nats per image (summed over pixels).
 
     "bce": -log p(x|z) of independent Bernoulli pixels where x is 0 or 1. For grayscale x the same formula is an
@@ -95,9 +90,7 @@ def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
     return 0.5 * (mu**2 + np.expm1(logvar) - logvar).sum(axis=1)  # (B,)
 
 
-def elbo(
-    params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"], kind: str = "bce"
-) -> Float[Array, " B"]:
+def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"], kind: str = "bce") -> Float[Array, " B"]:
     """The evidence lower bound with one sample of z per image, in nats: larger is better (eq. 10).
 
     A lower bound of log p(x) where the reconstruction loss is a negative log-likelihood ("bce" on binary images);

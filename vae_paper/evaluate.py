@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from vae_numpy import digits
-from vae_paper import objectives
 from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise
 from vae_paper.vae import AE, VAE, Terms
 

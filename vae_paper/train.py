@@ -42,7 +42,7 @@ def train(config: Config) -> Path:
         model = checkpoint.build(config.model, config.latent_dim, config.likelihood, config.sigma, config.seed)
         model.to(config.device)
         optimizer = Adam(model.parameters(), lr=config.learning_rate, fused=True)
-        progress = {"step": 0, "loss": 0.0, "best": None, "rows": []}
+        progress: dict[str, Any] = {"step": 0, "loss": 0.0, "best": None, "rows": []}
         if config.resume:
             progress = checkpoint.load_state(folder, model, optimizer)
         checkpoint.write_json(folder / "config.json", as_dict(config))
@@ -91,9 +91,11 @@ def loss_of(config: Config, terms: Terms, progress: float) -> Float[Tensor, ""]:
     if config.objective == "iwae":
         return -objectives.iwae(terms).mean()
     if config.objective == "free-bits":
+        assert config.free_bits is not None and config.free_bits_per is not None  # `checked` filled them in
         loss = terms.distortion.mean() + weight * objectives.free_bits(terms.rate, config.free_bits, config.free_bits_per)
     elif config.objective == "capacity":
-        target = config.capacity * schedules.linear(progress, config.warmup_epochs / config.epochs)
+        assert config.gamma is not None and config.capacity is not None
+        target = config.capacity * schedules.linear(progress, _warmup(config))
         loss = terms.distortion.mean() + objectives.capacity(terms.rate, config.gamma, target)
     else:
         loss = objectives.beta_loss(terms, weight)
@@ -103,7 +105,7 @@ def loss_of(config: Config, terms: Terms, progress: float) -> Float[Tensor, ""]:
 def beta_factor(config: Config, progress: float) -> float:
     """What the schedule makes of beta."""
     if config.beta_schedule == "linear":
-        return schedules.linear(progress, config.warmup_epochs / config.epochs)
+        return schedules.linear(progress, _warmup(config))
     return getattr(schedules, config.beta_schedule)(progress)
 
 
@@ -182,6 +184,11 @@ def _finish_epoch(
 def header(config: Config) -> dict[str, Any]:
     """What a weight file says of its model."""
     return {name: getattr(config, name) for name in ("model", "latent_dim", "likelihood")} | {"config": as_dict(config)}
+
+
+def _warmup(config: Config) -> float:
+    assert config.warmup_epochs is not None
+    return config.warmup_epochs / config.epochs
 
 
 def _lr_factor(config: Config, progress: float) -> float:

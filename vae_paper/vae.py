@@ -99,9 +99,7 @@ class VAE(nn.Module):
         check_latents(z, self.latent_dim)
         return self.decoder(z)
 
-    def forward(
-        self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"], labels: Labels | None = None
-    ) -> Terms:
+    def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
         """The terms of the ELBO, with K samples of z per image."""
         mu, logvar = self.encode(x, labels)
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
@@ -123,9 +121,7 @@ class VAE(nn.Module):
 class AE(VAE):
     """The plain autoencoder: no noise, no prior. z = mu, and the rate is 0. Its ELBO bounds nothing."""
 
-    def forward(
-        self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"], labels: Labels | None = None
-    ) -> Terms:
+    def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
         """The distortion at z = mu; eps is not used."""
         mu, _ = self.encode(x, labels)
         distortion = self.distortion(mu[None], x, labels)

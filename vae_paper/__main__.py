@@ -1,0 +1,97 @@
+"""python -m vae_paper train | evaluate | sample | download"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+
+from vae_numpy import weights
+from vae_numpy.command_line import run
+from vae_numpy.figures import image_rows
+from vae_paper import checkpoint, download, evaluate, train
+from vae_paper.config import Config
+
+PRETRAINED = weights.PRETRAINED / "vae_mnist_d20.safetensors"
+
+
+@dataclass
+class Evaluate:
+    """Measure a model on test digits: ELBO, distortion and rate in nats per image, as JSON."""
+
+    run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
+    """A run's folder, or a weight file of any level."""
+    source: str = "auto"
+    """Test digits: auto, mnist, fashion-mnist, kmnist, handwriting."""
+    passes: int = 5
+    """How often z is sampled for each image."""
+    seed: int = 0
+    """Of the noise."""
+
+
+@dataclass
+class Sample:
+    """Draw images from the prior: z ~ N(0, I), x_hat = sigmoid(logits)."""
+
+    run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
+    """A run's folder, or a weight file of any level."""
+    count: int = 100
+    """How many."""
+    seed: int = 0
+    """Of z."""
+    out: Path = Path("runs/samples.png")
+    """Where the picture goes."""
+
+
+@dataclass
+class Download:
+    """Fetch a data set through torchvision into $VAE_DATA (default: data/), whole or not at all."""
+
+    source: Annotated[Literal["mnist", "fashion-mnist", "kmnist"], tyro.conf.Positional] = "mnist"
+    """Which."""
+    seconds: float = 600
+    """The time limit."""
+
+
+Command = (
+    Annotated[Config, tyro.conf.subcommand("train")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Sample, tyro.conf.subcommand("sample")]
+    | Annotated[Download, tyro.conf.subcommand("download")]
+)
+
+
+def main(command: Config | Evaluate | Sample | Download) -> None:
+    """Run one subcommand."""
+    match command:
+        case Config():
+            folder = train.train(command)
+            print(f"{folder}: weights.safetensors, metrics.csv, config.json, state.safetensors")
+        case Evaluate():
+            model, about = checkpoint.load_model(command.run)
+            binarisation = about.get("config", {}).get("binarise", "none")
+            data = evaluate.load_data(command.source, "test", binarisation)
+            report = {"weights": command.run.name, "model": about["model"], "latent_dim": about["latent_dim"]}
+            print(json.dumps(report | evaluate.evaluate(model, data, command.passes, command.seed), indent=2))
+        case Sample():
+            _sample(command)
+        case Download():
+            print(f"{download.download(command.source, command.seconds)}: complete and checked")
+
+
+@torch.inference_mode()
+def _sample(command: Sample) -> None:
+    if command.count < 1:
+        raise ValueError(f"count is {command.count}: expected at least 1")
+    model, about = checkpoint.load_model(command.run)
+    z = torch.randn(command.count, model.latent_dim, generator=torch.Generator().manual_seed(command.seed))
+    x_hat = torch.sigmoid(model.decode(z)).numpy()
+    rows = {f"{start + 1}…": x_hat[start : start + 10] for start in range(0, len(x_hat), 10)}
+    image_rows(command.out, rows, f"{about['model']}, D = {model.latent_dim}: x̂ of z ~ N(0, I)")
+    print(f"{command.out}: {command.count} samples")
+
+
+if __name__ == "__main__":
+    run("python -m vae_paper", Command, main)

@@ -1,0 +1,53 @@
+"""Fetch MNIST, Fashion-MNIST or KMNIST through torchvision (its mirrors, its checksums), whole or not at all."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from vae_numpy import digits
+
+# In a process of its own, since a server that drips a byte a second can only be stopped by killing who listens.
+FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.argv[1])(sys.argv[2], download=True)"
+
+
+def download(source: str, seconds: float = 600) -> Path:
+    """Fetch a data set into `digits.data_folder()` within a time limit; returns the folder of its files.
+
+    Raises ValueError, in one line, where that fails; then nothing is left behind and the next try starts afresh.
+    """
+    if source not in digits.SOURCES:
+        raise ValueError(f"source is {source!r}; expected one of: {', '.join(digits.SOURCES)}")
+    folder = digits.data_folder()
+    name = digits.SOURCES[source]
+    target = folder / name / "raw"
+    if digits.is_on_disk(source):
+        for split in ("train", "test"):
+            digits.load(source, split)  # says what to do where it is damaged
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
+        _fetch(name, temporary, seconds)
+        for split in ("train", "test"):
+            digits.load(source, split, Path(temporary))
+        target.mkdir(parents=True, exist_ok=True)
+        for archive in sorted((Path(temporary) / name / "raw").glob("*.gz")):
+            os.replace(archive, target / archive.name)
+    return target
+
+
+def _fetch(name: str, folder: str, seconds: float) -> None:
+    command = [sys.executable, "-c", FETCH, name, folder]
+    try:
+        subprocess.run(command, timeout=seconds, check=True, capture_output=True, text=True)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{name} did not arrive within {seconds:g} seconds; nothing kept. Try again, or later") from None
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip().splitlines() or ["no message"])[-1]
+        if "torchvision::" in error.stderr or "import torchvision" in error.stderr or "No module" in said:
+            raise ValueError(
+                f"torchvision cannot be imported ({said}): it must be built for the torch beside it; install the pair "
+                "together: pip install --upgrade --force-reinstall torch torchvision"
+            ) from None
+        raise ValueError(f"{name} could not be downloaded ({said}); nothing kept. Is there a network?") from None
