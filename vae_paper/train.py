@@ -197,7 +197,7 @@ def _lr_factor(config: Config, progress: float) -> float:
 
 def _not_finite(terms: Terms) -> str:
     bad = [name for name, value in terms._asdict().items() if value is not None and not torch.isfinite(value).all()]
-    return f"{' and '.join(bad) or 'the sum'} is not finite"
+    return f"not finite: {', '.join(bad) or 'their sum'}"
 
 
 def _stored(folder: Path, config: Config) -> Config:
