@@ -47,7 +47,12 @@ def test_level_1_without_torch(tmp_path):
 
 
 def test_level_2_trains_and_all_levels_read_it(capsys):
-    run("p", Config2, level2.main, "--source handwriting --epochs 3 --batch-size 64 --latent-dim 3 --out w.safetensors".split())
+    run(
+        "p",
+        Config2,
+        level2.main,
+        ["--source", "handwriting", "--epochs", "3", "--batch-size", "64", "--latent-dim", "3", "--out", "w.safetensors"],
+    )
     said = capsys.readouterr().out
     assert said.count("test -ELBO") == 3
     params, header = weights.load("w.safetensors")
@@ -55,12 +60,12 @@ def test_level_2_trains_and_all_levels_read_it(capsys):
         "python -m vae_lowlevel --epochs 3 --latent-dim 3 --batch-size 64 --source handwriting --out w.safetensors"
     )
     assert 150 < header["test_objective"] < 300
-    run("p", level3.Command, level3.main, "evaluate w.safetensors --source handwriting".split())
+    run("p", level3.Command, level3.main, ["evaluate", "w.safetensors", "--source", "handwriting"])
     report = json.loads(capsys.readouterr().out)
     assert report["elbo"] == pytest.approx(-header["test_objective"], abs=0.5)  # other noise
     assert report["elbo_is"] == "an objective, not a bound"
     assert report["elbo"] == pytest.approx(-report["distortion"] - report["rate"])
-    run("p", level3.Command, level3.main, "sample w.safetensors --count 12 --out s.png".split())
+    run("p", level3.Command, level3.main, ["sample", "w.safetensors", "--count", "12", "--out", "s.png"])
     assert os.path.getsize("s.png") > 5_000
 
 
@@ -85,6 +90,7 @@ def test_level_3_trains(capsys):
     assert rows[0].startswith("epoch,step,seconds,loss,validation_loss,validation_elbo")
     assert len(rows) == 3
     params, header = weights.load(folder / "weights.safetensors")
+    assert weights.check_params(params) == 3
     assert header["trained_on"] == "1,317 images of the bundled handwriting, train split (1,437 images), grayscale"
     assert weights.check_params(params) == 3
 
@@ -131,8 +137,8 @@ def test_a_loss_that_is_not_finite_stops_training(monkeypatch):
     before = (folder / "weights.safetensors").read_bytes()
     build = checkpoint.build
 
-    def build_broken(*arguments):
-        model = build(*arguments)
+    def build_broken(*arguments, **options):
+        model = build(*arguments, **options)
         model.encoder.mu.bias.data[1] = np.nan
         return model
 

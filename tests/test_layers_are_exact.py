@@ -36,7 +36,8 @@ def test_linear(B, inputs, outputs, with_bias, seed):
 @settings(max_examples=60, deadline=None)
 @given(
     sizes=st.tuples(*[st.integers(1, 3)] * 3, *[st.integers(3, 6)] * 2),
-    kernel=pairs, stride=pairs, padding=st.tuples(st.integers(0, 2), st.integers(0, 2)), with_bias=st.booleans(), seed=st.integers(0, 99),
+    kernel=pairs, stride=pairs, padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    with_bias=st.booleans(), seed=st.integers(0, 99),
 )  # fmt: skip
 def test_conv2d(sizes, kernel, stride, padding, with_bias, seed):
     rng, (B, C, O, H, W) = np.random.default_rng(seed), sizes

@@ -98,7 +98,7 @@ def test_not_finite_is_not_saved(saved):
     before = path.read_bytes()
     for bad in (np.nan, np.inf):
         broken = params | {"encoder.mu.bias": np.array([0, 0, bad, 0], np.float32)}
-        with pytest.raises(ValueError, match="encoder.mu.bias holds NaN or infinity"):
+        with pytest.raises(ValueError, match=r"encoder\.mu\.bias holds NaN or infinity"):
             weights.save(path, broken, HEADER)
     assert path.read_bytes() == before
 

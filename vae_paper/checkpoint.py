@@ -15,17 +15,18 @@ from torch import Tensor, nn
 
 from vae_numpy import weights
 from vae_numpy.vae import init_params
+from vae_paper.cvae import CVAE, QuadrantCVAE
 from vae_paper.vae import AE, VAE
 
-MODELS = {"vae": VAE, "ae": AE}
+MODELS = {"vae": VAE, "ae": AE, "cvae": CVAE, "quadrant-cvae": QuadrantCVAE}
 RUNS = Path("runs")
 
 
-def build(model: str, latent_dim: int, likelihood: str = "bce", sigma: float | None = None, seed: int = 0) -> VAE:
-    """A model with the initial parameters that every level draws from this seed."""
+def build(model: str, latent_dim: int, likelihood: str = "bce", seed: int = 0, **options: Any) -> VAE:
+    """A model with the initial parameters that every level draws from this seed; `options` go to its constructor."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for the parameters that only some models have
-        module = MODELS[model](latent_dim, likelihood, **({} if sigma is None else {"sigma": sigma}))
+        module = MODELS[model](latent_dim, likelihood, **options)
     shared = init_params(latent_dim, np.random.default_rng(seed))
     module.load_state_dict({name: torch.from_numpy(array) for name, array in shared.items()}, strict=False)
     return module

@@ -13,8 +13,8 @@ class Config:
 
     name: str = "vae"
     """The run's folder below runs/."""
-    model: Literal["vae", "ae"] = "vae"
-    """vae; ae: no noise and no KL."""
+    model: Literal["vae", "ae", "cvae", "quadrant-cvae"] = "vae"
+    """vae; ae: no noise, no KL; cvae: conditioned on the label; quadrant-cvae: on a part of the image."""
     latent_dim: int = 20
     """D, the size of z."""
     likelihood: Literal[
@@ -26,6 +26,8 @@ class Config:
     """Standard deviation of gaussian (default 0.1), or the start of a learned scale."""
     binarise: Literal["none", "dynamic", "fixed", "threshold"] = "none"
     """Grayscale as it is; or each pixel drawn anew per step, drawn once, or set to x > 1/2."""
+    seen: int | None = None
+    """Quadrants that quadrant-cvae sees: 1 (the default, lower left), 2 (the left half), 3 (all but the upper right)."""
     objective: Literal["elbo", "free-bits", "capacity", "iwae"] = "elbo"
     """distortion + beta rate; with free bits; distortion + gamma |rate - C|; the importance-weighted bound."""
     beta: float = 1.0
@@ -71,6 +73,7 @@ class Config:
 # Options that mean something with certain choices only: (option, the choice it needs, its default there).
 NEEDS = [
     ("sigma", lambda c: c.likelihood in ("gaussian", "learned-gaussian", "discretised-logistic"), 0.1),
+    ("seen", lambda c: c.model == "quadrant-cvae", 1),
     ("free_bits", lambda c: c.objective == "free-bits", 0.25),
     ("free_bits_per", lambda c: c.objective == "free-bits", "latent"),
     ("gamma", lambda c: c.objective == "capacity", 1000.0),
@@ -115,6 +118,7 @@ def _refuse_contradictions(c: Config) -> None:
     contradictions: list[tuple[bool, str]] = [
         (c.likelihood == "bernoulli" and c.binarise == "none", "bernoulli is for binary images: choose --binarise"),
         (c.likelihood != "bernoulli" and c.binarise != "none", "binary images have the likelihood bernoulli"),
+        (c.seen not in (None, 1, 2, 3), "seen is 1, 2 or 3 quadrants"),
         (c.objective == "iwae" and c.beta != 1, "the importance-weighted bound has no beta"),
         (c.objective == "iwae" and c.beta_schedule != "constant", "the importance-weighted bound has no beta to schedule"),
         (c.objective == "capacity" and c.beta != 1, "capacity weighs the rate by gamma: leave beta out"),

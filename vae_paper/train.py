@@ -39,7 +39,8 @@ def train(config: Config) -> Path:
     config = _stored(folder, config) if config.resume else checked(config)
     data, validation = split(config)
     with checkpoint.locked(folder):
-        model = checkpoint.build(config.model, config.latent_dim, config.likelihood, config.sigma, config.seed)
+        options = {name: value for name in ("sigma", "seen") if (value := getattr(config, name)) is not None}
+        model = checkpoint.build(config.model, config.latent_dim, config.likelihood, config.seed, **options)
         model.to(config.device)
         optimizer = Adam(model.parameters(), lr=config.learning_rate, fused=True)
         progress: dict[str, Any] = {"step": 0, "loss": 0.0, "best": None, "rows": []}

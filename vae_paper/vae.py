@@ -44,10 +44,13 @@ class Encoder(nn.Module):
         self.mu = nn.Linear(256, latent_dim)
         self.logvar = nn.Linear(256, latent_dim)
 
-    def forward(self, x: Tensor, condition: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    def features(self, x: Tensor, condition: Tensor | float = 0.0) -> Tensor:
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
-        h = relu(self.fc(h.flatten(1)) + condition)  # (B, 256)
+        return relu(self.fc(h.flatten(1)) + condition)  # (B, 256)
+
+    def forward(self, x: Tensor, condition: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        h = self.features(x, condition)
         return self.mu(h).to(x.dtype), self.logvar(h).to(x.dtype)  # (B, D) each; x.dtype matters under autocast only
 
 
@@ -75,7 +78,7 @@ class VAE(nn.Module):
     kept, or the start of what is learned.
     """
 
-    conditional = False
+    takes_labels = False
 
     def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1) -> None:
         super().__init__()
@@ -114,8 +117,8 @@ class VAE(nn.Module):
         """-log p(x|z) in nats per image, for K latents of each image."""
         repeated = None if labels is None else labels.repeat(len(z))
         logits = self.decode(z.flatten(0, 1), repeated)  # (K*B, 1, 28, 28)
-        nats = LIKELIHOODS[self.likelihood](logits, x.repeat(len(z), 1, 1, 1), self.log_sigma)
-        return nats.view(len(z), len(x))
+        per_pixel = LIKELIHOODS[self.likelihood](logits, x.repeat(len(z), 1, 1, 1), self.log_sigma)
+        return per_pixel.sum((1, 2, 3)).view(len(z), len(x))
 
 
 class AE(VAE):
