@@ -47,18 +47,12 @@ def test_level_1_without_torch(tmp_path):
 
 
 def test_level_2_trains_and_all_levels_read_it(capsys):
-    run(
-        "p",
-        Config2,
-        level2.main,
-        ["--source", "handwriting", "--epochs", "3", "--batch-size", "64", "--latent-dim", "3", "--out", "w.safetensors"],
-    )
+    command = "--epochs 3 --latent-dim 3 --batch-size 64 --source handwriting --out w.safetensors"
+    run("p", Config2, level2.main, command.split())
     said = capsys.readouterr().out
     assert said.count("test -ELBO") == 3
-    params, header = weights.load("w.safetensors")
-    assert header["command"] == (
-        "python -m vae_lowlevel --epochs 3 --latent-dim 3 --batch-size 64 --source handwriting --out w.safetensors"
-    )
+    _, header = weights.load("w.safetensors")
+    assert header["command"] == f"python -m vae_lowlevel {command}"
     assert 150 < header["test_objective"] < 300
     run("p", level3.Command, level3.main, ["evaluate", "w.safetensors", "--source", "handwriting"])
     report = json.loads(capsys.readouterr().out)
