@@ -44,7 +44,7 @@ def load_model(path: str | Path) -> tuple[VAE, dict[str, Any]]:
     if about.get("model") not in MODELS or not isinstance(about.get("latent_dim"), int):
         raise ValueError(f"{path}: its header names no model of this project, but {about.get('model')!r}")
     model = build(about["model"], about["latent_dim"], about.get("likelihood", "bce"))
-    _fill(path, model, tensors)
+    fill(path, model, tensors)
     return model.eval(), about
 
 
@@ -62,7 +62,7 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no state to resume from; train without --resume")
     tensors, progress = weights.load_tensors(path)
-    _fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})
+    fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, array in tensors.items():
         if name.startswith("adam."):
@@ -70,6 +70,18 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
             state.setdefault(int(index), {})[moment] = torch.from_numpy(array)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return progress
+
+
+def fill(path: Path, model: nn.Module, tensors: dict[str, np.ndarray]) -> None:
+    """Put the tensors of the file `path` into a model, or refuse them: ValueError names the first that does not fit."""
+    expected = model.state_dict()
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        raise ValueError(f"{path}: {name} is {'missing' if name in expected else 'not part of this model'}")
+    for name, tensor in expected.items():
+        if tuple(tensor.shape) != tensors[name].shape or str(tensor.dtype).removeprefix("torch.") != tensors[name].dtype:
+            found = f"{tensors[name].dtype} {tensors[name].shape}"
+            raise ValueError(f"{path}: {name} is {found}; expected {tensor.dtype} {tuple(tensor.shape)}")
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
 
 
 @contextlib.contextmanager
@@ -102,14 +114,3 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()}
-
-
-def _fill(path: Path, model: nn.Module, tensors: dict[str, np.ndarray]) -> None:
-    expected = model.state_dict()
-    for name in sorted(expected.keys() ^ tensors.keys()):
-        raise ValueError(f"{path}: {name} is {'missing' if name in expected else 'not part of this model'}")
-    for name, tensor in expected.items():
-        if tuple(tensor.shape) != tensors[name].shape or str(tensor.dtype).removeprefix("torch.") != tensors[name].dtype:
-            found = f"{tensors[name].dtype} {tensors[name].shape}"
-            raise ValueError(f"{path}: {name} is {found}; expected {tensor.dtype} {tuple(tensor.shape)}")
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
