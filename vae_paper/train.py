@@ -21,10 +21,10 @@ from torch.optim import Adam, Optimizer
 from tqdm import tqdm
 
 from vae_paper import checkpoint, evaluate, objectives, schedules
-from vae_paper.config import Config, as_dict, checked
+from vae_paper.config import Config, as_dict, checked, made_with
 from vae_paper.evaluate import Data
 from vae_paper.likelihoods import binarise
-from vae_paper.vae import VAE, Terms
+from vae_paper.vae import Model, Terms
 
 ORDER, NOISE = range(2)  # what randomness is for
 
@@ -36,11 +36,10 @@ def train(config: Config) -> Path:
     not finite; what was saved before stays.
     """
     folder = checkpoint.RUNS / config.name
-    config = _stored(folder, config) if config.resume else checked(config)
+    config = _stored(folder, config) if config.resume else checkpoint.inherit(checked(config))
     data, validation = split(config)
     with checkpoint.locked(folder):
-        model = checkpoint.build(config.model, config.latent_dim, config.likelihood, config.sigma, config.seed)
-        model.to(config.device)
+        model = checkpoint.build_for(config).to(config.device)
         optimizer = Adam(model.parameters(), lr=config.learning_rate, fused=True)
         progress: dict[str, Any] = {"step": 0, "loss": 0.0, "best": None, "rows": []}
         if config.resume:
@@ -66,7 +65,7 @@ def split(config: Config) -> tuple[Data, Data]:
 
 def train_step(
     config: Config,
-    model: VAE,
+    model: Model,
     optimizer: Optimizer,
     x: Float[Tensor, "B 1 28 28"],
     eps: Float[Tensor, "K B D"],
@@ -115,7 +114,7 @@ def seeded(generator: torch.Generator, *numbers: int) -> torch.Generator:
 
 
 def _loop(
-    config: Config, folder: Path, model: VAE, optimizer: Optimizer, data: Data, validation: Data, at: dict[str, Any]
+    config: Config, folder: Path, model: Model, optimizer: Optimizer, data: Data, validation: Data, at: dict[str, Any]
 ) -> None:
     per_epoch = len(data.images) // config.batch_size
     steps = config.epochs * per_epoch
@@ -142,7 +141,12 @@ def _loop(
                     again = f"python -m vae_paper train --name {config.name} --resume"
                     raise KeyboardInterrupt(f"stopped after step {at['step']}, state saved; go on with: {again}")
             seconds = time.perf_counter() - started
-            row = {"epoch": epoch + 1, "step": at["step"], "seconds": round(seconds, 2), "loss": loss_sum.item() / per_epoch}
+            row: dict[str, Any] = {
+                "epoch": epoch + 1,
+                "step": at["step"],
+                "seconds": round(seconds, 2),
+                "loss": loss_sum.item() / per_epoch,
+            }
             loss_sum.zero_()
             _finish_epoch(config, folder, model, optimizer, data, validation, at, row)
             bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
@@ -151,7 +155,7 @@ def _loop(
 def _finish_epoch(
     config: Config,
     folder: Path,
-    model: VAE,
+    model: Model,
     optimizer: Optimizer,
     data: Data,
     validation: Data,
@@ -169,7 +173,7 @@ def _finish_epoch(
             "validation_distortion": terms.distortion.mean().item(),
             "validation_rate": terms.rate.sum(1).mean().item(),
         }
-    at["rows"].append(row)
+    at["rows"].append(row | model.end_epoch())
     at["loss"] = 0.0
     if at["best"] is None or score <= at["best"]:
         at["best"] = score
@@ -183,7 +187,10 @@ def _finish_epoch(
 
 def header(config: Config) -> dict[str, Any]:
     """What a weight file says of its model."""
-    return {name: getattr(config, name) for name in ("model", "latent_dim", "likelihood")} | {"config": as_dict(config)}
+    return {name: getattr(config, name) for name in ("model", "latent_dim", "likelihood")} | {
+        "made_with": made_with(config),
+        "config": as_dict(config),
+    }
 
 
 def _warmup(config: Config) -> float:

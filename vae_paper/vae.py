@@ -34,21 +34,19 @@ class Terms(NamedTuple):
 
 
 class Model(nn.Module):
-    """What the training loop and the evaluation know of a model: it is given x and eps, and returns `Terms`.
+    """What the training loop and the evaluation know of a model: it is given x and eps, and returns `Terms`."""
 
-    `likelihood` names one of `likelihoods.LIKELIHOODS`; `sigma` is its standard deviation (or scale), where it has one:
-    kept, or the start of what is learned.
-    """
+    latent_dim: int
+    likelihood: str
+    log_sigma: Tensor
 
-    def __init__(self, latent_dim: int, likelihood: str, sigma: float) -> None:
-        super().__init__()
-        self.latent_dim, self.likelihood = latent_dim, likelihood
-        self.log_sigma: Tensor
+    def add_log_sigma(self, sigma: float) -> None:
+        """The scale of the likelihood: learned where it is to be, else kept."""
         log_sigma = torch.tensor(sigma).log()
-        if likelihood in WITH_LEARNED_SCALE:
+        if self.likelihood in WITH_LEARNED_SCALE:
             self.log_sigma = nn.Parameter(log_sigma)
         else:
-            self.register_buffer("log_sigma", log_sigma, persistent=likelihood == "gaussian")
+            self.register_buffer("log_sigma", log_sigma, persistent=self.likelihood == "gaussian")
 
     def end_epoch(self) -> dict[str, float]:
         """What a model adds to its epoch's line in metrics.csv; called once, when the epoch's last step is taken."""
@@ -91,13 +89,19 @@ class Decoder(nn.Module):
 
 
 class VAE(Model):
-    """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.weights.shapes`."""
+    """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.weights.shapes`.
+
+    `likelihood` names one of `likelihoods.LIKELIHOODS`; `sigma` is its standard deviation (or scale), where it has one:
+    kept, or the start of what is learned.
+    """
 
     conditional = False
 
     def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1) -> None:
-        super().__init__(latent_dim, likelihood, sigma)
+        super().__init__()
+        self.latent_dim, self.likelihood = latent_dim, likelihood
         self.encoder, self.decoder = Encoder(latent_dim), Decoder(latent_dim)
+        self.add_log_sigma(sigma)
 
     def encode(
         self, x: Float[Tensor, "B 1 28 28"], labels: Labels | None = None
