@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vae_numpy import digits
 from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise
-from vae_paper.vae import AE, VAE, Terms
+from vae_paper.vae import AE, Model, Terms
 
 
 class Data(NamedTuple):
@@ -30,20 +30,23 @@ def load_data(source: str, split: str, binarisation: str = "none", device: str =
 
 
 @torch.inference_mode()
-def terms(model: VAE, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
+def terms(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
     """The model's terms on all images, in float64; noise and binarisation are drawn from `seed`."""
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     parts = []
+    training = model.training
+    model.eval()  # a model that moves while it trains (a codebook's averages) stays as it is
     for indices in torch.arange(len(data.images), device=device).split(max(1, batch_size // samples)):
         x = binarise(data.images[indices], data.binarisation, generator)
         eps = torch.randn(samples, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
         parts.append(model(x, eps, data.labels[indices]))
+    model.train(training)
     distortion, rate, log_weight, _ = zip(*parts, strict=True)
     return Terms(torch.cat(distortion, 1).double(), torch.cat(rate).double(), torch.cat(log_weight, 1).double())
 
 
-def evaluate(model: VAE, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:
+def evaluate(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:
     """ELBO, distortion and rate in nats per image, mean over images and `passes`, with standard errors over images."""
     if passes < 1:
         raise ValueError(f"passes is {passes}: expected at least 1")
