@@ -177,3 +177,11 @@ def test_a_prior_takes_what_its_vq_vae_has_decided(runs, monkeypatch) -> None:
         checkpoint.inherit(Config(model="pixel-prior", codes_of="prior"))
     with pytest.raises(FileNotFoundError, match="no such file"):
         checkpoint.inherit(Config(model="pixel-prior", codes_of="absent"))
+
+
+def test_summing_out_the_label_is_exact() -> None:
+    model, codes = small(class_conditional=True).double(), grids(3)
+    p_label = torch.arange(1, 11) / 55
+    with torch.no_grad():
+        joint = [p_label[y] * torch.exp(-model.cost(codes, torch.full((3,), y)).sum(1)) for y in range(10)]
+        torch.testing.assert_close(model.cost_of_unlabelled(codes, p_label), -sum(joint).log(), rtol=1e-6, atol=1e-6)
