@@ -173,7 +173,8 @@ def _finish_epoch(
             "validation_distortion": terms.distortion.mean().item(),
             "validation_rate": terms.rate.sum(1).mean().item(),
         }
-    at["rows"].append(row | model.end_epoch())
+    row |= model.end_epoch()
+    at["rows"].append(row)
     at["loss"] = 0.0
     if at["best"] is None or score <= at["best"]:
         at["best"] = score

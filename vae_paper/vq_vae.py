@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
         # Digits are centred, so a place says much. Without it all blank paper, half of MNIST, is one code.
-        self.where = nn.Parameter(0.2 * torch.randn(latent_dim, SIDE, SIDE))
+        self.where = nn.Parameter(0.25 * torch.randn(latent_dim, SIDE, SIDE))
 
     def forward(self, x: Tensor) -> Tensor:
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
@@ -66,7 +66,9 @@ class VQVAE(Model):
     nothing. All of that is in the state_dict, so a resumed run goes on exactly.
     """
 
-    DECAY = 0.99  # γ of the moving averages (appendix A.1)
+    # γ of the moving averages. Appendix A.1 has 0.99; a memory of 20 batches of 6,272 vectors is enough here, and keeps up
+    # with the encoder: after 3 epochs the distortion is 24.1 nats, not 29.4 (K = 512, one seed; the learning rate differs too).
+    DECAY = 0.95
     DEAD = 0.1  # a code is dead that is used less than this fraction of what each would be, were all used alike
 
     def __init__(
@@ -74,7 +76,7 @@ class VQVAE(Model):
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
-        codes: int = 256,
+        codes: int = 512,
         codebook: str = "ema",
         commitment: float = 0.25,
         restart: bool = True,
@@ -180,7 +182,7 @@ class VQVAE(Model):
         at = (up_to < u * up_to[:, -1:]).sum(1).clamp(max=SIDE * SIDE - 1)  # (B,)
         rows = z_e.flatten(2)[torch.arange(len(z_e)), :, at][: len(dead)]  # (dead, D)
         self.vectors[dead] = rows
-        self.usage[dead] = 2 * self.DEAD * fair  # time to prove itself: log 2 / (1 - γ), some 70 steps
+        self.usage[dead] = 2 * self.DEAD * fair  # time to prove itself: log 2 / (1 - γ), 14 steps
         if self.codebook == "ema":
             self.sums[dead] = rows * self.usage[dead, None]
 

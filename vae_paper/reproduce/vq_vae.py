@@ -30,9 +30,9 @@ class Options:
 
     seeds: tuple[int, ...] = (0, 1, 2)
     """One VQ-VAE, one without restarts and one prior for each."""
-    vq_epochs: int = 5
+    vq_epochs: int = 4
     """Epochs of each VQ-VAE."""
-    prior_epochs: int = 5
+    prior_epochs: int = 3
     """Epochs of each prior."""
     images: int = 10_000
     """Test images measured."""
@@ -87,11 +87,9 @@ def main(options: Options) -> None:
 def measure(options: Options, seed: int, test: Data, judge: classifier.Classifier) -> dict[str, float]:
     """All numbers of one seed, in nats per image where they are nats."""
     with torch.inference_mode(False):
-        base = Config(source="mnist", precision="bf16", seed=seed)
-        with_codes = dataclasses.replace(
-            base, model="vq-vae", likelihood="bernoulli", binarise="dynamic", epochs=options.vq_epochs
-        )
-        vq = dataclasses.replace(with_codes, name=f"vq-{seed}")
+        base = Config(source="mnist", precision="bf16", learning_rate=3e-3, seed=seed)
+        vq = dataclasses.replace(base, name=f"vq-{seed}", model="vq-vae", latent_dim=32, epochs=options.vq_epochs)
+        vq = dataclasses.replace(vq, likelihood="bernoulli", binarise="dynamic")
         seconds_vq = _trained(vq)
         _trained(dataclasses.replace(vq, name=f"vq-{seed}-no-restart", restart=False))
         prior = dataclasses.replace(base, name=f"vq-{seed}-prior", model="pixel-prior", epochs=options.prior_epochs)
