@@ -1,5 +1,6 @@
 """No position sees its own code or a later one, every earlier one is seen, and the rates are the whole model's."""
 
+import json
 import math
 import shutil
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from vae_paper import checkpoint, evaluate, objectives, train
+from vae_paper.__main__ import Evaluate, Figures, Sample, main
 from vae_paper.config import Config, checked
 from vae_paper.pixel_prior import PixelPrior, table_cost, uniform_cost
 from vae_paper.vq_vae import SIDE
@@ -177,3 +179,22 @@ def test_a_prior_takes_what_its_vq_vae_has_decided(runs, monkeypatch) -> None:
         checkpoint.inherit(Config(model="pixel-prior", codes_of="prior"))
     with pytest.raises(FileNotFoundError, match="no such file"):
         checkpoint.inherit(Config(model="pixel-prior", codes_of="absent"))
+
+
+def test_summing_out_the_label_is_exact() -> None:
+    model, codes = small(class_conditional=True).double(), grids(3)
+    p_label = torch.arange(1, 11) / 55
+    with torch.no_grad():
+        joint = [p_label[y] * torch.exp(-model.cost(codes, torch.full((3,), y)).sum(1)) for y in range(10)]
+        torch.testing.assert_close(model.cost_of_unlabelled(codes, p_label), -sum(joint).log(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("run", ["vq", "prior"])
+def test_the_command_line_draws_and_measures_them_like_any_model(run, runs, tmp_path, capsys) -> None:
+    main(Figures(runs / run, source="handwriting", out=tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["codebook_usage.png", "reconstructions.png", "samples.png"]
+    main(Sample(runs / run, count=20, out=tmp_path / "20.png"))
+    assert (tmp_path / "20.png").stat().st_size > 5000
+    capsys.readouterr()
+    main(Evaluate(runs / run, source="handwriting", passes=1))
+    assert json.loads(capsys.readouterr().out)["model"] == {"vq": "vq-vae", "prior": "pixel-prior"}[run]

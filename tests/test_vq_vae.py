@@ -16,7 +16,8 @@ from vae_paper.vq_vae import VQVAE, nearest, perplexity, straight_through
 
 EPS = torch.zeros(1, 2, 1)  # of which restarts are made; 0 is the median
 PARAMETERS = {
-    "encoder": {f"encoder.{layer}.{kind}" for layer in ("conv1", "conv2", "to_code") for kind in ("weight", "bias")},
+    "encoder": {f"encoder.{layer}.{kind}" for layer in ("conv1", "conv2", "to_code") for kind in ("weight", "bias")}
+    | {"encoder.where"},
     "decoder": {f"decoder.{layer}.{kind}" for layer in ("from_code", "conv_t1", "conv_t2") for kind in ("weight", "bias")},
     "codebook": {"vectors"},
 }
@@ -86,27 +87,25 @@ def test_the_gradient_of_the_reconstruction_at_z_e_is_its_gradient_at_z_q() -> N
     ],
 )
 def test_each_term_reaches_only_the_parameters_that_it_should(term: str, codebook: str, moves: tuple[str, ...]) -> None:
-    model, x = small(codebook=codebook, commitment=0.0 if term == "codebook" else 0.25).eval(), binary(4)
-    terms = model(x, no_eps(x, model))
-    value = {
-        "distortion": terms.distortion.mean(),
-        "codebook": terms.penalty,  # at commitment 0 the penalty is the codebook's term alone
-        "commitment": terms.penalty - small(codebook=codebook, commitment=0.0).eval()(x, no_eps(x, model)).penalty,
-        "penalty": terms.penalty,
-        "rate": terms.rate.sum(1).mean(),
-    }[term]
+    def gradients(commitment: float) -> dict[str, torch.Tensor]:
+        model, x = small(codebook=codebook, commitment=commitment).eval(), binary(4)
+        terms = model(x, no_eps(x, model))
+        value = {"distortion": terms.distortion.mean(), "rate": terms.rate.sum(1).mean()}.get(term, terms.penalty)
+        if value.requires_grad:
+            value.backward()
+        return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in model.named_parameters()}
+
+    got = gradients(commitment=0.0 if term == "codebook" else 0.25)
+    if term == "commitment":  # what it adds to the codebook's term
+        alone = gradients(commitment=0.0)
+        got = {name: gradient - alone[name] for name, gradient in got.items()}
     expected = set().union(*(PARAMETERS[part] for part in moves))
-    if term == "commitment":  # the codebook's term cancels in value; its gradient is taken off by the stored vectors
-        z_e = model.encoder(x)
-        value = model.commitment * (z_e - model.embed(model.nearest(z_e)).detach()).square().sum((1, 2, 3)).mean()
-    gradients = torch.autograd.grad(value, list(model.parameters()), allow_unused=True) if value.requires_grad else []
-    names = [name for name, _ in model.named_parameters()]
-    reached = {n for n, g in zip(names, gradients, strict=bool(gradients)) if g is not None and g.abs().max() > 0}
+    reached = {name for name, gradient in got.items() if gradient.abs().max() > 0}
     assert reached == expected
 
 
 def test_the_moving_averages_follow_a_hand_calculation() -> None:
-    """Two codes in one dimension; three vectors choose code 0, the rest code 1 (appendix A.1, γ = 0.99)."""
+    """Two codes in one dimension; three vectors choose code 0, the rest code 1 (appendix A.1, γ = 0.95)."""
     model = VQVAE(1, "bernoulli", codes=2, restart=False)
     model.vectors.copy_(torch.tensor([[0.0], [10.0]]))
     model.usage.copy_(torch.tensor([4.0, 40.0]))
@@ -116,10 +115,10 @@ def test_the_moving_averages_follow_a_hand_calculation() -> None:
     codes = model.nearest(z_e)
     assert codes.flatten()[:3].tolist() == [0, 0, 0] and codes.sum() == 46
     model._follow(z_e, codes, model.embed(codes), EPS)
-    # N = 0.99 (4, 40) + 0.01 (3, 46);  m = 0.99 (0, 400) + 0.01 (1 + 2 + 3, 46 · 9);  e = m / N
-    torch.testing.assert_close(model.usage, torch.tensor([3.99, 40.06]))
-    torch.testing.assert_close(model.sums, torch.tensor([[0.06], [400.14]]))
-    torch.testing.assert_close(model.vectors, torch.tensor([[0.06 / 3.99], [400.14 / 40.06]]))
+    # N = 0.95 (4, 40) + 0.05 (3, 46);  m = 0.95 (0, 400) + 0.05 (1 + 2 + 3, 46 · 9);  e = m / N
+    torch.testing.assert_close(model.usage, torch.tensor([3.95, 40.3]))
+    torch.testing.assert_close(model.sums, torch.tensor([[0.3], [400.7]]))
+    torch.testing.assert_close(model.vectors, torch.tensor([[0.3 / 3.95], [400.7 / 40.3]]))
     assert model.counts.tolist() == [3, 46]
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from vae_numpy import digits
 from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise
 from vae_paper.vae import AE, Model, Terms
+from vae_paper.vq_vae import VQVAE, Codes
 
 
 class Data(NamedTuple):
@@ -46,6 +47,12 @@ def terms(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size:
     return Terms(torch.cat(distortion, 1).double(), torch.cat(rate).double(), torch.cat(log_weight, 1).double())
 
 
+@torch.inference_mode()
+def encode_all(vq_vae: VQVAE, data: Data, generator: torch.Generator) -> Codes:
+    """The codes of all images, binarised once."""
+    return torch.cat([vq_vae.encode(binarise(x, data.binarisation, generator)) for x in data.images.split(500)])
+
+
 def evaluate(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:
     """ELBO, distortion and rate in nats per image, mean over images and `passes`, with standard errors over images."""
     if passes < 1:
@@ -54,8 +61,9 @@ def evaluate(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[s
     distortion = torch.stack([t.distortion[0] for t in each]).mean(0)
     rate = torch.stack([t.rate.sum(1) for t in each]).mean(0)
     bound = not isinstance(model, AE) and model.likelihood not in OBJECTIVES_ONLY
+    given = "x|label" if getattr(model, "class_conditional", False) else "x"
     report: dict[str, Any] = {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
-    report["elbo_is"] = "a lower bound on log p(x)" if bound else "an objective, not a bound"
+    report["elbo_is"] = f"a lower bound on log p({given})" if bound else "an objective, not a bound"
     for name, nats in {"elbo": -(distortion + rate), "distortion": distortion, "rate": rate}.items():
         report[name] = nats.mean().item()
         report[f"{name}_standard_error"] = (nats.std() / len(nats) ** 0.5).item()

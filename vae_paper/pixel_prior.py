@@ -58,7 +58,7 @@ class PixelPrior(Model):
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
-        codes: int = 256,
+        codes: int = 512,
         codebook: str = "ema",
         channels: int = 64,
         layers: int = 6,
@@ -89,7 +89,17 @@ class PixelPrior(Model):
     def cost(self, codes: Codes, labels: Labels | None = None) -> Float[Tensor, "B 49"]:
         """-log p(code | codes before it) of each position, in nats. With q certain, that is the KL."""
         # p(k) = Π_i p(k_i | k_1, ..., k_(i-1)), row by row   (eq. 1)
-        return cross_entropy(self.logits(codes, labels).float(), codes, reduction="none").flatten(1)
+        logits = self.logits(codes, labels).permute(0, 2, 3, 1).flatten(0, 2)  # (49 B, K)
+        return cross_entropy(logits.to(self.where.dtype), codes.flatten(), reduction="none").view(-1, SIDE * SIDE)  # (B, 49)
+
+    def cost_of_unlabelled(self, codes: Codes, p_label: Float[Tensor, "10"]) -> Float[Tensor, " B"]:
+        """-log p(codes) of a class-conditional prior, exactly: each of the ten labels is tried."""
+        log_joint = []
+        for label, p in enumerate(p_label):
+            labels = torch.full((len(codes),), label, device=codes.device)
+            log_joint.append(p.log() - self.cost(codes, labels).sum(1))  # (B,)
+        # p(k) = Σ_y p(y) p(k|y)
+        return -torch.stack(log_joint).logsumexp(0)
 
     def logits(self, codes: Codes, labels: Labels | None = None) -> Float[Tensor, "B K 7 7"]:
         """Of p(code | codes before it), at every position at once."""

@@ -4,7 +4,7 @@ What changes from `vae.py`: the trunk stops at its 7x7 grid; each of the 49 vect
 learned ones. Choosing is deterministic, q(z|x) = 1 at one grid of codes, so against a uniform prior the KL is the
 constant log K per position: it is paid, and no gradient comes of it. `pixel_prior.py` learns a better price afterwards.
 
-    encoder  x -> conv1 -> conv2 -> to_code -> z_e               49 vectors
+    encoder  x -> conv1 -> conv2 -> to_code, + where -> z_e      49 vectors
     codes    k = argmin_j |z_e - e_j|,  z_q = e_k                nothing is drawn
     decoder  z_q -> from_code -> conv_t1 -> conv_t2 -> logits
 
@@ -34,12 +34,14 @@ class Encoder(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(1, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
-        self.to_code = nn.Conv2d(64, latent_dim, 3, padding=1)
+        self.to_code = nn.Conv2d(64, latent_dim, 1)
+        # Digits are centred, so a place says much. Without it all blank paper, half of MNIST, is one code.
+        self.where = nn.Parameter(0.25 * torch.randn(latent_dim, SIDE, SIDE))
 
     def forward(self, x: Tensor) -> Tensor:
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
-        return self.to_code(h).to(x.dtype)  # (B, D, 7, 7); x.dtype matters under autocast only
+        return self.to_code(h).to(x.dtype) + self.where  # (B, D, 7, 7); x.dtype matters under autocast only
 
 
 class Decoder(nn.Module):
@@ -64,7 +66,9 @@ class VQVAE(Model):
     nothing. All of that is in the state_dict, so a resumed run goes on exactly.
     """
 
-    DECAY = 0.99  # γ of the moving averages (appendix A.1)
+    # γ of the moving averages. Appendix A.1 has 0.99; a memory of 20 batches of 6,272 vectors is enough here, and keeps up
+    # with the encoder: after 3 epochs the distortion is 24.1 nats, not 29.4 (K = 512, one seed; the learning rate differs too).
+    DECAY = 0.95
     DEAD = 0.1  # a code is dead that is used less than this fraction of what each would be, were all used alike
 
     def __init__(
@@ -72,7 +76,7 @@ class VQVAE(Model):
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
-        codes: int = 256,
+        codes: int = 512,
         codebook: str = "ema",
         commitment: float = 0.25,
         restart: bool = True,
@@ -146,10 +150,14 @@ class VQVAE(Model):
         check_images(x)
         return self.encoder(x)
 
+    def sample(self, count: int, generator: torch.Generator) -> Codes:
+        """Codes of the uniform prior."""
+        return torch.randint(self.codes, (count, SIDE, SIDE), generator=generator, device=generator.device)
+
     @torch.no_grad()
     def _follow(self, z_e: Tensor, codes: Tensor, z_q: Tensor, eps: Tensor) -> None:
         chosen = codes.flatten()  # (N,)
-        n = torch.bincount(chosen, minlength=self.codes)  # (K,)
+        n = usage(codes, self.codes)  # (K,)
         self.counts += n
         # N_i ← γ N_i + (1 - γ) n_i
         self.usage.lerp_(n.to(self.usage.dtype), 1 - self.DECAY)
@@ -174,7 +182,7 @@ class VQVAE(Model):
         at = (up_to < u * up_to[:, -1:]).sum(1).clamp(max=SIDE * SIDE - 1)  # (B,)
         rows = z_e.flatten(2)[torch.arange(len(z_e)), :, at][: len(dead)]  # (dead, D)
         self.vectors[dead] = rows
-        self.usage[dead] = 2 * self.DEAD * fair  # time to prove itself: log 2 / (1 - γ), some 70 steps
+        self.usage[dead] = 2 * self.DEAD * fair  # time to prove itself: log 2 / (1 - γ), 14 steps
         if self.codebook == "ema":
             self.sums[dead] = rows * self.usage[dead, None]
 
@@ -194,6 +202,11 @@ def straight_through(z_e: Grid, z_q: Grid) -> Grid:
 def squared_distance(a: Grid, b: Grid) -> Float[Tensor, ""]:
     """|a - b|² per image, summed over the grid, in the mean over images."""
     return (a - b).square().sum((1, 2, 3)).mean()
+
+
+def usage(codes: Codes, size: int) -> Int64[Tensor, " K"]:
+    """How often each of the codes was chosen."""
+    return torch.bincount(codes.flatten(), minlength=size)
 
 
 def perplexity(counts: Int64[Tensor, " K"]) -> float:
