@@ -12,7 +12,7 @@ from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
 from vae_paper.reproduce import over_seeds, trained
 
-BETAS, SEEDS, EPOCHS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0), (0, 1, 2), 4
+BETAS, SEEDS, EPOCHS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0), (0, 1, 2), 2
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from vae_paper.likelihoods import binarise
 from vae_paper.reproduce import over_seeds, trained
 
 SEEDS, EPOCHS = (0, 1, 2), 3
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "autoregressive decoder, beta = 1": {"model": "pixel-vae"},
     "autoregressive decoder, free bits 0.25 per latent": {"model": "pixel-vae", "objective": "free-bits", "free_bits": 0.25},
     "autoregressive decoder, beta annealed from 0 to 1": {"model": "pixel-vae", "beta_schedule": "linear"},
