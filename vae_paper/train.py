@@ -131,7 +131,7 @@ def _loop(
                 x = binarise(data.images[chosen], data.binarisation, generator)
                 eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=config.device)
                 for group in optimizer.param_groups:
-                    group["lr"] = config.learning_rate * _lr_factor(config, at["step"] / steps)
+                    group["lr"] = config.learning_rate * lr_factor(config, at["step"] / steps)
                 try:
                     loss_sum += train_step(config, model, optimizer, x, eps, data.labels[chosen], at["step"] / steps)
                 except ValueError as error:
@@ -192,7 +192,7 @@ def _warmup(config: Config) -> float:
     return config.warmup_epochs / config.epochs
 
 
-def _lr_factor(config: Config, progress: float) -> float:
+def lr_factor(config: Config, progress: float) -> float:
     return schedules.one_cycle(progress) if config.lr_schedule == "one-cycle" else 1.0
 
 
