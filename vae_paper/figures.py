@@ -1,5 +1,6 @@
 """Arrays in, picture out. Every figure has labelled axes and a caption that says data, model, D and beta."""
 
+import re
 import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,12 +12,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from vae_numpy.figures import save
 from vae_numpy.weights import write_atomically
 
 Array = np.ndarray
 ACTIVE, COLLAPSED = "C0", "C3"
+CELL = 0.6  # inches of an image in a grid
+LETTER = 0.54 / 72  # inches of an average letter, for each point of its size
 
 
 def manifold_latents(size: int) -> Float[Array, "N 2"]:
@@ -34,7 +38,7 @@ def manifold(path: str | Path, x_hat: Float[Array, "N 1 28 28"], caption: str) -
     figure = Figure(figsize=(7, 7.4))
     axis = figure.add_subplot()
     _draw_manifold(axis, x_hat)
-    axis.set_title(_wrapped(caption, figure, 10), fontsize=10)
+    axis.set_title(_wrapped(caption, figure.get_figwidth(), 10), fontsize=10)
     figure.tight_layout()
     save(figure, path)
 
@@ -44,7 +48,7 @@ def animation(path: str | Path, frames: Sequence[Float[Array, "N 1 28 28"]], sai
     figure = Figure(figsize=(4.4, 4.9))
     axis = figure.add_subplot()
     sheet = _draw_manifold(axis, frames[0])
-    figure.suptitle(_wrapped(caption, figure, 7), fontsize=7)
+    figure.suptitle(_wrapped(caption, figure.get_figwidth(), 7), fontsize=7)
     axis.set_title(said[-1], fontsize=9)
     figure.tight_layout()
     with tempfile.TemporaryDirectory() as folder:
@@ -74,9 +78,9 @@ def scatters(
         axis.set(xlabel=f"{axes}, first coordinate", ylabel=f"{axes}, second coordinate", title=title)
     axis.legend(markerscale=12 / _dot(labels), loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     if len(panels) == 1:
-        axis.set_title(_wrapped(caption, figure, 10), fontsize=10)
+        axis.set_title(_wrapped(caption, figure.get_figwidth(), 10), fontsize=10)
     else:
-        figure.suptitle(_wrapped(caption, figure, 10), fontsize=10)
+        figure.suptitle(_wrapped(caption, figure.get_figwidth(), 10), fontsize=10)
     figure.tight_layout()
     save(figure, path)
 
@@ -92,9 +96,15 @@ def grid(
 ) -> None:
     """R rows of C images, with what each row and each column is, and what changes `across` and `down`."""
     count, length = images.shape[:2]
-    margin = 0.07 * max(map(len, rows or [""]))  # inches for the rows' names
-    figure = Figure(figsize=(max(5.0, 0.6 + margin + 0.6 * length), 1.4 + 0.6 * count))
-    axis = figure.add_subplot()
+    letters = max(len(re.sub(r"[${}_]", "", row)) for row in rows or [""])
+    left = 0.15 + LETTER * 8 * letters + (0.3 if down else 0)  # inches, as are those below
+    width = max(6.5, left + CELL * length + 0.15)
+    left = (width + left - CELL * length - 0.15) / 2
+    said = _wrapped(caption, width, 9)
+    top, bottom = 0.15 + 0.17 * (said.count("\n") + 1), 0.1 + (0.2 if columns else 0) + (0.25 if across else 0)
+    height = top + CELL * count + bottom
+    figure = Figure(figsize=(width, height))
+    axis = figure.add_axes((left / width, bottom / height, CELL * length / width, CELL * count / height))
     sheet = images[:, :, 0].transpose(0, 2, 1, 3).reshape(count * 28, length * 28)
     axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
     for edge in range(1, count):  # rows are told apart: each is a z, a latent or an image of its own
@@ -102,24 +112,24 @@ def grid(
     axis.set_xticks(28 * np.arange(len(columns or [])) + 13.5, columns or [], fontsize=8)
     axis.set_yticks(28 * np.arange(len(rows or [])) + 13.5, rows or [], fontsize=8)
     axis.tick_params(length=0)
-    axis.set(xlabel=across, ylabel=down)
-    figure.suptitle(_wrapped(caption, figure, 9), fontsize=9)
-    figure.tight_layout(pad=0.6)
+    axis.set_xlabel(across, fontsize=9)
+    axis.set_ylabel(down, fontsize=9)
+    figure.suptitle(said, fontsize=9, y=1 - 0.06 / height)
     save(figure, path)
 
 
 def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], caption: str) -> None:
     """KL per latent, largest first; latents that say nothing of x in another colour: collapse at a glance."""
     order = np.argsort(-kl)
-    figure = Figure(figsize=(max(5.0, 1.5 + 0.3 * len(kl)), 3.8))
+    figure = Figure(figsize=(max(6.5, 2.8 + 0.3 * len(kl)), 3.8))
     axis = figure.add_subplot()
-    for chosen, colour, word in ((active, ACTIVE, "active"), (~active, COLLAPSED, "collapsed")):
-        at = np.flatnonzero(chosen[order])
-        axis.bar(at, kl[order][at], color=colour, label=f"{len(at)} {word}")
+    axis.bar(range(len(kl)), kl[order], color=[ACTIVE if active[j] else COLLAPSED for j in order])
+    words = {f"{active.sum()} active": ACTIVE, f"{(~active).sum()} collapsed": COLLAPSED}
     axis.set_xticks(range(len(kl)), [f"$z_{{{j + 1}}}$" for j in order], fontsize=8 if len(kl) <= 32 else 5)
     axis.set(xlabel="latent, the largest KL first", ylabel="KL(q($z_j$|x) || p($z_j$)), nats per image")
-    axis.legend(frameon=False, title=f"rate {kl.sum():.2f} nats")
-    axis.set_title(_wrapped(caption, figure, 9), fontsize=9)
+    patches = [Patch(color=colour, label=word) for word, colour in words.items()]
+    axis.legend(handles=patches, title=f"rate {kl.sum():.2f} nats", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.suptitle(_wrapped(caption, figure.get_figwidth(), 9), fontsize=9)
     figure.tight_layout()
     save(figure, path)
 
@@ -135,14 +145,13 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
     figure = Figure(figsize=(0.6 + 3.6 * len(panels), 3.6))
     epochs = [row["epoch"] for row in rows]
     for axis, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for (name, word), colour in zip(lines.items(), ("C0", "C1"), strict=False):
+        for name, word in lines.items():
             if name in rows[0]:
-                colour = "C0" if word == "training" else "C1"
-                axis.plot(epochs, [row[name] for row in rows], ".-", color=colour, label=word)
+                axis.plot(epochs, [row[name] for row in rows], ".-", color="C0" if word == "training" else "C1", label=word)
         axis.set(xlabel="epoch", ylabel=title)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(frameon=False)
-    figure.suptitle(_wrapped(caption, figure, 9), fontsize=9)
+    figure.suptitle(_wrapped(caption, figure.get_figwidth(), 9), fontsize=9)
     figure.tight_layout()
     save(figure, path)
 
@@ -150,7 +159,7 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
 def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labels: Int[Array, " N"], caption: str) -> None:
     """A row for each 2-D model: the map of its codes with its samples as crosses, and the samples decoded.
 
-    Of each model: `codes` (N, 2), `z` (M, 2), `x_hat` (M, 1, 28, 28), and `said`, a number about them.
+    Of each model: `codes` (N, 2) and what they are, `z` (M, 2), `x_hat` (M, 1, 28, 28), and what is `measured` of them.
     """
     figure = Figure(figsize=(11, 1 + 4.6 * len(models)))
     for (left, right), (name, model) in zip(figure.subplots(len(models), 2, squeeze=False), models.items(), strict=True):
@@ -158,20 +167,20 @@ def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labe
         left.plot(*model["z"].T, "x", ms=4, mew=0.9, color="black", label="samples")
         left.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=2)
         left.set(xlabel="first code", ylabel="second code", aspect="auto")
-        left.set_title(f"{name}: codes of test images", fontsize=10)
+        left.set_title(f"{name}: {model['what']}", fontsize=10)
         right.imshow(_sheet(model["x_hat"]), cmap="gray_r", vmin=0, vmax=1)
         right.set_xticks([], [])
         right.set_yticks([], [])
-        right.set_xlabel(model["said"], fontsize=9)
+        right.set_xlabel(model["measured"], fontsize=9)
         right.set_title(f"{name}: the samples, decoded", fontsize=10)
-    figure.suptitle(_wrapped(caption, figure, 10), fontsize=10)
+    figure.suptitle(_wrapped(caption, figure.get_figwidth(), 10), fontsize=10)
     figure.tight_layout()
     save(figure, path)
 
 
 def _draw_manifold(axis: Any, x_hat: Float[Array, "N 1 28 28"]) -> Any:
     size = round(len(x_hat) ** 0.5)
-    at = np.linspace(0, size - 1, 5).round().astype(int)
+    at = np.linspace(0, size - 1, 6).round().astype(int)
     quantiles = [f"{NormalDist().inv_cdf((i + 0.5) / size):.1f}" for i in at]
     axis.set_xticks(at * 28 + 14, quantiles)
     axis.set_yticks(at * 28 + 14, quantiles[::-1])
@@ -196,7 +205,7 @@ def _dot(labels: Int[Array, " N"]) -> int:
     return 3 if len(labels) > 1000 else 6
 
 
-def _wrapped(text: str, figure: Figure, size: float) -> str:
-    """The caption in lines that the figure has room for: a letter is about half as wide as the font's size in points."""
-    letters = int(72 * figure.get_size_inches()[0] / (0.54 * size))
+def _wrapped(text: str, width: float, size: float) -> str:
+    """The caption in lines for which `width` inches are enough at a font of `size` points."""
+    letters = int(width / (LETTER * size))
     return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))

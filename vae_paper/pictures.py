@@ -5,6 +5,7 @@ A kind is one function and one line of KINDS. Pictures are the one place where m
 
 import csv
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,9 +53,9 @@ class Subject:
         """mu of all test images, float64, and their labels."""
         return evaluate.posterior(self.model, self.test, self.seed)[0].double().numpy(), self.test.labels.numpy()
 
-    def caption(self, what: str) -> str:
-        """What is shown; model, D and beta; data."""
-        return f"{caption(what, self.model, self.about)}\nShown: {self.test.about}"
+    def caption(self, what: str, tested: bool = True) -> str:
+        """What is shown; of which model, trained on what; and, where they are used, which test images."""
+        return caption(what, self.model, self.about) + (f"\nTest images: {self.test.about}" if tested else "")
 
 
 def caption(what: str, model: VAE, about: dict[str, Any]) -> str:
@@ -63,6 +64,7 @@ def caption(what: str, model: VAE, about: dict[str, Any]) -> str:
     if not isinstance(model, AE):
         words.append(f"β = {about.get('config', {}).get('beta', 1.0):g}")
     trained_on = about.get("trained_on") or about.get("data", "unknown data")
+    trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)  # "55,000 images of ... (60,000 images)"
     return f"{what}\n{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
 
 
@@ -129,13 +131,13 @@ def samples(subject: Subject, path: Path) -> None:
     images = x_hat(subject.model, z, labels).unflatten(0, (10, CLASSES)).numpy()
     said = "Samples: x̂ of z ~ N(0, I)" + (", which no autoencoder was taught to decode" if isinstance(subject.model, AE) else "")
     columns = [str(label) for label in range(CLASSES)] if subject.model.takes_labels else None
-    figures.grid(path, images, subject.caption(said), columns=columns, across="class asked for" if columns else "")
+    figures.grid(path, images, subject.caption(said, tested=False), columns=columns, across="class asked for" if columns else "")
 
 
 def manifold(subject: Subject, path: Path) -> None:
     """The decoded 2-D latent space."""
     said = "The latent space decoded, evenly spaced in probability under N(0, I)"
-    figures.manifold(path, decoded_manifold(subject.model, 20), subject.caption(said))
+    figures.manifold(path, decoded_manifold(subject.model, 20), subject.caption(said, tested=False))
 
 
 def decoded_manifold(model: VAE, size: int) -> Float[Array, "N 1 28 28"]:
@@ -241,9 +243,9 @@ def cvae_grid(subject: Subject, path: Path) -> None:
     z, labels = style_by_class(subject.model.latent_dim, 10, subject.seed)
     images = x_hat(subject.model, z, labels).unflatten(0, (-1, CLASSES)).numpy()
     columns = [str(label) for label in labels[:CLASSES].tolist()]
-    rows = [f"z{index + 1}" for index in range(len(images))]
+    rows = [str(index + 1) for index in range(len(images))]
     said = "Style against class: one z ~ N(0, I) per row, one label per column"
-    figures.grid(path, images, subject.caption(said), rows, columns, "label given to the decoder", "style")
+    figures.grid(path, images, subject.caption(said, tested=False), rows, columns, "label given to the decoder", "style z")
 
 
 def style_by_class(latent_dim: int, styles: int, seed: int = 0) -> tuple[Float[Tensor, "N D"], Int[Tensor, " N"]]:
@@ -263,7 +265,7 @@ def curves(subject: Subject, path: Path) -> None:
     """metrics.csv as curves."""
     with open(subject.path / "metrics.csv", newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    figures.curves(path, rows, subject.caption("Training"))
+    figures.curves(path, rows, subject.caption("Training, epoch by epoch", tested=False))
 
 
 def ae_beside_vae(subject: Subject, path: Path) -> None:
@@ -275,8 +277,9 @@ def ae_beside_vae(subject: Subject, path: Path) -> None:
         found = f"{subject.about['model']} and {other.about['model']}, D = {other.model.latent_dim}"
         raise ValueError(f"ae-beside-vae: found {found}; expected an ae and a vae, D = 2 both")
     models = {r.about["model"].upper(): codes_and_samples(r) for r in both}
-    said = "Autoencoder and VAE: holes against continuity. Samples of a Gaussian fitted to the codes of each"
-    figures.side_by_side(path, models, subject.test.labels[:SHOWN].numpy(), subject.caption(said))
+    said = "Autoencoder and VAE: holes against continuity. A Gaussian is fitted to the codes of each, and sampled"
+    said += "".join(caption("", r.model, r.about) for r in both) + f"\nTest images: {subject.test.about}"
+    figures.side_by_side(path, models, subject.test.labels[:SHOWN].numpy(), said)
 
 
 def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
@@ -288,7 +291,9 @@ def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
     apart = nearest(z / codes.std(0), codes / codes.std(0))
     said = f"a sample's nearest code is {np.median(apart):.3f} away (median; 9 of 10 within {np.quantile(apart, 0.9):.3f})"
     decoded = x_hat(subject.model, torch.from_numpy(z).float()).numpy()
-    return {"codes": codes, "z": z, "x_hat": decoded, "said": f"{said}\nin standard deviations of the codes"}
+    what = "μ of test images" if isinstance(subject.model, AE) else "z ~ q(z|x) of test images"
+    measured = f"{said}\nin standard deviations of the codes"
+    return {"codes": codes, "what": what, "z": z, "x_hat": decoded, "measured": measured}
 
 
 def nearest(z: Float[Array, "M D"], codes: Points) -> Float[Array, " M"]:
@@ -327,7 +332,7 @@ def animation(subject: Subject, path: Path) -> None:
         said.append(f"step {step:,} of {steps:,}, epoch {step / steps * config.epochs:.2f}")
 
     replay(config, look, FRAMES)
-    figures.animation(path, frames, said, subject.caption("The latent space forming, N(0, I) evenly in probability"))
+    figures.animation(path, frames, said, subject.caption("The latent space while it forms", tested=False))
 
 
 @torch.inference_mode()
