@@ -47,18 +47,12 @@ def test_level_1_without_torch(tmp_path):
 
 
 def test_level_2_trains_and_all_levels_read_it(capsys):
-    run(
-        "p",
-        Config2,
-        level2.main,
-        ["--source", "handwriting", "--epochs", "3", "--batch-size", "64", "--latent-dim", "3", "--out", "w.safetensors"],
-    )
+    command = "--epochs 3 --latent-dim 3 --batch-size 64 --source handwriting --out w.safetensors"
+    run("p", Config2, level2.main, command.split())
     said = capsys.readouterr().out
     assert said.count("test -ELBO") == 3
-    params, header = weights.load("w.safetensors")
-    assert header["command"] == (
-        "python -m vae_lowlevel --epochs 3 --latent-dim 3 --batch-size 64 --source handwriting --out w.safetensors"
-    )
+    _, header = weights.load("w.safetensors")
+    assert header["command"] == f"python -m vae_lowlevel {command}"
     assert 150 < header["test_objective"] < 300
     run("p", level3.Command, level3.main, ["evaluate", "w.safetensors", "--source", "handwriting"])
     report = json.loads(capsys.readouterr().out)
@@ -132,20 +126,33 @@ def test_a_second_run_into_one_folder_is_refused():
         train.train(small(name="a"))
 
 
-def test_a_loss_that_is_not_finite_stops_training(monkeypatch):
+def test_a_finished_run_is_not_overwritten():
     folder = train.train(small(name="a"))
     before = (folder / "weights.safetensors").read_bytes()
-    build = checkpoint.build
-
-    def build_broken(*arguments, **options):
-        model = build(*arguments, **options)
-        model.encoder.mu.bias.data[1] = np.nan
-        return model
-
-    monkeypatch.setattr(checkpoint, "build", build_broken)
-    with pytest.raises(ValueError, match="step 0: the loss is nan: not finite: distortion, rate, log_weight"):
-        train.train(small(name="a"))
+    with pytest.raises(ValueError, match="already holds a run: go on with --resume, choose another --name"):
+        train.train(small(name="a", seed=1))
     assert (folder / "weights.safetensors").read_bytes() == before
+
+
+def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(monkeypatch):
+    """NaN gets into a parameter in the second epoch: the first one's files stay, and training can go on from them."""
+    step, calls = train.train_step, []
+
+    def step_with_nan(config, model, *rest):
+        calls.append(1)
+        if len(calls) == 16:
+            model.encoder.mu.bias.data[1] = np.nan
+        return step(config, model, *rest)
+
+    monkeypatch.setattr(train, "train_step", step_with_nan)
+    with pytest.raises(ValueError, match="step 15: the loss is nan: not finite: distortion, rate, log_weight"):
+        train.train(small(name="broken"))
+    broken = train.train(Config3(name="broken", resume=True))
+    whole = train.train(small(name="whole"))
+    for file in ("weights.safetensors", "state.safetensors"):
+        a, b = (weights.load_tensors(folder / file)[0] for folder in (broken, whole))
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], name)
 
 
 def test_the_spelled_command_gives_the_configuration_back():

@@ -9,7 +9,7 @@ import tyro
 
 from vae_numpy import weights
 from vae_numpy.command_line import run
-from vae_paper import checkpoint, download, evaluate, microscope, pictures, train
+from vae_paper import checkpoint, download, evaluate, gallery, microscope, pictures, train
 from vae_paper.config import Config
 from vae_paper.sample import sample
 
@@ -75,7 +75,7 @@ class Figures:
     """A run's folder, or a weight file of any level."""
     kind: Literal[
         "all", "reconstructions", "samples", "manifold", "scatter", "traversals", "interpolation", "cvae-grid", "rate",
-        "curves", "ae-beside-vae", "completions", "animation",
+        "curves", "ae-beside-vae", "completions", "codebook-usage", "animation",
     ] = "all"  # fmt: skip
     """all: every one that applies to the run, but for the animation, which trains it anew."""
     beside: Path | None = None
@@ -130,7 +130,7 @@ def main(command: Config | Evaluate | Inspect | Sample | Figures | Download) -> 
             print(f"{command.out}: {command.count} samples")
         case Figures():
             subject = pictures.load(command.run, command.source, command.seed, command.image, command.beside)
-            for path in pictures.draw(subject, command.kind, command.out):
+            for path in gallery.draw(subject, command.kind, command.out):
                 print(path)
         case Download():
             print(f"{download.download(command.source, command.seconds)}: complete and checked")

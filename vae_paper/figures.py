@@ -156,6 +156,22 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
     save(figure, path)
 
 
+def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], caption: str) -> None:
+    """How often each code is chosen, most used first, as a share of all choices; a line for each codebook."""
+    figure = Figure(figsize=(7, 4))
+    axis = figure.add_subplot()
+    for label, n in counts.items():
+        share = np.sort(n / n.sum())[::-1]
+        perplexity = np.exp(-np.sum(share[share > 0] * np.log(share[share > 0])))
+        axis.plot(np.arange(1, len(n) + 1), np.where(share > 0, share, np.nan), label=f"{label}: perplexity {perplexity:.0f}")
+    axis.axhline(1 / len(n), color="0.6", lw=0.8, ls="--", label=f"all {len(n)} codes alike")
+    axis.set(xlabel="code, most used first", ylabel="share of the choices", yscale="log")
+    axis.legend(frameon=False)
+    axis.set_title(caption, fontsize=9)
+    figure.tight_layout()
+    save(figure, path)
+
+
 def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labels: Int[Array, " N"], caption: str) -> None:
     """A row for each 2-D model: the map of its codes with its samples as crosses, and the samples decoded.
 

@@ -134,8 +134,7 @@ def _terms(r: dict[str, Any]) -> str:
 
 def _bounds(r: dict[str, Any]) -> str:
     beta = r["trained_with"].get("beta") or 1.0
-    given = {"cvae": "log p(x|label)", "quadrant-cvae": "log p(unseen pixels|seen pixels)"}.get(r["model"], "log p(x)")
-    lines = ["What is a bound", f"  ELBO, beta = 1    {r['elbo_is'].replace('log p(x)', given)}"]
+    lines = ["What is a bound", f"  ELBO, beta = 1    {r['elbo_is']}"]
     if beta != 1 and "not" not in r["elbo_is"]:
         said = "below the ELBO: a looser bound, and not to be reported as the ELBO" if beta > 1 else "no bound"
         lines.append(f"  -(D + {beta:g} R)        {said}")
@@ -147,8 +146,7 @@ def _bounds(r: dict[str, Any]) -> str:
 
 
 def _latents(r: dict[str, Any]) -> str:
-    lines = [f"{'latent':<8}{'KL, nats':>10}{'Var of mu':>11}", ""]
-    lines.pop()
+    lines = [f"{'latent':<8}{'KL, nats':>10}{'Var of mu':>11}"]
     for j in sorted(range(r["latent_dim"]), key=lambda j: -r["kl_per_latent"][j]):
         word = "active" if r["active"][j] else "collapsed"
         lines.append(f"z_{j + 1:<6}{r['kl_per_latent'][j]:>10.3f}{r['variance_of_mu'][j]:>11.4f}  {word}")

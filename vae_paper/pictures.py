@@ -1,14 +1,13 @@
-"""`python -m vae_paper figures`: what each picture shows, computed from a model and its data, and handed to `figures`.
+"""What each picture of Gaussian latents shows, computed from a model and its data, and handed to `figures`.
 
-A kind is one function and one line of KINDS. Pictures are the one place where mu may stand in for z.
+Pictures are the one place where mu may stand in for z.
 """
 
 import csv
 import dataclasses
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,40 +75,6 @@ def load(path: Path, source: str | None = None, seed: int = 0, image: int = 0, b
     if not 0 <= image < len(test.images):
         raise ValueError(f"image is {image}: expected 0 to {len(test.images) - 1}, as the data are {test.about}")
     return Subject(path, model, about, test, seed, image, beside)
-
-
-def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> list[Path]:
-    """Draw one kind of picture, or all that apply to the run (but for the animation, which trains anew).
-
-    Returns the files, in `folder`: RUN/figures by default, runs/figures for a weight file.
-    """
-    folder = folder or (subject.path if subject.path.is_dir() else checkpoint.RUNS) / "figures"
-    kinds = [kind]
-    if kind == "all":
-        kinds = [name for name in KINDS if name != "animation" and why_not(subject, name) is None]
-    elif reason := why_not(subject, kind):
-        raise ValueError(f"{kind}: {reason}")
-    files = []
-    for name in kinds:
-        files.append(folder / f"{name}.{'gif' if name == 'animation' else 'png'}")
-        KINDS[name].draw(subject, files[-1])
-    return files
-
-
-def why_not(subject: Subject, kind: str) -> str | None:
-    """Why a kind cannot be drawn of this run, or None where it can."""
-    _, models, flat = KINDS[kind]
-    if subject.about["model"] not in models:
-        return f"{subject.path} holds the model {subject.about['model']}; expected {' or '.join(models)}"
-    if flat and subject.model.latent_dim != 2:
-        return f"{subject.path} has D = {subject.model.latent_dim}; expected D = 2, as the latent space itself is drawn"
-    if kind == "ae-beside-vae" and subject.beside is None:
-        return "expected --beside RUN, a run of the other model"
-    if kind == "curves" and not (subject.path / "metrics.csv").is_file():
-        return f"{subject.path / 'metrics.csv'}: no such file; expected the folder of a run"
-    if kind == "animation" and "config" not in subject.about:
-        return f"{subject.path} does not say how it was trained; expected a run of python -m vae_paper train"
-    return None
 
 
 @torch.inference_mode()
@@ -327,7 +292,7 @@ def animation(subject: Subject, path: Path) -> None:
     frames: list[Float[Array, "N 1 28 28"]] = []
     said: list[str] = []
 
-    def look(step: int, steps: int, model: VAE) -> None:
+    def look(step: int, steps: int, model: Any) -> None:
         frames.append(decoded_manifold(model, 12))
         said.append(f"step {step:,} of {steps:,}, epoch {step / steps * config.epochs:.2f}")
 
@@ -339,27 +304,3 @@ def animation(subject: Subject, path: Path) -> None:
 def x_hat(model: VAE, z: Float[Tensor, "N D"], labels: Tensor | None = None) -> Float[Tensor, "N 1 28 28"]:
     """sigmoid(logits); only a model that is conditioned on labels is told them."""
     return torch.sigmoid(model.decode(z, labels if model.takes_labels else None))
-
-
-class Kind(NamedTuple):
-    """A picture, the models that it can be drawn of, and whether only at D = 2."""
-
-    draw: Callable[[Subject, Path], None]
-    models: tuple[str, ...]
-    flat: bool = False
-
-
-KINDS = {
-    "reconstructions": Kind(reconstructions, ("vae", "ae", "cvae")),
-    "samples": Kind(samples, ("vae", "ae", "cvae")),
-    "manifold": Kind(manifold, ("vae",), flat=True),
-    "scatter": Kind(scatter, ("vae", "ae", "cvae", "quadrant-cvae")),
-    "traversals": Kind(traversals, ("vae", "cvae")),
-    "interpolation": Kind(interpolations, ("vae", "ae")),
-    "cvae-grid": Kind(cvae_grid, ("cvae",)),
-    "rate": Kind(rate, ("vae", "cvae", "quadrant-cvae")),
-    "curves": Kind(curves, tuple(checkpoint.MODELS)),
-    "ae-beside-vae": Kind(ae_beside_vae, ("ae", "vae"), flat=True),
-    "completions": Kind(completions, ("quadrant-cvae",)),
-    "animation": Kind(animation, ("vae",), flat=True),
-}

@@ -4,43 +4,38 @@
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-import torch
 from torch.optim import Adam
 from tqdm import tqdm
 
 from vae_paper import checkpoint, train
 from vae_paper.config import Config
-from vae_paper.likelihoods import binarise
-from vae_paper.vae import VAE
+from vae_paper.vae import Model
 
 
-def replay(config: Config, look: Callable[[int, int, VAE], None], times: int) -> VAE:
+def replay(config: Config, look: Callable[[int, int, Model], None], times: int) -> Model:
     """Train as `config` says, writing nothing, and call look(step, steps, model) `times` times, from 0 to the last step.
 
     Returns the model as the last step left it.
     """
-    data, _ = train.split(config)
-    scale = {} if config.sigma is None else {"sigma": config.sigma}
-    model = checkpoint.build(config.model, config.latent_dim, config.likelihood, seed=config.seed, **scale).to(config.device)
+    data, validation = train.split(config)
+    model = checkpoint.build_for(config).to(config.device)
     optimizer = Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    per_epoch = len(data.images) // config.batch_size
-    steps = config.epochs * per_epoch
-    wanted, generator = moments(steps, times), torch.Generator(config.device)
-    for step in tqdm(range(steps), unit="step", desc="the same training again"):
-        if step in wanted:
-            look(step, steps, model)
-        if step % per_epoch == 0:
-            train.seeded(generator, config.seed, train.ORDER, step // per_epoch)
-            order = torch.randperm(len(data.images), generator=generator, device=config.device).split(config.batch_size)
-        chosen = order[step % per_epoch]
-        train.seeded(generator, config.seed, train.NOISE, step)
-        x = binarise(data.images[chosen], data.binarisation, generator)
-        eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=config.device)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * train.lr_factor(config, step / steps)
-        train.train_step(config, model, optimizer, x, eps, data.labels[chosen], step / steps)
+    run = train.Run(config, Path(), model, optimizer, data, validation)
+    steps = config.epochs * run.steps_per_epoch
+    wanted = moments(steps, times)
+    with tqdm(total=steps, unit="step", desc="the same training again") as bar:
+        while run.at["step"] < steps:
+            for x, eps, labels in train.rest_of_epoch(run):
+                if run.at["step"] in wanted:
+                    look(run.at["step"], steps, model)
+                for group in optimizer.param_groups:
+                    group["lr"] = config.learning_rate * train.lr_factor(config, run.progress)
+                train.train_step(config, model, optimizer, x, eps, labels, run.progress)
+                run.at["step"] += 1
+                bar.update()
     look(steps, steps, model)
     return model
 

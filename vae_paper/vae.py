@@ -33,6 +33,26 @@ class Terms(NamedTuple):
     penalty: Float[Tensor, ""] | None = None  # what else is made small, outside every bound (VQ-VAE)
 
 
+class Model(nn.Module):
+    """What the training loop and the evaluation know of a model: it is given x and eps, and returns `Terms`."""
+
+    latent_dim: int
+    likelihood: str
+    log_sigma: Tensor
+
+    def add_log_sigma(self, sigma: float) -> None:
+        """The scale of the likelihood: learned where it is to be, else kept."""
+        log_sigma = torch.tensor(sigma).log()
+        if self.likelihood in WITH_LEARNED_SCALE:
+            self.log_sigma = nn.Parameter(log_sigma)
+        else:
+            self.register_buffer("log_sigma", log_sigma, persistent=self.likelihood == "gaussian")
+
+    def end_epoch(self) -> dict[str, float]:
+        """What a model adds to its epoch's line in metrics.csv; called once, when the epoch's last step is taken."""
+        return {}
+
+
 class Encoder(nn.Module):
     """x -> mu, logvar."""
 
@@ -71,7 +91,7 @@ class Decoder(nn.Module):
         return self.conv_t2(h).to(z.dtype)  # (B, 1, 28, 28)
 
 
-class VAE(nn.Module):
+class VAE(Model):
     """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.weights.shapes`.
 
     `likelihood` names one of `likelihoods.LIKELIHOODS`; `sigma` is its standard deviation (or scale), where it has one:
@@ -84,11 +104,7 @@ class VAE(nn.Module):
         super().__init__()
         self.latent_dim, self.likelihood = latent_dim, likelihood
         self.encoder, self.decoder = Encoder(latent_dim), Decoder(latent_dim)
-        log_sigma = torch.tensor(sigma).log()
-        if likelihood in WITH_LEARNED_SCALE:
-            self.log_sigma = nn.Parameter(log_sigma)
-        else:
-            self.register_buffer("log_sigma", log_sigma, persistent=likelihood == "gaussian")
+        self.add_log_sigma(sigma)
 
     def encode(
         self, x: Float[Tensor, "B 1 28 28"], labels: Labels | None = None
