@@ -38,7 +38,7 @@ def manifold(path: str | Path, x_hat: Float[Array, "N 1 28 28"], caption: str) -
     figure = Figure(figsize=(7, 7.4))
     axis = figure.add_subplot()
     _draw_manifold(axis, x_hat)
-    axis.set_title(_wrapped(caption, figure.get_figwidth(), 10), fontsize=10)
+    axis.set_title(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
     figure.tight_layout()
     save(figure, path)
 
@@ -48,12 +48,12 @@ def animation(path: str | Path, frames: Sequence[Float[Array, "N 1 28 28"]], sai
     figure = Figure(figsize=(4.4, 4.9))
     axis = figure.add_subplot()
     sheet = _draw_manifold(axis, frames[0])
-    figure.suptitle(_wrapped(caption, figure.get_figwidth(), 7), fontsize=7)
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 7), fontsize=7)
     axis.set_title(said[-1], fontsize=9)
     figure.tight_layout()
     with tempfile.TemporaryDirectory() as folder:
         gif, writer = Path(folder) / "animation.gif", PillowWriter(fps=8)
-        with writer.saving(figure, str(gif), dpi=90):
+        with writer.saving(figure, str(gif), dpi=75):
             for x_hat, title in zip(frames, said, strict=True):
                 sheet.set_data(_sheet(x_hat))
                 axis.set_title(title, fontsize=9)
@@ -78,9 +78,9 @@ def scatters(
         axis.set(xlabel=f"{axes}, first coordinate", ylabel=f"{axes}, second coordinate", title=title)
     axis.legend(markerscale=12 / _dot(labels), loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     if len(panels) == 1:
-        axis.set_title(_wrapped(caption, figure.get_figwidth(), 10), fontsize=10)
+        axis.set_title(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
     else:
-        figure.suptitle(_wrapped(caption, figure.get_figwidth(), 10), fontsize=10)
+        figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
     figure.tight_layout()
     save(figure, path)
 
@@ -120,7 +120,7 @@ def grid(
 
 def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], caption: str) -> None:
     """KL per latent, largest first; latents that say nothing of x in another colour: collapse at a glance."""
-    order = np.argsort(-kl)
+    order = np.argsort(-kl, kind="stable")
     figure = Figure(figsize=(max(6.5, 2.8 + 0.3 * len(kl)), 3.8))
     axis = figure.add_subplot()
     axis.bar(range(len(kl)), kl[order], color=[ACTIVE if active[j] else COLLAPSED for j in order])
@@ -129,7 +129,7 @@ def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], ca
     axis.set(xlabel="latent, the largest KL first", ylabel="KL(q($z_j$|x) || p($z_j$)), nats per image")
     patches = [Patch(color=colour, label=word) for word, colour in words.items()]
     axis.legend(handles=patches, title=f"rate {kl.sum():.2f} nats", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    figure.suptitle(_wrapped(caption, figure.get_figwidth(), 9), fontsize=9)
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 9), fontsize=9)
     figure.tight_layout()
     save(figure, path)
 
@@ -151,7 +151,7 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
         axis.set(xlabel="epoch", ylabel=title)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(frameon=False)
-    figure.suptitle(_wrapped(caption, figure.get_figwidth(), 9), fontsize=9)
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 9), fontsize=9)
     figure.tight_layout()
     save(figure, path)
 
@@ -189,7 +189,7 @@ def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labe
         right.set_yticks([], [])
         right.set_xlabel(model["measured"], fontsize=9)
         right.set_title(f"{name}: the samples, decoded", fontsize=10)
-    figure.suptitle(_wrapped(caption, figure.get_figwidth(), 10), fontsize=10)
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
     figure.tight_layout()
     save(figure, path)
 
@@ -221,7 +221,7 @@ def _dot(labels: Int[Array, " N"]) -> int:
     return 3 if len(labels) > 1000 else 6
 
 
-def _wrapped(text: str, width: float, size: float) -> str:
+def _wrapped(text: str, width: float, size: int) -> str:
     """The caption in lines for which `width` inches are enough at a font of `size` points."""
     letters = int(width / (LETTER * size))
     return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))

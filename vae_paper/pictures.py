@@ -29,7 +29,7 @@ SHOWN = 5_000  # points of a map: more are one blot
 EMBEDDED = 2_000  # points of t-SNE, whose time grows faster than they do
 COLUMNS = 11  # of traversals and interpolations: odd, so that there is a middle
 LATENTS = 20  # rows of traversals, at most
-FRAMES = 50  # of the animation
+FRAMES = 40  # of the animation
 
 
 @dataclasses.dataclass
@@ -195,7 +195,7 @@ def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[in
 
 def ways(mu: Points, labels: Int[Array, " N"], start: int, end: int) -> dict[str, Float[Array, "T D"]]:
     """Three paths from mu[start] to mu[end]."""
-    ends = (labels[start], labels[end])
+    ends = (int(labels[start]), int(labels[end]))
     return {
         "lerp": interpolation.lerp(mu[start], mu[end], COLUMNS),
         "slerp": interpolation.slerp(mu[start], mu[end], COLUMNS),

@@ -1,6 +1,6 @@
 """A run's training once more, to be looked at. Every random number of it is a function of seed and step, so it is the same.
 
-(A run's folder keeps its best weights only: fifty of them, for an animation, would be fifty times the disk.)
+(A run's folder keeps its best weights only: forty of them, for an animation, would be forty times the disk.)
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Where z comes from when a decoder is asked for new images. The prior is what the VAE was trained for; the others look
 at the codes of training images, and so repair what q(z) = mean over x of q(z|x) and p(z) disagree on.
 
-Legend: N training images, D latent size; every function takes a numpy Generator, and so can be repeated.
+Legend: N training images, M samples, D latent size; every function takes a numpy Generator, and so can be repeated.
 """
 
 import numpy as np
@@ -16,6 +16,7 @@ from vae_paper.evaluate import Data
 from vae_paper.vae import AE, VAE
 
 Codes = Float[np.ndarray, "N D"]
+Latents = Float[np.ndarray, "M D"]
 ClassLabels = Int64[np.ndarray, " N"]
 
 FITTED_ON = 10_000  # training images: enough for 10 full covariances at D = 20, encoded in seconds
@@ -59,7 +60,7 @@ def looks_at_images(name: str, model: VAE) -> bool:
     return name != "prior" and not (name == "class" and model.takes_labels)
 
 
-def prior(count: int, latent_dim: int, rng: np.random.Generator) -> Codes:
+def prior(count: int, latent_dim: int, rng: np.random.Generator) -> Latents:
     """z ~ p(z) = N(0, I)."""
     return rng.standard_normal((count, latent_dim))
 
@@ -70,7 +71,7 @@ def codes(model: VAE, data: Data, rng: np.random.Generator) -> Codes:
     return mu if isinstance(model, AE) else reparameterize(mu, logvar, rng.standard_normal(mu.shape))
 
 
-def mixture(encoded: Codes, count: int, rng: np.random.Generator, components: int = COMPONENTS) -> Codes:
+def mixture(encoded: Codes, count: int, rng: np.random.Generator, components: int = COMPONENTS) -> Latents:
     """z from a Gaussian mixture of full covariances, fitted to the codes by expectation maximisation (scikit-learn)."""
     from sklearn.mixture import GaussianMixture  # a second of import that the other samplers are spared
 
@@ -81,12 +82,12 @@ def mixture(encoded: Codes, count: int, rng: np.random.Generator, components: in
     return rng.permutation(z)
 
 
-def gaussian(encoded: Codes, count: int, rng: np.random.Generator) -> Codes:
+def gaussian(encoded: Codes, count: int, rng: np.random.Generator) -> Latents:
     """z from one Gaussian with the codes' mean and full covariance."""
     return rng.multivariate_normal(encoded.mean(0), np.atleast_2d(np.cov(encoded.T)), size=count)
 
 
-def per_class(encoded: Codes, classes: ClassLabels, labels: ClassLabels, rng: np.random.Generator) -> Codes:
+def per_class(encoded: Codes, classes: ClassLabels, labels: Int64[np.ndarray, " M"], rng: np.random.Generator) -> Latents:
     """For each of `labels` a z from the Gaussian fitted to the codes of that class."""
     z = np.empty((len(labels), encoded.shape[1]))
     for label in np.unique(labels):
