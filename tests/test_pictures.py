@@ -9,6 +9,7 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -201,8 +202,6 @@ def test_the_rate_is_per_latent_and_collapse_has_its_colour(folder, monkeypatch,
     np.testing.assert_allclose([bar.get_height() for bar in axis.patches], sorted(kl.tolist(), reverse=True), rtol=1e-5)
     names = [label.get_text() for label in axis.get_xticklabels()]
     assert names == [f"$z_{{{j + 1}}}$" for j in np.argsort(-kl, kind="stable")]
-    from matplotlib.colors import to_rgba
-
     collapsed = {name for name, bar in zip(names, axis.patches, strict=True) if bar.get_facecolor() == to_rgba("C3")}
     assert collapsed == {"$z_{3}$", "$z_{4}$", "$z_{5}$"}
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["2 active", "3 collapsed"]
@@ -210,7 +209,7 @@ def test_the_rate_is_per_latent_and_collapse_has_its_colour(folder, monkeypatch,
 
 
 def test_the_curves_are_those_of_metrics_csv(tmp_path, monkeypatch) -> None:
-    rows = [{"epoch": e, "loss": 200.0 / e, "validation_loss": 210.0 / e, "validation_rate": 5.0 * e} for e in (1, 2, 3)]
+    rows = [{"epoch": 1.0 * e, "loss": 200.0 / e, "validation_loss": 210.0 / e, "validation_rate": 5.0 * e} for e in (1, 2, 3)]
     saved: list[Figure] = []
     monkeypatch.setattr(figures, "save", lambda figure, path: saved.append(figure))
     figures.curves(tmp_path / "c.png", rows, "a caption")
@@ -310,6 +309,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_all_draws_what_applies_and_nothing_is_cut_off(name, folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(pictures, "EMBEDDED", 60)  # t-SNE is slow
     saved: dict[str, Figure] = {}
     monkeypatch.setattr(figures, "save", lambda figure, path: saved.update({Path(path).stem: figure}))
     beside = {"beside": folder / "ae.safetensors"} if name == "flat" else {}
