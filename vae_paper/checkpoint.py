@@ -19,6 +19,7 @@ from vae_numpy.vae import init_params
 from vae_paper.config import Config, made_with
 from vae_paper.cvae import CVAE, QuadrantCVAE
 from vae_paper.pixel_prior import PixelPrior
+from vae_paper.pixel_vae import PixelVAE
 from vae_paper.vae import AE, VAE, Model
 from vae_paper.vq_vae import VQVAE
 
@@ -27,6 +28,7 @@ MODELS: dict[str, type[Model]] = {
     "ae": AE,
     "cvae": CVAE,
     "quadrant-cvae": QuadrantCVAE,
+    "pixel-vae": PixelVAE,
     "vq-vae": VQVAE,
     "pixel-prior": PixelPrior,
 }

@@ -13,9 +13,9 @@ class Config:
 
     name: str = "vae"
     """The run's folder below runs/."""
-    model: Literal["vae", "ae", "cvae", "quadrant-cvae", "vq-vae", "pixel-prior"] = "vae"
-    """vae; ae: no noise, no KL; cvae: conditioned on the label; quadrant-cvae: on a part of the image; vq-vae: a 7x7 grid of
-    codes; pixel-prior: a learned prior over a vq-vae's codes."""
+    model: Literal["vae", "ae", "cvae", "quadrant-cvae", "pixel-vae", "vq-vae", "pixel-prior"] = "vae"
+    """vae; ae: no noise, no KL; cvae: conditioned on the label; quadrant-cvae: on a part of the image; pixel-vae: its
+    decoder sees the pixels before; vq-vae: a 7x7 grid of codes; pixel-prior: a learned prior over a vq-vae's codes."""
     latent_dim: int = 20
     """D, the size of z, or of a code's vector (vq-vae)."""
     codes: int | None = None
