@@ -21,7 +21,7 @@ from vae_paper.config import Config
 from vae_paper.gallery import draw
 from vae_paper.replay import moments, replay
 
-MADE = {"ae": 2, "cvae": 3, "quadrant-cvae": 3, "vae": 5}
+MADE = {"ae": 2, "cvae": 3, "quadrant-cvae": 3, "pixel-vae": 3, "vae": 5}
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +304,7 @@ EXPECTED = {
     "ae": {"reconstructions", "samples", "scatter", "interpolation"},
     "cvae": {"reconstructions", "samples", "scatter", "traversals", "cvae-grid", "rate"},
     "quadrant-cvae": {"scatter", "rate", "completions"},
+    "pixel-vae": {"scatter", "rate"},
 }  # fmt: skip
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from vae_paper import checkpoint, pictures, pictures_of_codes
 from vae_paper.pictures import Subject
 
-GAUSSIAN = ("vae", "ae", "cvae", "quadrant-cvae")
+DECODED = ("vae", "ae", "cvae")  # a z (and a label) is enough for an image
+GAUSSIAN = (*DECODED, "quadrant-cvae", "pixel-vae")
 CODES = ("vq-vae", "pixel-prior")
 Draw = Callable[[Subject, Path], None]
 
@@ -18,14 +19,14 @@ def of(models: Iterable[str], draw: Draw) -> dict[str, Draw]:
 
 # kind -> model -> what draws it
 KINDS: dict[str, dict[str, Draw]] = {
-    "reconstructions": of(GAUSSIAN[:3], pictures.reconstructions) | of(CODES, pictures_of_codes.reconstructions),
-    "samples": of(GAUSSIAN[:3], pictures.samples) | of(CODES, pictures_of_codes.samples),
+    "reconstructions": of(DECODED, pictures.reconstructions) | of(CODES, pictures_of_codes.reconstructions),
+    "samples": of(DECODED, pictures.samples) | of(CODES, pictures_of_codes.samples),
     "manifold": {"vae": pictures.manifold},
     "scatter": of(GAUSSIAN, pictures.scatter),
     "traversals": of(("vae", "cvae"), pictures.traversals),
     "interpolation": of(("vae", "ae"), pictures.interpolations),
     "cvae-grid": {"cvae": pictures.cvae_grid},
-    "rate": of(("vae", "cvae", "quadrant-cvae"), pictures.rate),
+    "rate": of([name for name in GAUSSIAN if name != "ae"], pictures.rate),
     "curves": of(checkpoint.MODELS, pictures.curves),
     "ae-beside-vae": of(("ae", "vae"), pictures.ae_beside_vae),
     "completions": {"quadrant-cvae": pictures.completions},

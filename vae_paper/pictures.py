@@ -20,7 +20,7 @@ from vae_paper.cvae import CLASSES, QuadrantCVAE
 from vae_paper.evaluate import Data
 from vae_paper.likelihoods import binarise
 from vae_paper.replay import replay
-from vae_paper.vae import AE, VAE, reparameterize
+from vae_paper.vae import AE, VAE, Model, reparameterize
 
 Array = np.ndarray
 Points = Float[Array, "N D"]
@@ -30,6 +30,7 @@ EMBEDDED = 2_000  # points of t-SNE, whose time grows faster than they do
 COLUMNS = 11  # of traversals and interpolations: odd, so that there is a middle
 LATENTS = 20  # rows of traversals, at most
 FRAMES = 40  # of the animation
+NAMES = {"quadrant-cvae": "quadrant-CVAE", "pixel-vae": "pixel-VAE", "pixel-prior": "pixel-prior"}  # others in capitals
 
 
 @dataclasses.dataclass
@@ -57,10 +58,10 @@ class Subject:
         return caption(what, self.model, self.about) + (f"\nTest images: {self.test.about}" if tested else "")
 
 
-def caption(what: str, model: VAE, about: dict[str, Any]) -> str:
+def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     """`what` is shown, of which model, trained on what."""
-    words = [about["model"].upper().replace("QUADRANT-", "quadrant-"), f"D = {model.latent_dim}"]
-    if not isinstance(model, AE):
+    words = [NAMES.get(about["model"], about["model"].upper()), f"D = {model.latent_dim}"]
+    if isinstance(model, VAE) and not isinstance(model, AE):
         words.append(f"β = {about.get('config', {}).get('beta', 1.0):g}")
     trained_on = about.get("trained_on") or about.get("data", "unknown data")
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)  # "55,000 images of ... (60,000 images)"
