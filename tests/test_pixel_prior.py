@@ -192,7 +192,8 @@ def test_summing_out_the_label_is_exact() -> None:
 @pytest.mark.parametrize("run", ["vq", "prior"])
 def test_the_command_line_draws_and_measures_them_like_any_model(run, runs, tmp_path, capsys) -> None:
     main(Figures(runs / run, source="handwriting", out=tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["codebook_usage.png", "reconstructions.png", "samples.png"]
+    drawn = ["codebook-usage.png", "curves.png", "reconstructions.png", "samples.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == drawn
     main(Sample(runs / run, count=20, out=tmp_path / "20.png"))
     assert (tmp_path / "20.png").stat().st_size > 5000
     capsys.readouterr()

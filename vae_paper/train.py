@@ -146,9 +146,9 @@ def _loop(run: Run) -> None:
         while at["step"] < total:
             started = time.perf_counter()
             loss = torch.tensor(at["loss"], dtype=torch.float64, device=config.device)  # summed over the epoch's steps
-            for x, eps, labels in _rest_of_epoch(run):
+            for x, eps, labels in rest_of_epoch(run):
                 for group in run.optimizer.param_groups:
-                    group["lr"] = config.learning_rate * _lr_factor(config, run.progress)
+                    group["lr"] = config.learning_rate * lr_factor(config, run.progress)
                 try:
                     loss += train_step(config, run.model, run.optimizer, x, eps, labels, run.progress)
                 except ValueError as error:
@@ -167,7 +167,7 @@ def _loop(run: Run) -> None:
                 raise KeyboardInterrupt(f"stopped after step {at['step']}, state saved; go on with: {again}")
 
 
-def _rest_of_epoch(run: Run) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def rest_of_epoch(run: Run) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """The batches of this epoch that are still to come, each with its noise and its labels."""
     config, data = run.config, run.data
     epoch, position = divmod(run.at["step"], run.steps_per_epoch)
@@ -221,7 +221,7 @@ def _warmup(config: Config) -> float:
     return config.warmup_epochs / config.epochs
 
 
-def _lr_factor(config: Config, progress: float) -> float:
+def lr_factor(config: Config, progress: float) -> float:
     return schedules.one_cycle(progress) if config.lr_schedule == "one-cycle" else 1.0
 
 
