@@ -18,7 +18,7 @@ class Config:
     latent_dim: int = 20
     """D, the size of z, or of a code's vector (vq-vae)."""
     codes: int | None = None
-    """K, the codes of a vq-vae (default 256)."""
+    """K, the codes of a vq-vae (default 512)."""
     codebook: Literal["ema", "loss"] | None = None
     """How a vq-vae's codes learn: moving averages (the default), or a term of the loss."""
     commitment: float | None = None
@@ -96,7 +96,7 @@ NEEDS = [
     ("free_bits_per", lambda c: c.objective == "free-bits", "latent"),
     ("gamma", lambda c: c.objective == "capacity", 1000.0),
     ("capacity", lambda c: c.objective == "capacity", 25.0),
-    ("codes", lambda c: c.model == "vq-vae", 256),
+    ("codes", lambda c: c.model == "vq-vae", 512),
     ("codebook", lambda c: c.model == "vq-vae", "ema"),
     ("commitment", lambda c: c.model == "vq-vae", 0.25),
     ("restart", lambda c: c.model == "vq-vae", True),

@@ -58,7 +58,7 @@ class PixelPrior(Model):
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
-        codes: int = 256,
+        codes: int = 512,
         codebook: str = "ema",
         channels: int = 64,
         layers: int = 6,

@@ -76,7 +76,7 @@ class VQVAE(Model):
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
-        codes: int = 256,
+        codes: int = 512,
         codebook: str = "ema",
         commitment: float = 0.25,
         restart: bool = True,
