@@ -55,8 +55,8 @@ def main(options: Options) -> None:
     report: dict[str, Any] = {
         "protocol": {
             "command": spelled("python -m vae_paper.reproduce.vq_vae", options),
-            "data": f"trained on {55_000:,} images of MNIST's train split (5,000 more select weights); {len(test.images):,} "
-            "images of the test split measured, binarised once (seed 0)",
+            "data": f"trained on {55_000:,} images of MNIST's train split (5,000 more select weights); the first "
+            f"{len(test.images):,} images of the test split measured, binarised once (seed 0)",
             "binarisation": "dynamic, training and test",
             "units": "nats per image; mean over test images, then mean and standard deviation over seeds",
             "bound": "distortion + prior cost, an upper bound on -log p(x); codes are certain, so nothing is sampled",
@@ -172,12 +172,13 @@ def _draw(
     x_hat = torch.sigmoid(model.decode(codes[:10]))
     rows = {"x": x[:10].numpy(), "x̂": x_hat.numpy()}
     image_rows(options.pictures / "vq_vae_reconstructions.png", rows, f"{made}: test digits and their codes, decoded")
-    labels = torch.arange(40) % 10
-    drawn = torch.sigmoid(model.decode(model.sample(40, generator, labels))).numpy()
-    rows = {"learned prior": drawn[:10]} | {" " * n: drawn[10 * n : 10 * n + 10] for n in (1, 2, 3)}
-    rows |= {"uniform codes": uniform[:10].numpy(), "": uniform[10:20].numpy()}
-    image_rows(options.pictures / "vq_vae_samples.png", rows, f"{made}: x̂ of codes drawn; labels 0 to 9 asked above")
-    counts = {"with restarts": usage(codes, size).numpy(), "without": usage(codes_without, size).numpy()}
+    drawn = torch.sigmoid(model.decode(model.sample(20, generator, torch.arange(20) % 10))).numpy()
+    rows = {"learned": drawn[:10], "prior": drawn[10:], "uniform": uniform[:10].numpy()}
+    image_rows(options.pictures / "vq_vae_samples.png", rows, f"{made}: x̂ of codes drawn; labels 0 to 9 asked for")
+    counts = {
+        f"with restarts, {options.vq_epochs} epochs": usage(codes, size).numpy(),
+        f"without, {options.epochs_without_restarts}": usage(codes_without, size).numpy(),
+    }
     figures.codebook_usage(options.pictures / "vq_vae_codebook.png", counts, f"{made}: codes of the test digits")
 
 
