@@ -36,6 +36,7 @@ def spelled(prog: str, config: Any) -> str:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if value != field.default:
+            value = " ".join(map(str, value)) if isinstance(value, tuple) else value
             option = field.name.replace("_", "-")
             words.append(f"--{option} {value}" if not isinstance(value, bool) else f"--{option if value else 'no-' + option}")
     return " ".join(words)

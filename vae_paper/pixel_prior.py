@@ -66,22 +66,17 @@ class PixelPrior(Model):
     ) -> None:
         super().__init__()
         self.latent_dim, self.likelihood = latent_dim, likelihood
-        self.vq_vae = VQVAE(latent_dim, likelihood, sigma, codes, codebook).eval().requires_grad_(False)
+        self.vq_vae = VQVAE(latent_dim, likelihood, sigma, codes, codebook).requires_grad_(False)
         self.class_conditional = class_conditional
         self.code = nn.Embedding(codes, channels)
         self.where = nn.Parameter(torch.zeros(1, channels, SIDE, SIDE))  # digits are centred: where a code is says much
         self.layers = nn.ModuleList(GatedLayer(channels, class_conditional) for _ in range(layers))
         self.out = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(), nn.Conv2d(2 * channels, codes, 1))
 
-    def train(self, mode: bool = True) -> "PixelPrior":
-        super().train(mode)
-        self.vq_vae.eval()  # its codebook does not move
-        return self
-
     def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
         """The terms of the whole model's bound; only the rates have a gradient. eps is not used."""
         with torch.no_grad():
-            codes = self.vq_vae.encode(x)
+            codes = self.vq_vae.encode(x)  # only its forward pass moves a codebook
             distortion = self.vq_vae.distortion(self.vq_vae.embed(codes), x)  # (B,)
         rate = self.cost(codes, labels)  # (B, 49)
         return Terms(distortion[None], rate, -(distortion + rate.sum(1))[None])

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from vae_numpy.command_line import run
+from vae_numpy.command_line import run, spelled
 from vae_numpy.figures import image_rows
 from vae_paper import checkpoint, classifier, evaluate, figures, train
 from vae_paper.config import Config
@@ -32,7 +32,9 @@ class Options:
     """One VQ-VAE, one without restarts and one prior for each."""
     vq_epochs: int = 4
     """Epochs of each VQ-VAE."""
-    prior_epochs: int = 3
+    epochs_without_restarts: int = 4
+    """Epochs of each VQ-VAE that restarts no code."""
+    prior_epochs: int = 5
     """Epochs of each prior."""
     images: int = 10_000
     """Test images measured."""
@@ -52,9 +54,9 @@ def main(options: Options) -> None:
     real = {"grayscale": test.images, "binarised": binarise(test.images, "dynamic", torch.Generator().manual_seed(0))}
     report: dict[str, Any] = {
         "protocol": {
-            "command": "python -m vae_paper.reproduce.vq_vae",
-            "data": f"trained on {55_000:,} images of MNIST's train split (5,000 more select weights); {len(test.images):,} "
-            "images of the test split measured, binarised once (seed 0)",
+            "command": spelled("python -m vae_paper.reproduce.vq_vae", options),
+            "data": f"trained on {55_000:,} images of MNIST's train split (5,000 more select weights); the first "
+            f"{len(test.images):,} images of the test split measured, binarised once (seed 0)",
             "binarisation": "dynamic, training and test",
             "units": "nats per image; mean over test images, then mean and standard deviation over seeds",
             "bound": "distortion + prior cost, an upper bound on -log p(x); codes are certain, so nothing is sampled",
@@ -68,6 +70,7 @@ def main(options: Options) -> None:
             "classifier_accuracy": {name: classifier.accuracy(judge, x, test.labels) for name, x in real.items()},
             "seconds": "of the training steps on one thread of a shared 2-core machine, validation left out",
             "vq_epochs": options.vq_epochs,
+            "epochs_without_restarts": options.epochs_without_restarts,
             "prior_epochs": options.prior_epochs,
         },
         "confidence_on_real_digits": {name: _confidence(judge, x) for name, x in real.items()},
@@ -91,7 +94,8 @@ def measure(options: Options, seed: int, test: Data, judge: classifier.Classifie
         vq = dataclasses.replace(base, name=f"vq-{seed}", model="vq-vae", latent_dim=32, epochs=options.vq_epochs)
         vq = dataclasses.replace(vq, likelihood="bernoulli", binarise="dynamic")
         seconds_vq = _trained(vq)
-        _trained(dataclasses.replace(vq, name=f"vq-{seed}-no-restart", restart=False))
+        epochs = options.epochs_without_restarts
+        _trained(dataclasses.replace(vq, name=f"vq-{seed}-no-restart", restart=False, epochs=epochs))
         prior = dataclasses.replace(base, name=f"vq-{seed}-prior", model="pixel-prior", epochs=options.prior_epochs)
         prior = dataclasses.replace(prior, codes_of=vq.name, class_conditional=True)
         seconds_prior = _trained(prior)
@@ -168,12 +172,13 @@ def _draw(
     x_hat = torch.sigmoid(model.decode(codes[:10]))
     rows = {"x": x[:10].numpy(), "x̂": x_hat.numpy()}
     image_rows(options.pictures / "vq_vae_reconstructions.png", rows, f"{made}: test digits and their codes, decoded")
-    labels = torch.arange(40) % 10
-    drawn = torch.sigmoid(model.decode(model.sample(40, generator, labels))).numpy()
-    rows = {"learned prior": drawn[:10]} | {" " * n: drawn[10 * n : 10 * n + 10] for n in (1, 2, 3)}
-    rows |= {"uniform codes": uniform[:10].numpy(), "": uniform[10:20].numpy()}
-    image_rows(options.pictures / "vq_vae_samples.png", rows, f"{made}: x̂ of codes drawn; labels 0 to 9 asked above")
-    counts = {"with restarts": usage(codes, size).numpy(), "without": usage(codes_without, size).numpy()}
+    drawn = torch.sigmoid(model.decode(model.sample(20, generator, torch.arange(20) % 10))).numpy()
+    rows = {"learned": drawn[:10], "prior": drawn[10:], "uniform": uniform[:10].numpy()}
+    image_rows(options.pictures / "vq_vae_samples.png", rows, f"{made}: x̂ of codes drawn; labels 0 to 9 asked for")
+    counts = {
+        f"with restarts, {options.vq_epochs} epochs": usage(codes, size).numpy(),
+        f"without, {options.epochs_without_restarts}": usage(codes_without, size).numpy(),
+    }
     figures.codebook_usage(options.pictures / "vq_vae_codebook.png", counts, f"{made}: codes of the test digits")
 
 
