@@ -41,6 +41,8 @@ class Exercise(NamedTuple):
 
 
 EXERCISES = [
+    Exercise("01", "latent_space", "E", 40, 5),
+    Exercise("02", "interpolation", "E", 35, 5),
     Exercise("03", "elbo", "A", 60, 8),
     Exercise("04", "reparameterization", "B", 40, 4),
     Exercise("05", "kl_divergence", "C", 35, 5),
