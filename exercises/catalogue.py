@@ -46,6 +46,12 @@ EXERCISES = [
     Exercise("03", "elbo", "A", 60, 8),
     Exercise("04", "reparameterization", "B", 40, 4),
     Exercise("05", "kl_divergence", "C", 35, 5),
+    Exercise("06", "beta", "D", 40, 5),
+    Exercise("07", "visualise", "E", 35, 4),
+    Exercise("08", "cvae", "F", 60, 5),
+    Exercise("09", "annealing", "D", 30, 4),
+    Exercise("10", "posterior_collapse", "D", 40, 5),
+    Exercise("12", "across_levels", "A", 45, 4, torch=True),
 ]
 
 

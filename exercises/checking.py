@@ -42,8 +42,8 @@ class Check:
     observe: Callable[[Callable, dict[str, Any]], Any] = call
     allowed: float = 1e-9
     """The largest difference allowed, as a part of the largest number expected."""
-    zero_is_right: bool = False
-    """Whether zeros are what is expected (then the tests do not demand that they fail)."""
+    truth: bool = False
+    """Whether the answer is True or False; then each value must be met among the probes."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def diagnose(check: Check, probes: Sequence[dict], outcomes: Sequence[Outcome], 
 
 def observe(check: Check, function: Callable, args: dict[str, Any], path: Path = Path("?")) -> Outcome:
     """Make the check's observation of a function on copies of the arguments."""
-    given = copy.deepcopy(args)
+    given = {name: _lent(value) for name, value in args.items()}
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -162,6 +162,17 @@ def observe(check: Check, function: Callable, args: dict[str, Any], path: Path =
         if not np.array_equal(before, given[name], equal_nan=before.dtype.kind == "f"):
             return Outcome(problem=f"got       a changed {name}: the function writes into its argument; work on a copy")
     return Outcome(value)
+
+
+def _lent(value: Any) -> Any:
+    """A copy that may be spoilt; of large arrays, which take long to copy, a view that cannot be written to."""
+    if isinstance(value, dict):
+        return {name: _lent(v) for name, v in value.items()}
+    if not isinstance(value, np.ndarray) or value.size < 10_000:
+        return copy.deepcopy(value)
+    view = value.view()
+    view.flags.writeable = False
+    return view
 
 
 def same(a: Outcome, b: Outcome, allowed: float) -> bool:

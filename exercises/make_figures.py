@@ -229,6 +229,207 @@ def figure_05() -> dict[str, Any]:
     return {}
 
 
+def figure_12() -> dict[str, Any]:
+    """Largest difference between levels 1 and 2 on the same parameters, in float32 and float64."""
+    import torch
+
+    from exercises.solutions.ex12 import to_torch
+    from vae_lowlevel import vae as level2
+
+    x = digits.load("handwriting", "test").images[:32]
+    eps = np.random.default_rng(1).standard_normal((32, 20))
+    drawn = vae.init_params(20, np.random.default_rng(0))
+    names, noted = ("mu", "logvar", "logits", "ELBO"), {}
+    for dtype in ("float32", "float64"):
+        params = {name: p.astype(dtype) for name, p in drawn.items()}
+        tensors, images, noise = to_torch(params), x.astype(dtype), eps.astype(dtype)
+        one = (*vae.encode(params, images), vae.decode(params, noise), vae.elbo(params, images, noise))
+        x_t, eps_t = torch.from_numpy(images), torch.from_numpy(noise)
+        two = (*level2.encode(tensors, x_t), level2.decode(tensors, eps_t), level2.elbo(tensors, x_t, eps_t))
+        noted[dtype] = [float(np.abs(a - b.detach().numpy()).max() / np.abs(a).max()) for a, b in zip(one, two, strict=True)]
+    figure = Figure(figsize=(6, 3))
+    axis = figure.add_subplot()
+    for dtype, marker in (("float32", "o"), ("float64", "s")):
+        axis.semilogy(names, noted[dtype], marker, label=dtype)
+    axis.set(ylabel="largest difference / largest value", title="Level 1 and level 2, the same parameters", ylim=(1e-17, 1e-5))
+    axis.legend(frameon=False)
+    save(figure, "12_levels.png")
+    return noted
+
+
+def terms(params: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
+    """On the test digits, with z sampled: distortion in nats per image, and the mean rate of each latent."""
+    x = digits.load("handwriting", "test").images
+    mu, logvar = vae.encode(params, x)
+    eps = np.random.default_rng(0).standard_normal(mu.shape, dtype=np.float32)
+    distortion = vae.reconstruction_loss(vae.decode(params, vae.reparameterize(mu, logvar, eps)), x)
+    rate = 0.5 * (mu**2 + np.expm1(logvar) - logvar).mean(0)
+    return float(distortion.mean()), rate.astype(float)
+
+
+def figure_06() -> dict[str, Any]:
+    """Rate and distortion: of the best linear model in closed form, and of trained VAEs."""
+    from exercises.solutions.ex06 import rate_distortion
+
+    x = digits.load("handwriting").images.reshape(1437, -1).astype(float)
+    spectrum = np.linalg.eigvalsh(np.cov(x.T))[::-1][:64]
+    spectrum = spectrum[spectrum > 1e-6]
+    linear = []
+    for beta in np.geomspace(0.1, 100, 61):
+        error, rate = rate_distortion(spectrum, beta, 0.05)
+        linear.append((rate.sum(), error.sum()))
+    noted: dict[str, Any] = {}
+    for beta in (0.25, 1.0, 4.0, 16.0):
+        distortion, rates = terms(trained("vae", 20, **({} if beta == 1 else {"beta": beta})))
+        noted[f"{beta:g}"] = {
+            "distortion": distortion,
+            "rate": float(rates.sum()),
+            "latents_above_0.01": int((rates > 0.01).sum()),
+        }
+    figure = Figure(figsize=(8, 3.6))
+    left, right = figure.subplots(1, 2)
+    left.plot(*np.array(linear).T)
+    left.set(xlabel="rate, nats", ylabel="squared error per image", title="best linear model, β from 0.1 to 100")
+    right.plot([n["rate"] for n in noted.values()], [n["distortion"] for n in noted.values()], "o-")
+    for beta, n in noted.items():
+        right.annotate(f"β = {beta}", (n["rate"], n["distortion"]), xytext=(6, 5), textcoords="offset points")
+    right.margins(x=0.2, y=0.12)
+    right.set(xlabel="rate, nats", ylabel="distortion (BCE), nats", title="trained VAEs, D = 20, test digits")
+    save(figure, "06_rate_distortion.png")
+    return noted
+
+
+def figure_07() -> dict[str, Any]:
+    """A 2-D latent space by quantiles; traversals of a 20-D one."""
+    from exercises.solutions.ex07 import prior_grid, sheet, traversal
+
+    test = digits.load("handwriting", "test")
+    grid = images_of(trained("vae", 2), prior_grid(12))
+    params = trained("vae", 20)
+    mu, logvar = vae.encode(params, test.images)
+    rates = 0.5 * (mu**2 + np.expm1(logvar) - logvar).mean(0)
+    chosen = [*np.argsort(-rates)[:5], *np.argsort(rates)[:2]]
+    values = np.linspace(-2.5, 2.5, 12)
+    walks = [images_of(params, traversal(mu[0].astype(float), int(j), values)) for j in chosen]
+    figure = Figure(figsize=(8.5, 4.4))
+    left, right = figure.subplots(1, 2)
+    left.imshow(sheet(grid, 12), cmap="gray_r")
+    left.set(title="D = 2: the prior, evenly in probability", xlabel="$z_1$", ylabel="$z_2$ (upwards)", xticks=[], yticks=[])
+    right.imshow(sheet(np.concatenate(walks), 12), cmap="gray_r")
+    right.set(title="D = 20: one latent from -2.5 to 2.5", xticks=[])
+    right.set_yticks(14 + 28 * np.arange(7), [f"KL {rates[j]:.2f}" for j in chosen])
+    save(figure, "07_grid_and_traversals.png")
+    return {"rates_shown": [round(float(rates[j]), 3) for j in chosen]}
+
+
+def trained_cvae(latent_dim: int = 20, epochs: int = 40) -> dict[str, np.ndarray]:
+    """Weights of a CVAE on the bundled handwriting: the VAE's, and two matrices (256, 10) for the label."""
+    import torch
+    from torch.nn.functional import conv2d, conv_transpose2d, linear, relu
+
+    from vae_lowlevel import vae as level2
+
+    path = Path("runs/exercises") / f"cvae_d{latent_dim}_e{epochs}.safetensors"
+    if path.exists():
+        return weights.load_tensors(path)[0]
+    data = digits.load("handwriting")
+    generator = torch.Generator().manual_seed(0)
+    p = level2.init_params(latent_dim, np.random.default_rng(0))
+    p |= {f"{part}_label.weight": torch.zeros(256, 10, requires_grad=True) for part in ("encoder", "decoder")}
+    steps = epochs * (len(data.images) // 64)
+    optimizer = torch.optim.Adam(p.values(), lr=2e-3, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+
+    def layer(name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return p[f"{name}.weight"], p[f"{name}.bias"]
+
+    for step in tqdm(range(steps), desc="cvae"):
+        if step % (steps // epochs) == 0:
+            order = torch.randperm(len(data.images), generator=generator).numpy()
+        chosen = order[step % (steps // epochs) * 64 :][:64]
+        x, labels = torch.from_numpy(data.images[chosen]), torch.from_numpy(data.labels[chosen])
+        h = relu(conv2d(x, *layer("encoder.conv1"), stride=2, padding=1))
+        h = relu(conv2d(h, *layer("encoder.conv2"), stride=2, padding=1)).flatten(1)
+        h = relu(linear(h, *layer("encoder.fc")) + p["encoder_label.weight"].T[labels])
+        mu, logvar = linear(h, *layer("encoder.mu")), linear(h, *layer("encoder.logvar"))
+        z = level2.reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator))
+        h = relu(linear(z, *layer("decoder.fc1")) + p["decoder_label.weight"].T[labels])
+        h = relu(linear(h, *layer("decoder.fc2"))).view(-1, 64, 7, 7)
+        h = relu(conv_transpose2d(h, *layer("decoder.conv_t1"), stride=2, padding=1, output_padding=1))
+        logits = conv_transpose2d(h, *layer("decoder.conv_t2"), stride=2, padding=1, output_padding=1)
+        loss = (level2.reconstruction_loss(logits, x) + level2.kl_divergence(mu, logvar)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    arrays = {name: t.detach().numpy() for name, t in p.items()}
+    weights.save_tensors(path, arrays, {"model": "cvae", "data": data.source, "epochs": epochs})
+    return arrays
+
+
+def figure_08() -> dict[str, Any]:
+    """Ten labels for each of five z; and what the model says of test digits with the right and with a wrong label."""
+    from exercises.solutions.ex07 import sheet
+    from exercises.solutions.ex08 import elbo, sample
+
+    params, test = trained_cvae(), digits.load("handwriting", "test")
+    eps = np.random.default_rng(2).standard_normal((6, 20), dtype=np.float32)
+    x_hat = sample(params, np.tile(np.arange(10), 6), np.repeat(eps, 10, axis=0))
+    figure = Figure(figsize=(6, 4))
+    axis = figure.add_subplot()
+    axis.imshow(sheet(x_hat, 10), cmap="gray_r")
+    axis.set(title="CVAE: one z in each row, one label in each column", yticks=[])
+    axis.set_xticks(14 + 28 * np.arange(10), range(10))
+    save(figure, "08_labels.png")
+    noise = np.random.default_rng(0).standard_normal((len(test.images), 20), dtype=np.float32)
+    right = elbo(params, test.images, test.labels, noise)
+    wrong = elbo(params, test.images, (test.labels + 1) % 10, noise)
+    # the label under which a digit has the largest ELBO
+    each = np.stack([elbo(params, test.images, np.full_like(test.labels, label), noise) for label in range(10)])
+    return {
+        "elbo_right_label": float(right.mean()),
+        "elbo_wrong_label": float(wrong.mean()),
+        "classified_by_elbo": float((each.argmax(0) == test.labels).mean()),
+    }
+
+
+def figure_09() -> dict[str, Any]:
+    """Schedules; and the rate of models trained with and without a warm-up."""
+    from exercises.solutions.ex09 import cyclical, linear
+
+    at = np.linspace(0, 1, 401)
+    figure = Figure(figsize=(7, 3))
+    axis = figure.add_subplot()
+    axis.plot(at, [linear(p, 0.5) for p in at], label="linear, rise = 0.5")
+    axis.plot(at, [cyclical(p, 4, 0.5) for p in at], label="cyclical, 4 cycles, rise = 0.5")
+    axis.set(xlabel="progress of the training", ylabel="KL weight", title="Two schedules of beta", ylim=(-0.05, 1.45))
+    axis.legend(frameon=False, loc="upper center", ncols=2)
+    save(figure, "09_schedules.png")
+    noted = {}
+    for name, options in {"constant": {"beta": 4.0}, "warmup": {"beta": 4.0, "warmup": 0.5}}.items():
+        distortion, rates = terms(trained("vae", 20, **options))
+        noted[name] = {"distortion": distortion, "rate": float(rates.sum()), "latents_above_0.01": int((rates > 0.01).sum())}
+    return noted
+
+
+def figure_10() -> dict[str, Any]:
+    """The rate of every latent: healthy, collapsed by beta = 16, and cured by free bits."""
+    models = {
+        "beta = 1": {},
+        "beta = 16": {"beta": 16.0},
+        "beta = 16, free bits 0.25": {"beta": 16.0, "floor": 0.25},
+    }
+    figure, noted = Figure(figsize=(8, 3.2)), {}
+    for axis, (name, options) in zip(figure.subplots(1, 3, sharey=True), models.items(), strict=True):
+        distortion, rates = terms(trained("vae", 20, **options))
+        noted[name] = {"distortion": distortion, "rate": float(rates.sum()), "latents_above_0.01": int((rates > 0.01).sum())}
+        axis.bar(range(20), np.sort(rates)[::-1])
+        axis.set(title=name, xlabel="latent, by its rate")
+    figure.axes[0].set_ylabel("mean KL, nats")
+    save(figure, "10_collapse.png")
+    return noted
+
+
 def main(wanted: list[str]) -> None:
     """Draw what is wanted (all, where nothing is) and note its numbers."""
     draws: dict[str, Callable[[], dict[str, Any]]] = {

@@ -32,6 +32,8 @@ def filled(number):
         if hasattr(value, "new_full"):  # a tensor
             return value.new_full(value.shape, number) if value.is_floating_point() or number == 0 else None
         array = np.asarray(value)
+        if array.dtype.kind == "b":
+            return np.zeros_like(value) if number == 0 and isinstance(value, np.ndarray) else 0 if number == 0 else None
         if array.dtype.kind not in "fiu":
             return None
         filled = np.full(array.shape, number, array.dtype if array.dtype.kind == "f" else (float if number else array.dtype))
@@ -83,8 +85,6 @@ def test_nonsense_fails_every_check(exercise, nonsense):
     module, known = load(exercise.solution), checks_of(exercise)
     for check in known.CHECKS:
         right = getattr(module, check.function)
-        if nonsense == "zeros" and check.zero_is_right:
-            continue
         wrong = SimpleNamespace(**vars(module))
         setattr(wrong, check.function, lambda *args, right=right: kind(right(*args), NONSENSE[nonsense]))
         failure = run_check(check, wrong, known.WRONG)
@@ -135,7 +135,7 @@ def test_other_right_answers_pass(exercise):
         for seed in range(3):
             module = SimpleNamespace(**vars(load(exercise.solution)))
             setattr(module, function, answer)
-            for check in known.CHECKS:
+            for check in [c for c in known.CHECKS if c.function == function]:
                 failure = run_check(check, module, known.WRONG, seed)
                 assert failure is None, (function, failure)
 

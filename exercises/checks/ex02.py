@@ -85,87 +85,117 @@ def unguarded(a, b, t):
 
 WRONG = [
     Wrong(
-        "backwards", "lerp", "that walks from b to a: at t = 0 it must be a",
+        "backwards",
+        "lerp",
+        "that walks from b to a: at t = 0 it must be a",
         lambda a, b, t: straight(b, a, t),
     ),
     Wrong(
-        "not_the_difference", "lerp", "that is a + t b: the walk ends at a + b; add t times the *difference* b - a",
+        "not_the_difference",
+        "lerp",
+        "that is a + t b: the walk ends at a + b; add t times the *difference* b - a",
         lambda a, b, t: a + t[:, None] * b,
     ),
     Wrong(
-        "columns", "lerp", "that is (D, T): one column per t; asked for is one row per t, (T, D)",
+        "columns",
+        "lerp",
+        "that is (D, T): one column per t; asked for is one row per t, (T, D)",
         lambda a, b, t: np.ascontiguousarray(straight(a, b, t).T),
     ),
     Wrong(
-        "middle_only", "lerp", "that is the midpoint for every t: t is not used",
+        "middle_only",
+        "lerp",
+        "that is the midpoint for every t: t is not used",
         lambda a, b, t: np.tile((a + b) / 2, (len(t), 1)),
     ),
     Wrong(
-        "shoemake", "slerp",
+        "shoemake",
+        "slerp",
         "that puts a and b themselves into the sines, which is right for ends of one length; for others the length wanders, and "
         "between nearly opposite ones it explodes. Turn the directions, and let the length go linearly",
         lambda a, b, t: classic(a, b, t, angle(a, b)),
     ),
     Wrong(
-        "unit_length", "slerp", "that has length 1 everywhere: the directions are right, the lengths of a and b are lost",
+        "unit_length",
+        "slerp",
+        "that has length 1 everywhere: the directions are right, the lengths of a and b are lost",
         lambda a, b, t: turned(a / np.linalg.norm(a), b / np.linalg.norm(b), t),
     ),
     Wrong(
-        "lerp_for_slerp", "slerp", "that is lerp: the walk cuts through the sphere, and its middle is shorter than its ends",
+        "lerp_for_slerp",
+        "slerp",
+        "that is lerp: the walk cuts through the sphere, and its middle is shorter than its ends",
         straight,
     ),
     Wrong(
-        "angle_of_raw", "slerp",
+        "angle_of_raw",
+        "slerp",
         "the angle is arccos(a . b) of vectors that are not unit vectors: divide by both lengths first",
-        lambda a, b, t: (((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
-                         * classic(a / np.linalg.norm(a), b / np.linalg.norm(b), t, np.arccos(np.clip(a @ b, -1, 1)))),
+        lambda a, b, t: (
+            ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
+            * classic(a / np.linalg.norm(a), b / np.linalg.norm(b), t, np.arccos(np.clip(a @ b, -1, 1)))
+        ),
     ),
     Wrong(
-        "normalised_lerp", "slerp",
+        "normalised_lerp",
+        "slerp",
         "that is lerp with its length put right: the directions lie on the arc, but they hurry through its middle; "
         "slerp turns at constant speed",
-        lambda a, b, t: ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
-        * (lambda d: d / np.linalg.norm(d, axis=1, keepdims=True))(straight(a / np.linalg.norm(a), b / np.linalg.norm(b), t)),
+        lambda a, b, t: (
+            ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
+            * (lambda d: d / np.linalg.norm(d, axis=1, keepdims=True))(straight(a / np.linalg.norm(a), b / np.linalg.norm(b), t))
+        ),
     ),
     Wrong(
-        "unguarded", "slerp",
+        "unguarded",
+        "slerp",
         "that is right between ordinary ends, and 0/0 between parallel, opposite or zero ones: guard the division, "
         "and fall back on lerp",
         unguarded,
     ),
     Wrong(
-        "reversed", "label_direction", "that points from `target` to `source`: where you go comes first, minus where you start",
+        "reversed",
+        "label_direction",
+        "that points from `target` to `source`: where you go comes first, minus where you start",
         lambda mu, labels, source, target: means_apart(mu, labels, target, source),
     ),
     Wrong(
-        "from_all", "label_direction",
+        "from_all",
+        "label_direction",
         "that starts at the mean of all images; it must start at the mean of those labelled `source`",
         lambda mu, labels, source, target: mu[labels == target].mean(0) - mu.mean(0),
     ),
     Wrong(
-        "sums", "label_direction", "that subtracts sums: the more frequent label would weigh more; take means",
+        "sums",
+        "label_direction",
+        "that subtracts sums: the more frequent label would weigh more; take means",
         lambda mu, labels, source, target: mu[labels == target].sum(0) - mu[labels == source].sum(0),
     ),
     Wrong(
-        "label_as_index", "label_direction",
+        "label_as_index",
+        "label_direction",
         "that takes the labels for row numbers: mu[target] is one image; select by labels == target",
         lambda mu, labels, source, target: mu[target % len(mu)] - mu[source % len(mu)],
     ),
     Wrong(
-        "to_the_direction", "label_walk", "that is lerp from z to the direction: a direction is added, it is no place to go to",
+        "to_the_direction",
+        "label_walk",
+        "that is lerp from z to the direction: a direction is added, it is no place to go to",
         lambda z, direction, t: straight(z, direction, t),
     ),
     Wrong(
-        "unit_direction", "label_walk",
+        "unit_direction",
+        "label_walk",
         "that scales the direction to length 1: at t = 1 the walk has not arrived; t = 1 is the whole direction",
         lambda z, direction, t: along(z, direction / np.linalg.norm(direction), t),
     ),
     Wrong(
-        "clipped", "label_walk",
+        "clipped",
+        "label_walk",
         "that clips t to [0, 1]: t beyond 1 exaggerates, and negative t goes the other way; both are wanted",
         lambda z, direction, t: along(z, direction, np.clip(t, 0, 1)),
     ),
-]  # fmt: skip
+]
 
 VALID = [
     ("lerp", straight),
