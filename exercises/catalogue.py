@@ -51,6 +51,7 @@ EXERCISES = [
     Exercise("08", "cvae", "F", 60, 5),
     Exercise("09", "annealing", "D", 30, 4),
     Exercise("10", "posterior_collapse", "D", 40, 5),
+    Exercise("11", "vq_vae", "F", 40, 5, torch=True),
     Exercise("12", "across_levels", "A", 45, 4, torch=True),
 ]
 

@@ -229,6 +229,38 @@ def figure_05() -> dict[str, Any]:
     return {}
 
 
+def figure_11() -> dict[str, Any]:
+    """Codes moved by the codebook term: started in a corner, most never move; started on data, most are used."""
+    import torch
+
+    from exercises.solutions.ex11 import nearest_code, perplexity, vq_loss
+
+    rng = np.random.default_rng(0)
+    centres = np.array([[2, 2], [-2, 2], [-2, -2], [2, -2]])
+    points = torch.tensor(centres[rng.integers(0, 4, 400)] + 0.5 * rng.standard_normal((400, 2)))
+    starts = {"corner": torch.tensor(3.2 + 0.3 * rng.standard_normal((16, 2))), "data": points[:16].clone()}
+    figure, noted = Figure(figsize=(8, 3.6)), {}
+    left, right = figure.subplots(1, 2)
+    left.plot(*points.T, ".", color="0.75", ms=3)
+    for name, codes in starts.items():
+        codes.requires_grad_()
+        course = []
+        for _ in range(300):
+            chosen = nearest_code(points, codes.detach())
+            course.append(perplexity(chosen, 16))
+            (gradient,) = torch.autograd.grad(vq_loss(points, codes[chosen], 0.25), codes)
+            codes.data -= 0.5 * gradient
+        noted[name] = course[-1]
+        left.plot(*codes.detach().T, "sd"[name == "data"], ms=6, label=f"codes, started: {name}")
+        right.plot(course, label=f"started: {name}")
+    left.legend(fontsize=7, loc="upper left")
+    left.set(title="400 points, 16 codes after 300 steps", ylim=(-4, 5.5))
+    right.set(xlabel="step", ylabel="perplexity", title="codes in use", ylim=(0, 16))
+    right.legend(frameon=False)
+    save(figure, "11_codes.png")
+    return noted
+
+
 def figure_12() -> dict[str, Any]:
     """Largest difference between levels 1 and 2 on the same parameters, in float32 and float64."""
     import torch
