@@ -53,6 +53,7 @@ EXERCISES = [
     Exercise("10", "posterior_collapse", "D", 40, 5),
     Exercise("11", "vq_vae", "F", 40, 5, torch=True),
     Exercise("12", "across_levels", "A", 45, 4, torch=True),
+    Exercise("13", "bug_museum", "D", 60, 4),
 ]
 
 

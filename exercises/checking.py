@@ -234,7 +234,7 @@ def described(value: Any) -> str:
         return f"a dict of {len(value)}: {_few(sorted(map(str, value)))}"
     if _kind(value) in ("array", "tensor"):
         array = _array(value)
-        many = array.size > 24
+        many = array.size > 12
         numbers = " ".join(_number(v) for v in array.flat[:6]) + " ..." if many else _nested(array)
         return f"{numbers}   {'tensor ' if _kind(value) == 'tensor' else ''}{array.dtype} {array.shape}"
     if _kind(value) == "number":

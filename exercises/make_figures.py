@@ -282,11 +282,69 @@ def figure_12() -> dict[str, Any]:
     figure = Figure(figsize=(6, 3))
     axis = figure.add_subplot()
     for dtype, marker in (("float32", "o"), ("float64", "s")):
-        axis.semilogy(names, noted[dtype], marker, label=dtype)
+        axis.semilogy(names, np.maximum(noted[dtype], 3e-17), marker, label=dtype)  # an exact 0 is drawn at the bottom
     axis.set(ylabel="largest difference / largest value", title="Level 1 and level 2, the same parameters", ylim=(1e-17, 1e-5))
     axis.legend(frameon=False)
     save(figure, "12_levels.png")
     return noted
+
+
+def figure_13() -> dict[str, Any]:
+    """The museum: what each bug shows, beside what is right."""
+    from exercises.museum import BUGS, piece
+
+    rng = np.random.default_rng(0)
+    x = digits.load("handwriting", "test").images[:1]
+    right = piece(0)
+    betas, logits, widths = np.linspace(0, 4, 30), np.linspace(0, 130, 60), np.linspace(-3, 2, 40)
+    D, KL = np.array([90.0, 110.0]), np.array([5.0, 11.0])
+    one, zero = np.ones((1, 1, 1, 1)), np.zeros((1, 1, 1, 1))
+    sizes, targets = np.array([1, 2, 5, 10, 50]), np.linspace(4, 14, 40)
+    draws = rng.normal(-90, 2, (50, 2000))
+    curves: dict[int, tuple[np.ndarray, Callable[[Any], list[float]], str]] = {
+        3: (logits, lambda m: [m.reconstruction(l * one, zero)[0] for l in logits], "logit at x = 0"),
+        4: (widths, lambda m: [m.sample(zero[0, 0], l * one[0, 0], one[0, 0])[0, 0] for l in widths], "logvar"),
+        5: (widths, lambda m: [m.kl(one[0, 0] - 1, l * one[0, 0])[0] for l in widths], "logvar"),
+        6: (betas, lambda m: [m.loss(D, KL, b) for b in betas], "beta"),
+        7: (betas, lambda m: [m.report(D, KL, b) for b in betas], "beta"),
+        9: (sizes, lambda m: [m.iwae(draws[:k]).mean() for k in sizes], "K"),
+        10: (betas, lambda m: [m.free_bits(np.array([[0.0], [1.0]]), f) for f in betas / 4], "floor x 4"),
+        11: (targets, lambda m: [m.capacity(KL, c) for c in targets], "C"),
+    }
+    bars: dict[int, Callable[[Any], list[float]]] = {
+        1: lambda m: [m.reconstruction(0 * x, x)[0], KL.mean()],
+        2: lambda m: [m.squared_error(0 * x, x)[0], KL.mean()],
+        8: lambda m: [float(np.std(m.evaluation_z(np.zeros((500, 1)), np.zeros((500, 1)), rng.standard_normal((500, 1)))))],
+        14: lambda m: [len(set(m.split(500, 0)[0]) & set(m.split(500, 0)[1]))],
+    }
+    names = {1: ["recon", "KL"], 2: ["recon", "KL"], 8: ["std of z"], 14: ["images in both"]}
+    pictures = {
+        12: lambda m: m.binarise(x, rng.uniform(size=x.shape))[0, 0],
+        13: lambda m: m.unflatten(x.reshape(1, -1), 1, 28, 28)[0, 0],
+    }
+    figure = Figure(figsize=(10, 6.4))
+    for number, axis in zip(BUGS, figure.subplots(3, 5).ravel(), strict=False):
+        wrong = piece(number)
+        if number in curves:
+            at, measure, label = curves[number]
+            axis.plot(at, measure(right), "k", lw=2)
+            axis.plot(at, measure(wrong), "--C3")
+            axis.set_xlabel(label, fontsize=7, labelpad=1)
+        elif number in bars:
+            values = [bars[number](m) for m in (right, wrong)]
+            at = np.arange(len(values[0]))
+            axis.bar(at - 0.2, values[0], 0.38, color="k")
+            axis.bar(at + 0.2, values[1], 0.38, color="C3")
+            axis.set_xticks(at, names[number])
+        else:
+            axis.imshow(np.concatenate([pictures[number](m) for m in (right, wrong)], 1), cmap="gray_r")
+            axis.set(xticks=[], yticks=[])
+        axis.set_title(f"{number} {BUGS[number][0]}", fontsize=7)
+        axis.tick_params(labelsize=6)
+    figure.axes[-1].axis("off")
+    figure.axes[-1].text(0, 0.5, "black: right\nred: the bug\n(in 12 and 13: left, right)", fontsize=9)
+    save(figure, "13_museum.png")
+    return {}
 
 
 def terms(params: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
