@@ -201,13 +201,18 @@ def difference(got: Any, expected: Any, allowed: float, nan_equal: bool = False)
         right = isinstance(got, str) if isinstance(expected, str) else isinstance(got, bool | np.bool_)
         return [] if right and got == expected else shown
     if _kind(got) != _kind(expected):
-        return [*shown, f"          the result is a {_kind(got)}; expected a {_kind(expected)}"]
+        names = {"array": "an array", "number": "a number", "tensor": "a torch tensor"}
+        found, wanted = (names.get(_kind(v), f"of type {_kind(v)}") for v in (got, expected))
+        return [*shown, f"          the result is {found}; expected {wanted}"]
     a, b = _array(got), _array(expected)
     if a.shape != b.shape:
-        return [*shown, f"          the shape is {a.shape}; expected {b.shape}"]
+        right = a.size == b.size and a.dtype == b.dtype and not difference(a.reshape(b.shape), b, allowed)
+        return [*shown, f"          {'the numbers are right, but ' if right else ''}the shape is {a.shape}; expected {b.shape}"]
     loose = _kind(expected) == "number" or b.dtype.kind in "iu"  # a number, or indices: any width will do
     if a.dtype != b.dtype and not (loose and (a.dtype.kind == b.dtype.kind or (a.dtype.kind == "i" and b.dtype.kind == "f"))):
-        return [*shown, f"          the dtype is {a.dtype}; expected {b.dtype}"]
+        same_kind = a.dtype.kind in "fiu" and b.dtype.kind in "fiu"
+        right = same_kind and np.isfinite(a).all() and not difference(a.astype(b.dtype), b, max(allowed, 1e-6))
+        return [*shown, f"          {'the numbers are right, but ' if right else ''}the dtype is {a.dtype}; expected {b.dtype}"]
     if b.dtype.kind == "b":
         wrong = np.flatnonzero(a != b)
         return [*shown, f"          differs at {_at(wrong[0], b.shape)}"] if wrong.size else []
@@ -228,6 +233,8 @@ def difference(got: Any, expected: Any, allowed: float, nan_equal: bool = False)
 
 def described(value: Any) -> str:
     """A value in one line: its numbers where they are few, its shape and dtype."""
+    if isinstance(value, tuple) and all(isinstance(v, int | float) for v in value):
+        return str(value)
     if isinstance(value, tuple):
         return f"a tuple: {'; '.join(described(v) for v in value)}"
     if isinstance(value, dict):
@@ -274,6 +281,8 @@ def _array(value: Any) -> np.ndarray:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
     text = f"{value:.6g}"
     return "0" if text == "-0" else text
 

@@ -344,7 +344,12 @@ def figure_13() -> dict[str, Any]:
     figure.axes[-1].axis("off")
     figure.axes[-1].text(0, 0.5, "black: right\nred: the bug\n(in 12 and 13: left, right)", fontsize=9)
     save(figure, "13_museum.png")
-    return {}
+    params, x = trained("vae", 20), digits.load("handwriting", "test").images
+    mu, logvar = vae.encode(params, x)
+    eps = rng.standard_normal(mu.shape, dtype=np.float32)
+    z = {m.number: m.evaluation_z(mu, logvar, eps) for m in (right, piece(8))}
+    nats = {n: -float((vae.reconstruction_loss(vae.decode(params, z[n]), x) + right.kl(mu, logvar)).mean()) for n in z}
+    return {"elbo": nats[0], "elbo_evaluated_at_the_mean": nats[8]}
 
 
 def terms(params: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
@@ -370,7 +375,8 @@ def figure_06() -> dict[str, Any]:
         linear.append((rate.sum(), error.sum()))
     noted: dict[str, Any] = {}
     for beta in (0.25, 1.0, 4.0, 16.0):
-        distortion, rates = terms(trained("vae", 20, **({} if beta == 1 else {"beta": beta})))
+        options: dict[str, Any] = {} if beta == 1 else {"beta": beta}
+        distortion, rates = terms(trained("vae", 20, **options))
         noted[f"{beta:g}"] = {
             "distortion": distortion,
             "rate": float(rates.sum()),
@@ -469,7 +475,7 @@ def figure_08() -> dict[str, Any]:
     axis = figure.add_subplot()
     axis.imshow(sheet(x_hat, 10), cmap="gray_r")
     axis.set(title="CVAE: one z in each row, one label in each column", yticks=[])
-    axis.set_xticks(14 + 28 * np.arange(10), range(10))
+    axis.set_xticks(14 + 28 * np.arange(10), list("0123456789"))
     save(figure, "08_labels.png")
     noise = np.random.default_rng(0).standard_normal((len(test.images), 20), dtype=np.float32)
     right = elbo(params, test.images, test.labels, noise)
@@ -495,8 +501,9 @@ def figure_09() -> dict[str, Any]:
     axis.set(xlabel="progress of the training", ylabel="KL weight", title="Two schedules of beta", ylim=(-0.05, 1.45))
     axis.legend(frameon=False, loc="upper center", ncols=2)
     save(figure, "09_schedules.png")
-    noted = {}
-    for name, options in {"constant": {"beta": 4.0}, "warmup": {"beta": 4.0, "warmup": 0.5}}.items():
+    noted: dict[str, Any] = {}
+    models: dict[str, dict[str, Any]] = {"constant": {"beta": 4.0}, "warmup": {"beta": 4.0, "warmup": 0.5}}
+    for name, options in models.items():
         distortion, rates = terms(trained("vae", 20, **options))
         noted[name] = {"distortion": distortion, "rate": float(rates.sum()), "latents_above_0.01": int((rates > 0.01).sum())}
     return noted
@@ -504,12 +511,12 @@ def figure_09() -> dict[str, Any]:
 
 def figure_10() -> dict[str, Any]:
     """The rate of every latent: healthy, collapsed by beta = 16, and cured by free bits."""
-    models = {
+    models: dict[str, dict[str, Any]] = {
         "beta = 1": {},
         "beta = 16": {"beta": 16.0},
         "beta = 16, free bits 0.25": {"beta": 16.0, "floor": 0.25},
     }
-    figure, noted = Figure(figsize=(8, 3.2)), {}
+    figure, noted = Figure(figsize=(8, 3.2)), dict[str, Any]()
     for axis, (name, options) in zip(figure.subplots(1, 3, sharey=True), models.items(), strict=True):
         distortion, rates = terms(trained("vae", 20, **options))
         noted[name] = {"distortion": distortion, "rate": float(rates.sum()), "latents_above_0.01": int((rates > 0.01).sum())}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from exercises import __main__ as loop
-from exercises import pages
+from exercises import make_figures, pages
 from exercises.catalogue import EXERCISES, LETTERS, find
 from exercises.checking import checks_of, difference, load, observe, run_all, run_check
 
@@ -183,6 +183,44 @@ def test_pages_have_every_section_hints_and_current_blocks(exercise):
     assert figures, "no figure"
     for line in figures:
         assert (exercise.page.parent / line.split("](")[1].rstrip(")")).stat().st_size < 100_000
+
+
+def test_the_checklist_has_every_letter_exercise_and_current_lines():
+    text = pages.README.read_text(encoding="utf-8")
+    assert pages.lines_refreshed(pages.README, text) == text, "run python -m exercises.pages"
+    rows = {row[2]: row for row in text.splitlines() if row.startswith(tuple(f"| {letter} |" for letter in LETTERS))}
+    assert rows.keys() == LETTERS.keys()
+    for exercise in EXERCISES:
+        assert f"[{exercise.number}]({exercise.page.name})" in rows[exercise.letter]
+        assert exercise.number in rows[exercise.letter].split("-k")[1]
+    course = ["ELBO 유도", "reparameterization", "KL divergence 계산", "β의 역할", "잠재 공간 시각화", "Conditional VAE 구현"]
+    assert all(item in row for item, row in zip(course, rows.values(), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", sorted(n.removeprefix("figure_") for n in vars(make_figures) if n.startswith("figure_")))
+def test_figures_and_their_numbers_can_be_made_again(number, tmp_path_factory, monkeypatch):
+    """Models are trained anew, in a folder that these tests share; a few percent of difference is another machine's rounding."""
+    noted = json.loads(make_figures.RESULTS.read_text(encoding="utf-8")).get(number, {})
+    folder = tmp_path_factory.getbasetemp() / "figures"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(make_figures, "FIGURES", folder)
+    again = json.loads(json.dumps(getattr(make_figures, f"figure_{number}")()))
+    assert list(folder.glob(f"{number}_*.png"))
+
+    def near(a, b, where):
+        assert type(a) is type(b), where
+        if isinstance(a, dict | list):
+            assert len(a) == len(b), where
+            for key in a if isinstance(a, dict) else range(len(a)):
+                near(a[key], b[key], f"{where}[{key}]")
+        elif number == "12":  # rounding errors: their size is what matters
+            assert 0 <= a < 20 * max(b, 1e-16), where
+        else:
+            assert a == pytest.approx(b, rel=0.1, abs=0.35 if number in ("01", "09") else 0.1), where
+
+    near(again, noted, number)
 
 
 def test_a_comparison_never_passes_on_nan():

@@ -197,9 +197,18 @@ WRONG = [
     ),
 ]
 
+
+def by_arccos(a, b, t):
+    if not (a.any() and b.any()):
+        return straight(a, b, t)
+    omega = angle(a, b)
+    return straight(a, b, t) if np.sin(omega) < 1e-6 else unguarded(a, b, t)
+
+
 VALID = [
     ("lerp", straight),
     ("slerp", turned),
+    ("slerp", by_arccos),
     ("label_direction", means_apart),
     ("label_walk", along),
 ]

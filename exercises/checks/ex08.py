@@ -108,6 +108,11 @@ def after_relu_decoder(params, z, labels):
     return np.concatenate(outs)
 
 
+def from_a_blank(params, labels, eps):
+    mu, logvar = encoded(params, np.zeros((len(eps), 1, 28, 28)), labels)
+    return drawn(params, labels, vae.reparameterize(mu, logvar, eps))
+
+
 WRONG = [
     Wrong(
         "counted_from_one",
@@ -227,9 +232,7 @@ WRONG = [
         "encodes_a_blank",
         "sample",
         "z is drawn from q(z|blank image, c): a new image has no image to encode; z comes from the prior, z = eps",
-        lambda params, labels, eps: sigmoid(
-            decoded(params, vae.reparameterize(*encoded(params, np.zeros((len(eps), 1, 28, 28)), labels), eps), labels)
-        ),
+        from_a_blank,
     ),
     Wrong(
         "without_noise",

@@ -125,6 +125,12 @@ WRONG = [
         lambda mu, threshold=0.01: mu.std(0) > threshold,
     ),
     Wrong(
+        "divided_by_b_minus_1",
+        "active_units",
+        "that divides by B - 1 (ddof = 1), as for a sample of a population; here it is the mean of squares, as in np.var",
+        lambda mu, threshold=0.01: mu.var(0, ddof=1) > threshold,
+    ),
+    Wrong(
         "second_moment",
         "active_units",
         "that is the mean of mu^2: a mean that is large and never moves would count as active",

@@ -24,7 +24,7 @@ def log_evidence(x: PerImage, w: float, b: float, s2: float) -> PerImage:
 
 
 def posterior(x: PerImage, w: float, b: float, s2: float) -> tuple[PerImage, PerImage]:
-    """Line 3. p(z|x) = p(x, z) / p(x) is normal too: its mean and its log variance."""
+    """Line 3. p(z|x) = p(x, z) / p(x) is normal too: its mean and its log variance, (B,) each though all variances are equal."""
     # Complete the square in -½ [(x - w z - b)²/s2 + z²]: precision 1 + w²/s2
     precision = 1 + w**2 / s2
     mean = w * (x - b) / s2 / precision

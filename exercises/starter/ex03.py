@@ -24,7 +24,7 @@ def log_evidence(x: PerImage, w: float, b: float, s2: float) -> PerImage:
 
 
 def posterior(x: PerImage, w: float, b: float, s2: float) -> tuple[PerImage, PerImage]:
-    """Line 3. p(z|x) = p(x, z) / p(x) is normal too: its mean and its log variance."""
+    """Line 3. p(z|x) = p(x, z) / p(x) is normal too: its mean and its log variance, (B,) each though all variances are equal."""
     raise NotImplementedError("posterior")
 
 
