@@ -1,0 +1,214 @@
+"""Exercise 02: the sphere's reference turns a by a rotation in the plane of a and b; it divides by no sine."""
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+
+
+def ends(rng):
+    few = {"a": np.array([3.0, 0.0, 1.0]), "b": np.array([-0.5, 2.0, 0.3]), "t": np.array([0.0, 0.25, 0.5, 1.0])}
+    return [few, {"a": rng.normal(0.3, 1, 8), "b": 2 * rng.normal(0.3, 1, 8), "t": np.linspace(0, 1, 5)}]
+
+
+def hard_ends(rng):
+    """Parallel, opposite, nearly opposite with different lengths, equal, and zero."""
+    a = rng.normal(size=4)
+    nearly = -1.7 * a + 1e-3 * rng.normal(size=4)
+    t = np.array([0.0, 0.3, 0.5, 1.0])
+    pairs = [(a, nearly), (a, 2.5 * a), (a, -2 * a), (a, a.copy()), (a, 0 * a)]
+    return [{"a": p, "b": q, "t": t} for p, q in pairs]
+
+
+def labelled(rng):
+    few = {"mu": np.array([[1.0, 2.0, 0.0], [3.0, -1.0, 0.5], [0.5, 0.5, 4.0], [2.0, 1.0, -1.0], [1.5, 0.0, 1.0]]),
+           "labels": np.array([4, 9, 4, 9, 1]), "source": 4, "target": 9}  # fmt: skip
+    labels = np.concatenate([np.arange(4), rng.integers(0, 4, 20)])
+    return [few, {"mu": rng.normal(0.5, 1, (24, 3)) + labels[:, None], "labels": labels, "source": 2, "target": 0}]
+
+
+def walks(rng):
+    return [
+        {"z": np.array([0.5, -1.0, 2.0]), "direction": np.array([1.0, 0.4, -0.6]), "t": np.array([0.0, 0.5, 1.0, 1.5])},
+        {"z": rng.normal(size=3), "direction": rng.normal(size=3), "t": np.linspace(-1, 2, 7)},
+    ]
+
+
+def straight(a, b, t):
+    return np.array([a + s * (b - a) for s in t])
+
+
+def turned(a, b, t):
+    """Rotate a's direction towards b's in their plane: cos(t omega) u + sin(t omega) w, w the part of b at right angles to u."""
+    la, lb = np.sqrt(a @ a), np.sqrt(b @ b)
+    if la == 0 or lb == 0:
+        return straight(a, b, t)
+    u, v = a / la, b / lb
+    across = v - (u @ v) * u
+    sine = np.sqrt(across @ across)
+    if sine < 1e-6:
+        return straight(a, b, t)
+    omega = np.arctan2(sine, u @ v)
+    return np.array([(la + s * (lb - la)) * (np.cos(s * omega) * u + np.sin(s * omega) * across / sine) for s in t])
+
+
+def means_apart(mu, labels, source, target):
+    average = {c: sum(m for m, l in zip(mu, labels, strict=True) if l == c) / (labels == c).sum() for c in (source, target)}
+    return average[target] - average[source]
+
+
+def along(z, direction, t):
+    return np.array([z + s * direction for s in t])
+
+
+CHECKS = [
+    Check("lerp", "from a to b on a straight line", straight, ends),
+    Check("slerp", "from a to b along the sphere", turned, ends),
+    Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7),
+    Check("label_direction", "from one label's mean to another's", means_apart, labelled),
+    Check("label_walk", "z moved along a direction", along, walks),
+]
+
+
+def angle(a, b):
+    return np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
+
+
+def classic(a, b, t, omega):
+    return (np.sin((1 - t) * omega)[:, None] * a + np.sin(t * omega)[:, None] * b) / np.sin(omega)
+
+
+def unguarded(a, b, t):
+    omega = angle(a, b)
+    length = (1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b)
+    return length[:, None] * classic(a / np.linalg.norm(a), b / np.linalg.norm(b), t, omega)
+
+
+WRONG = [
+    Wrong(
+        "backwards",
+        "lerp",
+        "that walks from b to a: at t = 0 it must be a",
+        lambda a, b, t: straight(b, a, t),
+    ),
+    Wrong(
+        "not_the_difference",
+        "lerp",
+        "that is a + t b: the walk ends at a + b; add t times the *difference* b - a",
+        lambda a, b, t: a + t[:, None] * b,
+    ),
+    Wrong(
+        "columns",
+        "lerp",
+        "that is (D, T): one column per t; asked for is one row per t, (T, D)",
+        lambda a, b, t: np.ascontiguousarray(straight(a, b, t).T),
+    ),
+    Wrong(
+        "middle_only",
+        "lerp",
+        "that is the midpoint for every t: t is not used",
+        lambda a, b, t: np.tile((a + b) / 2, (len(t), 1)),
+    ),
+    Wrong(
+        "shoemake",
+        "slerp",
+        "that puts a and b themselves into the sines, which is right for ends of one length; for others the length wanders, and "
+        "between nearly opposite ones it explodes. Turn the directions, and let the length go linearly",
+        lambda a, b, t: classic(a, b, t, angle(a, b)),
+    ),
+    Wrong(
+        "unit_length",
+        "slerp",
+        "that has length 1 everywhere: the directions are right, the lengths of a and b are lost",
+        lambda a, b, t: turned(a / np.linalg.norm(a), b / np.linalg.norm(b), t),
+    ),
+    Wrong(
+        "lerp_for_slerp",
+        "slerp",
+        "that is lerp: the walk cuts through the sphere, and its middle is shorter than its ends",
+        straight,
+    ),
+    Wrong(
+        "angle_of_raw",
+        "slerp",
+        "the angle is arccos(a . b) of vectors that are not unit vectors: divide by both lengths first",
+        lambda a, b, t: (
+            ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
+            * classic(a / np.linalg.norm(a), b / np.linalg.norm(b), t, np.arccos(np.clip(a @ b, -1, 1)))
+        ),
+    ),
+    Wrong(
+        "normalised_lerp",
+        "slerp",
+        "that is lerp with its length put right: the directions lie on the arc, but they hurry through its middle; "
+        "slerp turns at constant speed",
+        lambda a, b, t: (
+            ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
+            * (lambda d: d / np.linalg.norm(d, axis=1, keepdims=True))(straight(a / np.linalg.norm(a), b / np.linalg.norm(b), t))
+        ),
+    ),
+    Wrong(
+        "unguarded",
+        "slerp",
+        "that is right between ordinary ends, and 0/0 between parallel, opposite or zero ones: guard the division, "
+        "and fall back on lerp",
+        unguarded,
+    ),
+    Wrong(
+        "reversed",
+        "label_direction",
+        "that points from `target` to `source`: where you go comes first, minus where you start",
+        lambda mu, labels, source, target: means_apart(mu, labels, target, source),
+    ),
+    Wrong(
+        "from_all",
+        "label_direction",
+        "that starts at the mean of all images; it must start at the mean of those labelled `source`",
+        lambda mu, labels, source, target: mu[labels == target].mean(0) - mu.mean(0),
+    ),
+    Wrong(
+        "sums",
+        "label_direction",
+        "that subtracts sums: the more frequent label would weigh more; take means",
+        lambda mu, labels, source, target: mu[labels == target].sum(0) - mu[labels == source].sum(0),
+    ),
+    Wrong(
+        "label_as_index",
+        "label_direction",
+        "that takes the labels for row numbers: mu[target] is one image; select by labels == target",
+        lambda mu, labels, source, target: mu[target % len(mu)] - mu[source % len(mu)],
+    ),
+    Wrong(
+        "to_the_direction",
+        "label_walk",
+        "that is lerp from z to the direction: a direction is added, it is no place to go to",
+        lambda z, direction, t: straight(z, direction, t),
+    ),
+    Wrong(
+        "unit_direction",
+        "label_walk",
+        "that scales the direction to length 1: at t = 1 the walk has not arrived; t = 1 is the whole direction",
+        lambda z, direction, t: along(z, direction / np.linalg.norm(direction), t),
+    ),
+    Wrong(
+        "clipped",
+        "label_walk",
+        "that clips t to [0, 1]: t beyond 1 exaggerates, and negative t goes the other way; both are wanted",
+        lambda z, direction, t: along(z, direction, np.clip(t, 0, 1)),
+    ),
+]
+
+
+def by_arccos(a, b, t):
+    if not (a.any() and b.any()):
+        return straight(a, b, t)
+    omega = angle(a, b)
+    return straight(a, b, t) if np.sin(omega) < 1e-6 else unguarded(a, b, t)
+
+
+VALID = [
+    ("lerp", straight),
+    ("slerp", turned),
+    ("slerp", by_arccos),
+    ("label_direction", means_apart),
+    ("label_walk", along),
+]

@@ -1,0 +1,255 @@
+"""Exercise 03: every line of the derivation, against integrals done by quadrature (the references know no closed form)."""
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(5)  # exact for polynomials of degree up to 9
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+MODEL = {"w": 1.7, "b": -0.4, "s2": 0.3}
+
+
+def log_normal(x, mean, variance):
+    return -0.5 * (np.log(2 * np.pi * variance) + (x - mean) ** 2 / variance)
+
+
+def probes(*names):
+    """Arguments by name: mu and logvar are not 0, w and s2 not 1, b not 0."""
+
+    def make(rng):
+        draw = {
+            "x": rng.normal(0, 2, 4),
+            "z": rng.normal(0, 1, 4),
+            "mu": rng.normal(0.6, 0.8, 4),
+            "logvar": rng.normal(-0.3, 1, 4),
+        }
+        draw["logvar"][:2] = np.abs(draw["logvar"][0]) + 0.1, -np.abs(draw["logvar"][1]) - 0.1
+        drawn = draw | {"w": float(rng.uniform(1.2, 2)), "b": float(rng.uniform(0.3, 1)), "s2": float(rng.uniform(0.2, 0.7))}
+        chosen = {"x": np.array([1.5]), "z": np.array([0.5]), "mu": np.array([2.0]), "logvar": np.array([-1.0])} | MODEL
+        return [{name: case[name] for name in names} for case in (chosen, drawn)]
+
+    return make
+
+
+def average(function, mu, logvar):
+    """E_q[function(z)] by Gauss-Hermite quadrature: exact for what is averaged here."""
+    return sum(weight * function(mu + np.exp(logvar / 2) * node) for node, weight in zip(NODES, WEIGHTS, strict=True))
+
+
+def joint(x, z, w, b, s2):
+    return np.log(np.exp(-((x - (w * z + b)) ** 2) / (2 * s2) - z**2 / 2) / (2 * np.pi * np.sqrt(s2)))
+
+
+def bayes(x, w, b, s2):
+    """Mean and log variance of p(z|x) from the joint Gaussian of (z, x): cov(z, x) / var(x) regression."""
+    gain = w / (w**2 + s2)
+    return gain * (x - b), np.log(np.full_like(x, 1 - gain * w))
+
+
+def evidence(x, w, b, s2):
+    """log p(x) = log p(x, z) - log p(z|x), at any z (here 0.3)."""
+    mean, logvar = bayes(x, w, b, s2)
+    z = np.full_like(x, 0.3)
+    return joint(x, z, w, b, s2) - log_normal(z, mean, np.exp(logvar))
+
+
+def weight(x, z, mu, logvar, w, b, s2):
+    return joint(x, z, w, b, s2) - log_normal(z, mu, np.exp(logvar))
+
+
+def expected(x, mu, logvar, w, b, s2):
+    return average(lambda z: log_normal(x, w * z + b, s2), mu, logvar)
+
+
+def kl(mu, logvar):
+    return average(lambda z: log_normal(z, mu, np.exp(logvar)) - log_normal(z, 0.0, 1.0), mu, logvar)
+
+
+def bound(x, mu, logvar, w, b, s2):
+    return average(lambda z: weight(x, z, mu, logvar, w, b, s2), mu, logvar)
+
+
+def distance(x, mu, logvar, w, b, s2):
+    mean, log_variance = bayes(x, w, b, s2)
+    return average(lambda z: log_normal(z, mu, np.exp(logvar)) - log_normal(z, mean, np.exp(log_variance)), mu, logvar)
+
+
+ALL = ("x", "mu", "logvar", "w", "b", "s2")
+CHECKS = [
+    Check("log_joint", "line 1, log p(x, z)", joint, probes("x", "z", "w", "b", "s2")),
+    Check("log_evidence", "line 2, log p(x)", evidence, probes("x", "w", "b", "s2")),
+    Check("posterior", "line 3, mean and log variance of p(z|x)", bayes, probes("x", "w", "b", "s2")),
+    Check("log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2")),
+    Check("expected_log_likelihood", "line 5, E_q[log p(x|z)]", expected, probes(*ALL)),
+    Check("kl_to_prior", "line 6, KL(q || p(z))", kl, probes("mu", "logvar")),
+    Check("elbo", "line 7, the average of line 4 over q", bound, probes(*ALL)),
+    Check("gap", "line 8, KL(q || p(z|x)) = log p(x) - ELBO", distance, probes(*ALL)),
+]
+
+WRONG = [
+    Wrong(
+        "likelihood_only",
+        "log_joint",
+        "that is log p(x|z) alone: the prior's log p(z) is missing",
+        lambda x, z, w, b, s2: log_normal(x, w * z + b, s2),
+    ),
+    Wrong(
+        "no_constant",
+        "log_joint",
+        "that lacks the constants of the two densities, log 2 pi s2 and log 2 pi: without them it is no log density, and no "
+        "bound made of it can be compared with log p(x)",
+        lambda x, z, w, b, s2: -0.5 * ((x - w * z - b) ** 2 / s2 + z**2),
+    ),
+    Wrong(
+        "variance_as_sigma",
+        "log_joint",
+        "that uses s2 as a standard deviation: s2 is the variance, and must not be squared",
+        lambda x, z, w, b, s2: log_normal(x, w * z + b, s2**2) + log_normal(z, 0.0, 1.0),
+    ),
+    Wrong(
+        "evidence_without_latent",
+        "log_evidence",
+        "that is log N(x; b, s2): z has been set to 0 instead of integrated out; its spread adds w^2 to the variance",
+        lambda x, w, b, s2: log_normal(x, b, s2),
+    ),
+    Wrong(
+        "evidence_w_not_squared",
+        "log_evidence",
+        "that has the variance w + s2: the variance of w z is w^2",
+        lambda x, w, b, s2: log_normal(x, b, w + s2),
+    ),
+    Wrong(
+        "deviations_added",
+        "log_evidence",
+        "that adds standard deviations, (w + sqrt(s2))^2: of independent parts the variances add, w^2 + s2",
+        lambda x, w, b, s2: log_normal(x, b, (w + np.sqrt(s2)) ** 2),
+    ),
+    Wrong(
+        "precision_as_variance",
+        "posterior",
+        "the second value is the log of the precision, 1 + w^2/s2; the variance is its inverse, so the sign is the other one",
+        lambda x, w, b, s2: (bayes(x, w, b, s2)[0], -bayes(x, w, b, s2)[1]),
+    ),
+    Wrong(
+        "variance_not_log",
+        "posterior",
+        "the second value is the variance; its logarithm is asked for",
+        lambda x, w, b, s2: (bayes(x, w, b, s2)[0], np.exp(bayes(x, w, b, s2)[1])),
+    ),
+    Wrong(
+        "least_squares",
+        "posterior",
+        "the mean is (x - b) / w, which explains x best and forgets the prior; the prior pulls it towards 0",
+        lambda x, w, b, s2: ((x - b) / w, bayes(x, w, b, s2)[1]),
+    ),
+    Wrong(
+        "offset_forgotten",
+        "posterior",
+        "the mean forgets b: the decoder explains x - b by w z",
+        lambda x, w, b, s2: (bayes(x + b, w, b, s2)[0], bayes(x, w, b, s2)[1]),
+    ),
+    Wrong(
+        "q_forgotten",
+        "log_weight",
+        "that is log p(x, z): log q(z|x) is not subtracted",
+        lambda x, z, mu, logvar, w, b, s2: joint(x, z, w, b, s2),
+    ),
+    Wrong(
+        "prior_for_q",
+        "log_weight",
+        "that is log p(x|z): log p(z) was subtracted where log q(z|x) belongs",
+        lambda x, z, mu, logvar, w, b, s2: log_normal(x, w * z + b, s2),
+    ),
+    Wrong(
+        "weight_upside_down",
+        "log_weight",
+        "that is log q - log p, the negative: an importance weight is p over q",
+        lambda x, z, mu, logvar, w, b, s2: -weight(x, z, mu, logvar, w, b, s2),
+    ),
+    Wrong(
+        "at_the_mean",
+        "expected_log_likelihood",
+        "that is log p(x|z) at z = mu: the term w^2 sigma^2 / s2 is missing. With mu in place of samples nothing is an ELBO",
+        lambda x, mu, logvar, w, b, s2: log_normal(x, w * mu + b, s2),
+    ),
+    Wrong(
+        "spread_not_scaled",
+        "expected_log_likelihood",
+        "that adds sigma^2 where w^2 sigma^2 belongs: the decoder stretches the noise by w",
+        lambda x, mu, logvar, w, b, s2: log_normal(x, w * mu + b, s2) - 0.5 * np.exp(logvar) / s2,
+    ),
+    Wrong(
+        "spread_is_sigma",
+        "expected_log_likelihood",
+        "that uses exp(logvar/2), the standard deviation, where the variance exp(logvar) belongs",
+        lambda x, mu, logvar, w, b, s2: log_normal(x, w * mu + b, s2) - 0.5 * w**2 * np.exp(logvar / 2) / s2,
+    ),
+    Wrong(
+        "kl_no_half",
+        "kl_to_prior",
+        "that is twice the KL: the 1/2 is missing",
+        lambda mu, logvar: 2 * kl(mu, logvar),
+    ),
+    Wrong(
+        "kl_reverse",
+        "kl_to_prior",
+        "that is KL(p(z) || q), the other direction",
+        lambda mu, logvar: 0.5 * (logvar - 1 + (1 + mu**2) * np.exp(-logvar)),
+    ),
+    Wrong(
+        "kl_summed",
+        "kl_to_prior",
+        "that is the sum over the images; here D = 1, so there is nothing to sum: one number per image",
+        lambda mu, logvar: kl(mu, logvar).sum(),
+    ),
+    Wrong(
+        "kl_added",
+        "elbo",
+        "that is line 5 plus line 6: the KL is a cost, and is subtracted",
+        lambda x, mu, logvar, w, b, s2: expected(x, mu, logvar, w, b, s2) + kl(mu, logvar),
+    ),
+    Wrong(
+        "negative_elbo",
+        "elbo",
+        "that is the negative ELBO, the loss that is minimised; the ELBO is larger for a better model",
+        lambda x, mu, logvar, w, b, s2: -bound(x, mu, logvar, w, b, s2),
+    ),
+    Wrong(
+        "evidence_for_elbo",
+        "elbo",
+        "that is log p(x) itself, whatever q is; the ELBO must depend on mu and logvar",
+        lambda x, mu, logvar, w, b, s2: evidence(x, w, b, s2),
+    ),
+    Wrong(
+        "gap_reverse",
+        "gap",
+        "that is KL(p(z|x) || q): the gap is an average over q, so q comes first",
+        lambda x, mu, logvar, w, b, s2: (lambda m, l: 0.5 * (logvar - l + (np.exp(l) + (mu - m) ** 2) / np.exp(logvar) - 1))(
+            *bayes(x, w, b, s2)
+        ),
+    ),
+    Wrong(
+        "gap_to_prior",
+        "gap",
+        "that is KL(q || p(z)), the distance to the prior; the gap is the distance to the posterior p(z|x)",
+        lambda x, mu, logvar, w, b, s2: kl(mu, logvar),
+    ),
+    Wrong(
+        "gap_negative",
+        "gap",
+        "that is ELBO - log p(x): the gap is log p(x) - ELBO, and never negative",
+        lambda x, mu, logvar, w, b, s2: -distance(x, mu, logvar, w, b, s2),
+    ),
+]
+
+VALID = [
+    ("log_joint", joint),
+    ("log_evidence", evidence),
+    ("posterior", lambda x, w, b, s2: [*bayes(x, w, b, s2)]),
+    ("log_weight", weight),
+    ("expected_log_likelihood", expected),
+    ("kl_to_prior", lambda mu, logvar: -0.5 * (1 + logvar - mu**2 - np.exp(logvar))),
+    ("elbo", bound),
+    ("elbo", lambda x, mu, logvar, w, b, s2: evidence(x, w, b, s2) - distance(x, mu, logvar, w, b, s2)),
+    ("gap", lambda x, mu, logvar, w, b, s2: evidence(x, w, b, s2) - bound(x, mu, logvar, w, b, s2)),
+]

@@ -1,0 +1,226 @@
+"""Exercise 04: samples and their gradients; the references are central differences of z and of log q."""
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+from vae_numpy import vae
+
+H = 1e-5  # of the central differences; their error is of order H squared
+
+
+def bowl(z):
+    """f(z) = sum_j (j + 1) z_j^2 + sin(z_0)"""
+    return (np.arange(1, z.shape[1] + 1) * z**2).sum(1) + np.sin(z[:, 0])
+
+
+def bowl_slope(z):
+    """df/dz_j = 2 (j + 1) z_j, and cos(z_0) added at j = 0"""
+    slope = 2 * np.arange(1.0, z.shape[1] + 1) * z
+    slope[:, 0] += np.cos(z[:, 0])
+    return slope
+
+
+def probes(last):
+    """Small enough to print, then larger; logvar of both signs, S != D."""
+
+    def make(rng):
+        few = {
+            "mu": np.array([0.5, -1.0]),
+            "logvar": np.array([1.0, -0.7]),
+            "eps": np.array([[0.3, -1.2], [-0.8, 0.5], [1.5, 0.9]]),
+        }
+        many = {"mu": rng.normal(0.4, 1, 3), "logvar": np.array([0.9, -0.6, 0.3]) * rng.uniform(0.5, 1.5, 3),
+                "eps": rng.normal(size=(7, 3))}  # fmt: skip
+        return [few | last, many | last]
+
+    return make
+
+
+def samples(mu, logvar, eps):
+    return vae.reparameterize(np.tile(mu, (len(eps), 1)), np.tile(logvar, (len(eps), 1)), eps)
+
+
+def derivative(function, at):
+    """d function(at)[s] / d at[j], by central differences: (S, D)."""
+    columns = []
+    for j in range(len(at)):
+        step = H * (np.arange(len(at)) == j)
+        columns.append((function(at + step) - function(at - step)) / (2 * H))
+    return np.stack(columns, 1)
+
+
+def pathwise(mu, logvar, eps, df):
+    """f's change along the path: the derivative of slope . z, the slope held."""
+    slope = df(samples(mu, logvar, eps))
+    return (
+        derivative(lambda m: (slope * samples(m, logvar, eps)).sum(1), mu),
+        derivative(lambda l: (slope * samples(mu, l, eps)).sum(1), logvar),
+    )
+
+
+def score(mu, logvar, eps, f, baseline=None):
+    z = samples(mu, logvar, eps)
+    values = f(z)
+    if baseline:
+        values = values - np.array([np.delete(values, s).mean() for s in range(len(values))])
+    return (
+        values[:, None] * derivative(lambda m: log_q(z, m, logvar), mu),
+        values[:, None] * derivative(lambda l: log_q(z, mu, l), logvar),
+    )
+
+
+def with_baseline(mu, logvar, eps, f):
+    return score(mu, logvar, eps, f, baseline=True)
+
+
+def log_q(z, mu, logvar):
+    return -0.5 * (np.log(2 * np.pi) + logvar + (z - mu) ** 2 / np.exp(logvar)).sum(1)
+
+
+CHECKS = [
+    Check("reparameterize", "z for a given eps", samples, probes({})),
+    Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes({"df": bowl_slope}), allowed=1e-7),
+    Check("score_gradient", "f(z) times the derivative of log q", score, probes({"f": bowl}), allowed=1e-7),
+    Check(
+        "score_gradient_with_baseline",
+        "minus the mean of the other samples",
+        with_baseline,
+        probes({"f": bowl}),
+        allowed=1e-7,
+    ),
+]
+
+
+def scored(values, mu_part, logvar_part):
+    return values[:, None] * mu_part, values[:, None] * logvar_part
+
+
+def sd(logvar):
+    return np.exp(logvar / 2)
+
+
+WRONG = [
+    Wrong(
+        "variance_noise",
+        "reparameterize",
+        "that scales the noise by exp(logvar), the variance; its standard deviation is exp(logvar / 2)",
+        lambda mu, logvar, eps: mu + np.exp(logvar) * eps,
+    ),
+    Wrong(
+        "logvar_noise",
+        "reparameterize",
+        "that scales the noise by logvar itself, which is a logarithm and may be negative; sigma is exp(logvar / 2)",
+        lambda mu, logvar, eps: mu + logvar * eps,
+    ),
+    Wrong(
+        "no_noise",
+        "reparameterize",
+        "that is mu for every sample: the noise is not used, and the model would be an autoencoder",
+        lambda mu, logvar, eps: np.tile(mu, (len(eps), 1)),
+    ),
+    Wrong(
+        "fresh_noise",
+        "reparameterize",
+        "that is eps, standard normal noise: it is neither scaled by sigma nor moved to mu",
+        lambda mu, logvar, eps: eps.copy(),
+    ),
+    Wrong(
+        "uncentred",
+        "reparameterize",
+        "that is sigma (mu + eps): only the noise is scaled, the mean is added after",
+        lambda mu, logvar, eps: sd(logvar) * (mu + eps),
+    ),
+    Wrong(
+        "by_log_sigma",
+        "pathwise_gradient",
+        "the second value is twice too large: sigma = exp(logvar / 2), and the chain rule brings its 1/2 down",
+        lambda mu, logvar, eps, df: (df(samples(mu, logvar, eps)), df(samples(mu, logvar, eps)) * sd(logvar) * eps),
+    ),
+    Wrong(
+        "by_sigma",
+        "pathwise_gradient",
+        "the second value is the derivative by sigma, df eps; by logvar it is that times d sigma / d logvar = sigma / 2",
+        lambda mu, logvar, eps, df: (df(samples(mu, logvar, eps)), df(samples(mu, logvar, eps)) * eps),
+    ),
+    Wrong(
+        "slope_at_the_mean",
+        "pathwise_gradient",
+        "that takes the slope of f at mu instead of at the samples z",
+        lambda mu, logvar, eps, df: (
+            df(np.tile(mu, (len(eps), 1))),
+            df(np.tile(mu, (len(eps), 1))) * 0.5 * sd(logvar) * eps,
+        ),
+    ),
+    Wrong(
+        "averaged",
+        "pathwise_gradient",
+        "that is the mean over the samples; one estimate per sample is asked for, (S, D), so that their spread can be seen",
+        lambda mu, logvar, eps, df: tuple(g.mean(0) for g in pathwise(mu, logvar, eps, df)),
+    ),
+    Wrong(
+        "mu_scaled",
+        "pathwise_gradient",
+        "the first value is multiplied by sigma: z = mu + sigma eps grows with mu at rate 1",
+        lambda mu, logvar, eps, df: (df(samples(mu, logvar, eps)) * sd(logvar), pathwise(mu, logvar, eps, df)[1]),
+    ),
+    Wrong(
+        "score_not_scaled",
+        "score_gradient",
+        "the first value is f eps: the derivative of log q by mu is (z - mu) / sigma^2 = eps / sigma",
+        lambda mu, logvar, eps, f: scored(f(samples(mu, logvar, eps)), eps, 0.5 * (eps**2 - 1)),
+    ),
+    Wrong(
+        "score_sigma_once",
+        "score_gradient",
+        "the first value is divided by sigma once too often or too seldom: (z - mu) / sigma^2, and z - mu is sigma eps already",
+        lambda mu, logvar, eps, f: scored(f(samples(mu, logvar, eps)), eps / np.exp(logvar), 0.5 * (eps**2 - 1)),
+    ),
+    Wrong(
+        "normaliser_forgotten",
+        "score_gradient",
+        "the second value lacks the -1: log q has the term -logvar / 2, which has a derivative too",
+        lambda mu, logvar, eps, f: scored(f(samples(mu, logvar, eps)), eps / sd(logvar), 0.5 * eps**2),
+    ),
+    Wrong(
+        "score_negative",
+        "score_gradient",
+        "the sign is the other one: log q grows when mu moves towards z",
+        lambda mu, logvar, eps, f: scored(-f(samples(mu, logvar, eps)), eps / sd(logvar), 0.5 * (eps**2 - 1)),
+    ),
+    Wrong(
+        "through_the_sample",
+        "score_gradient",
+        "that differentiates log q(z) with z moving along with mu: then the mu part vanishes; in the score z is held fixed",
+        lambda mu, logvar, eps, f: scored(f(samples(mu, logvar, eps)), 0 * eps, -0.5 + 0 * eps),
+    ),
+    Wrong(
+        "own_sample_too",
+        "score_gradient_with_baseline",
+        "that subtracts the mean over all samples, the own one too: that baseline depends on z_s, and the estimate is "
+        "(S - 1) / S of the right one on average",
+        lambda mu, logvar, eps, f: scored(
+            f(samples(mu, logvar, eps)) - f(samples(mu, logvar, eps)).mean(), eps / sd(logvar), 0.5 * (eps**2 - 1)
+        ),
+    ),
+    Wrong(
+        "no_baseline",
+        "score_gradient_with_baseline",
+        "that is score_gradient: nothing has been subtracted",
+        lambda mu, logvar, eps, f: score(mu, logvar, eps, f),
+    ),
+    Wrong(
+        "baseline_added",
+        "score_gradient_with_baseline",
+        "that adds the mean of the others, which makes the noise larger; subtract it",
+        lambda mu, logvar, eps, f: tuple(
+            2 * a - b for a, b in zip(score(mu, logvar, eps, f), with_baseline(mu, logvar, eps, f), strict=True)
+        ),
+    ),
+]
+
+VALID = [
+    ("reparameterize", lambda mu, logvar, eps: mu[None] + np.sqrt(np.exp(logvar))[None] * eps),
+    ("pathwise_gradient", pathwise),
+    ("score_gradient", score),
+    ("score_gradient_with_baseline", with_baseline),
+]

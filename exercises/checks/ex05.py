@@ -1,0 +1,234 @@
+"""Exercise 05: what a KL divergence must give, and the wrong ones that are met."""
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+from vae_numpy import vae
+
+
+def posteriors(rng):
+    """Several q, none of which hides a mistake: B != D, mu != 0, logvar != 0 and of both signs."""
+    mu, logvar = rng.normal(0.6, 1, (3, 4)), rng.normal(-0.5, 1.2, (3, 4))
+    return [
+        {"mu": np.array([[2.0, -0.5]]), "logvar": np.array([[1.0, -1.5]])},
+        {"mu": mu, "logvar": logvar},
+        {"mu": np.zeros((2, 3)), "logvar": np.zeros((2, 3))},
+    ]
+
+
+def float32_posteriors(rng):
+    return [{name: array.astype(np.float32) for name, array in probe.items()} for probe in posteriors(rng)]
+
+
+def near_prior(rng):
+    return [
+        {"mu": np.array([[0.0, 2e-6]]), "logvar": np.array([[1e-5, -2e-6]])},
+        {"mu": rng.normal(0, 1e-6, (3, 4)), "logvar": rng.normal(0, 3e-6, (3, 4))},
+        {"mu": rng.normal(0, 1, (3, 4)), "logvar": rng.normal(0, 1, (3, 4))},
+    ]
+
+
+def pairs(rng):
+    names = ("mu_q", "logvar_q", "mu_p", "logvar_p")
+    return [
+        dict(zip(names, np.array([[[2.0, -0.5]], [[1.0, -1.5]], [[0.5, 0.25]], [[-1.0, 0.5]]]), strict=True)),
+        dict(zip(names, rng.normal(0.3, 0.9, (4, 3, 5)), strict=True)),
+    ]
+
+
+def samples(rng):
+    """The second q is near the prior: there log q - log p has both signs among its samples."""
+    return [
+        {"mu": rng.normal(0.6, 1, (3, 4)), "logvar": rng.normal(-0.5, 1, (3, 4)), "eps": rng.normal(size=(5, 3, 4))},
+        {"mu": rng.normal(0.0, 0.1, (3, 4)), "logvar": rng.normal(0.0, 0.1, (3, 4)), "eps": rng.normal(size=(9, 3, 4))},
+    ]
+
+
+def kl_series(mu, logvar):
+    """½ Σ (μ² + l²/2 + l³/6 + l⁴/24 + ...), which cannot lose a digit; where l is not small, the library's formula."""
+    series = sum(logvar**k / np.prod(np.arange(1.0, k + 1)) for k in range(2, 8))
+    small = np.abs(logvar).max() < 1e-2
+    return 0.5 * (mu**2 + series).sum(1) if small else vae.kl_divergence(mu, logvar)
+
+
+def kl_pair(mu_q, logvar_q, mu_p, logvar_p):
+    """By changing variables: z' = (z - mu_p) / sigma_p makes p the prior, and leaves the KL as it is."""
+    return vae.kl_divergence((mu_q - mu_p) * np.exp(-logvar_p / 2), logvar_q - logvar_p)
+
+
+def log_normal(z, mu, var):
+    return -0.5 * (np.log(2 * np.pi * var) + (z - mu) ** 2 / var)
+
+
+def sampled(mu, logvar, eps):
+    """log q(z) - log p(z) from the two densities as they are written, constants and all."""
+    z = mu + np.exp(logvar / 2) * eps
+    return (log_normal(z, mu, np.exp(logvar)) - log_normal(z, 0.0, 1.0)).sum(-1).mean(0)
+
+
+CHECKS = [
+    Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors),
+    Check("kl_divergence", "float32 in, float32 out", vae.kl_divergence, float32_posteriors, allowed=1e-5),
+    Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-7),
+    Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs),
+    Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples),
+]
+
+
+def kl(mu, var, logvar):
+    return -0.5 * (1 + logvar - mu**2 - var).sum(1)
+
+
+def kl_pair_formula(mu_q, logvar_q, mu_p, logvar_p):
+    return 0.5 * (logvar_p - logvar_q + (np.exp(logvar_q) + (mu_q - mu_p) ** 2) / np.exp(logvar_p) - 1).sum(1)
+
+
+WRONG = [
+    Wrong(
+        "sigma_as_variance",
+        "kl_divergence",
+        "that is exp(logvar/2), the standard deviation, used as the variance; the variance is exp(logvar)",
+        lambda mu, logvar: kl(mu, np.exp(logvar / 2), logvar),
+    ),
+    Wrong(
+        "log_sigma",
+        "kl_divergence",
+        "that takes logvar for log sigma: exp(2 logvar) as the variance; here logvar is the log of the variance already",
+        lambda mu, logvar: kl(mu, np.exp(2 * logvar), 2 * logvar),
+    ),
+    Wrong(
+        "no_half",
+        "kl_divergence",
+        "that is twice the KL: the 1/2 before the sum is missing",
+        lambda mu, logvar: 2 * vae.kl_divergence(mu, logvar),
+    ),
+    Wrong(
+        "negative",
+        "kl_divergence",
+        "that is -KL: a KL is never negative, so the sign before the sum is -1/2",
+        lambda mu, logvar: -vae.kl_divergence(mu, logvar),
+    ),
+    Wrong(
+        "mean_over_latents",
+        "kl_divergence",
+        "that is the mean over the latents: KL / D. A KL of independent latents is their sum; the mean makes beta = 1/D",
+        lambda mu, logvar: vae.kl_divergence(mu, logvar) / mu.dtype.type(mu.shape[1]),
+    ),
+    Wrong(
+        "summed_over_images",
+        "kl_divergence",
+        "that is one sum per latent: axis 0 runs over the images; sum over axis 1, the latents",
+        lambda mu, logvar: 0.5 * (mu**2 + np.expm1(logvar) - logvar).sum(0),
+    ),
+    Wrong(
+        "batch_total",
+        "kl_divergence",
+        "that is one number for the whole batch; the result is one per image: sum over axis 1 alone",
+        lambda mu, logvar: vae.kl_divergence(mu, logvar).sum(),
+    ),
+    Wrong(
+        "batch_mean",
+        "kl_divergence",
+        "that is the mean over the batch; only a training loop takes it. The result here is one number per image",
+        lambda mu, logvar: vae.kl_divergence(mu, logvar).mean(),
+    ),
+    Wrong(
+        "reverse",
+        "kl_divergence",
+        "that is KL(N(0, I) || q), the other direction; z is sampled from q, so q comes first",
+        lambda mu, logvar: 0.5 * (logvar - 1 + (1 + mu**2) * np.exp(-logvar)).sum(1),
+    ),
+    Wrong(
+        "mu_not_squared",
+        "kl_divergence",
+        "that has |mu| or mu where mu squared belongs",
+        lambda mu, logvar: 0.5 * (np.abs(mu) + np.expm1(logvar) - logvar).sum(1),
+    ),
+    Wrong(
+        "cancels",
+        "kl_near_prior",
+        "that is right in exact arithmetic, but 1 + logvar and exp(logvar) are both rounded near 1 and their difference keeps "
+        "few digits; np.expm1(logvar) is exp(logvar) - 1 without that rounding",
+        lambda mu, logvar: kl(mu, np.exp(logvar), logvar),
+    ),
+    Wrong(
+        "clipped",
+        "kl_near_prior",
+        "that is max(KL, 1e-8): a floor hides the lost digits and lies about the rest",
+        lambda mu, logvar: np.maximum(vae.kl_divergence(mu, logvar), 1e-8),
+    ),
+    Wrong(
+        "reverse_pair",
+        "kl_two_gaussians",
+        "that is KL(p || q): q and p are exchanged",
+        lambda mu_q, logvar_q, mu_p, logvar_p: kl_pair_formula(mu_p, logvar_p, mu_q, logvar_q),
+    ),
+    Wrong(
+        "prior_ignored",
+        "kl_two_gaussians",
+        "that is KL(q || N(0, I)): mu_p and logvar_p are not used",
+        lambda mu_q, logvar_q, mu_p, logvar_p: vae.kl_divergence(mu_q, logvar_q),
+    ),
+    Wrong(
+        "difference_of_kls",
+        "kl_two_gaussians",
+        "that is KL(q || N(0, I)) - KL(p || N(0, I)); divergences do not subtract",
+        lambda mu_q, logvar_q, mu_p, logvar_p: vae.kl_divergence(mu_q, logvar_q) - vae.kl_divergence(mu_p, logvar_p),
+    ),
+    Wrong(
+        "mean_not_scaled",
+        "kl_two_gaussians",
+        "that forgets to divide (mu_q - mu_p)^2 by the variance of p: only exp(logvar_q) is divided",
+        lambda mu_q, logvar_q, mu_p, logvar_p: (
+            0.5 * (logvar_p - logvar_q + np.exp(logvar_q - logvar_p) + (mu_q - mu_p) ** 2 - 1).sum(1)
+        ),
+    ),
+    Wrong(
+        "at_the_mean",
+        "kl_by_sampling",
+        "that evaluates log q - log p at z = mu, without the noise: KL is an average over samples of q",
+        lambda mu, logvar, eps: 0.5 * (mu**2 - logvar).sum(1),
+    ),
+    Wrong(
+        "sampled_from_prior",
+        "kl_by_sampling",
+        "that puts z = eps, samples of the prior, into log q - log p: its mean is -KL(p || q), not KL(q || p)",
+        lambda mu, logvar, eps: (log_normal(eps, mu, np.exp(logvar)) - log_normal(eps, 0.0, 1.0)).sum(-1).mean(0),
+    ),
+    Wrong(
+        "summed_over_samples",
+        "kl_by_sampling",
+        "that is the sum over the K samples; the estimate is their mean",
+        lambda mu, logvar, eps: sampled(mu, logvar, eps) * len(eps),
+    ),
+    Wrong(
+        "variance_noise",
+        "kl_by_sampling",
+        "that samples z = mu + exp(logvar) eps: the noise is scaled by the variance; its standard deviation is exp(logvar/2)",
+        lambda mu, logvar, eps: (
+            (log_normal(mu + np.exp(logvar) * eps, mu, np.exp(logvar)) - log_normal(mu + np.exp(logvar) * eps, 0.0, 1.0))
+            .sum(-1)
+            .mean(0)
+        ),
+    ),
+    Wrong(
+        "absolute",
+        "kl_by_sampling",
+        "that averages |log q - log p|: single terms of the average may be negative and must stay so",
+        lambda mu, logvar, eps: np.abs(
+            (
+                log_normal(mu + np.exp(logvar / 2) * eps, mu, np.exp(logvar))
+                - log_normal(mu + np.exp(logvar / 2) * eps, 0.0, 1.0)
+            ).sum(-1)
+        ).mean(0),
+    ),
+]
+
+VALID = [
+    ("kl_divergence", vae.kl_divergence),
+    ("kl_divergence", lambda mu, logvar: np.array([kl(mu[b : b + 1], np.exp(logvar[b : b + 1]), logvar[b : b + 1])[0]
+                                                   for b in range(len(mu))])),
+    ("kl_near_prior", vae.kl_divergence),
+    ("kl_two_gaussians", kl_pair_formula),
+    ("kl_by_sampling", sampled),
+]  # fmt: skip

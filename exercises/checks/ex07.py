@@ -1,0 +1,195 @@
+"""Exercise 07: grids, sheets, traversals and projections, each by its slow definition."""
+
+from statistics import NormalDist
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+
+
+def sizes(rng):
+    return [{"size": 2}, {"size": 5}, {"size": int(rng.integers(6, 9))}]
+
+
+def stacks(rng):
+    few = np.arange(12.0).reshape(2, 1, 2, 3)
+    return [{"images": few, "columns": 2}, {"images": rng.uniform(size=(6, 1, 4, 5)), "columns": 3},
+            {"images": rng.uniform(size=(8, 1, 5, 3)), "columns": 2}]  # fmt: skip
+
+
+def points(rng):
+    return [
+        {"z": np.array([0.5, -1.0, 2.0]), "latent": 1, "values": np.array([-2.0, 0.3])},
+        {"z": rng.normal(size=6), "latent": 4, "values": np.linspace(-2, 2, 5)},
+    ]
+
+
+def clouds(rng):
+    few = np.array([[3.0, 1.0, 5.2], [-1.0, 2.0, 4.9], [4.0, -3.0, 5.0], [0.0, -2.0, 4.7]])
+    mixing = np.array([[2.0, 0.3, -0.5, 0.1], [0.1, 1.1, 0.4, -0.6], [0.0, 0.1, 0.3, 0.1]])
+    return [{"mu": few}, {"mu": rng.normal(size=(30, 3)) @ mixing + 2.5}]
+
+
+def grid(size):
+    value = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
+    return np.array([[value[column], value[size - 1 - row]] for row in range(size) for column in range(size)])
+
+
+def pasted(images, columns):
+    _, _, H, W = images.shape
+    canvas = np.zeros((len(images) // columns * H, columns * W))
+    for n, image in enumerate(images):
+        top, left = n // columns * H, n % columns * W
+        canvas[top : top + H, left : left + W] = image[0]
+    return canvas
+
+
+def replaced(z, latent, values):
+    return np.array([[v if j == latent else z[j] for j in range(len(z))] for v in values])
+
+
+def eigen(mu):
+    """By the eigenvectors of the covariance matrix."""
+    _, vectors = np.linalg.eigh(np.cov(mu.T))
+    return (mu - mu.mean(0)) @ vectors[:, ::-1][:, :2]
+
+
+def up_to_signs(function, args):
+    """A principal direction may as well point the other way: turn each so that its point farthest out is positive."""
+    result = function(args["mu"])
+    if not isinstance(result, np.ndarray) or result.shape != (len(args["mu"]), 2):
+        return result
+    farthest = result[np.abs(result).argmax(0), [0, 1]]
+    return result * np.where(farthest < 0, -1, 1).astype(result.dtype)
+
+
+CHECKS = [
+    Check("prior_grid", "points by quantiles, in reading order", grid, sizes),
+    Check("sheet", "every image whole, in reading order", pasted, stacks),
+    Check("traversal", "one coordinate set, the others kept", replaced, points),
+    Check("project", "the two directions of largest spread, up to sign", eigen, clouds, observe=up_to_signs),
+]
+
+
+WRONG = [
+    Wrong(
+        "evenly_in_z",
+        "prior_grid",
+        "that spaces the points evenly in z between the outermost quantiles; even in probability, they crowd where "
+        "the prior is dense",
+        lambda size: (lambda v: np.array([[a, b] for b in v[::-1] for a in v]))(
+            np.linspace(NormalDist().inv_cdf(0.5 / size), -NormalDist().inv_cdf(0.5 / size), size)
+        ),
+    ),
+    Wrong(
+        "upside_down",
+        "prior_grid",
+        "z_2 grows downwards here: the first row of an image is its top, so it has the *largest* z_2",
+        lambda size: grid(size) * [1.0, -1.0],
+    ),
+    Wrong(
+        "axes_exchanged",
+        "prior_grid",
+        "the coordinates are exchanged: z_1 is the horizontal one and changes fastest",
+        lambda size: np.ascontiguousarray(grid(size)[:, ::-1]),
+    ),
+    Wrong(
+        "column_by_column",
+        "prior_grid",
+        "the points go down the columns; reading order goes along the rows",
+        lambda size: grid(size).reshape(size, size, 2).transpose(1, 0, 2).reshape(-1, 2),
+    ),
+    Wrong(
+        "not_centred",
+        "prior_grid",
+        "those are the quantiles (i + 1)/(size + 1); asked for are (i + 1/2)/size, each the middle of an equal share",
+        lambda size: (lambda v: np.array([[a, b] for b in v[::-1] for a in v]))(
+            [NormalDist().inv_cdf((i + 1) / (size + 1)) for i in range(size)]
+        ),
+    ),
+    Wrong(
+        "torn",
+        "sheet",
+        "that is a reshape alone: rows of pixels of different images are mixed. Transpose to (row, h, column, w) first",
+        lambda images, columns: images.reshape(len(images) // columns * images.shape[2], columns * images.shape[3]),
+    ),
+    Wrong(
+        "turned",
+        "sheet",
+        "each image is transposed, its height exchanged with its width",
+        lambda images, columns: pasted(images.transpose(0, 1, 3, 2), columns),
+    ),
+    Wrong(
+        "rows_for_columns",
+        "sheet",
+        "that puts `columns` images into each *column*: it is the number of images in a row",
+        lambda images, columns: pasted(images, len(images) // columns),
+    ),
+    Wrong(
+        "down_the_columns",
+        "sheet",
+        "the images go down the columns; reading order goes along the rows",
+        lambda images, columns: pasted(
+            images.reshape(columns, -1, *images.shape[1:]).swapaxes(0, 1).reshape(images.shape), columns
+        ),
+    ),
+    Wrong(
+        "added",
+        "traversal",
+        "that adds the value to the coordinate; it *replaces* it, so that every traversal runs over the same values",
+        lambda z, latent, values: replaced(z, latent, z[latent] + values),
+    ),
+    Wrong(
+        "others_zeroed",
+        "traversal",
+        "the other coordinates are 0: that is a walk along an axis, not one that starts from this z",
+        lambda z, latent, values: replaced(0 * z, latent, values),
+    ),
+    Wrong(
+        "all_set",
+        "traversal",
+        "every coordinate is set to the value; only number `latent` is",
+        lambda z, latent, values: np.tile(values[:, None], (1, len(z))),
+    ),
+    Wrong(
+        "off_by_one",
+        "traversal",
+        "that sets the coordinate before `latent`: counting starts at 0",
+        lambda z, latent, values: replaced(z, latent - 1, values),
+    ),
+    Wrong(
+        "first_two",
+        "project",
+        "those are the first two latents; they are as arbitrary as any two. Find the directions of largest spread",
+        lambda mu: mu[:, :2] - mu[:, :2].mean(0),
+    ),
+    Wrong(
+        "uncentred",
+        "project",
+        "the mean was not subtracted before the decomposition: the first direction points at the mean",
+        lambda mu: mu @ np.linalg.svd(mu, full_matrices=False)[2][:2].T,
+    ),
+    Wrong(
+        "least_spread",
+        "project",
+        "those are the directions of *least* spread: eigh sorts upwards, take the last two",
+        lambda mu: (mu - mu.mean(0)) @ np.linalg.eigh(np.cov(mu.T))[1][:, :2],
+    ),
+    Wrong(
+        "whitened",
+        "project",
+        "both coordinates have been scaled to the same spread: then the picture hides how much each direction matters",
+        lambda mu: (lambda p: p / p.std(0))(eigen(mu)),
+    ),
+]
+
+VALID = [
+    ("prior_grid", grid),
+    ("sheet", pasted),
+    (
+        "sheet",
+        lambda images, columns: np.block([[i[0] for i in images[r : r + columns]] for r in range(0, len(images), columns)]),
+    ),
+    ("traversal", replaced),
+    ("project", eigen),
+]

@@ -1,0 +1,252 @@
+"""Exercise 08: a CVAE against the plain VAE with another bias: for one label, its features are just added to fc's bias."""
+
+import functools
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+from vae_numpy import vae
+from vae_numpy.layers import sigmoid
+
+B, D = 2, 5
+
+
+@functools.cache
+def parameters(seed):
+    """A random CVAE in float64, its label features as large as the others."""
+    rng = np.random.default_rng(seed)
+    params = {name: p.astype(np.float64) for name, p in vae.init_params(D, rng).items()}
+    params["encoder.mu.weight"] *= 4
+    params["encoder.logvar.weight"] *= 4
+    for part in ("encoder", "decoder"):
+        params[f"{part}_label.weight"] = rng.normal(0.1, 0.5, (256, 10))
+    return params
+
+
+def some_labels(rng):
+    return [{"labels": np.array([3, 0, 9])}, {"labels": rng.integers(0, 10, 7)}]
+
+
+def images(rng, *names):
+    draw = {
+        "params": parameters(int(rng.integers(3))),
+        "x": rng.uniform(size=(B, 1, 28, 28)),
+        "z": rng.normal(0.3, 1, (B, D)),
+        "labels": rng.choice(10, B, replace=False),
+        "eps": rng.normal(size=(B, D)),
+    }
+    return [{name: draw[name] for name in names}]
+
+
+def rows(labels):
+    table = np.zeros((len(labels), 10), np.float32)
+    for b, label in enumerate(labels):
+        table[b, label] = 1
+    return table
+
+
+def biased(params, label):
+    """The plain VAE's parameters, the label's features taken into two biases."""
+    plain = {name: p for name, p in params.items() if "_label" not in name}
+    for part, fc in (("encoder", "encoder.fc"), ("decoder", "decoder.fc1")):
+        plain[f"{fc}.bias"] = plain[f"{fc}.bias"] + params[f"{part}_label.weight"][:, label]
+    return plain
+
+
+def encoded(params, x, labels):
+    each = [vae.encode(biased(params, label), x[b : b + 1]) for b, label in enumerate(labels)]
+    return np.concatenate([mu for mu, _ in each]), np.concatenate([logvar for _, logvar in each])
+
+
+def decoded(params, z, labels):
+    return np.concatenate([vae.decode(biased(params, label), z[b : b + 1]) for b, label in enumerate(labels)])
+
+
+def bound(params, x, labels, eps):
+    return np.concatenate([vae.elbo(biased(params, label), x[b : b + 1], eps[b : b + 1]) for b, label in enumerate(labels)])
+
+
+def drawn(params, labels, eps):
+    return sigmoid(decoded(params, eps, labels))
+
+
+CHECKS = [
+    Check("one_hot", "one 1 in each row", rows, some_labels),
+    Check("encode", "q(z|x, c): the label before the ReLU of fc", encoded, lambda rng: images(rng, "params", "x", "labels")),
+    Check("decode", "p(x|z, c): the label before the ReLU of fc1", decoded, lambda rng: images(rng, "params", "z", "labels")),
+    Check("elbo", "both halves with the label", bound, lambda rng: images(rng, "params", "x", "labels", "eps")),
+    Check("sample", "images of the labels, from the prior", drawn, lambda rng: images(rng, "params", "labels", "eps")),
+]
+
+
+def without(*parts):
+    """The parameters with the label's features of these parts set to 0."""
+    return lambda params: params | {f"{part}_label.weight": 0 * params[f"{part}_label.weight"] for part in parts}
+
+
+def after_relu_encoder(params, x, labels):
+    plain = {name: p for name, p in params.items() if "_label" not in name}
+    shift = params["encoder_label.weight"].T[labels]  # added after the ReLU, it passes straight into mu and logvar
+    mu, logvar = vae.encode(plain, x)
+    return mu + shift @ params["encoder.mu.weight"].T, logvar + shift @ params["encoder.logvar.weight"].T
+
+
+def after_relu_decoder(params, z, labels):
+    from vae_numpy.layers import linear, relu
+
+    h = relu(linear(z, params["decoder.fc1.weight"], params["decoder.fc1.bias"])) + params["decoder_label.weight"].T[labels]
+    # fc2 sees h, which no ReLU has touched: an identity fc1 on (h, -h) makes the same of the plain decoder
+    through = {name: p for name, p in params.items() if "_label" not in name}
+    outs = []
+    for row in h:
+        with_bias = through | {"decoder.fc2.bias": through["decoder.fc2.bias"] + through["decoder.fc2.weight"] @ row}
+        with_bias |= {
+            "decoder.fc1.weight": 0 * through["decoder.fc1.weight"],
+            "decoder.fc1.bias": 0 * through["decoder.fc1.bias"],
+        }
+        outs.append(vae.decode(with_bias, z[:1]))
+    return np.concatenate(outs)
+
+
+def from_a_blank(params, labels, eps):
+    mu, logvar = encoded(params, np.zeros((len(eps), 1, 28, 28)), labels)
+    return drawn(params, labels, vae.reparameterize(mu, logvar, eps))
+
+
+WRONG = [
+    Wrong(
+        "counted_from_one",
+        "one_hot",
+        "the 1 stands one place too far to the left: label c is column c, counted from 0",
+        lambda labels: np.roll(rows(labels), -1, axis=1),
+    ),
+    Wrong(
+        "classes_by_rows",
+        "one_hot",
+        "that is (10, B): one row per class; asked for is one row per image, (B, 10)",
+        lambda labels: np.ascontiguousarray(rows(labels).T),
+    ),
+    Wrong(
+        "as_wide_as_needed",
+        "one_hot",
+        "that has only as many columns as the largest label of this batch; there are 10, whatever the batch holds",
+        lambda labels: rows(labels)[:, : min(int(labels.max()) + 1, 9)],
+    ),
+    Wrong(
+        "all_below",
+        "one_hot",
+        "that is 1 up to the label and not at it alone: an ordinal code, as if 7 were more than 3",
+        lambda labels: (np.arange(10) <= labels[:, None]).astype(np.float32),
+    ),
+    Wrong(
+        "encoder_blind",
+        "encode",
+        "the label is not used: that is q(z|x), the plain encoder",
+        lambda params, x, labels: encoded(without("encoder")(params), x, labels),
+    ),
+    Wrong(
+        "after_the_relu",
+        "encode",
+        "the label's features are added after the ReLU: then they only shift mu and logvar, the same for every image",
+        after_relu_encoder,
+    ),
+    Wrong(
+        "one_label_for_all",
+        "encode",
+        "every image is encoded with the first label of the batch",
+        lambda params, x, labels: encoded(params, x, np.full_like(labels, labels[0])),
+    ),
+    Wrong(
+        "decoders_matrix",
+        "encode",
+        "that adds decoder_label.weight; the encoder has a matrix of its own",
+        lambda params, x, labels: encoded(params | {"encoder_label.weight": params["decoder_label.weight"]}, x, labels),
+    ),
+    Wrong(
+        "sigma_returned",
+        "encode",
+        "the second value is exp(logvar / 2), the standard deviation; logvar is asked for",
+        lambda params, x, labels: (encoded(params, x, labels)[0], np.exp(encoded(params, x, labels)[1] / 2)),
+    ),
+    Wrong(
+        "decoder_blind",
+        "decode",
+        "the label is not used: a label in the encoder only makes no CVAE, since nobody could then ask for a digit",
+        lambda params, z, labels: decoded(without("decoder")(params), z, labels),
+    ),
+    Wrong(
+        "after_fc1s_relu",
+        "decode",
+        "the label's features are added after the ReLU of fc1, not before",
+        after_relu_decoder,
+    ),
+    Wrong(
+        "probabilities",
+        "decode",
+        "those are probabilities: decode gives logits, and sigmoid comes later (losses take logits)",
+        lambda params, z, labels: sigmoid(decoded(params, z, labels)),
+    ),
+    Wrong(
+        "encoders_matrix",
+        "decode",
+        "that adds encoder_label.weight; the decoder has a matrix of its own",
+        lambda params, z, labels: decoded(params | {"decoder_label.weight": params["encoder_label.weight"]}, z, labels),
+    ),
+    Wrong(
+        "decoded_without_label",
+        "elbo",
+        "the label goes into the encoder only; the decoder must be told it too",
+        lambda params, x, labels, eps: bound(without("decoder")(params), x, labels, eps),
+    ),
+    Wrong(
+        "encoded_without_label",
+        "elbo",
+        "the label goes into the decoder only: a bound still, but with a posterior that was not asked for, q(z|x)",
+        lambda params, x, labels, eps: bound(without("encoder")(params), x, labels, eps),
+    ),
+    Wrong(
+        "at_the_mean",
+        "elbo",
+        "z is mu, without the noise: that is no ELBO",
+        lambda params, x, labels, eps: bound(params, x, labels, 0 * eps),
+    ),
+    Wrong(
+        "loss",
+        "elbo",
+        "that is the negative ELBO: larger must be better",
+        lambda params, x, labels, eps: -bound(params, x, labels, eps),
+    ),
+    Wrong(
+        "logits",
+        "sample",
+        "those are logits; x_hat = sigmoid(logits) lies between 0 and 1",
+        lambda params, labels, eps: decoded(params, eps, labels),
+    ),
+    Wrong(
+        "ignores_the_wish",
+        "sample",
+        "the label is not used: the images do not depend on what was asked for",
+        lambda params, labels, eps: sigmoid(decoded(without("decoder")(params), eps, labels)),
+    ),
+    Wrong(
+        "encodes_a_blank",
+        "sample",
+        "z is drawn from q(z|blank image, c): a new image has no image to encode; z comes from the prior, z = eps",
+        from_a_blank,
+    ),
+    Wrong(
+        "without_noise",
+        "sample",
+        "z is 0 for every image: all images of one label are then the same",
+        lambda params, labels, eps: drawn(params, labels, 0 * eps),
+    ),
+]
+
+VALID = [
+    ("one_hot", rows),
+    ("one_hot", lambda labels: np.eye(10, dtype=np.float32)[labels]),
+    ("encode", encoded),
+    ("decode", decoded),
+    ("elbo", bound),
+    ("sample", drawn),
+]

@@ -1,0 +1,190 @@
+"""Exercise 09: schedules against tables of steps, losses against sums image by image."""
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+
+
+def rises(rng):
+    places = [0.0, 0.1, 0.2, 0.25, 0.5, 0.8, 1.0, float(rng.uniform(0.05, 0.2))]
+    return [{"progress": p, "rise": r} for r in (0.4, 0.7) for p in places]
+
+
+def cycles(rng):
+    places = [0.0, 0.05, 0.2, 0.3, 0.4, 0.55, 0.7, 0.99, 1.0, float(rng.uniform(0.05, 0.15))]
+    return [{"progress": p, "cycles": c, "rise": r} for c, r in ((4, 0.5), (3, 0.8)) for p in places]
+
+
+def batches(rng):
+    few = {"distortion": np.array([90.0, 110.0]), "rate": np.array([[1.0, 4.0, 0.5], [2.0, 8.0, 0.0]]), "beta": 0.25}
+    return [few, {"distortion": rng.uniform(80, 120, 4), "rate": rng.exponential(2, (4, 5)), "beta": 4.0},
+            {"distortion": rng.uniform(80, 120, 4), "rate": rng.exponential(2, (4, 5)), "beta": 0.0}]  # fmt: skip
+
+
+def capacities(rng):
+    """The images' KLs lie on both sides of the capacity, the mean on one: that is where |mean| and mean |.| differ."""
+    few = {
+        "distortion": np.array([90.0, 110.0]),
+        "rate": np.array([[1.0, 4.0, 0.5], [2.0, 8.0, 0.0]]),
+        "gamma": 10.0,
+        "capacity": 7.0,
+    }
+    drawn = {"distortion": rng.uniform(80, 120, 4), "rate": rng.exponential(2, (4, 5))}
+    return [few, few | {"capacity": 9.0}, drawn | {"gamma": 30.0, "capacity": 10.0}]
+
+
+def interpolated(progress, rise):
+    return float(np.interp(progress, [0.0, rise, 1.0], [0.0, 1.0, 1.0]))
+
+
+def sawtooth(progress, cycles, rise):
+    if progress == 1.0:
+        return 1.0
+    starts = np.arange(cycles) / cycles
+    since = progress - starts[starts <= progress + 1e-15].max()
+    return interpolated(since * cycles, rise)
+
+
+def image_by_image(distortion, rate, beta):
+    losses, elbos = [], []
+    for d, r in zip(distortion, rate, strict=True):
+        losses.append(d + beta * sum(r))
+        elbos.append(-d - sum(r))
+    return float(np.mean(losses)), float(np.mean(elbos))
+
+
+def held(distortion, rate, gamma, capacity):
+    kl = float(np.mean([sum(r) for r in rate]))
+    return float(np.mean(distortion)) + gamma * max(kl - capacity, capacity - kl)
+
+
+CHECKS = [
+    Check("linear", "from 0 to 1, then 1", interpolated, rises),
+    Check("cyclical", "several rises, and 1 at the end", sawtooth, cycles),
+    Check("loss_and_elbo", "the loss with beta, the ELBO without", image_by_image, batches),
+    Check("capacity_loss", "|mean KL - capacity|, the mean taken first", held, capacities),
+]
+
+
+def sum_kl(rate):
+    return rate.sum(1)
+
+
+WRONG = [
+    Wrong(
+        "no_limit",
+        "linear",
+        "the weight grows beyond 1: it must stay at 1 after the rise",
+        lambda progress, rise: progress / rise,
+    ),
+    Wrong(
+        "rise_ignored",
+        "linear",
+        "that rises during the whole training: it must be at 1 after `rise` of it",
+        lambda progress, rise: progress,
+    ),
+    Wrong(
+        "falling",
+        "linear",
+        "that falls from 1 to 0: annealing the KL begins with *no* KL",
+        lambda progress, rise: 1 - interpolated(progress, rise),
+    ),
+    Wrong(
+        "late",
+        "linear",
+        "that stays 0 during the rise and then jumps; the weight grows in proportion to the progress",
+        lambda progress, rise: float(progress >= rise),
+    ),
+    Wrong(
+        "rise_of_the_whole",
+        "cyclical",
+        "the rise is taken as a part of the whole training; it is a part of each cycle",
+        lambda progress, cycles, rise: 1.0 if progress >= 1 else min(1.0, (progress * cycles % 1.0) / cycles / rise),
+    ),
+    Wrong(
+        "one_cycle",
+        "cyclical",
+        "that is one cycle: the progress must start anew in each of them",
+        lambda progress, cycles, rise: interpolated(progress, rise),
+    ),
+    Wrong(
+        "zero_at_the_end",
+        "cyclical",
+        "at progress 1 the weight falls back to 0, since 1 * cycles % 1 is 0: the last step would be trained without the KL",
+        lambda progress, cycles, rise: interpolated(progress * cycles % 1.0, rise),
+    ),
+    Wrong(
+        "triangle",
+        "cyclical",
+        "that goes down as slowly as it went up; after its rise a cycle stays at 1, then the next begins at 0",
+        lambda progress, cycles, rise: (
+            1.0 if progress >= 1 else (lambda u: u / rise if u < rise else (1 - u) / (1 - rise))(progress * cycles % 1.0)
+        ),
+    ),
+    Wrong(
+        "elbo_with_beta",
+        "loss_and_elbo",
+        "the second value has beta in it: the number that is reported must not move because the weight does",
+        lambda distortion, rate, beta: (image_by_image(distortion, rate, beta)[0], -image_by_image(distortion, rate, beta)[0]),
+    ),
+    Wrong(
+        "elbo_negative",
+        "loss_and_elbo",
+        "the second value is the negative ELBO: larger must be better",
+        lambda distortion, rate, beta: (image_by_image(distortion, rate, beta)[0], -image_by_image(distortion, rate, beta)[1]),
+    ),
+    Wrong(
+        "rate_mean",
+        "loss_and_elbo",
+        "the rate is averaged over the latents: a KL of independent latents is their sum",
+        lambda distortion, rate, beta: image_by_image(distortion, rate / rate.shape[1], beta),
+    ),
+    Wrong(
+        "batch_sum",
+        "loss_and_elbo",
+        "those are sums over the batch: the step would grow with the batch; take the mean",
+        lambda distortion, rate, beta: tuple(v * len(rate) for v in image_by_image(distortion, rate, beta)),
+    ),
+    Wrong(
+        "beta_on_all",
+        "loss_and_elbo",
+        "the first value has beta on both terms: then it changes the step and not the optimum",
+        lambda distortion, rate, beta: (
+            beta * image_by_image(distortion, rate, 1.0)[0],
+            image_by_image(distortion, rate, beta)[1],
+        ),
+    ),
+    Wrong(
+        "mean_of_distances",
+        "capacity_loss",
+        "that is mean |KL - capacity|: it holds every image at the same rate. The mean over the batch is taken "
+        "first, then the distance",
+        lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * np.abs(sum_kl(rate) - capacity).mean()),
+    ),
+    Wrong(
+        "one_sided",
+        "capacity_loss",
+        "that is max(0, KL - capacity): a KL below the capacity must cost too, or nothing pulls it up",
+        lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * max(0.0, sum_kl(rate).mean() - capacity)),
+    ),
+    Wrong(
+        "signed_distance",
+        "capacity_loss",
+        "that lacks the absolute value: a KL below the capacity would be rewarded",
+        lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * (sum_kl(rate).mean() - capacity)),
+    ),
+    Wrong(
+        "per_latent",
+        "capacity_loss",
+        "that holds every latent at the capacity; it is one number for their sum",
+        lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * np.abs(rate.mean(0) - capacity).sum()),
+    ),
+]
+
+VALID = [
+    ("linear", interpolated),
+    ("linear", lambda progress, rise: np.clip(progress / rise, 0, 1)),
+    ("cyclical", sawtooth),
+    ("loss_and_elbo", image_by_image),
+    ("capacity_loss", held),
+]

@@ -1,0 +1,235 @@
+"""Exercise 10: rates, active units and free bits by loops; the collapsed optimum by search over encoder and decoder."""
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+
+
+def posteriors(rng):
+    few = {"mu": np.array([[1.0, 0.0, -0.5], [-2.0, 0.1, 0.4]]), "logvar": np.array([[-1.0, 0.2, 0.5], [-2.0, -0.1, -0.3]])}
+    return [few, {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)), "logvar": rng.normal(-0.5, 0.8, (6, 3))}]
+
+
+def means(rng):
+    """Latent 1 has a large mean that never moves, latent 2 moves a little, latents 3 and 4 lie on both sides of the threshold."""
+    few = np.array([[1.0, 3.0, 0.04, 0.13], [-1.0, 3.0, -0.04, -0.09], [0.5, 3.0, 0.0, 0.03]])
+    spread = np.array([0.8, 0.005, 0.07, 0.13, 0.16])
+    drawn = rng.normal(size=(40, 5))
+    drawn = (drawn - drawn.mean(0)) / drawn.std(0) * spread + np.array([0.3, 2.0, -1.0, 0.5, 0.2])
+    return [{"mu": few, "threshold": 0.01}, {"mu": drawn, "threshold": 0.01}, {"mu": drawn, "threshold": 0.02}]
+
+
+def rates(rng):
+    few = {"rate": np.array([[0.01, 0.3, 2.0], [0.03, 0.1, 3.0]]), "floor": 0.25}
+    drawn = rng.exponential([0.05, 0.5, 0.4, 3.0], (5, 4))
+    drawn[:, 1] *= 0.5 / drawn[:, 1].mean()  # above the floor on average, below it for some images
+    drawn[:, 2] *= 0.2 / drawn[:, 2].mean()  # and the other way round
+    return [few, {"rate": drawn, "floor": 0.25}]
+
+
+def components(rng):
+    return [
+        {"strength": s, "variance": v, "beta": b}
+        for s, v, b in [(4.0, 0.5, 1.0), (4.0, 0.5, 3.0), (0.8, 0.5, 2.0), (float(rng.uniform(2, 3)), 0.25, 1.5)]
+    ]
+
+
+def rate_loops(mu, logvar):
+    B, D = mu.shape
+    return np.array([
+        sum(0.5 * (mu[b, j] ** 2 + np.exp(logvar[b, j]) - 1 - logvar[b, j]) for b in range(B)) / B for j in range(D)
+    ])  # fmt: skip
+
+
+def moving(mu, threshold):
+    return np.array([sum((v - sum(column) / len(column)) ** 2 for v in column) / len(column) > threshold for column in mu.T])
+
+
+def floored(rate, floor):
+    return float(sum(max(floor, sum(column) / len(column)) for column in rate.T))
+
+
+def differences(rate, floor):
+    gradient = np.zeros_like(rate)
+    for index in np.ndindex(rate.shape):
+        step = np.zeros_like(rate)
+        step[index] = 1e-6
+        gradient[index] = (floored(rate + step, floor) - floored(rate - step, floor)) / 2e-6
+    return gradient
+
+
+def searched(strength, variance, beta):
+    """The loss of encoder z = a x + sqrt(v) eps and decoder w, minimised over the rate by halving, w and a in closed form."""
+    low, high = 0.0, 8.0
+    for _ in range(60):
+        a, b = low + (high - low) / 3, high - (high - low) / 3
+        # with noise variance v = exp(-2 rate) and a^2 strength = 1 - v, the best w explains strength (1 - v)
+        cost = [strength * np.exp(-2 * r) / (2 * variance) + beta * r for r in (a, b)]
+        low, high = (low, b) if cost[0] < cost[1] else (a, high)
+    rate = (low + high) / 2
+    if rate < 1e-6:  # the search has run into rate 0
+        return 0.0, 0.0
+    return float(strength * -np.expm1(-2 * rate)), float(rate)
+
+
+CHECKS = [
+    Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors),
+    Check("active_units", "Var_x(mu_j) > threshold", moving, means),
+    Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates),
+    Check("free_bits_gradient", "who is still pushed", differences, rates, allowed=1e-7),
+    Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components, allowed=1e-6),
+]
+
+
+def kl_each(mu, logvar):
+    return 0.5 * (mu**2 + np.expm1(logvar) - logvar)
+
+
+def optimum(level, rate=lambda s, e: 0.5 * float(np.log(s / e))):
+    def answer(strength, variance, beta):
+        error = min(strength, level(variance, beta))
+        return strength - error, rate(strength, error)
+
+    return answer
+
+
+WRONG = [
+    Wrong(
+        "per_image",
+        "rate_per_latent",
+        "that is one KL per image: the sum runs over the latents; here the *mean* runs over the images",
+        lambda mu, logvar: kl_each(mu, logvar).sum(1),
+    ),
+    Wrong(
+        "summed",
+        "rate_per_latent",
+        "that sums over the images: it grows with the batch; take the mean",
+        lambda mu, logvar: kl_each(mu, logvar).sum(0),
+    ),
+    Wrong(
+        "of_the_mean",
+        "rate_per_latent",
+        "that is the KL of the average posterior: average the KLs, not mu and logvar",
+        lambda mu, logvar: kl_each(mu.mean(0), logvar.mean(0)),
+    ),
+    Wrong(
+        "sigma_as_variance",
+        "rate_per_latent",
+        "that uses exp(logvar/2) as the variance; the variance is exp(logvar)",
+        lambda mu, logvar: 0.5 * (mu**2 + np.exp(logvar / 2) - 1 - logvar).mean(0),
+    ),
+    Wrong(
+        "std",
+        "active_units",
+        "that compares the standard deviation with the threshold: the threshold is one of a variance",
+        lambda mu, threshold=0.01: mu.std(0) > threshold,
+    ),
+    Wrong(
+        "divided_by_b_minus_1",
+        "active_units",
+        "that divides by B - 1 (ddof = 1), as for a sample of a population; here it is the mean of squares, as in np.var",
+        lambda mu, threshold=0.01: mu.var(0, ddof=1) > threshold,
+    ),
+    Wrong(
+        "second_moment",
+        "active_units",
+        "that is the mean of mu^2: a mean that is large and never moves would count as active",
+        lambda mu, threshold=0.01: (mu**2).mean(0) > threshold,
+    ),
+    Wrong(
+        "over_latents",
+        "active_units",
+        "the variance runs over the latents of one image; it must run over the images",
+        lambda mu, threshold=0.01: mu.var(1) > threshold,
+    ),
+    Wrong(
+        "counted",
+        "active_units",
+        "that is how many there are; which ones is asked for, a bool for each latent",
+        lambda mu, threshold=0.01: int((mu.var(0) > threshold).sum()),
+    ),
+    Wrong(
+        "per_image_floor",
+        "free_bits",
+        "that applies the floor to every image's KL, and averages then: an image may not go below it even where the "
+        "latent on average is "
+        "above. The batch mean comes first (Kingma 2016, eq. 15)",
+        lambda rate, floor: float(np.maximum(floor, rate).sum(1).mean()),
+    ),
+    Wrong(
+        "total_floor",
+        "free_bits",
+        "that applies the floor to the total KL: it is above any small floor at once, and single latents may still collapse",
+        lambda rate, floor: float(max(floor, rate.sum(1).mean())),
+    ),
+    Wrong(
+        "added",
+        "free_bits",
+        "that adds the floor; it is a maximum: a latent above the floor costs what it costs",
+        lambda rate, floor: float((floor + rate.mean(0)).sum()),
+    ),
+    Wrong(
+        "excess",
+        "free_bits",
+        "that counts only what is above the floor: the gradient is the same, but the number is no KL; use max(floor, KL)",
+        lambda rate, floor: float(np.maximum(0, rate.mean(0) - floor).sum()),
+    ),
+    Wrong(
+        "minimum",
+        "free_bits",
+        "that is the minimum: it pushes nobody above the floor, and everybody below it",
+        lambda rate, floor: float(np.minimum(floor, rate.mean(0)).sum()),
+    ),
+    Wrong(
+        "per_entry",
+        "free_bits_gradient",
+        "that asks for every image whether *its* KL is above the floor; the question is asked of the batch mean, "
+        "for all images alike",
+        lambda rate, floor: np.where(rate > floor, 1 / len(rate), 0.0),
+    ),
+    Wrong(
+        "not_divided",
+        "free_bits_gradient",
+        "that is 1 where the latent is paid for; the batch mean divides it by B",
+        lambda rate, floor: np.where(rate.mean(0) > floor, 1.0, 0.0) * np.ones_like(rate),
+    ),
+    Wrong(
+        "everybody",
+        "free_bits_gradient",
+        "that is the gradient without free bits: below the floor nothing is pushed, the derivative is 0",
+        lambda rate, floor: np.full_like(rate, 1 / len(rate)),
+    ),
+    Wrong(
+        "reversed",
+        "free_bits_gradient",
+        "that pushes the latents *below* the floor, further down: it is the other ones",
+        lambda rate, floor: np.where(rate.mean(0) < floor, 1 / len(rate), 0.0) * np.ones_like(rate),
+    ),
+    Wrong("beta_ignored", "collapsed_optimum", "that is the optimum at beta = 1", optimum(lambda variance, beta: variance)),
+    Wrong(
+        "divided",
+        "collapsed_optimum",
+        "that divides by beta: a larger beta leaves *more* error, beta times the noise variance",
+        optimum(lambda variance, beta: variance / beta),
+    ),
+    Wrong(
+        "no_half",
+        "collapsed_optimum",
+        "the rate is twice too large: 1/2 log(strength / error)",
+        optimum(lambda variance, beta: beta * variance, lambda s, e: float(np.log(s / e))),
+    ),
+    Wrong(
+        "never_given_up",
+        "collapsed_optimum",
+        "that lets w^2 and the rate become negative: where beta * variance exceeds the strength both are 0",
+        lambda strength, variance, beta: (strength - beta * variance, 0.5 * float(np.log(strength / (beta * variance)))),
+    ),
+]
+
+VALID = [
+    ("rate_per_latent", rate_loops),
+    ("active_units", moving),
+    ("free_bits", floored),
+    ("free_bits_gradient", differences),
+    ("collapsed_optimum", searched),
+]

@@ -1,0 +1,246 @@
+"""Exercise 11: codes by brute force; gradients observed by sending a known one backwards."""
+
+import math
+
+import numpy as np
+import torch
+
+from exercises.checking import Check, Wrong
+
+
+def vectors(rng):
+    few = {
+        "z_e": torch.tensor([[0.9, 0.2], [-2.0, 1.5], [0.1, -0.1]], dtype=torch.float64),
+        "codebook": torch.tensor([[3.0, 1.0], [1.0, 0.0], [-1.0, 0.8], [0.0, -0.2]], dtype=torch.float64),
+    }
+    scale = torch.tensor(rng.uniform(0.3, 2.5, (7, 1)))  # codes of different lengths: the largest product is not the nearest
+    return [few, {"z_e": torch.tensor(rng.normal(0.3, 1, (11, 3))), "codebook": torch.tensor(rng.normal(size=(7, 3))) * scale}]
+
+
+def matched(rng):
+    return [{"z_e": torch.tensor(rng.normal(size=(4, 3))), "z_q": torch.tensor(rng.normal(0.5, 1, (4, 3)))}]
+
+
+def committed(rng):
+    return [matched(rng)[0] | {"commitment": c} for c in (0.25, 1.5)]
+
+
+def choices(rng):
+    return [
+        {"indices": torch.tensor([0, 0, 3, 1]), "codes": 5},
+        {"indices": torch.tensor(rng.integers(0, 6, 40) ** 2 % 7), "codes": 9},
+        {"indices": torch.tensor([2, 2, 2]), "codes": 4},
+    ]
+
+
+def sizes(rng):
+    return [{"positions": 49, "codes": 256}, {"positions": 10, "codes": int(rng.integers(3, 60))}]
+
+
+def with_gradients(function, args):
+    """The value, and what reaches z_e and z_q from a known gradient at the output."""
+    z_e, z_q = (args[name].clone().requires_grad_() for name in ("z_e", "z_q"))
+    value = function(z_e, z_q, *[v for name, v in args.items() if name not in ("z_e", "z_q")])
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.dtype != torch.float64:
+        return value
+    # (1, 2, 3, ...) backwards; where nothing in the result asks for a gradient, none arrives
+    sent = torch.arange(1.0, value.numel() + 1, dtype=value.dtype).view(value.shape)
+    if value.requires_grad:
+        (value * sent).sum().backward()
+    arrived = {n: torch.zeros_like(t) if t.grad is None else t.grad for n, t in (("z_e", z_e), ("z_q", z_q))}
+    return {"the value": value.detach()} | {f"the gradient of {name}": gradient for name, gradient in arrived.items()}
+
+
+class Bridge(torch.autograd.Function):
+    """Straight through, said as what it is: forward z_q, backward to z_e."""
+
+    @staticmethod
+    def forward(ctx, z_e, z_q):
+        return z_q.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None
+
+
+def brute_force(z_e, codebook):
+    best = [min(range(len(codebook)), key=lambda k: float(((z - codebook[k]) ** 2).sum())) for z in z_e]
+    return torch.tensor(best)
+
+
+def one_gradient_each(z_e, z_q, commitment):
+    """The same value and gradients by weighing one undetached distance: d/dz_q from the first term, d/dz_e from the second."""
+    codes = (torch.tensor(z_e.tolist(), dtype=z_e.dtype) - z_q).pow(2).sum()
+    return (codes + commitment * (z_e - torch.tensor(z_q.tolist(), dtype=z_q.dtype)).pow(2).sum()) / len(z_e)
+
+
+def by_counting(indices, codes):
+    counts = [indices.tolist().count(k) / len(indices) for k in range(codes)]
+    return float(np.prod([p**-p for p in counts if p > 0]))
+
+
+def position_by_position(positions, codes):
+    return float(sum(math.log(1.0 / (1.0 / codes)) for _ in range(positions)))
+
+
+CHECKS = [
+    Check("nearest_code", "the code at the least distance", brute_force, vectors),
+    Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients),
+    Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
+    Check("perplexity", "how many codes are in use", by_counting, choices),
+    Check("uniform_rate", "log K nats for each position", position_by_position, sizes),
+]
+
+
+def squared(a, b):
+    return (a - b).square().sum(1).mean()
+
+
+def frequencies(indices, codes):
+    return torch.bincount(indices, minlength=codes).double() / len(indices)
+
+
+WRONG = [
+    Wrong(
+        "largest_product",
+        "nearest_code",
+        "that is the code with the largest product z . e: long codes win; the distance has |e|^2 in it too",
+        lambda z_e, codebook: (z_e @ codebook.T).argmax(1),
+    ),
+    Wrong(
+        "cosine",
+        "nearest_code",
+        "that is the code in the most similar *direction*; the length of a code counts in the distance",
+        lambda z_e, codebook: (z_e @ (codebook / codebook.norm(dim=1, keepdim=True)).T).argmax(1),
+    ),
+    Wrong(
+        "farthest",
+        "nearest_code",
+        "that is the farthest code: argmin, not argmax, of a distance",
+        lambda z_e, codebook: torch.cdist(z_e, codebook).argmax(1),
+    ),
+    Wrong(
+        "per_code",
+        "nearest_code",
+        "that is, for each code, the nearest vector: minimise over the codes, axis 1",
+        lambda z_e, codebook: torch.cdist(z_e, codebook).argmin(0),
+    ),
+    Wrong(
+        "the_vectors",
+        "nearest_code",
+        "those are the codes themselves; their numbers are asked for",
+        lambda z_e, codebook: codebook[brute_force(z_e, codebook)],
+    ),
+    Wrong(
+        "plain",
+        "straight_through",
+        "that is z_q itself: the gradient goes to the codes, and the encoder learns nothing from the decoder",
+        lambda z_e, z_q: z_q + 0 * z_e,
+    ),
+    Wrong(
+        "unquantised",
+        "straight_through",
+        "the value is z_e: the decoder would never see a code",
+        lambda z_e, z_q: z_e + 0 * z_q,
+    ),
+    Wrong(
+        "both_sides",
+        "straight_through",
+        "the gradient reaches z_q as well as z_e: detach the whole difference, z_e + (z_q - z_e).detach(), not z_e alone",
+        lambda z_e, z_q: z_q + z_e - z_e.detach(),
+    ),
+    Wrong(
+        "cut",
+        "straight_through",
+        "no gradient arrives anywhere: the whole result is detached",
+        lambda z_e, z_q: z_q.detach(),
+    ),
+    Wrong(
+        "exchanged",
+        "straight_through",
+        "that is the wrong way round: value of z_e, gradient to z_q",
+        lambda z_e, z_q: z_q + (z_e - z_q).detach(),
+    ),
+    Wrong(
+        "stops_exchanged",
+        "vq_loss",
+        "the value is right and the gradients are exchanged: `commitment` must be on the term whose gradient moves z_e",
+        lambda z_e, z_q, c: squared(z_e, z_q.detach()) + c * squared(z_e.detach(), z_q),
+    ),
+    Wrong(
+        "no_stops",
+        "vq_loss",
+        "nothing is stopped: both terms move both sides, each with weight 1 + commitment",
+        lambda z_e, z_q, c: (1 + c) * squared(z_e, z_q),
+    ),
+    Wrong(
+        "no_codebook_term",
+        "vq_loss",
+        "the first term is missing: the codes would never move",
+        lambda z_e, z_q, c: c * squared(z_e, z_q.detach()) + 0 * z_q.sum(),
+    ),
+    Wrong(
+        "no_commitment",
+        "vq_loss",
+        "the second term is missing: the vectors may run away from their codes",
+        lambda z_e, z_q, c: squared(z_e.detach(), z_q) + 0 * z_e.sum(),
+    ),
+    Wrong(
+        "averaged_over_d",
+        "vq_loss",
+        "that averages over D as well: sum over the vector, average over the vectors",
+        lambda z_e, z_q, c: one_gradient_each(z_e, z_q, c) / z_e.shape[1],
+    ),
+    Wrong(
+        "entropy",
+        "perplexity",
+        "that is the entropy in nats; the perplexity is its exp",
+        lambda indices, codes: math.log(by_counting(indices, codes)),
+    ),
+    Wrong(
+        "two_to_the_nats",
+        "perplexity",
+        "that is 2 to an entropy in nats: use exp with nats, or 2 with bits",
+        lambda indices, codes: 2.0 ** math.log(by_counting(indices, codes)),
+    ),
+    Wrong(
+        "used_codes",
+        "perplexity",
+        "that counts the codes which were used at all: one that is used once in a thousand counts as much as any",
+        lambda indices, codes: float(len(indices.unique())),
+    ),
+    Wrong(
+        "nan_for_unused",
+        "perplexity",
+        "an unused code makes 0 log 0, NaN here: in an entropy it counts 0",
+        lambda indices, codes: float(torch.exp(-(frequencies(indices, codes) * frequencies(indices, codes).log()).sum())),
+    ),
+    Wrong(
+        "bits",
+        "uniform_rate",
+        "those are bits, log2 K; nats are asked for",
+        lambda positions, codes: positions * math.log2(codes),
+    ),
+    Wrong(
+        "one_position",
+        "uniform_rate",
+        "that is the rate of one position; an image has many, and they add up",
+        lambda positions, codes: math.log(codes),
+    ),
+    Wrong(
+        "nothing_to_pay",
+        "uniform_rate",
+        "that is 0, as if a certain choice were free: naming one of K equally likely codes costs log K, however sure "
+        "the encoder is",
+        lambda positions, codes: 0.0,
+    ),
+]
+
+VALID = [
+    ("nearest_code", brute_force),
+    ("nearest_code", lambda z_e, codebook: torch.cdist(z_e, codebook).argmin(dim=1)),
+    ("straight_through", Bridge.apply),
+    ("vq_loss", one_gradient_each),
+    ("perplexity", by_counting),
+    ("uniform_rate", position_by_position),
+]

@@ -1,0 +1,233 @@
+"""Exercise 12: a convolution against loops, with integers, so that every bit must agree; and parameters carried over."""
+
+import numpy as np
+import torch
+
+from exercises.checking import Check, Wrong
+from vae_numpy.layers import conv2d_loops
+
+
+def integers(rng):
+    """Small integers in float32: sums are exact in any order. H != W, KH != KW, stride and padding different both ways."""
+
+    def draw(*shape):
+        return rng.integers(-4, 5, shape).astype(np.float32)
+
+    ramp = np.arange(1, 13, dtype=np.float32).reshape(1, 1, 3, 4)
+    few = {"x": ramp, "weight": np.array([[[[1, 2], [0, -1]]]], np.float32), "bias": np.array([10], np.float32),
+           "stride": (1, 1), "padding": (0, 0)}  # fmt: skip
+    many = {"x": draw(2, 5, 6, 9), "weight": draw(4, 5, 3, 2), "bias": draw(4) + 5, "stride": (2, 1), "padding": (1, 0)}
+    more = {"x": draw(1, 6, 7, 5), "weight": draw(4, 6, 2, 3), "bias": draw(4) + 5, "stride": (1, 3), "padding": (0, 2)}
+    return [few, many, more]
+
+
+def parameters(rng):
+    """Two of the model's tensors in miniature; the second is not contiguous in memory."""
+    return [{"params": {"fc.weight": rng.normal(size=(3, 2)).astype(np.float32), "fc.bias": rng.normal(size=(2, 3)).T[1]}}]
+
+
+def tensors(rng):
+    return [{"tensors": {name: torch.tensor(array, requires_grad=True) for name, array in parameters(rng)[0]["params"].items()}}]
+
+
+def pairs(rng):
+    a = rng.normal(size=(2, 3))
+    hurt = [a.copy() for _ in range(3)]
+    hurt[0][1, 2], hurt[1][0, 1], hurt[2][1, 1] = np.nan, np.inf, a[1, 1] - 0.3
+    near = a + 0.009 * np.sign(rng.normal(size=a.shape))
+    cases = [(a, near), (a, hurt[0]), (hurt[0], hurt[0]), (hurt[1], hurt[1]), (a, hurt[2]), (hurt[2], a), (a, a[:, :1])]
+    return [{"a": p.copy(), "b": q.copy(), "tolerance": 0.01} for p, q in cases]
+
+
+def carried(function, args):
+    """The tensors, what they ask for, and whether a change to one shows in the array it came from."""
+    result = function(args["params"])
+    if not isinstance(result, dict) or result.keys() != args["params"].keys():
+        return result
+    if not all(isinstance(t, torch.Tensor) for t in result.values()):
+        return result
+    before = {name: array.copy() for name, array in args["params"].items()}
+    values = {name: t.detach().clone() for name, t in result.items()}
+    asks = {f"{name} asks for its gradient": bool(t.requires_grad and t.is_leaf) for name, t in result.items()}
+    for t in result.values():
+        t.data += 1
+    shared = {f"{name} shares memory": not np.array_equal(args["params"][name], before[name]) for name in before}
+    for name, array in before.items():
+        args["params"][name][...] = array
+    return values | asks | shared
+
+
+def brought_back(function, args):
+    result = function(args["tensors"])
+    if not isinstance(result, dict) or result.keys() != args["tensors"].keys():
+        return result
+    if not all(isinstance(a, np.ndarray) for a in result.values()):
+        return result
+    values = {name: array.copy() for name, array in result.items()}
+    for t in args["tensors"].values():
+        t.data += 1
+    return values | {f"{name} shares memory": not np.array_equal(result[name], values[name]) for name in values}
+
+
+def tensor_by_tensor(params):
+    made = {}
+    for name, array in params.items():
+        made[name] = torch.empty(array.shape, dtype=torch.float32 if array.dtype == np.float32 else torch.float64)
+        made[name].copy_(torch.as_tensor(array.copy()))
+        made[name].requires_grad_()
+    return made
+
+
+def array_by_array(tensors):
+    return {name: np.array(t.tolist(), dtype=str(t.dtype).removeprefix("torch.")) for name, t in tensors.items()}
+
+
+def all_close(a, b, tolerance):
+    return a.shape == b.shape and all(
+        abs(float(p) - float(q)) <= tolerance for p, q in zip(a.flat, b.flat, strict=True)
+    )  # false for NaN, and for inf - inf
+
+
+CHECKS = [
+    Check("conv2d", "exactly what the loops give, H != W, KH != KW", conv2d_loops, integers, allowed=0.0),
+    Check("to_torch", "the same numbers, a gradient, and no memory in common", tensor_by_tensor, parameters, carried, 0.0),
+    Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0),
+    Check("agree", "near, far, NaN and infinity", all_close, pairs, truth=True),
+]
+
+
+def loops(change):
+    def answer(x, weight, bias, stride, padding):
+        args = {"x": x, "weight": weight, "bias": bias, "stride": stride, "padding": padding}
+        return conv2d_loops(**(args | change(args)))
+
+    return answer
+
+
+def padded_at_the_end(x, weight, bias, stride, padding):
+    framed = np.pad(x, ((0, 0), (0, 0), (0, 2 * padding[0]), (0, 2 * padding[1])))
+    return conv2d_loops(framed, weight, bias, stride, 0)
+
+
+def padded_with_edges(x, weight, bias, stride, padding):
+    framed = np.pad(x, ((0, 0), (0, 0), *[(p, p) for p in padding]), mode="edge")
+    return conv2d_loops(framed, weight, bias, stride, 0)
+
+
+WRONG = [
+    Wrong(
+        "flipped",
+        "conv2d",
+        "that turns the kernel around, as mathematics does; deep learning's convolution does not flip it",
+        loops(lambda a: {"weight": a["weight"][:, :, ::-1, ::-1]}),
+    ),
+    Wrong(
+        "bias_forgotten",
+        "conv2d",
+        "that lacks the bias, one number for each output channel",
+        loops(lambda a: {"bias": None}),
+    ),
+    Wrong(
+        "stride_exchanged",
+        "conv2d",
+        "height and width are exchanged in the stride: the first number is the vertical one",
+        loops(lambda a: {"stride": a["stride"][::-1]}),
+    ),
+    Wrong(
+        "padding_exchanged",
+        "conv2d",
+        "height and width are exchanged in the padding: the first number is the vertical one",
+        loops(lambda a: {"padding": a["padding"][::-1]}),
+    ),
+    Wrong(
+        "padded_at_the_end",
+        "conv2d",
+        "all the padding is below and to the right; it belongs on both sides",
+        padded_at_the_end,
+    ),
+    Wrong(
+        "padded_with_edges",
+        "conv2d",
+        "that repeats the border pixels; the padding is zeros",
+        padded_with_edges,
+    ),
+    Wrong(
+        "one_channel",
+        "conv2d",
+        "that looks at the first channel only; the sum runs over all input channels",
+        loops(lambda a: {"x": a["x"][:, :1], "weight": a["weight"][:, :1]}),
+    ),
+    Wrong(
+        "no_gradient",
+        "to_torch",
+        "the tensors do not ask for their gradient: requires_grad_()",
+        lambda params: {name: torch.tensor(array) for name, array in params.items()},
+    ),
+    Wrong(
+        "shared",
+        "to_torch",
+        "the tensors lie in the arrays' own memory (from_numpy): training would change level 1's weights too",
+        lambda params: {name: torch.from_numpy(array).requires_grad_() for name, array in params.items()},
+    ),
+    Wrong(
+        "all_float32",
+        "to_torch",
+        "every tensor is float32; float64 parameters, which exact comparisons need, must stay float64",
+        lambda params: {name: torch.tensor(array, dtype=torch.float32).requires_grad_() for name, array in params.items()},
+    ),
+    Wrong(
+        "transposed",
+        "to_torch",
+        "the matrices are transposed: level 1's weights lie as torch lays them, (O, I), and stay so",
+        lambda params: {name: torch.tensor(array.T).requires_grad_() for name, array in params.items()},
+    ),
+    Wrong(
+        "back_shared",
+        "to_numpy",
+        "the arrays lie in the tensors' own memory: .numpy() makes no copy, and the next training step changes them",
+        lambda tensors: {name: t.detach().numpy() for name, t in tensors.items()},
+    ),
+    Wrong(
+        "back_float64",
+        "to_numpy",
+        "every array is float64; keep each tensor's dtype",
+        lambda tensors: {name: t.detach().numpy().astype(np.float64) for name, t in tensors.items()},
+    ),
+    Wrong(
+        "nan_passes",
+        "agree",
+        "that is `not (difference > tolerance)`, which NaN passes: every comparison with NaN is false. Ask for "
+        "difference <= tolerance",
+        lambda a, b, tolerance: a.shape == b.shape and not bool((np.abs(a - b) > tolerance).any()),
+    ),
+    Wrong(
+        "signed",
+        "agree",
+        "that compares a - b without its absolute value: any b that is too large passes",
+        lambda a, b, tolerance: a.shape == b.shape and bool(np.isfinite(a + b).all() and (a - b <= tolerance).all()),
+    ),
+    Wrong(
+        "broadcasts",
+        "agree",
+        "that lets arrays of different shapes agree by broadcasting, or fails on them: compare the shapes first",
+        lambda a, b, tolerance: bool(
+            np.isfinite(a).all() and np.isfinite(b).all() and (a.shape != b.shape or (np.abs(a - b) <= tolerance).all())
+        ),
+    ),
+    Wrong(
+        "on_average",
+        "agree",
+        "that compares the *mean* difference: one number that is far off hides among many that are right",
+        lambda a, b, tolerance: bool(a.shape == b.shape and np.isfinite(a + b).all() and np.abs(a - b).mean() <= 0.1),
+    ),
+]
+
+VALID = [
+    ("conv2d", conv2d_loops),
+    ("conv2d", lambda x, w, b, stride, padding: torch.nn.functional.conv2d(
+        torch.tensor(x), torch.tensor(w), torch.tensor(b), stride, padding).numpy()),
+    ("to_torch", lambda params: {n: torch.from_numpy(a.copy()).requires_grad_() for n, a in params.items()}),
+    ("to_numpy", lambda tensors: {n: np.array(t.detach()) for n, t in tensors.items()}),
+    ("agree", all_close),
+    ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.abs(a - b).max() <= tolerance)),
+]  # fmt: skip

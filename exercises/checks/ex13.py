@@ -1,0 +1,194 @@
+"""Exercise 13: the learner writes the tests; here they are tested, with every piece of the museum, and told what they miss."""
+
+import numpy as np
+
+from exercises.checking import Check, Wrong
+from exercises.museum import BUGS, piece
+from exercises.solutions import ex13 as solved
+
+ROOMS = {
+    "find_in_losses": (1, 2, 3),
+    "find_in_posterior": (4, 5, 8),
+    "find_in_objectives": (6, 7, 9, 10, 11),
+    "find_in_data": (12, 13, 14),
+}
+
+
+def room(name):
+    """The bugs of this room, the right model, and all other bugs, which are not this room's business."""
+    own = ROOMS[name]
+
+    def probes(rng):
+        others = [n for n in BUGS if n not in own]
+        return [{"model": piece(int(n))} for n in (0, *rng.permutation(own), *rng.permutation(others))]
+
+    return probes
+
+
+def expected(own):
+    return lambda model: model.number if model.number in own else 0
+
+
+def unlabelled(function, args):
+    """The learner's function sees no number."""
+    from dataclasses import replace
+
+    return function(replace(args["model"], number=-1))
+
+
+def told(answer):
+    """A reference that may look at the number."""
+
+    def observed(function, args):
+        return function(args["model"]) if function is answer else unlabelled(function, args)
+
+    return observed
+
+
+CHECKS = []
+for _name, _own in ROOMS.items():
+    _reference = expected(_own)
+    CHECKS.append(Check(_name, f"finds {', '.join(map(str, _own))}, and nothing else", _reference, room(_name), told(_reference)))
+
+
+def blind(name, *bugs):
+    """The right tests without those for some bugs."""
+    return lambda model: (lambda found: 0 if found in bugs else found)(getattr(solved, name)(model))
+
+
+def taken_for(name, bug, other):
+    return lambda model: (lambda found: other if found == bug else found)(getattr(solved, name)(model))
+
+
+def alarm(name, number):
+    return lambda model: getattr(solved, name)(model) or number
+
+
+def nan_blind_posterior(model):
+    mu, logvar, eps = np.array([[1.0]]), np.array([[0.0]]), np.array([[0.3]])
+    if not np.allclose(model.sample(mu, logvar, eps), 1.3):
+        return 4
+    if not np.allclose(model.kl(mu, logvar), 0.5):
+        return 5
+    return 0 if np.allclose(model.evaluation_z(mu, logvar, eps), 1.3) else 8
+
+
+def one_pixel(model):
+    zero, one = np.zeros((1, 1, 1, 1)), np.ones((1, 1, 1, 1))
+    if not abs(model.reconstruction(20 * one, zero)[0] - 20) < 1e-3:
+        return 3
+    return 2 if abs(model.squared_error(zero, one)[0] - 1) > 1e-9 else 0
+
+
+def square_images(model):
+    if model.binarise(np.array([0.9]), np.array([0.5]))[0] != 1:
+        return 12
+    if model.unflatten(np.arange(8.0)[None], 2, 2, 2).shape != (1, 2, 2, 2):
+        return 13
+    train, test = model.split(50, 0)
+    return 14 if set(train) & set(test) else 0
+
+
+WRONG = [
+    Wrong(
+        "one_pixel",
+        "find_in_losses",
+        "your images have one pixel, where a mean is a sum: bugs 1 and 2 show with two pixels or more",
+        one_pixel,
+    ),
+    Wrong(
+        "moderate_logits",
+        "find_in_losses",
+        "bug 3 gets past you: float32's sigmoid is exactly 1 from about 17 on; try a logit of 20 against x = 0, which "
+        "costs 20 nats",
+        blind("find_in_losses", 3),
+    ),
+    Wrong(
+        "losses_exchanged",
+        "find_in_losses",
+        "you call bug 2 bug 1: the Bernoulli loss is `reconstruction`, the Gaussian one `squared_error`",
+        taken_for("find_in_losses", 2, 1),
+    ),
+    Wrong(
+        "always_bug_3",
+        "find_in_losses",
+        "you find bug 3 in the right model: a false alarm. Is your tolerance below what float64 can do?",
+        alarm("find_in_losses", 3),
+    ),
+    Wrong(
+        "mu_1_logvar_0",
+        "find_in_posterior",
+        "your probe is mu = 1, logvar = 0: there sigma, variance and 1 are one number, and bugs 4 and 5 are invisible",
+        nan_blind_posterior,
+    ),
+    Wrong(
+        "no_noise",
+        "find_in_posterior",
+        "bug 8 gets past you: at eps = 0 the mean and the sample are the same; give it noise",
+        blind("find_in_posterior", 8),
+    ),
+    Wrong(
+        "kl_unseen",
+        "find_in_posterior",
+        "bug 5 gets past you: the KL at (mu, logvar) = (2, 1) is 2.359141",
+        blind("find_in_posterior", 5),
+    ),
+    Wrong(
+        "beta_of_1",
+        "find_in_objectives",
+        "bugs 6 and 7 get past you: at beta = 1 nobody can see whether beta is read; use two others",
+        blind("find_in_objectives", 6, 7),
+    ),
+    Wrong(
+        "five_samples",
+        "find_in_objectives",
+        "bug 9 gets past you: with K = 5 the 5 in its code is right; try another K (equal weights give that weight for any K)",
+        blind("find_in_objectives", 9),
+    ),
+    Wrong(
+        "images_alike",
+        "find_in_objectives",
+        "bugs 10 and 11 get past you: where all images are alike it does not matter when the mean is taken; let one "
+        "lie below the "
+        "floor, or the target, and the mean not",
+        blind("find_in_objectives", 10, 11),
+    ),
+    Wrong(
+        "reports_exchanged",
+        "find_in_objectives",
+        "you call bug 7 bug 6: `loss` must read beta, `report` must not",
+        taken_for("find_in_objectives", 7, 6),
+    ),
+    Wrong(
+        "square_images",
+        "find_in_data",
+        "bug 13 gets past you: with H = W, or by the shape alone, an exchange is invisible; look at the values with H != W",
+        square_images,
+    ),
+    Wrong(
+        "no_overlap_test",
+        "find_in_data",
+        "bug 14 gets past you: the two parts have the right sizes; have they an index in common?",
+        blind("find_in_data", 14),
+    ),
+    Wrong(
+        "half_grey",
+        "find_in_data",
+        "bug 12 gets past you: at x = u = 1/2, or on average over u with x = 1/2, inverted digits look right; try x = 0.9",
+        blind("find_in_data", 12),
+    ),
+]
+
+
+def by_sums(model):
+    l, x = np.linspace(-3, 30, 24).reshape(2, 1, 3, 4), np.zeros((2, 1, 3, 4))
+    nats = model.reconstruction(l, x)
+    right = np.log1p(np.exp(l)).sum((1, 2, 3))
+    if np.allclose(nats, right / 12, rtol=1e-4):
+        return 1
+    if not np.allclose(nats, right, rtol=1e-4):
+        return 3
+    return 0 if np.isclose(model.squared_error(x, x + 0.5)[0], 3) else 2
+
+
+VALID = [*((name, getattr(solved, name)) for name in ROOMS), ("find_in_losses", by_sums)]

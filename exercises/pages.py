@@ -1,0 +1,85 @@
+"""What a page shows of other files is put there by this program and compared by the tests: `python -m exercises.pages`.
+
+In a page, a comment before a fence says what the fence holds:
+
+    <!-- shows: starter -->            the starter file
+    <!-- shows: solution -->           the solution file
+    <!-- shows: check NAME -->         what `check` says to the wrong answer NAME
+    <!-- shows: check solution -->     what `check` says to the solution
+
+Between `<!-- mistakes -->` and `<!-- end -->` it puts the table of all known wrong answers; and a link such as
+[`elbo`](../vae_numpy/vae.py#L97) gets the line at which that function or class begins.
+
+"""
+
+import re
+from pathlib import Path
+
+from exercises.catalogue import EXERCISES, HERE, Exercise
+from exercises.checking import Wrong, checks_of, load, run_all
+
+README = HERE / "README.md"
+HINTS = ("concept", "formula", "line")
+SHOWN = re.compile(r"(<!-- shows: ([^>]*?) -->\n```(?:python|text)\n)(.*?)(^```$)", re.MULTILINE | re.DOTALL)
+MISTAKES = re.compile(r"(<!-- mistakes -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+LINE = re.compile(r"\[`(\w+)`\]\(([^)#]+\.py)#L\d+\)")
+HINT = re.compile(r"<summary><code>(\w+)</code>, hint (\d): (\w+)</summary>\s*(.*?)\s*</details>", re.DOTALL)
+
+
+def hints(exercise: Exercise) -> dict[str, list[str]]:
+    """The three hints for each function, as the page has them folded."""
+    found: dict[str, list[str]] = {}
+    for function, number, title, text in HINT.findall(exercise.page.read_text(encoding="utf-8")):
+        found.setdefault(function, []).append(text)
+        assert (int(number), title) == (len(found[function]), HINTS[len(found[function]) - 1]), f"{exercise.page}: {function}"
+    return found
+
+
+def refreshed(exercise: Exercise, text: str) -> str:
+    """The page with everything that it shows of other files as those now are."""
+    text = SHOWN.sub(lambda m: m[1] + content(exercise, m[2]) + m[4], text)
+    return MISTAKES.sub(lambda m: m[1] + mistakes(exercise) + m[3], text)
+
+
+def lines_refreshed(page: Path, text: str) -> str:
+    """The page with every link to a line of code at the place where that code now begins."""
+
+    def at(match: re.Match) -> str:
+        lines = (page.parent / match[2]).read_text(encoding="utf-8").splitlines()
+        number = next(i for i, line in enumerate(lines, 1) if re.match(rf"(def|class) {match[1]}\b", line))
+        return f"[`{match[1]}`]({match[2]}#L{number})"
+
+    return LINE.sub(at, text)
+
+
+def mistakes(exercise: Exercise) -> str:
+    """The table of the wrong answers that the checker knows by their numbers."""
+    rows = [f"| `{w.name}` | `{w.function}` | {w.diagnosis.replace('|', chr(92) + '|')} |" for w in checks_of(exercise).WRONG]
+    return "\n".join(["| name | in | what the checker says |", "|---|---|---|", *rows]) + "\n"
+
+
+def content(exercise: Exercise, what: str) -> str:
+    """What a comment `<!-- shows: WHAT -->` asks for."""
+    if what in ("starter", "solution"):
+        return getattr(exercise, what).read_text(encoding="utf-8")
+    if what.startswith("check "):
+        return transcript(exercise, what.removeprefix("check "))
+    raise ValueError(f"{exercise.page}: nothing is called {what!r}")
+
+
+def transcript(exercise: Exercise, name: str) -> str:
+    """What the checker prints for the solution, or for a file with one wrong answer in it."""
+    module, known = load(exercise.solution), checks_of(exercise)
+    wrong = {w.name: w for w in known.WRONG}
+    if name != "solution":
+        answer: Wrong = wrong[name]
+        setattr(module, answer.function, answer.answer)
+    lines = [f"checking my_work/{exercise.starter.name}"]
+    run_all(exercise, module, lines.append)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    for one in EXERCISES:
+        one.page.write_text(refreshed(one, one.page.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(lines_refreshed(README, README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,48 @@
+"""Exercise 04, one solution."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+Array = np.ndarray
+
+
+def reparameterize(mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"]) -> Float[Array, "S D"]:
+    """Samples z of N(mu, diag(exp(logvar))), made from the standard normal noise eps."""
+    # z = μ + σ ⊙ ε,   σ = exp(log σ² / 2)
+    return mu + np.exp(logvar / 2) * eps
+
+
+def pathwise_gradient(
+    mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], df: Callable[[Array], Array]
+) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
+    """Per sample, the derivative of f(z) by mu and by logvar, along z = z(mu, logvar, eps).
+
+    df takes z (S, D) and gives the derivative of f by each coordinate of z, (S, D).
+    """
+    slope = df(reparameterize(mu, logvar, eps))  # (S, D)
+    # ∂z/∂μ = 1,   ∂z/∂(log σ²) = ½ σ ε
+    return slope, slope * 0.5 * np.exp(logvar / 2) * eps
+
+
+def score_gradient(
+    mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], f: Callable[[Array], Array]
+) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
+    """Per sample, f(z) times the derivative of log q(z) by mu and by logvar (with z held fixed). f: (S, D) -> (S,)."""
+    values = f(reparameterize(mu, logvar, eps))[:, None]  # (S, 1)
+    return _scored(values, logvar, eps)
+
+
+def score_gradient_with_baseline(
+    mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], f: Callable[[Array], Array]
+) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
+    """The same, but from each f(z_s) is first subtracted the mean of f over the *other* samples: unbiased, less noise."""
+    values = f(reparameterize(mu, logvar, eps))[:, None]  # (S, 1)
+    others = (values.sum() - values) / (len(values) - 1)
+    return _scored(values - others, logvar, eps)
+
+
+def _scored(values, logvar, eps):
+    # ∂ log q / ∂μ = (z - μ) / σ² = ε / σ,   ∂ log q / ∂(log σ²) = ½ (ε² - 1)
+    return values * eps / np.exp(logvar / 2), values * 0.5 * (eps**2 - 1)

@@ -1,0 +1,34 @@
+"""Exercise 05, one solution."""
+
+import numpy as np
+from jaxtyping import Float
+
+Array = np.ndarray
+
+
+def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " B"]:
+    """KL(N(mu, diag(exp(logvar))) || N(0, I)): summed over the latents, one number per image."""
+    # -½ Σ (1 + log σ² - μ² - σ²)
+    return -0.5 * (1 + logvar - mu**2 - np.exp(logvar)).sum(axis=1)
+
+
+def kl_near_prior(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " B"]:
+    """The same number, with all its digits where q is nearly the prior (mu and logvar of 1e-6, say)."""
+    # ½ Σ (μ² + (σ² - 1) - log σ²): expm1(l) is eˡ - 1 without the rounding of eˡ to a number near 1
+    return 0.5 * (mu**2 + np.expm1(logvar) - logvar).sum(axis=1)
+
+
+def kl_two_gaussians(
+    mu_q: Float[Array, "B D"], logvar_q: Float[Array, "B D"], mu_p: Float[Array, "B D"], logvar_p: Float[Array, "B D"]
+) -> Float[Array, " B"]:
+    """KL(q || p) of two diagonal Gaussians, of which p is any, not only N(0, I)."""
+    # ½ Σ (log σp² - log σq² + (σq² + (μq - μp)²) / σp² - 1)
+    ratio = (np.exp(logvar_q) + (mu_q - mu_p) ** 2) / np.exp(logvar_p)
+    return 0.5 * (logvar_p - logvar_q + ratio - 1).sum(axis=1)
+
+
+def kl_by_sampling(mu: Float[Array, "B D"], logvar: Float[Array, "B D"], eps: Float[Array, "K B D"]) -> Float[Array, " B"]:
+    """The estimate of KL(q || N(0, I)) from K samples z = mu + sigma eps: the mean of log q(z) - log p(z)."""
+    z = mu + np.exp(logvar / 2) * eps  # (K, B, D)
+    # log q(z) - log p(z) = ½ Σ (z² - ε² - log σ²): the constants log 2π cancel
+    return 0.5 * (z**2 - eps**2 - logvar).sum(axis=2).mean(axis=0)

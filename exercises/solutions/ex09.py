@@ -1,0 +1,27 @@
+"""Exercise 09, one solution."""
+
+import numpy as np
+from jaxtyping import Float
+
+Array = np.ndarray
+
+
+def linear(progress: float, rise: float) -> float:
+    """KL annealing: the weight goes from 0 to 1 in the first `rise` (a fraction) of the training, and stays 1."""
+    return min(1.0, progress / rise)
+
+
+def cyclical(progress: float, cycles: int, rise: float) -> float:
+    """`cycles` equal cycles, each a `linear` of its own that rises during its first `rise`; 1 at the very end."""
+    return 1.0 if progress >= 1 else linear(progress * cycles % 1.0, rise)
+
+
+def loss_and_elbo(distortion: Float[Array, " B"], rate: Float[Array, "B D"], beta: float) -> tuple[float, float]:
+    """What a step minimises at this beta, and the beta = 1 ELBO that is reported: means over the batch, in nats per image."""
+    kl = rate.sum(axis=1)  # (B,)
+    return float((distortion + beta * kl).mean()), float(-(distortion + kl).mean())
+
+
+def capacity_loss(distortion: Float[Array, " B"], rate: Float[Array, "B D"], gamma: float, capacity: float) -> float:
+    """The other way to anneal: mean distortion + gamma |mean KL - capacity|, where the capacity is what grows."""
+    return float(distortion.mean() + gamma * abs(rate.sum(axis=1).mean() - capacity))

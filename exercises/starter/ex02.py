@@ -1,0 +1,32 @@
+"""Exercise 02: walks between two latents: the straight one, the one along the sphere, and the one along a meaning.
+
+Everything is NumPy. Legend: T points of a walk, B images, D latent size.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+Array = np.ndarray
+
+
+def lerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
+    """Linear interpolation: a at t = 0, b at t = 1, one row per t."""
+    raise NotImplementedError("lerp")
+
+
+def slerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
+    """Spherical interpolation, guarded: the direction turns at constant speed from a's to b's, the length goes linearly.
+
+    Where the two directions are parallel or opposite to within 1e-6 radians there is no arc to follow: then lerp.
+    """
+    raise NotImplementedError("slerp")
+
+
+def label_direction(mu: Float[Array, "B D"], labels: Int64[Array, " B"], source: int, target: int) -> Float[Array, " D"]:
+    """From the mean latent of the images labelled `source` to the mean latent of those labelled `target`."""
+    raise NotImplementedError("label_direction")
+
+
+def label_walk(z: Float[Array, " D"], direction: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
+    """Label-guided: z moved along `direction`, t = 1 being the whole of it; what else z says stays as it is."""
+    raise NotImplementedError("label_walk")

@@ -1,0 +1,44 @@
+"""Exercise 06: beta, said and unsaid.
+
+Everything is NumPy; losses are in nats per image unless a reduction says otherwise.
+Legend: B batch, C channels, H height, W width, J components.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+Array = np.ndarray
+
+
+def implied_beta(reconstruction: str, kl: str, pixels: int, latents: int, weight: float = 1.0) -> float:
+    """The beta of `D + beta R` (both summed) that has the same optimum as `reconstruction + weight * kl`.
+
+    `reconstruction` says how the loss reduces the pixels, `kl` how it reduces the latents: "sum" or "mean".
+    """
+    raise NotImplementedError("implied_beta")
+
+
+def implied_variance(reduction: str, half: bool, pixels: int) -> float:
+    """The variance of the Gaussian p(x|z) whose -log p(x|z) has the same optimum as a squared error, with the KL summed.
+
+    `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether it is multiplied by 1/2.
+    """
+    raise NotImplementedError("implied_variance")
+
+
+def gaussian_nll(x: Float[Array, "B C H W"], x_hat: Float[Array, "B C H W"], variance: float) -> Float[Array, " B"]:
+    """-log N(x; x_hat, variance), constant included, in nats per image."""
+    raise NotImplementedError("gaussian_nll")
+
+
+def best_variance(x: Float[Array, "B C H W"], x_hat: Float[Array, "B C H W"]) -> float:
+    """The variance, one for all pixels of all images, at which gaussian_nll is least for this batch."""
+    raise NotImplementedError("best_variance")
+
+
+def rate_distortion(spectrum: Float[Array, " J"], beta: float, variance: float) -> tuple[Float[Array, " J"], Float[Array, " J"]]:
+    """The best linear beta-VAE for data with independent Gaussian components of variances `spectrum`, component by component.
+
+    It minimises error / (2 variance) + beta * rate in each. Returns (error, rate): mean squared error, and nats.
+    """
+    raise NotImplementedError("rate_distortion")

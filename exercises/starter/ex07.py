@@ -1,0 +1,33 @@
+"""Exercise 07: four ways to look at a latent space, each of which is mostly a question of order.
+
+Everything is NumPy. Legend: N points, T values, D latent size, C channels, H height, W width.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+Array = np.ndarray
+
+
+def prior_grid(size: int) -> Float[Array, "N 2"]:
+    """size * size points of a 2-D latent space, spaced evenly in the prior's probability.
+
+    Along each axis the i-th of `size` values is the (i + 1/2)/size quantile of N(0, 1). Row by row from the top, as an
+    image is read: z_1 grows to the right, z_2 grows *upwards*.
+    """
+    raise NotImplementedError("prior_grid")
+
+
+def sheet(images: Float[Array, "N 1 H W"], columns: int) -> Float[Array, "rows_H columns_W"]:
+    """The images as one large picture with `columns` in each row, in reading order; N is a multiple of `columns`."""
+    raise NotImplementedError("sheet")
+
+
+def traversal(z: Float[Array, " D"], latent: int, values: Float[Array, " T"]) -> Float[Array, "T D"]:
+    """z, once for each of the values, with coordinate `latent` set to it and the others as they are."""
+    raise NotImplementedError("traversal")
+
+
+def project(mu: Float[Array, "N D"]) -> Float[Array, "N 2"]:
+    """The points on the plane in which they spread most (their first two principal components), centred."""
+    raise NotImplementedError("project")

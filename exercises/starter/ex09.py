@@ -1,0 +1,29 @@
+"""Exercise 09: annealing: numbers that change during training, and the two numbers that must be reported meanwhile.
+
+Everything is NumPy; `progress` is 0 at the first step and 1 when training ends. Legend: B batch, D latent size.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+Array = np.ndarray
+
+
+def linear(progress: float, rise: float) -> float:
+    """KL annealing: the weight goes from 0 to 1 in the first `rise` (a fraction) of the training, and stays 1."""
+    raise NotImplementedError("linear")
+
+
+def cyclical(progress: float, cycles: int, rise: float) -> float:
+    """`cycles` equal cycles, each a `linear` of its own that rises during its first `rise`; 1 at the very end."""
+    raise NotImplementedError("cyclical")
+
+
+def loss_and_elbo(distortion: Float[Array, " B"], rate: Float[Array, "B D"], beta: float) -> tuple[float, float]:
+    """What a step minimises at this beta, and the beta = 1 ELBO that is reported: means over the batch, in nats per image."""
+    raise NotImplementedError("loss_and_elbo")
+
+
+def capacity_loss(distortion: Float[Array, " B"], rate: Float[Array, "B D"], gamma: float, capacity: float) -> float:
+    """The other way to anneal: mean distortion + gamma |mean KL - capacity|, where the capacity is what grows."""
+    raise NotImplementedError("capacity_loss")

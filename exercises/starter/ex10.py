@@ -1,0 +1,37 @@
+"""Exercise 10: posterior collapse: see it, measure it, induce it, cure it.
+
+Everything is NumPy, in nats. Legend: B images, D latent size.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+Array = np.ndarray
+
+
+def rate_per_latent(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " D"]:
+    """The KL of each latent from N(0, 1), mean over the images: which latents are paid for."""
+    raise NotImplementedError("rate_per_latent")
+
+
+def active_units(mu: Float[Array, "B D"], threshold: float = 0.01) -> Bool[Array, " D"]:
+    """Which latents answer to the image: those whose mean mu_j, over the images, has a variance above the threshold."""
+    raise NotImplementedError("active_units")
+
+
+def free_bits(rate: Float[Array, "B D"], floor: float) -> float:
+    """The KL term with free bits: for each latent, what is below `floor` nats *on average over the batch* costs as much as it."""
+    raise NotImplementedError("free_bits")
+
+
+def free_bits_gradient(rate: Float[Array, "B D"], floor: float) -> Float[Array, "B D"]:
+    """The derivative of `free_bits` by each entry of `rate` (no entry's batch mean lies exactly on the floor)."""
+    raise NotImplementedError("free_bits_gradient")
+
+
+def collapsed_optimum(strength: float, variance: float, beta: float) -> tuple[float, float]:
+    """The scalar linear VAE x = w z + noise, data variance `strength`, noise variance `variance`, KL weight beta.
+
+    Returns (w^2, rate) at the optimum: both are 0 where the component is given up.
+    """
+    raise NotImplementedError("collapsed_optimum")
