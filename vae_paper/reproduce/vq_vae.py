@@ -150,7 +150,7 @@ def _trained(config: Config) -> float:
     rows = list(csv.DictReader(metrics.open())) if metrics.is_file() else []
     if len(rows) < config.epochs:
         begun = (checkpoint.RUNS / config.name / "state.safetensors").is_file()
-        train.train(Config(name=config.name, resume=True) if begun else config)
+        train.train(dataclasses.replace(config, resume=begun))  # refused where it was begun with other options
         rows = list(csv.DictReader(metrics.open()))
     return sum(float(row["seconds"]) for row in rows)
 
