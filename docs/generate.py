@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import vae_lowlevel.vae
 import vae_numpy.vae
 import vae_paper.objectives
@@ -20,7 +22,8 @@ def function(name: str, level3: object = None) -> str:
     for title, module in LEVELS:
         code = inspect.getsource(level3 if level3 is not None and module is vae_paper.vae else getattr(module, name))
         path = module.__name__.replace(".", "/") + ".py"
-        blocks.append(f"{title} ([`{path}`]({path})):\n\n```python\n{code.rstrip()}\n```\n")
+        names = f"<!-- invisible-code-block: python\nfrom {module.__name__} import *\n-->"  # the blocks are run by the tests
+        blocks.append(f"{title} ([`{path}`]({path})):\n\n{names}\n\n```python\n{code.rstrip()}\n```\n")
     return "\n".join(blocks)
 
 
@@ -46,3 +49,39 @@ def pretrained_table() -> str:
         measured = f"{header['test_objective']:.2f} ± {header['test_objective_standard_error']:.2f}"
         rows.append(f"| `{path.name}` | {measured} | `{header['command']}` |")
     return "\n".join(rows)
+
+
+def first_picture() -> None:
+    """docs/first.png: what the pretrained weights make of test digits, of noise, and of the plane."""
+    from matplotlib.figure import Figure
+
+    from vae_numpy import digits, vae
+    from vae_numpy.figures import save
+    from vae_numpy.layers import sigmoid
+    from vae_paper.figures import manifold_latents
+
+    (d2, _), (d20, _) = (weights.load(weights.PRETRAINED / f"vae_mnist_d{d}.safetensors") for d in (2, 20))
+    x = digits.load("mnist", "test").images[:8]
+    x_hat = sigmoid(vae.decode(d20, vae.encode(d20, x)[0]))
+    samples = sigmoid(vae.decode(d20, np.random.default_rng(2).standard_normal((32, 20), dtype=np.float32)))
+    plane = sigmoid(vae.decode(d2, manifold_latents(18).astype(np.float32)))
+    figure = Figure(figsize=(10, 4.6))
+    axes = figure.subplot_mosaic([["x", "plane"], ["x_hat", "plane"], ["samples", "plane"]], height_ratios=[1, 1, 4])
+    panels = {
+        "x": (x, 8, "MNIST test digits"),
+        "x_hat": (x_hat, 8, "reconstructed from the mean of q(z|x), D = 20"),
+        "samples": (samples, 8, "drawn from the prior, D = 20"),
+        "plane": (plane, 18, "decoded from a grid of the latent plane, D = 2"),
+    }
+    for name, (images, columns, title) in panels.items():
+        rows = len(images) // columns
+        sheet = images.reshape(rows, columns, 28, 28).transpose(0, 2, 1, 3).reshape(rows * 28, columns * 28)
+        axes[name].imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
+        axes[name].set_title(title, fontsize=9)
+        axes[name].set_axis_off()
+    figure.tight_layout(pad=0.5)
+    save(figure, "docs/first.png")
+
+
+if __name__ == "__main__":
+    first_picture()

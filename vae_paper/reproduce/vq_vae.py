@@ -4,7 +4,6 @@ For each seed: a VQ-VAE, the same without restarts, and a class-conditional Pixe
 `train.train`. Runs that are whole in runs/ are measured again, not trained again; those begun go on where they stopped.
 """
 
-import csv
 import dataclasses
 import json
 import statistics
@@ -21,6 +20,7 @@ from vae_paper.config import Config
 from vae_paper.evaluate import Data, encode_all, load_data
 from vae_paper.likelihoods import binarise
 from vae_paper.pixel_prior import PixelPrior, table_cost, uniform_cost
+from vae_paper.reproduce import trained
 from vae_paper.vq_vae import VQVAE, perplexity, usage
 
 
@@ -93,12 +93,12 @@ def measure(options: Options, seed: int, test: Data, judge: classifier.Classifie
         base = Config(source="mnist", precision="bf16", learning_rate=3e-3, seed=seed)
         vq = dataclasses.replace(base, name=f"vq-{seed}", model="vq-vae", latent_dim=32, epochs=options.vq_epochs)
         vq = dataclasses.replace(vq, likelihood="bernoulli", binarise="dynamic")
-        seconds_vq = _trained(vq)
+        _, seconds_vq = trained(vq)
         epochs = options.epochs_without_restarts
-        _trained(dataclasses.replace(vq, name=f"vq-{seed}-no-restart", restart=False, epochs=epochs))
+        trained(dataclasses.replace(vq, name=f"vq-{seed}-no-restart", restart=False, epochs=epochs))
         prior = dataclasses.replace(base, name=f"vq-{seed}-prior", model="pixel-prior", epochs=options.prior_epochs)
         prior = dataclasses.replace(prior, codes_of=vq.name, class_conditional=True)
-        seconds_prior = _trained(prior)
+        _, seconds_prior = trained(prior)
     model: PixelPrior = checkpoint.load_model(checkpoint.RUNS / prior.name)[0]
     collapsed: VQVAE = checkpoint.load_model(checkpoint.RUNS / f"{vq.name}-no-restart")[0]
     size = model.vq_vae.codes
@@ -142,17 +142,6 @@ def measure(options: Options, seed: int, test: Data, judge: classifier.Classifie
         "seconds_vq_vae": seconds_vq,
         "seconds_prior": seconds_prior,
     }
-
-
-def _trained(config: Config) -> float:
-    """Train, go on with, or find a run; the seconds that its steps took."""
-    metrics = checkpoint.RUNS / config.name / "metrics.csv"
-    rows = list(csv.DictReader(metrics.open())) if metrics.is_file() else []
-    if len(rows) < config.epochs:
-        begun = (checkpoint.RUNS / config.name / "state.safetensors").is_file()
-        train.train(dataclasses.replace(config, resume=begun))  # refused where it was begun with other options
-        rows = list(csv.DictReader(metrics.open()))
-    return sum(float(row["seconds"]) for row in rows)
 
 
 def _confidence(judge: classifier.Classifier, x: torch.Tensor) -> float:
