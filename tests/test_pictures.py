@@ -142,6 +142,8 @@ def test_interpolation_joins_images_of_two_classes(folder, monkeypatch, tmp_path
 
 
 def test_interpolation_needs_two_classes() -> None:
+    assert pictures.pairs(np.array([3, 3, 5, 5, 3]), 0) == [(0, 2), (1, 3)]
+    assert pictures.pairs(np.array([3, 3, 5, 5, 3]), 3, count=1) == [(3, 4)]
     with pytest.raises(ValueError, match="at least two classes"):
         pictures.pairs(np.zeros(5, np.int64), 0)
 
@@ -204,6 +206,7 @@ def test_the_rate_is_per_latent_and_collapse_has_its_colour(folder, monkeypatch,
     assert names == [f"$z_{{{j + 1}}}$" for j in np.argsort(-kl, kind="stable")]
     collapsed = {name for name, bar in zip(names, axis.patches, strict=True) if bar.get_facecolor() == to_rgba("C3")}
     assert collapsed == {"$z_{3}$", "$z_{4}$", "$z_{5}$"}
+    assert collapsed == {label.get_text() for label in axis.get_xticklabels() if label.get_color() == "C3"}
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["2 active", "3 collapsed"]
     assert axis.get_legend().get_title().get_text() == f"rate {kl.sum():.2f} nats"
 
@@ -321,6 +324,8 @@ def test_all_draws_what_applies_and_nothing_is_cut_off(name, folder, tmp_path, m
         box = figure.get_tightbbox()  # inches
         width, height = figure.get_size_inches()
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{kind}: {box} in {width} x {height}"
+        below = max(axis.get_window_extent().y1 for axis in figure.axes)
+        assert all(text.get_window_extent().y0 >= below for text in figure.texts), f"{kind}: the caption lies on the picture"
         said = " ".join(text.get_text() for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text")))
         for word in ("D = ", "trained on", "bce"):
             assert word in said, f"{kind}: {word}"

@@ -126,6 +126,8 @@ def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], ca
     axis.bar(range(len(kl)), kl[order], color=[ACTIVE if active[j] else COLLAPSED for j in order])
     words = {f"{active.sum()} active": ACTIVE, f"{(~active).sum()} collapsed": COLLAPSED}
     axis.set_xticks(range(len(kl)), [f"$z_{{{j + 1}}}$" for j in order], fontsize=8 if len(kl) <= 32 else 5)
+    for j, name in zip(order, axis.get_xticklabels(), strict=True):  # a collapsed bar has no height to be seen by
+        name.set_color("black" if active[j] else COLLAPSED)
     axis.set(xlabel="latent, the largest KL first", ylabel="KL(q($z_j$|x) || p($z_j$)), nats per image")
     patches = [Patch(color=colour, label=word) for word, colour in words.items()]
     axis.legend(handles=patches, title=f"rate {kl.sum():.2f} nats", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

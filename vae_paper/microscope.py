@@ -141,7 +141,8 @@ def _bounds(r: dict[str, Any]) -> str:
     if r["model"] == "ae":
         lines.append("  rate              0 by definition: an autoencoder has neither noise nor prior")
     else:
-        lines.append("  rate              an upper bound on the information in z about x, I(x; z)")
+        given = {"cvae": "|label", "quadrant-cvae": "|x_seen"}.get(r["model"], "")
+        lines.append(f"  rate              an upper bound on the information in z about x, I(x; z{given})")
     return "\n".join(lines)
 
 
