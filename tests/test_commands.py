@@ -85,7 +85,7 @@ def test_level_3_trains(capsys):
     assert len(rows) == 3
     params, header = weights.load(folder / "weights.safetensors")
     assert weights.check_params(params) == 3
-    assert header["trained_on"] == "1,317 images of the bundled handwriting, train split (1,437 images), grayscale"
+    assert header["data"] == "1,317 images of the bundled handwriting, train split (1,437 images), grayscale"
     assert weights.check_params(params) == 3
 
 

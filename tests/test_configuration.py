@@ -35,6 +35,7 @@ KNOBS = {
     "batch_size": (8, {}),
     "learning_rate": (1e-4, {}),
     "lr_schedule": ("constant", {}),
+    "weight_decay": (3.0, {}),
     "validation": (0.5, {}),
     "precision": ("bf16", {}),
     "seed": (1, {}),

@@ -28,6 +28,8 @@ class Evaluate:
     """How often z is sampled for each image."""
     seed: int = 0
     """Of the noise."""
+    publish: Path | None = None
+    """Also write the weights here, with what was measured in their header."""
 
 
 @dataclass
@@ -121,7 +123,16 @@ def main(command: Config | Evaluate | Inspect | Sample | Figures | Download) -> 
             binarisation = about.get("config", {}).get("binarise", "none")
             data = evaluate.load_data(command.source, "test", binarisation)
             report = {"weights": command.run.name, "model": about["model"], "latent_dim": about["latent_dim"]}
-            print(json.dumps(report | evaluate.evaluate(model, data, command.passes, command.seed), indent=2))
+            report |= evaluate.evaluate(model, data, command.passes, command.seed)
+            print(json.dumps(report, indent=2))
+            if command.publish:
+                measured = {
+                    "test_data": report["data"],
+                    "test_objective": -report["elbo"],
+                    "test_objective_standard_error": report["elbo_standard_error"],
+                    "test_objective_is": f"-ELBO in nats per image, z sampled, mean of {command.passes} passes; {report['elbo_is']}",
+                }
+                checkpoint.save_model(command.publish, model, about | measured)
         case Inspect():
             report = microscope.inspect(command.run, command.source, command.passes, command.seed)
             print(json.dumps(report, indent=2) if command.json else microscope.table(report))

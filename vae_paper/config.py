@@ -71,6 +71,8 @@ class Config:
     """Adam's, at its highest."""
     lr_schedule: Literal["one-cycle", "constant"] = "one-cycle"
     """Up and down once by half-cosines, or constant."""
+    weight_decay: float = 0.0
+    """AdamW's: each step shrinks the parameters by this fraction of the learning rate."""
     validation: float = 1 / 12
     """Fraction cut from the training split (5,000 of MNIST's 60,000) to select weights on; 0: keep the last weights."""
     precision: Literal["float32", "bf16"] = "float32"

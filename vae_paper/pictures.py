@@ -63,7 +63,7 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     words = [NAMES.get(about["model"], about["model"].upper()), f"D = {model.latent_dim}"]
     if isinstance(model, VAE) and not isinstance(model, AE):
         words.append(f"β = {about.get('config', {}).get('beta', 1.0):g}")
-    trained_on = about.get("trained_on") or about.get("data", "unknown data")
+    trained_on = about.get("data", "unknown data")
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)  # "55,000 images of ... (60,000 images)"
     return f"{what}\n{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
 

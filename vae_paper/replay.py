@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from torch.optim import Adam
 from tqdm import tqdm
 
 from vae_paper import checkpoint, train
@@ -22,7 +21,7 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int) 
     """
     data, validation = train.split(config)
     model = checkpoint.build_for(config).to(config.device)
-    optimizer = Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    optimizer = train.optimizer_of(config, model)
     run = train.Run(config, Path(), model, optimizer, data, validation)
     steps = config.epochs * run.steps_per_epoch
     wanted = moments(steps, times)

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim import Adam, Optimizer
+from torch.optim import AdamW, Optimizer
 from tqdm import tqdm
 
+from vae_numpy.command_line import spelled
 from vae_paper import checkpoint, evaluate, objectives, schedules
 from vae_paper.config import Config, as_dict, checked, made_with
 from vae_paper.evaluate import Data
@@ -68,12 +69,17 @@ def train(config: Config) -> Path:
     data, validation = split(config)
     with checkpoint.locked(folder):
         model = checkpoint.build_for(config).to(config.device)
-        run = Run(config, folder, model, Adam(model.parameters(), lr=config.learning_rate, fused=True), data, validation)
+        run = Run(config, folder, model, optimizer_of(config, model), data, validation)
         if config.resume:
             run.at = checkpoint.load_state(folder, model, run.optimizer)
         checkpoint.write_json(folder / "config.json", as_dict(config))
         _loop(run)
     return folder
+
+
+def optimizer_of(config: Config, model: Model) -> Optimizer:
+    """AdamW; without weight decay that is Adam."""
+    return AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def split(config: Config) -> tuple[Data, Data]:
@@ -199,7 +205,7 @@ def _finish_epoch(run: Run, seconds: float) -> dict[str, Any]:
     at["loss"] = 0.0
     if at["best"] is None or score <= at["best"]:
         at["best"] = score
-        chosen = {"epoch": epoch, "trained_on": run.data.about, "selected_on": run.validation.about}
+        chosen = {"epoch": epoch, "data": run.data.about, "selected_on": run.validation.about}
         checkpoint.save_model(run.folder / "weights.safetensors", run.model, header(run.config) | chosen)
     checkpoint.save_state(run.folder, run.model, run.optimizer, at)
     checkpoint.write_csv(run.folder / "metrics.csv", at["rows"])
@@ -212,6 +218,9 @@ def header(config: Config) -> dict[str, Any]:
     """What a weight file says of its model."""
     return {name: getattr(config, name) for name in ("model", "latent_dim", "likelihood")} | {
         "made_with": made_with(config),
+        "command": spelled("python -m vae_paper train", config),
+        "epochs": config.epochs,
+        "seed": config.seed,
         "config": as_dict(config),
     }
 
