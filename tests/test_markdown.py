@@ -4,6 +4,7 @@ A page's blocks share one namespace and run in order, from the repository's root
 a short list that says why not.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -17,9 +18,18 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[1]
 SKIPPED_FOLDERS = {".venv", ".git", "runs", "my_work", "build", "dist", "node_modules"}
-PAGES = sorted(
-    path for path in ROOT.rglob("*.md") if not SKIPPED_FOLDERS & set(path.relative_to(ROOT).parts) and ".pytest" not in str(path)
-)
+
+
+def pages() -> list[Path]:
+    """Every markdown file of the repository, in no hidden folder but .github."""
+    found = []
+    for folder, below, names in os.walk(ROOT):
+        below[:] = [b for b in below if b not in SKIPPED_FOLDERS and (not b.startswith(".") or b == ".github")]
+        found += [Path(folder) / name for name in names if name.endswith(".md")]
+    return sorted(found)
+
+
+PAGES = pages()
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 FENCES = {"python", "text", "bash", "math", "mermaid"}
 FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^\n`]*)$", re.MULTILINE)
