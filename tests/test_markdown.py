@@ -132,3 +132,12 @@ def test_a_wrong_number_in_a_page_is_noticed(tmp_path, shown, said):
     page.write_text(f"```python\n>>> print({code})\n{output}\n```\n", encoding="utf-8")
     with pytest.raises(Exception, match=said):
         execute(page)
+
+
+@each_page
+def test_tables_have_as_many_cells_in_each_row(path):
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
+        cells = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        assert len(set(cells)) == 1, f"{path.name}: a row of the table that begins {table[:60]!r} has another number of cells"
+        assert re.fullmatch(r"[|\-: ]+", table.splitlines()[1]), f"{path.name}: a table without its rule: {table[:60]!r}"
