@@ -2,8 +2,9 @@
 every tensor, and draw what the models have learned. Everything goes to runs/demo/.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vae_paper import checkpoint, download, figures, objectives
 OUT = Path("runs/demo")
 SECONDS = 25  # of training, for each of the two models
 Trace = dict[str, np.ndarray]
+Call = tuple[Callable, tuple, dict[str, Any], Any]
 
 
 def main() -> None:
@@ -67,28 +69,37 @@ def steps_within(seconds: float, config: Config, data: digits.Digits) -> int:
     return min(int(seconds / np.median(durations)), 40 * len(data.images) // config.batch_size)
 
 
-def trace_functions(vae: Any, params: Any, x: Any, eps: Any) -> Trace:
-    """Every tensor of levels 1 and 2: their layers are functions of (x, weight, ...), so each call is noted by its weight."""
-    noted: dict[str, Any] = {}
-    name_of = {id(p): name.removesuffix(".weight") for name, p in params.items()}
+@contextlib.contextmanager
+def noted_calls(vae: Any) -> Iterator[list[Call]]:
+    """While this is open, every call of a layer by level 1 or 2 is noted: (layer, arguments, options, result)."""
+    calls: list[Call] = []
     layers = {name: getattr(vae, name) for name in ("linear", "conv2d", "conv_transpose2d")}
 
     def noting(layer: Callable) -> Callable:
-        def call(x, weight, *rest, **options):
-            y = noted[name_of[id(weight)]] = layer(x, weight, *rest, **options)
-            return y
+        def call(*arguments: Any, **options: Any) -> Any:
+            result = layer(*arguments, **options)
+            calls.append((layer, arguments, options, result))
+            return result
 
         return call
 
     try:
         for name, layer in layers.items():
             setattr(vae, name, noting(layer))
-        mu, logvar = vae.encode(params, x)
-        z = vae.reparameterize(mu, logvar, eps)
-        logits = vae.decode(params, z)
+        yield calls
     finally:
         for name, layer in layers.items():
             setattr(vae, name, layer)
+
+
+def trace_functions(vae: Any, params: Any, x: Any, eps: Any) -> Trace:
+    """Every tensor of level 1 or 2; a layer's result is known by the weight that it was called with."""
+    name_of = {id(p): name.removesuffix(".weight") for name, p in params.items()}
+    with noted_calls(vae) as calls:
+        mu, logvar = vae.encode(params, x)
+        z = vae.reparameterize(mu, logvar, eps)
+        logits = vae.decode(params, z)
+    noted = {name_of[id(weight)]: result for _, (_, weight, *_), _, result in calls}
     noted |= {"z": z, "reconstruction": vae.reconstruction_loss(logits, x), "KL": vae.kl_divergence(mu, logvar)}
     noted["ELBO"] = vae.elbo(params, x, eps)
     return {name: np.asarray(t) for name, t in noted.items()}

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import itertools
 import os
 import sys
 from collections.abc import Callable
@@ -35,6 +36,7 @@ def spelled(prog: str, config: Any) -> str:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if value != field.default:
+            value = " ".join(map(str, value)) if isinstance(value, tuple) else value
             option = field.name.replace("_", "-")
             words.append(f"--{option} {value}" if not isinstance(value, bool) else f"--{option if value else 'no-' + option}")
     return " ".join(words)
@@ -49,12 +51,8 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
         if stop.code == 0:  # --help
             raise
     # tyro draws a box: a title, the message, a rule, and help. The message is what one line has room for.
-    message = []
-    for line in said.getvalue().splitlines()[1:]:
-        text = line.strip(" │|+-─━╭╮╰╯")
-        if not text:
-            break
-        message.append(text)
+    texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.getvalue().splitlines()[1:]]
+    message = itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts))
     raise ValueError(f"{' '.join(message)} (see {prog} --help)")
 
 

@@ -157,7 +157,7 @@ def sigmoid_loops(x):
 
 
 def _pair(name: str, value: Pair, least: int) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, int | np.integer) else tuple(value)
+    pair = value if isinstance(value, tuple) else (value, value)
     if len(pair) != 2 or any(not isinstance(v, int | np.integer) or v < least for v in pair):
         raise ValueError(f"{name} is {value!r}: expected an int, or a pair of ints, of at least {least}")
     return pair

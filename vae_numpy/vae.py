@@ -39,8 +39,8 @@ def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Ar
 
 def encode(params: Params, x: Float[Array, "B 1 28 28"]) -> tuple[Float[Array, "B D"], Float[Array, "B D"]]:
     """The approximate posterior q(z|x) = N(mu, diag(exp(logvar))): its mean and its log variance."""
-    check_params(params, x.dtype)
     check_images(x)
+    check_params(params, x.dtype)
     h = relu(conv2d(x, *_layer(params, "encoder.conv1"), stride=2, padding=1))  # (B, 32, 14, 14)
     h = relu(conv2d(h, *_layer(params, "encoder.conv2"), stride=2, padding=1))  # (B, 64, 7, 7)
     h = h.reshape(len(x), 3136)  # (B, 64*7*7), channel by channel

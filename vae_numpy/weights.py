@@ -93,7 +93,7 @@ def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) 
             raise ValueError(f"{path}: not saved, since {name} holds NaN or infinity")
     # safetensors writes the memory of an array in the order in which it lies: only C order is the order of its shape
     contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
-    text = json.dumps(dict(header), sort_keys=True)
+    text = json.dumps(dict(header))
     metadata = {HEADER_KEY: text, "sha256": _digest(contiguous, text)}
     write_atomically(path, safetensors.numpy.save(contiguous, metadata=metadata))
 

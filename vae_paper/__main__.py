@@ -1,18 +1,17 @@
-"""python -m vae_paper train | evaluate | sample | download"""
+"""python -m vae_paper train | evaluate | inspect | sample | figures | download"""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import torch
 import tyro
 
 from vae_numpy import weights
 from vae_numpy.command_line import run
-from vae_numpy.figures import image_rows
-from vae_paper import checkpoint, download, evaluate, train
+from vae_paper import checkpoint, download, evaluate, gallery, microscope, pictures, train
 from vae_paper.config import Config
+from vae_paper.sample import sample
 
 PRETRAINED = weights.PRETRAINED / "vae_mnist_d20.safetensors"
 
@@ -32,17 +31,63 @@ class Evaluate:
 
 
 @dataclass
-class Sample:
-    """Draw images from the prior: z ~ N(0, I), x_hat = sigmoid(logits)."""
+class Inspect:
+    """The loss microscope: what reductions make of beta, bounds, bits, rate and distortion, KL per latent, active units."""
 
     run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
     """A run's folder, or a weight file of any level."""
+    source: str | None = None
+    """Test digits: mnist, fashion-mnist, kmnist, handwriting (default: as the run was trained on, where it says so)."""
+    passes: int = 5
+    """How often z is sampled for each image."""
+    seed: int = 0
+    """Of the noise."""
+    json: bool = False
+    """The numbers as JSON."""
+
+
+@dataclass
+class Sample:
+    """Draw new images: x_hat = sigmoid(logits) of z from the prior, or from what training images are encoded as."""
+
+    run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
+    """A run's folder, or a weight file of any level."""
+    sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
+    """N(0, I); z ~ q(z|x) of training images; a Gaussian mixture fitted to such z; given labels: the prior of a cvae, a
+    Gaussian fitted to the class's z elsewhere."""
+    label: int | None = None
+    """The class to draw, with --sampler class (default: 0 to 9 in turn)."""
     count: int = 100
     """How many."""
+    source: str | None = None
+    """Training digits for all but the prior (default: those that the run was trained on, where it says so)."""
     seed: int = 0
     """Of z."""
     out: Path = Path("runs/samples.png")
     """Where the picture goes."""
+
+
+@dataclass
+class Figures:
+    """Draw a run: what it reconstructs and generates, its latent space, its training."""
+
+    run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
+    """A run's folder, or a weight file of any level."""
+    kind: Literal[
+        "all", "reconstructions", "samples", "manifold", "scatter", "traversals", "interpolation", "cvae-grid", "rate",
+        "curves", "ae-beside-vae", "completions", "codebook-usage", "animation",
+    ] = "all"  # fmt: skip
+    """all: every one that applies to the run, but for the animation, which trains it anew."""
+    beside: Path | None = None
+    """The other run of ae-beside-vae."""
+    image: int = 0
+    """The test image that traversals go around, and with which interpolations and completions begin."""
+    source: str | None = None
+    """Test digits: mnist, fashion-mnist, kmnist, handwriting (default: as the run was trained on, where it says so)."""
+    seed: int = 0
+    """Of samples and binarisation."""
+    out: Path | None = None
+    """The folder for the pictures (default: RUN/figures, or runs/figures for a weight file)."""
 
 
 @dataclass
@@ -58,12 +103,14 @@ class Download:
 Command = (
     Annotated[Config, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Sample, tyro.conf.subcommand("sample")]
+    | Annotated[Figures, tyro.conf.subcommand("figures")]
     | Annotated[Download, tyro.conf.subcommand("download")]
 )
 
 
-def main(command: Config | Evaluate | Sample | Download) -> None:
+def main(command: Config | Evaluate | Inspect | Sample | Figures | Download) -> None:
     """Run one subcommand."""
     match command:
         case Config():
@@ -75,22 +122,18 @@ def main(command: Config | Evaluate | Sample | Download) -> None:
             data = evaluate.load_data(command.source, "test", binarisation)
             report = {"weights": command.run.name, "model": about["model"], "latent_dim": about["latent_dim"]}
             print(json.dumps(report | evaluate.evaluate(model, data, command.passes, command.seed), indent=2))
+        case Inspect():
+            report = microscope.inspect(command.run, command.source, command.passes, command.seed)
+            print(json.dumps(report, indent=2) if command.json else microscope.table(report))
         case Sample():
-            _sample(command)
+            sample(**vars(command))
+            print(f"{command.out}: {command.count} samples")
+        case Figures():
+            subject = pictures.load(command.run, command.source, command.seed, command.image, command.beside)
+            for path in gallery.draw(subject, command.kind, command.out):
+                print(path)
         case Download():
             print(f"{download.download(command.source, command.seconds)}: complete and checked")
-
-
-@torch.inference_mode()
-def _sample(command: Sample) -> None:
-    if command.count < 1:
-        raise ValueError(f"count is {command.count}: expected at least 1")
-    model, about = checkpoint.load_model(command.run)
-    z = torch.randn(command.count, model.latent_dim, generator=torch.Generator().manual_seed(command.seed))
-    x_hat = torch.sigmoid(model.decode(z)).numpy()
-    rows = {f"{start + 1}…": x_hat[start : start + 10] for start in range(0, len(x_hat), 10)}
-    image_rows(command.out, rows, f"{about['model']}, D = {model.latent_dim}: x̂ of z ~ N(0, I)")
-    print(f"{command.out}: {command.count} samples")
 
 
 if __name__ == "__main__":

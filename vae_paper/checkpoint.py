@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import fcntl
 import io
 import json
@@ -15,20 +16,65 @@ from torch import Tensor, nn
 
 from vae_numpy import weights
 from vae_numpy.vae import init_params
-from vae_paper.vae import AE, VAE
+from vae_paper.config import Config, made_with
+from vae_paper.cvae import CVAE, QuadrantCVAE
+from vae_paper.pixel_prior import PixelPrior
+from vae_paper.pixel_vae import PixelVAE
+from vae_paper.vae import AE, VAE, Model
+from vae_paper.vq_vae import VQVAE
 
-MODELS = {"vae": VAE, "ae": AE}
+MODELS: dict[str, type[Model]] = {
+    "vae": VAE,
+    "ae": AE,
+    "cvae": CVAE,
+    "quadrant-cvae": QuadrantCVAE,
+    "pixel-vae": PixelVAE,
+    "vq-vae": VQVAE,
+    "pixel-prior": PixelPrior,
+}
 RUNS = Path("runs")
 
 
-def build(model: str, latent_dim: int, likelihood: str = "bce", sigma: float | None = None, seed: int = 0) -> VAE:
-    """A model with the initial parameters that every level draws from this seed."""
+def build(
+    model: str, latent_dim: int, likelihood: str = "bce", sigma: float | None = None, seed: int = 0, **made_with: Any
+) -> Any:
+    """A model with the initial parameters that every level draws from this seed; `made_with` is what only some are given."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for the parameters that only some models have
-        module = MODELS[model](latent_dim, likelihood, **({} if sigma is None else {"sigma": sigma}))
+        module = MODELS[model](latent_dim, likelihood, **({} if sigma is None else {"sigma": sigma}), **made_with)
     shared = init_params(latent_dim, np.random.default_rng(seed))
     module.load_state_dict({name: torch.from_numpy(array) for name, array in shared.items()}, strict=False)
     return module
+
+
+def build_for(config: Config) -> Model:
+    """The model that a run starts with."""
+    model = build(config.model, config.latent_dim, config.likelihood, config.sigma, config.seed, **made_with(config))
+    if config.codes_of is not None and not config.resume:  # a state to resume from holds the vq-vae too
+        vq_vae, _ = load_model(run_path(config.codes_of))
+        model.vq_vae.load_state_dict(vq_vae.state_dict())
+    return model
+
+
+def inherit(config: Config) -> Config:
+    """A pixel-prior's configuration with what its vq-vae decides; ValueError where the command line says otherwise."""
+    if config.codes_of is None:
+        return config
+    path = run_path(config.codes_of)
+    _, about = load_model(path)
+    if about["model"] != "vq-vae":
+        raise ValueError(f"codes_of is {config.codes_of}: {path} holds a {about['model']}; expected a vq-vae")
+    inherited = {name: about["config"][name] for name in ("latent_dim", "likelihood", "sigma", "binarise", "codes", "codebook")}
+    for name, value in inherited.items():
+        default = Config.__dataclass_fields__[name].default
+        if getattr(config, name) not in (default, value):
+            raise ValueError(f"{name} is {getattr(config, name)}, but {path} has {value}; leave it out")
+    return dataclasses.replace(config, **inherited)
+
+
+def run_path(run: str) -> Path:
+    """A run's name, or a path, as a path."""
+    return RUNS / run if (RUNS / run).is_dir() else Path(run)
 
 
 def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
@@ -36,15 +82,15 @@ def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
     weights.save_tensors(path, _arrays(model.state_dict()), about)
 
 
-def load_model(path: str | Path) -> tuple[VAE, dict[str, Any]]:
-    """The model in a run folder or a weight file (of any level), and its header."""
+def load_model(path: str | Path) -> tuple[Any, dict[str, Any]]:
+    """The `Model` in a run folder or a weight file (of any level), and its header."""
     path = Path(path)
     path = path / "weights.safetensors" if path.is_dir() else path
     tensors, about = weights.load_tensors(path)
     if about.get("model") not in MODELS or not isinstance(about.get("latent_dim"), int):
         raise ValueError(f"{path}: its header names no model of this project, but {about.get('model')!r}")
-    model = build(about["model"], about["latent_dim"], about.get("likelihood", "bce"))
-    _fill(path, model, tensors)
+    model = build(about["model"], about["latent_dim"], about.get("likelihood", "bce"), **about.get("made_with", {}))
+    fill(path, model, tensors)
     return model.eval(), about
 
 
@@ -62,7 +108,7 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no state to resume from; train without --resume")
     tensors, progress = weights.load_tensors(path)
-    _fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})
+    fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})
     state: dict[int, dict[str, Tensor]] = {}
     for name, array in tensors.items():
         if name.startswith("adam."):
@@ -70,6 +116,18 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
             state.setdefault(int(index), {})[moment] = torch.from_numpy(array)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return progress
+
+
+def fill(path: Path, model: nn.Module, tensors: dict[str, np.ndarray]) -> None:
+    """Put the tensors of the file `path` into a model, or refuse them: ValueError names the first that does not fit."""
+    expected = model.state_dict()
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        raise ValueError(f"{path}: {name} is {'missing' if name in expected else 'not part of this model'}")
+    for name, tensor in expected.items():
+        if tuple(tensor.shape) != tensors[name].shape or str(tensor.dtype).removeprefix("torch.") != tensors[name].dtype:
+            found = f"{tensors[name].dtype} {tensors[name].shape}"
+            raise ValueError(f"{path}: {name} is {found}; expected {tensor.dtype} {tuple(tensor.shape)}")
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
 
 
 @contextlib.contextmanager
@@ -102,14 +160,3 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()}
-
-
-def _fill(path: Path, model: nn.Module, tensors: dict[str, np.ndarray]) -> None:
-    expected = model.state_dict()
-    for name in sorted(expected.keys() ^ tensors.keys()):
-        raise ValueError(f"{path}: {name} is {'missing' if name in expected else 'not part of this model'}")
-    for name, tensor in expected.items():
-        if tuple(tensor.shape) != tensors[name].shape or str(tensor.dtype).removeprefix("torch.") != tensors[name].dtype:
-            found = f"{tensors[name].dtype} {tensors[name].shape}"
-            raise ValueError(f"{path}: {name} is {found}; expected {tensor.dtype} {tuple(tensor.shape)}")
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})

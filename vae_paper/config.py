@@ -13,10 +13,27 @@ class Config:
 
     name: str = "vae"
     """The run's folder below runs/."""
-    model: Literal["vae", "ae"] = "vae"
-    """vae; ae: no noise and no KL."""
+    model: Literal["vae", "ae", "cvae", "quadrant-cvae", "pixel-vae", "vq-vae", "pixel-prior"] = "vae"
+    """vae; ae: no noise, no KL; cvae: conditioned on the label; quadrant-cvae: on a part of the image; pixel-vae: its
+    decoder sees the pixels before; vq-vae: a 7x7 grid of codes; pixel-prior: a learned prior over a vq-vae's codes."""
     latent_dim: int = 20
-    """D, the size of z."""
+    """D, the size of z, or of a code's vector (vq-vae)."""
+    codes: int | None = None
+    """K, the codes of a vq-vae (default 512)."""
+    codebook: Literal["ema", "loss"] | None = None
+    """How a vq-vae's codes learn: moving averages (the default), or a term of the loss."""
+    commitment: float | None = None
+    """Weight of |z_e - sg[z_q]|², summed over an image, in a vq-vae's loss (default 0.25)."""
+    restart: bool | None = None
+    """Whether a vq-vae's dead codes are moved to where codes are missing (default True)."""
+    codes_of: str | None = None
+    """The vq-vae whose codes a pixel-prior learns: a run's name, its folder, or a weight file."""
+    channels: int | None = None
+    """Channels of a pixel-prior (default 64)."""
+    layers: int | None = None
+    """Gated layers of a pixel-prior (default 6)."""
+    class_conditional: bool | None = None
+    """Whether a pixel-prior knows the label (default False)."""
     likelihood: Literal[
         "bernoulli", "bce", "mse", "gaussian", "learned-gaussian", "optimal-gaussian", "continuous-bernoulli",
         "discretised-logistic",
@@ -26,6 +43,8 @@ class Config:
     """Standard deviation of gaussian (default 0.1), or the start of a learned scale."""
     binarise: Literal["none", "dynamic", "fixed", "threshold"] = "none"
     """Grayscale as it is; or each pixel drawn anew per step, drawn once, or set to x > 1/2."""
+    seen: int | None = None
+    """Quadrants that quadrant-cvae sees: 1 (the default, lower left), 2 (the left half), 3 (all but the upper right)."""
     objective: Literal["elbo", "free-bits", "capacity", "iwae"] = "elbo"
     """distortion + beta rate; with free bits; distortion + gamma |rate - C|; the importance-weighted bound."""
     beta: float = 1.0
@@ -68,13 +87,28 @@ class Config:
     """Go on where the run of this name stopped, with its own configuration."""
 
 
+# What a model is made with, beside latent_dim, likelihood and sigma; its weight file says it too.
+MADE_WITH = {
+    "quadrant-cvae": ("seen",),
+    "vq-vae": ("codes", "codebook", "commitment", "restart"),
+    "pixel-prior": ("codes", "codebook", "channels", "layers", "class_conditional"),
+}
 # Options that mean something with certain choices only: (option, the choice it needs, its default there).
 NEEDS = [
     ("sigma", lambda c: c.likelihood in ("gaussian", "learned-gaussian", "discretised-logistic"), 0.1),
+    ("seen", lambda c: c.model == "quadrant-cvae", 1),
     ("free_bits", lambda c: c.objective == "free-bits", 0.25),
     ("free_bits_per", lambda c: c.objective == "free-bits", "latent"),
     ("gamma", lambda c: c.objective == "capacity", 1000.0),
     ("capacity", lambda c: c.objective == "capacity", 25.0),
+    ("codes", lambda c: c.model == "vq-vae", 512),
+    ("codebook", lambda c: c.model == "vq-vae", "ema"),
+    ("commitment", lambda c: c.model == "vq-vae", 0.25),
+    ("restart", lambda c: c.model == "vq-vae", True),
+    ("codes_of", lambda c: c.model == "pixel-prior", None),
+    ("channels", lambda c: c.model == "pixel-prior", 64),
+    ("layers", lambda c: c.model == "pixel-prior", 6),
+    ("class_conditional", lambda c: c.model == "pixel-prior", False),
     ("warmup_epochs", lambda c: c.beta_schedule == "linear" or c.objective == "capacity", None),
 ]
 
@@ -98,11 +132,12 @@ def is_bound(config: Config) -> bool:
 
 
 def _refuse_contradictions(c: Config) -> None:
-    for option in ("latent_dim", "samples", "epochs", "batch_size", "learning_rate", "sigma", "warmup_epochs", "gamma"):
+    positive = ("latent_dim", "samples", "epochs", "batch_size", "learning_rate", "sigma", "warmup_epochs", "gamma")
+    for option in (*positive, "codes", "channels", "layers"):
         value = getattr(c, option)
         if value is not None and not value > 0:
             raise ValueError(f"{option} is {value}: expected more than 0")
-    for option in ("beta", "free_bits", "capacity", "seed"):
+    for option in ("beta", "free_bits", "capacity", "commitment", "seed"):
         value = getattr(c, option)
         if value is not None and not value >= 0:
             raise ValueError(f"{option} is {value}: expected at least 0")
@@ -112,9 +147,11 @@ def _refuse_contradictions(c: Config) -> None:
         raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training, epochs = {c.epochs}")
     if not c.name or c.name != c.name.strip(".") or any(mark in c.name for mark in "/\\\0"):
         raise ValueError(f"name is {c.name!r}: expected a plain folder name; the run goes to runs/NAME")
+    discrete = c.model in MADE_WITH
     contradictions: list[tuple[bool, str]] = [
         (c.likelihood == "bernoulli" and c.binarise == "none", "bernoulli is for binary images: choose --binarise"),
         (c.likelihood != "bernoulli" and c.binarise != "none", "binary images have the likelihood bernoulli"),
+        (c.seen not in (None, 1, 2, 3), "seen is 1, 2 or 3 quadrants"),
         (c.objective == "iwae" and c.beta != 1, "the importance-weighted bound has no beta"),
         (c.objective == "iwae" and c.beta_schedule != "constant", "the importance-weighted bound has no beta to schedule"),
         (c.objective == "capacity" and c.beta != 1, "capacity weighs the rate by gamma: leave beta out"),
@@ -123,6 +160,11 @@ def _refuse_contradictions(c: Config) -> None:
         (c.model == "ae" and c.objective != "elbo", "an autoencoder has the objective elbo, its distortion"),
         (c.model == "ae" and c.beta_schedule != "constant", "an autoencoder has no rate to schedule"),
         (c.model == "ae" and c.samples != 1, "an autoencoder has no noise: leave samples at 1"),
+        (discrete and c.beta != 1, f"the rate of a {c.model} is not weighed: leave beta out"),
+        (discrete and c.beta_schedule != "constant", f"the rate of a {c.model} has no schedule: leave beta_schedule constant"),
+        (discrete and c.objective != "elbo", f"a {c.model} has the objective elbo"),
+        (discrete and c.samples != 1, "codes are chosen, not drawn: leave samples at 1"),
+        (c.model == "pixel-prior" and not c.codes_of, "a pixel-prior learns the codes of a vq-vae: name it, --codes-of RUN"),
     ]
     for refused, why in contradictions:
         if refused:
@@ -132,6 +174,11 @@ def _refuse_contradictions(c: Config) -> None:
 def _said(c: Config) -> str:
     changed = {f.name: getattr(c, f.name) for f in dataclasses.fields(c) if getattr(c, f.name) != f.default}
     return ", ".join(f"{name}={value}" for name, value in changed.items()) or "this configuration"
+
+
+def made_with(config: Config) -> dict[str, Any]:
+    """The arguments of the model's class beside latent_dim, likelihood and sigma."""
+    return {name: getattr(config, name) for name in MADE_WITH.get(config.model, ())}
 
 
 def as_dict(config: Config) -> dict[str, Any]:

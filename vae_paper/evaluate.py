@@ -3,11 +3,14 @@
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vae_numpy import digits
+from vae_paper.cvae import QuadrantCVAE
 from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise
-from vae_paper.vae import AE, VAE, Terms
+from vae_paper.vae import AE, VAE, Model, Terms
+from vae_paper.vq_vae import VQVAE, Codes
 
 
 class Data(NamedTuple):
@@ -30,29 +33,70 @@ def load_data(source: str, split: str, binarisation: str = "none", device: str =
 
 
 @torch.inference_mode()
-def terms(model: VAE, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
+def terms(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
     """The model's terms on all images, in float64; noise and binarisation are drawn from `seed`."""
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     parts = []
+    training = model.training
+    model.eval()  # a model that moves while it trains (a codebook's averages) stays as it is
     for indices in torch.arange(len(data.images), device=device).split(max(1, batch_size // samples)):
         x = binarise(data.images[indices], data.binarisation, generator)
         eps = torch.randn(samples, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
         parts.append(model(x, eps, data.labels[indices]))
+    model.train(training)
     distortion, rate, log_weight, _ = zip(*parts, strict=True)
     return Terms(torch.cat(distortion, 1).double(), torch.cat(rate).double(), torch.cat(log_weight, 1).double())
 
 
-def evaluate(model: VAE, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:
-    """ELBO, distortion and rate in nats per image, mean over images and `passes`, with standard errors over images."""
+@torch.inference_mode()
+def encode_all(vq_vae: VQVAE, data: Data, generator: torch.Generator) -> Codes:
+    """The codes of all images, binarised once."""
+    return torch.cat([vq_vae.encode(binarise(x, data.binarisation, generator)) for x in data.images.split(500)])
+
+
+@torch.inference_mode()
+def posterior(model: VAE, data: Data, seed: int = 0, batch_size: int = 500) -> tuple[Tensor, Tensor]:
+    """mu and logvar (N, D) of all images; binarisation is drawn from `seed`."""
+    generator = torch.Generator(data.images.device).manual_seed(seed)
+    batches = zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True)
+    parts = [model.encode(binarise(x, data.binarisation, generator), labels) for x, labels in batches]
+    mu, logvar = zip(*parts, strict=True)
+    return torch.cat(mu), torch.cat(logvar)
+
+
+def kl_per_latent(terms: Terms) -> Float[Tensor, " D"]:
+    """Mean over images of KL(q(z_j|x) || p(z_j)), in nats; they add up to the rate."""
+    return terms.rate.mean(0)
+
+
+def active_units(mu: Float[Tensor, "N D"], least: float = 0.01) -> Bool[Tensor, " D"]:
+    """Which latents say something of x: Var_x(E_q[z_j]) > 0.01 (Burda et al. 2015, arXiv:1509.00519, section 5.2)."""
+    return mu.double().var(0) > least
+
+
+def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
+    """Distortion (1, N) and rate (N, D) of all images, each the mean of `passes` samples of z (and of the binarisation)."""
     if passes < 1:
         raise ValueError(f"passes is {passes}: expected at least 1")
     each = [terms(model, data, seed=seed + index) for index in range(passes)]
-    distortion = torch.stack([t.distortion[0] for t in each]).mean(0)
-    rate = torch.stack([t.rate.sum(1) for t in each]).mean(0)
+    return Terms(*(torch.stack(term).mean(0) for term in zip(*(t[:3] for t in each), strict=True)))
+
+
+def evaluate(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:
+    """ELBO, distortion and rate in nats per image, mean over images and `passes`, with standard errors over images."""
+    about = {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
+    return about | summary(model, averaged(model, data, passes, seed))
+
+
+def summary(model: Model, terms: Terms) -> dict[str, Any]:
+    """The terms' means over images, their standard errors, and whether the ELBO is a bound."""
+    distortion, rate = terms.distortion.mean(0), terms.rate.sum(1)
     bound = not isinstance(model, AE) and model.likelihood not in OBJECTIVES_ONLY
-    report: dict[str, Any] = {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
-    report["elbo_is"] = "a lower bound on log p(x)" if bound else "an objective, not a bound"
+    given = "x|label" if getattr(model, "class_conditional", False) or getattr(model, "takes_labels", False) else "x"
+    if isinstance(model, QuadrantCVAE):
+        given = "x_unseen|x_seen"
+    report: dict[str, Any] = {"elbo_is": f"a lower bound on log p({given})" if bound else "an objective, not a bound"}
     for name, nats in {"elbo": -(distortion + rate), "distortion": distortion, "rate": rate}.items():
         report[name] = nats.mean().item()
         report[f"{name}_standard_error"] = (nats.std() / len(nats) ** 0.5).item()

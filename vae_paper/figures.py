@@ -1,15 +1,26 @@
-"""Arrays in, picture out. Every figure has labelled axes and a caption that says data, model and D."""
+"""Arrays in, picture out. Every figure has labelled axes and a caption that says data, model, D and beta."""
 
+import re
+import tempfile
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from vae_numpy.figures import save
+from vae_numpy.weights import write_atomically
 
 Array = np.ndarray
+ACTIVE, COLLAPSED = "C0", "C3"
+CELL = 0.6  # inches of an image in a grid
+LETTER = 0.54 / 72  # inches of an average letter, for each point of its size
 
 
 def manifold_latents(size: int) -> Float[Array, "N 2"]:
@@ -24,31 +35,193 @@ def manifold_latents(size: int) -> Float[Array, "N 2"]:
 
 def manifold(path: str | Path, x_hat: Float[Array, "N 1 28 28"], caption: str) -> None:
     """The decoded `manifold_latents`, as one sheet."""
-    size = round(len(x_hat) ** 0.5)
-    sheet = x_hat.reshape(size, size, 28, 28).transpose(0, 2, 1, 3).reshape(size * 28, size * 28)
     figure = Figure(figsize=(7, 7.4))
     axis = figure.add_subplot()
-    axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
-    at = np.linspace(0, size - 1, 5).round().astype(int)
-    quantiles = [f"{NormalDist().inv_cdf((i + 0.5) / size):.1f}" for i in at]
-    axis.set_xticks(at * 28 + 14, quantiles)
-    axis.set_yticks(at * 28 + 14, quantiles[::-1])
-    axis.set(xlabel="$z_1$", ylabel="$z_2$")
-    axis.set_title(caption, fontsize=10)
+    _draw_manifold(axis, x_hat)
+    axis.set_title(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
     figure.tight_layout()
     save(figure, path)
+
+
+def animation(path: str | Path, frames: Sequence[Float[Array, "N 1 28 28"]], said: Sequence[str], caption: str) -> None:
+    """A GIF of the decoded `manifold_latents`, a title of its own over each frame; written atomically."""
+    figure = Figure(figsize=(4.4, 4.9))
+    axis = figure.add_subplot()
+    sheet = _draw_manifold(axis, frames[0])
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 7), fontsize=7)
+    axis.set_title(said[-1], fontsize=9)
+    figure.tight_layout()
+    with tempfile.TemporaryDirectory() as folder:
+        gif, writer = Path(folder) / "animation.gif", PillowWriter(fps=8)
+        with writer.saving(figure, str(gif), dpi=75):
+            for x_hat, title in zip(frames, said, strict=True):
+                sheet.set_data(_sheet(x_hat))
+                axis.set_title(title, fontsize=9)
+                writer.grab_frame()
+            for _ in range(12):  # the end stays in view for a moment and a half
+                writer.grab_frame()
+        write_atomically(path, gif.read_bytes())
 
 
 def scatter(path: str | Path, mu: Float[Array, "N 2"], labels: Int[Array, " N"], caption: str, axes: str = "$\\mu$") -> None:
     """Points of a 2-D latent space (or projection), coloured by label."""
-    figure = Figure(figsize=(7, 6.2))
-    axis = figure.add_subplot()
-    size = 3 if len(mu) > 1000 else 6
-    for label in np.unique(labels):
-        chosen = labels == label
-        axis.plot(*mu[chosen].T, ".", ms=size, alpha=0.6, color=f"C{label}", label=str(label))
-    axis.set(xlabel=f"{axes}, first coordinate", ylabel=f"{axes}, second coordinate", aspect="equal")
-    axis.legend(markerscale=12 / size, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    axis.set_title(caption, fontsize=10)
+    scatters(path, {"": (mu, axes)}, labels, caption)
+
+
+def scatters(
+    path: str | Path, panels: Mapping[str, tuple[Float[Array, "N 2"], str]], labels: Int[Array, " N"], caption: str
+) -> None:
+    """One or more scatters of the same points: title -> (points, what their coordinates are called)."""
+    figure = Figure(figsize=(1 + 6 * len(panels), 6.2))
+    for axis, (title, (points, axes)) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        _draw_scatter(axis, points, labels)
+        axis.set(xlabel=f"{axes}, first coordinate", ylabel=f"{axes}, second coordinate", title=title)
+    axis.legend(markerscale=12 / _dot(labels), loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    if len(panels) == 1:
+        axis.set_title(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
+    else:
+        figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
     figure.tight_layout()
     save(figure, path)
+
+
+def grid(
+    path: str | Path,
+    images: Float[Array, "R C 1 28 28"],
+    caption: str,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    across: str = "",
+    down: str = "",
+) -> None:
+    """R rows of C images, with what each row and each column is, and what changes `across` and `down`."""
+    count, length = images.shape[:2]
+    letters = max(len(re.sub(r"[${}_]", "", row)) for row in rows or [""])
+    left = 0.15 + LETTER * 8 * letters + (0.3 if down else 0)  # inches, as are those below
+    width = max(6.5, left + CELL * length + 0.15)
+    left = (width + left - CELL * length - 0.15) / 2
+    said = _wrapped(caption, width, 9)
+    top, bottom = 0.15 + 0.17 * (said.count("\n") + 1), 0.1 + (0.2 if columns else 0) + (0.25 if across else 0)
+    height = top + CELL * count + bottom
+    figure = Figure(figsize=(width, height))
+    axis = figure.add_axes((left / width, bottom / height, CELL * length / width, CELL * count / height))
+    sheet = images[:, :, 0].transpose(0, 2, 1, 3).reshape(count * 28, length * 28)
+    axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
+    for edge in range(1, count):  # rows are told apart: each is a z, a latent or an image of its own
+        axis.axhline(28 * edge - 0.5, color="0.8", lw=0.6)
+    axis.set_xticks(28 * np.arange(len(columns or [])) + 13.5, columns or [], fontsize=8)
+    axis.set_yticks(28 * np.arange(len(rows or [])) + 13.5, rows or [], fontsize=8)
+    axis.tick_params(length=0)
+    axis.set_xlabel(across, fontsize=9)
+    axis.set_ylabel(down, fontsize=9)
+    figure.suptitle(said, fontsize=9, y=1 - 0.06 / height)
+    save(figure, path)
+
+
+def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], caption: str) -> None:
+    """KL per latent, largest first; latents that say nothing of x in another colour: collapse at a glance."""
+    order = np.argsort(-kl, kind="stable")
+    figure = Figure(figsize=(max(6.5, 2.8 + 0.3 * len(kl)), 3.8))
+    axis = figure.add_subplot()
+    axis.bar(range(len(kl)), kl[order], color=[ACTIVE if active[j] else COLLAPSED for j in order])
+    words = {f"{active.sum()} active": ACTIVE, f"{(~active).sum()} collapsed": COLLAPSED}
+    axis.set_xticks(range(len(kl)), [f"$z_{{{j + 1}}}$" for j in order], fontsize=8 if len(kl) <= 32 else 5)
+    axis.set(xlabel="latent, the largest KL first", ylabel="KL(q($z_j$|x) || p($z_j$)), nats per image")
+    patches = [Patch(color=colour, label=word) for word, colour in words.items()]
+    axis.legend(handles=patches, title=f"rate {kl.sum():.2f} nats", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 9), fontsize=9)
+    figure.tight_layout()
+    save(figure, path)
+
+
+def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) -> None:
+    """The lines of a run's metrics.csv: the loss that was minimised, and what it is made of, epoch by epoch."""
+    panels = {
+        "loss, nats per image": {"loss": "training", "validation_loss": "validation"},
+        "distortion, nats per image": {"validation_distortion": "validation"},
+        "rate, nats per image": {"validation_rate": "validation"},
+    }
+    panels = {title: lines for title, lines in panels.items() if lines.keys() & rows[0].keys()}
+    figure = Figure(figsize=(0.6 + 3.6 * len(panels), 3.6))
+    epochs = [row["epoch"] for row in rows]
+    for axis, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name, word in lines.items():
+            if name in rows[0]:
+                axis.plot(epochs, [row[name] for row in rows], ".-", color="C0" if word == "training" else "C1", label=word)
+        axis.set(xlabel="epoch", ylabel=title)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend(frameon=False)
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 9), fontsize=9)
+    figure.tight_layout()
+    save(figure, path)
+
+
+def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], caption: str) -> None:
+    """How often each code is chosen, most used first, as a share of all choices; a line for each codebook."""
+    figure = Figure(figsize=(7, 4))
+    axis = figure.add_subplot()
+    for label, n in counts.items():
+        share = np.sort(n / n.sum())[::-1]
+        perplexity = np.exp(-np.sum(share[share > 0] * np.log(share[share > 0])))
+        axis.plot(np.arange(1, len(n) + 1), np.where(share > 0, share, np.nan), label=f"{label}: perplexity {perplexity:.0f}")
+    axis.axhline(1 / len(n), color="0.6", lw=0.8, ls="--", label=f"all {len(n)} codes alike")
+    axis.set(xlabel="code, most used first", ylabel="share of the choices", yscale="log")
+    axis.legend(frameon=False)
+    axis.set_title(caption, fontsize=9)
+    figure.tight_layout()
+    save(figure, path)
+
+
+def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labels: Int[Array, " N"], caption: str) -> None:
+    """A row for each 2-D model: the map of its codes with its samples as crosses, and the samples decoded.
+
+    Of each model: `codes` (N, 2) and what they are, `z` (M, 2), `x_hat` (M, 1, 28, 28), and what is `measured` of them.
+    """
+    figure = Figure(figsize=(11, 1 + 4.6 * len(models)))
+    for (left, right), (name, model) in zip(figure.subplots(len(models), 2, squeeze=False), models.items(), strict=True):
+        _draw_scatter(left, model["codes"], labels)
+        left.plot(*model["z"].T, "x", ms=4, mew=0.9, color="black", label="samples")
+        left.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=2)
+        left.set(xlabel="first code", ylabel="second code", aspect="auto")
+        left.set_title(f"{name}: {model['what']}", fontsize=10)
+        right.imshow(_sheet(model["x_hat"]), cmap="gray_r", vmin=0, vmax=1)
+        right.set_xticks([], [])
+        right.set_yticks([], [])
+        right.set_xlabel(model["measured"], fontsize=9)
+        right.set_title(f"{name}: the samples, decoded", fontsize=10)
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
+    figure.tight_layout()
+    save(figure, path)
+
+
+def _draw_manifold(axis: Any, x_hat: Float[Array, "N 1 28 28"]) -> Any:
+    size = round(len(x_hat) ** 0.5)
+    at = np.linspace(0, size - 1, 6).round().astype(int)
+    quantiles = [f"{NormalDist().inv_cdf((i + 0.5) / size):.1f}" for i in at]
+    axis.set_xticks(at * 28 + 14, quantiles)
+    axis.set_yticks(at * 28 + 14, quantiles[::-1])
+    axis.set(xlabel="$z_1$", ylabel="$z_2$")
+    return axis.imshow(_sheet(x_hat), cmap="gray_r", vmin=0, vmax=1)
+
+
+def _sheet(images: Float[Array, "N 1 28 28"]) -> Float[Array, "H W"]:
+    """A square number of images as one."""
+    size = round(len(images) ** 0.5)
+    return images.reshape(size, size, 28, 28).transpose(0, 2, 1, 3).reshape(size * 28, size * 28)
+
+
+def _draw_scatter(axis: Any, points: Float[Array, "N 2"], labels: Int[Array, " N"]) -> None:
+    for label in np.unique(labels):
+        chosen = points[labels == label]
+        axis.plot(*chosen.T, ".", ms=_dot(labels), alpha=0.6, color=f"C{label}", label=str(label))
+    axis.set_aspect("equal", adjustable="datalim")
+
+
+def _dot(labels: Int[Array, " N"]) -> int:
+    return 3 if len(labels) > 1000 else 6
+
+
+def _wrapped(text: str, width: float, size: int) -> str:
+    """The caption in lines for which `width` inches are enough at a font of `size` points."""
+    letters = int(width / (LETTER * size))
+    return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))

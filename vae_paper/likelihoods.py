@@ -1,6 +1,7 @@
-"""p(x|z): what the decoder's logits say about pixels, as -log p(x|z) in nats per image.
+"""p(x|z): what the decoder's logits say about each pixel, as -log p(x|z) in nats; a model sums them over the image.
 
-Legend: N images, logits and x (N, 1, 28, 28); x_hat = sigmoid(logits). `log_sigma` is the logarithm of a scale.
+Every function takes logits and x of one shape and gives nats of that shape; x_hat = sigmoid(logits), and `log_sigma` is the
+logarithm of a scale.
 """
 
 import math
@@ -12,39 +13,37 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-Images = Float[Tensor, "N 1 28 28"]
-Nats = Float[Tensor, " N"]
-PIXELS = 784
+Pixels = Float[Tensor, "*pixels"]
 
 
-def bernoulli(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+def bernoulli(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """Independent Bernoulli pixels, for images of zeros and ones. A likelihood.
 
     Raises ValueError on grayscale images (looked at on the CPU only).
     """
     pixels = Bernoulli(logits=logits, validate_args=not x.is_cuda)
-    return -pixels.log_prob(x).sum((1, 2, 3))
+    return -pixels.log_prob(x)
 
 
-def soft_bce(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+def soft_bce(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """The Bernoulli formula on grayscale: an objective, no likelihood; its least value is the entropy of x, not 0."""
-    return binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))
+    return binary_cross_entropy_with_logits(logits, x, reduction="none")
 
 
-def squared_error(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+def squared_error(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """||x - x_hat||²: an objective; plus a constant, the Gaussian with variance 1/2."""
-    return (x - torch.sigmoid(logits)).square().sum((1, 2, 3))
+    return (x - torch.sigmoid(logits)).square()
 
 
-def gaussian(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+def gaussian(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """Normal pixels of mean x_hat and one standard deviation for all, fixed or learned. A likelihood (a density).
 
     Learning it is sigma-VAE: Rybkin et al. 2021, arXiv:2006.13202.
     """
-    return -Normal(torch.sigmoid(logits), log_sigma.exp(), validate_args=False).log_prob(x).sum((1, 2, 3))
+    return -Normal(torch.sigmoid(logits), log_sigma.exp(), validate_args=False).log_prob(x)
 
 
-def optimal_gaussian(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """`gaussian` at the variance that is best for this batch, its mean squared error (Rybkin et al. 2021, section 3.2).
 
     An objective: the variance is fitted to the very images that it explains.
@@ -53,15 +52,15 @@ def optimal_gaussian(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
     return gaussian(logits, x, 0.5 * variance.log())
 
 
-def continuous_bernoulli(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """The Bernoulli formula made a density on [0, 1] by its constant. A likelihood (Loaiza-Ganem & Cunningham 2019).
 
     arXiv:1907.06845, eq. 6-8; C(λ) = 2 atanh(1 - 2λ) / (1 - 2λ), which in logits l is l / tanh(l / 2), and 2 at l = 0.
     """
-    return soft_bce(logits, x, log_sigma) - log_constant(logits).sum((1, 2, 3))
+    return soft_bce(logits, x, log_sigma) - log_constant(logits)
 
 
-def log_constant(logits: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def log_constant(logits: Pixels) -> Pixels:
     """log C of the continuous Bernoulli."""
     near = logits.abs() < 0.1
     far = torch.where(near, 1.0, logits)  # keeps 0 / 0, and its gradient, out of the branch that is not taken
@@ -71,7 +70,7 @@ def log_constant(logits: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     return torch.where(near, series, torch.log(far / torch.tanh(far / 2)))
 
 
-def discretised_logistic(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
+def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """A logistic density of mean x_hat and one scale, integrated over each of the 256 gray levels. A likelihood.
 
     A probability of the integers 0..255, so a true bound in bits (Kingma et al. 2016, arXiv:1606.04934, eq. 31).
@@ -82,10 +81,10 @@ def discretised_logistic(logits: Images, x: Images, log_sigma: Tensor) -> Nats:
     # σ(a) - σ(b) = σ(a) σ(-b) (1 - e^(b-a)); level 0 reaches down to -∞ and level 255 up to ∞
     middle = logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(below - above))
     log_p = torch.where(x < half, logsigmoid(above), torch.where(x > 1 - half, logsigmoid(-below), middle))
-    return -log_p.sum((1, 2, 3))
+    return -log_p
 
 
-LIKELIHOODS: dict[str, Callable[[Images, Images, Tensor], Nats]] = {
+LIKELIHOODS: dict[str, Callable[[Pixels, Pixels, Tensor], Pixels]] = {
     "bernoulli": bernoulli,
     "bce": soft_bce,
     "mse": squared_error,
@@ -99,8 +98,8 @@ WITH_LEARNED_SCALE = {"learned-gaussian", "discretised-logistic"}
 OBJECTIVES_ONLY = {"bce", "mse", "optimal-gaussian"}  # no normalised p(x|z): their ELBO bounds nothing
 
 
-def binarise(x: Images, how: str, generator: torch.Generator) -> Images:
-    """Images of zeros and ones: "dynamic" draws each pixel with probability x, "threshold" is x > 1/2, "none" is x.
+def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
+    """Pixels of zeros and ones: "dynamic" draws each pixel with probability x, "threshold" is x > 1/2, "none" is x.
 
     Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" is dynamic, drawn once for a whole data set.)
     """

@@ -10,6 +10,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +22,57 @@ from torch.optim import Adam, Optimizer
 from tqdm import tqdm
 
 from vae_paper import checkpoint, evaluate, objectives, schedules
-from vae_paper.config import Config, as_dict, checked
+from vae_paper.config import Config, as_dict, checked, made_with
 from vae_paper.evaluate import Data
 from vae_paper.likelihoods import binarise
-from vae_paper.vae import VAE, Terms
+from vae_paper.vae import Model, Terms
 
 ORDER, NOISE = range(2)  # what randomness is for
+
+
+@dataclass
+class Run:
+    """A run: what it consists of, and how far it is (`at`, which is saved with the state)."""
+
+    config: Config
+    folder: Path
+    model: Model
+    optimizer: Optimizer
+    data: Data
+    validation: Data
+    at: dict[str, Any] = field(default_factory=lambda: {"step": 0, "loss": 0.0, "best": None, "rows": []})
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.data.images) // self.config.batch_size
+
+    @property
+    def progress(self) -> float:
+        """0 at the first step, 1 after the last."""
+        return self.at["step"] / (self.config.epochs * self.steps_per_epoch)
 
 
 def train(config: Config) -> Path:
     """Train as configured; returns the run's folder. Ctrl-C saves the state, from which `resume` goes on.
 
-    Raises ValueError before any work where the configuration contradicts itself, and during training where a term is
-    not finite; what was saved before stays.
+    Raises ValueError before any work where the configuration contradicts itself or the folder holds another run, and
+    during training where a term is not finite; what was saved before stays.
     """
     folder = checkpoint.RUNS / config.name
-    config = _stored(folder, config) if config.resume else checked(config)
+    if config.resume:
+        config = _stored(folder, config)
+    elif (folder / "state.safetensors").exists():
+        raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
+    else:
+        config = checkpoint.inherit(checked(config))
     data, validation = split(config)
     with checkpoint.locked(folder):
-        model = checkpoint.build(config.model, config.latent_dim, config.likelihood, config.sigma, config.seed)
-        model.to(config.device)
-        optimizer = Adam(model.parameters(), lr=config.learning_rate, fused=True)
-        progress: dict[str, Any] = {"step": 0, "loss": 0.0, "best": None, "rows": []}
+        model = checkpoint.build_for(config).to(config.device)
+        run = Run(config, folder, model, Adam(model.parameters(), lr=config.learning_rate, fused=True), data, validation)
         if config.resume:
-            progress = checkpoint.load_state(folder, model, optimizer)
+            run.at = checkpoint.load_state(folder, model, run.optimizer)
         checkpoint.write_json(folder / "config.json", as_dict(config))
-        _loop(config, folder, model, optimizer, data, validation, progress)
+        _loop(run)
     return folder
 
 
@@ -66,7 +92,7 @@ def split(config: Config) -> tuple[Data, Data]:
 
 def train_step(
     config: Config,
-    model: VAE,
+    model: Model,
     optimizer: Optimizer,
     x: Float[Tensor, "B 1 28 28"],
     eps: Float[Tensor, "K B D"],
@@ -114,76 +140,80 @@ def seeded(generator: torch.Generator, *numbers: int) -> torch.Generator:
     return generator.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))
 
 
-def _loop(
-    config: Config, folder: Path, model: VAE, optimizer: Optimizer, data: Data, validation: Data, at: dict[str, Any]
-) -> None:
-    per_epoch = len(data.images) // config.batch_size
-    steps = config.epochs * per_epoch
-    generator = torch.Generator(config.device)
-    loss_sum = torch.tensor(at["loss"], dtype=torch.float64, device=config.device)
-    with tqdm(total=steps, initial=at["step"], unit="step", desc=config.name) as bar, _interrupts() as interrupted:
-        for epoch in range(at["step"] // per_epoch, config.epochs):
+def _loop(run: Run) -> None:
+    config, at, total = run.config, run.at, run.config.epochs * run.steps_per_epoch
+    with tqdm(total=total, initial=at["step"], unit="step", desc=config.name) as bar, _interrupts() as interrupted:
+        while at["step"] < total:
             started = time.perf_counter()
-            order = torch.randperm(len(data.images), generator=seeded(generator, config.seed, ORDER, epoch), device=config.device)
-            for chosen in order.split(config.batch_size)[at["step"] % per_epoch : per_epoch]:
-                seeded(generator, config.seed, NOISE, at["step"])
-                x = binarise(data.images[chosen], data.binarisation, generator)
-                eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=config.device)
-                for group in optimizer.param_groups:
-                    group["lr"] = config.learning_rate * _lr_factor(config, at["step"] / steps)
+            loss = torch.tensor(at["loss"], dtype=torch.float64, device=config.device)  # summed over the epoch's steps
+            for x, eps, labels in rest_of_epoch(run):
+                for group in run.optimizer.param_groups:
+                    group["lr"] = config.learning_rate * lr_factor(config, run.progress)
                 try:
-                    loss_sum += train_step(config, model, optimizer, x, eps, data.labels[chosen], at["step"] / steps)
+                    loss += train_step(config, run.model, run.optimizer, x, eps, labels, run.progress)
                 except ValueError as error:
-                    raise ValueError(f"{folder}: step {at['step']}: {error}; what was saved before is intact") from None
+                    raise ValueError(f"{run.folder}: step {at['step']}: {error}; what was saved before is intact") from None
                 at["step"] += 1
                 bar.update()
                 if interrupted:
-                    checkpoint.save_state(folder, model, optimizer, at | {"loss": loss_sum.item()})
-                    again = f"python -m vae_paper train --name {config.name} --resume"
-                    raise KeyboardInterrupt(f"stopped after step {at['step']}, state saved; go on with: {again}")
-            seconds = time.perf_counter() - started
-            row = {"epoch": epoch + 1, "step": at["step"], "seconds": round(seconds, 2), "loss": loss_sum.item() / per_epoch}
-            loss_sum.zero_()
-            _finish_epoch(config, folder, model, optimizer, data, validation, at, row)
-            bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
+                    break
+            at["loss"] = loss.item()
+            if at["step"] % run.steps_per_epoch == 0:
+                row = _finish_epoch(run, round(time.perf_counter() - started, 2))
+                bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
+            if interrupted:
+                checkpoint.save_state(run.folder, run.model, run.optimizer, at)
+                again = f"python -m vae_paper train --name {config.name} --resume"
+                raise KeyboardInterrupt(f"stopped after step {at['step']}, state saved; go on with: {again}")
 
 
-def _finish_epoch(
-    config: Config,
-    folder: Path,
-    model: VAE,
-    optimizer: Optimizer,
-    data: Data,
-    validation: Data,
-    at: dict[str, Any],
-    row: dict[str, Any],
-) -> None:
-    """Measure on the validation images, keep the weights where they are the best so far, save the state."""
-    score = -float(row["epoch"])  # without validation images the last epoch is the best
-    if len(validation.images):
-        terms = evaluate.terms(model, validation, config.samples)
-        score = loss_of(config, terms, progress=1.0).item()
+def rest_of_epoch(run: Run) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The batches of this epoch that are still to come, each with its noise and its labels."""
+    config, data = run.config, run.data
+    epoch, position = divmod(run.at["step"], run.steps_per_epoch)
+    generator = torch.Generator(config.device)
+    order = torch.randperm(len(data.images), generator=seeded(generator, config.seed, ORDER, epoch), device=config.device)
+    for chosen in order.split(config.batch_size)[position : run.steps_per_epoch]:
+        seeded(generator, config.seed, NOISE, run.at["step"])
+        x = binarise(data.images[chosen], data.binarisation, generator)
+        eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=config.device)
+        yield x, eps, data.labels[chosen]
+
+
+def _finish_epoch(run: Run, seconds: float) -> dict[str, Any]:
+    """Measure on the validation images, keep the weights where they are the best so far, save the state; the epoch's row."""
+    at, epoch = run.at, run.at["step"] // run.steps_per_epoch
+    row = {"epoch": epoch, "step": at["step"], "seconds": seconds, "loss": at["loss"] / run.steps_per_epoch}
+    score = -float(epoch)  # without validation images the last epoch is the best
+    if len(run.validation.images):
+        terms = evaluate.terms(run.model, run.validation, run.config.samples)
+        score = loss_of(run.config, terms, progress=1.0).item()
         row |= {
             "validation_loss": score,
             "validation_elbo": objectives.elbo(terms).mean().item(),
             "validation_distortion": terms.distortion.mean().item(),
             "validation_rate": terms.rate.sum(1).mean().item(),
         }
+    row |= run.model.end_epoch()
     at["rows"].append(row)
     at["loss"] = 0.0
     if at["best"] is None or score <= at["best"]:
         at["best"] = score
-        chosen = {"epoch": row["epoch"], "trained_on": data.about, "selected_on": validation.about}
-        checkpoint.save_model(folder / "weights.safetensors", model, header(config) | chosen)
-    checkpoint.save_state(folder, model, optimizer, at)
-    checkpoint.write_csv(folder / "metrics.csv", at["rows"])
-    if config.tensorboard:
-        _write_tensorboard(folder, row)
+        chosen = {"epoch": epoch, "trained_on": run.data.about, "selected_on": run.validation.about}
+        checkpoint.save_model(run.folder / "weights.safetensors", run.model, header(run.config) | chosen)
+    checkpoint.save_state(run.folder, run.model, run.optimizer, at)
+    checkpoint.write_csv(run.folder / "metrics.csv", at["rows"])
+    if run.config.tensorboard:
+        _write_tensorboard(run.folder, row)
+    return row
 
 
 def header(config: Config) -> dict[str, Any]:
     """What a weight file says of its model."""
-    return {name: getattr(config, name) for name in ("model", "latent_dim", "likelihood")} | {"config": as_dict(config)}
+    return {name: getattr(config, name) for name in ("model", "latent_dim", "likelihood")} | {
+        "made_with": made_with(config),
+        "config": as_dict(config),
+    }
 
 
 def _warmup(config: Config) -> float:
@@ -191,13 +221,13 @@ def _warmup(config: Config) -> float:
     return config.warmup_epochs / config.epochs
 
 
-def _lr_factor(config: Config, progress: float) -> float:
+def lr_factor(config: Config, progress: float) -> float:
     return schedules.one_cycle(progress) if config.lr_schedule == "one-cycle" else 1.0
 
 
 def _not_finite(terms: Terms) -> str:
     bad = [name for name, value in terms._asdict().items() if value is not None and not torch.isfinite(value).all()]
-    return f"{' and '.join(bad) or 'the sum'} is not finite"
+    return f"not finite: {', '.join(bad) or 'their sum'}"
 
 
 def _stored(folder: Path, config: Config) -> Config:
@@ -206,10 +236,10 @@ def _stored(folder: Path, config: Config) -> Config:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no run of this name to resume")
     stored = Config(**json.loads(path.read_text()), resume=True)
-    for field in dataclasses.fields(Config):
-        asked = getattr(config, field.name)
-        if asked not in (field.default, getattr(stored, field.name)):
-            raise ValueError(f"{field.name} is {asked}, but {folder} was started with {getattr(stored, field.name)}")
+    for option in dataclasses.fields(Config):
+        asked, kept = getattr(config, option.name), getattr(stored, option.name)
+        if asked not in (option.default, kept):
+            raise ValueError(f"{option.name} is {asked}, but {folder} was started with {kept}")
     return stored
 
 

@@ -33,6 +33,26 @@ class Terms(NamedTuple):
     penalty: Float[Tensor, ""] | None = None  # what else is made small, outside every bound (VQ-VAE)
 
 
+class Model(nn.Module):
+    """What the training loop and the evaluation know of a model: it is given x and eps, and returns `Terms`."""
+
+    latent_dim: int
+    likelihood: str
+    log_sigma: Tensor
+
+    def add_log_sigma(self, sigma: float) -> None:
+        """The scale of the likelihood: learned where it is to be, else kept."""
+        log_sigma = torch.tensor(sigma).log()
+        if self.likelihood in WITH_LEARNED_SCALE:
+            self.log_sigma = nn.Parameter(log_sigma)
+        else:
+            self.register_buffer("log_sigma", log_sigma, persistent=self.likelihood == "gaussian")
+
+    def end_epoch(self) -> dict[str, float]:
+        """What a model adds to its epoch's line in metrics.csv; called once, when the epoch's last step is taken."""
+        return {}
+
+
 class Encoder(nn.Module):
     """x -> mu, logvar."""
 
@@ -44,10 +64,13 @@ class Encoder(nn.Module):
         self.mu = nn.Linear(256, latent_dim)
         self.logvar = nn.Linear(256, latent_dim)
 
-    def forward(self, x: Tensor, condition: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    def features(self, x: Tensor, condition: Tensor | float = 0.0) -> Tensor:
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
-        h = relu(self.fc(h.flatten(1)) + condition)  # (B, 256)
+        return relu(self.fc(h.flatten(1)) + condition)  # (B, 256)
+
+    def forward(self, x: Tensor, condition: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        h = self.features(x, condition)
         return self.mu(h).to(x.dtype), self.logvar(h).to(x.dtype)  # (B, D) each; x.dtype matters under autocast only
 
 
@@ -68,24 +91,20 @@ class Decoder(nn.Module):
         return self.conv_t2(h).to(z.dtype)  # (B, 1, 28, 28)
 
 
-class VAE(nn.Module):
+class VAE(Model):
     """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.weights.shapes`.
 
     `likelihood` names one of `likelihoods.LIKELIHOODS`; `sigma` is its standard deviation (or scale), where it has one:
     kept, or the start of what is learned.
     """
 
-    conditional = False
+    takes_labels = False
 
     def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1) -> None:
         super().__init__()
         self.latent_dim, self.likelihood = latent_dim, likelihood
         self.encoder, self.decoder = Encoder(latent_dim), Decoder(latent_dim)
-        log_sigma = torch.tensor(sigma).log()
-        if likelihood in WITH_LEARNED_SCALE:
-            self.log_sigma = nn.Parameter(log_sigma)
-        else:
-            self.register_buffer("log_sigma", log_sigma, persistent=likelihood == "gaussian")
+        self.add_log_sigma(sigma)
 
     def encode(
         self, x: Float[Tensor, "B 1 28 28"], labels: Labels | None = None
@@ -114,8 +133,8 @@ class VAE(nn.Module):
         """-log p(x|z) in nats per image, for K latents of each image."""
         repeated = None if labels is None else labels.repeat(len(z))
         logits = self.decode(z.flatten(0, 1), repeated)  # (K*B, 1, 28, 28)
-        nats = LIKELIHOODS[self.likelihood](logits, x.repeat(len(z), 1, 1, 1), self.log_sigma)
-        return nats.view(len(z), len(x))
+        per_pixel = LIKELIHOODS[self.likelihood](logits, x.repeat(len(z), 1, 1, 1), self.log_sigma)
+        return per_pixel.sum((1, 2, 3)).view(len(z), len(x))
 
 
 class AE(VAE):

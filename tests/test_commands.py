@@ -1,0 +1,193 @@
+"""The commands of each level do what they say, end to end, on the handwriting."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from vae_lowlevel import __main__ as level2
+from vae_lowlevel.train import Config as Config2
+from vae_lowlevel.train import train as train2
+from vae_numpy import digits, weights
+from vae_numpy.command_line import run, spelled
+from vae_paper import __main__ as level3
+from vae_paper import checkpoint, download, train
+from vae_paper.config import Config as Config3
+
+WITHOUT_TORCH = """
+import runpy, sys
+class NoTorch:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] in ("torch", "torchvision", "sklearn"):
+            raise ImportError(f"{name} was imported")
+sys.meta_path.insert(0, NoTorch())
+runpy.run_module("vae_numpy", run_name="__main__")
+"""
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_level_1_without_torch(tmp_path):
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH, "--source", "handwriting", "--count", "40"]
+    here = os.path.dirname(os.path.dirname(weights.__file__))
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": here})
+    assert done.returncode == 0, done.stderr
+    assert "the bundled handwriting, test split (360 images), the first 40" in done.stdout
+    for term in ("ELBO", "reconstruction", "KL"):
+        assert f"  {term}" in done.stdout
+    assert (tmp_path / "runs/numpy/digits.png").stat().st_size > 10_000
+
+
+def test_level_2_trains_and_all_levels_read_it(capsys):
+    command = "--epochs 3 --latent-dim 3 --batch-size 64 --source handwriting --out w.safetensors"
+    run("p", Config2, level2.main, command.split())
+    said = capsys.readouterr().out
+    assert said.count("test -ELBO") == 3
+    _, header = weights.load("w.safetensors")
+    assert header["command"] == f"python -m vae_lowlevel {command}"
+    assert 150 < header["test_objective"] < 300
+    run("p", level3.Command, level3.main, ["evaluate", "w.safetensors", "--source", "handwriting"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["elbo"] == pytest.approx(-header["test_objective"], abs=0.5)  # other noise
+    assert report["elbo_is"] == "an objective, not a bound"
+    assert report["elbo"] == pytest.approx(-report["distortion"] - report["rate"])
+    run("p", level3.Command, level3.main, ["sample", "w.safetensors", "--count", "12", "--out", "s.png"])
+    assert os.path.getsize("s.png") > 5_000
+
+
+def test_same_seed_same_weights():
+    data, test = digits.load("handwriting"), digits.load("handwriting", "test")
+    once, again, other = (train2(Config2(latent_dim=3, seed=seed), data, test, steps=12) for seed in (1, 1, 2))
+    for name in once:
+        assert torch.equal(once[name], again[name])
+        assert not torch.equal(once[name], other[name])
+
+
+def small(**options):
+    return Config3(source="handwriting", latent_dim=3, batch_size=100, epochs=2, **options)
+
+
+def test_level_3_trains(capsys):
+    folder = train.train(small(name="a"))
+    assert sorted(p.name for p in folder.iterdir()) == [
+        ".lock", "config.json", "metrics.csv", "state.safetensors", "weights.safetensors",
+    ]  # fmt: skip
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert rows[0].startswith("epoch,step,seconds,loss,validation_loss,validation_elbo")
+    assert len(rows) == 3
+    params, header = weights.load(folder / "weights.safetensors")
+    assert weights.check_params(params) == 3
+    assert header["trained_on"] == "1,317 images of the bundled handwriting, train split (1,437 images), grayscale"
+    assert weights.check_params(params) == 3
+
+
+@pytest.mark.parametrize("stop_at", [1, 13, 17])  # 13 steps an epoch: at the start, between epochs, inside one
+def test_interrupted_and_resumed_is_never_stopped(stop_at, monkeypatch):
+    whole = train.train(small(name="whole"))
+    step = train.train_step
+    calls = []
+
+    def interrupted_step(*arguments):
+        calls.append(1)
+        if len(calls) == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)  # the middle of a step: it must be finished first
+        return step(*arguments)
+
+    monkeypatch.setattr(train, "train_step", interrupted_step)
+    with pytest.raises(KeyboardInterrupt, match="go on with: python -m vae_paper train --name parts --resume"):
+        train.train(small(name="parts"))
+    parts = train.train(Config3(name="parts", resume=True))
+    assert len(calls) == 26
+    for file in ("weights.safetensors", "state.safetensors"):
+        a, b = (weights.load_tensors(folder / file)[0] for folder in (whole, parts))
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], name)
+    losses = [[row.split(",")[3:] for row in (f / "metrics.csv").read_text().splitlines()] for f in (whole, parts)]
+    assert losses[0] == losses[1]
+
+
+def test_resume_keeps_the_runs_own_configuration():
+    train.train(small(name="a"))
+    with pytest.raises(ValueError, match=r"beta is 4\.0, but .*a was started with 1\.0"):
+        train.train(Config3(name="a", beta=4.0, resume=True))
+
+
+def test_a_second_run_into_one_folder_is_refused():
+    with checkpoint.locked(checkpoint.RUNS / "a"), pytest.raises(ValueError, match="another process is training"):
+        train.train(small(name="a"))
+
+
+def test_a_finished_run_is_not_overwritten():
+    folder = train.train(small(name="a"))
+    before = (folder / "weights.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="already holds a run: go on with --resume, choose another --name"):
+        train.train(small(name="a", seed=1))
+    assert (folder / "weights.safetensors").read_bytes() == before
+
+
+def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(monkeypatch):
+    """NaN gets into a parameter in the second epoch: the first one's files stay, and training can go on from them."""
+    step, calls = train.train_step, []
+
+    def step_with_nan(config, model, *rest):
+        calls.append(1)
+        if len(calls) == 16:
+            model.encoder.mu.bias.data[1] = np.nan
+        return step(config, model, *rest)
+
+    monkeypatch.setattr(train, "train_step", step_with_nan)
+    with pytest.raises(ValueError, match="step 15: the loss is nan: not finite: distortion, rate, log_weight"):
+        train.train(small(name="broken"))
+    broken = train.train(Config3(name="broken", resume=True))
+    whole = train.train(small(name="whole"))
+    for file in ("weights.safetensors", "state.safetensors"):
+        a, b = (weights.load_tensors(folder / file)[0] for folder in (broken, whole))
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], name)
+
+
+def test_the_spelled_command_gives_the_configuration_back():
+    config = Config2(epochs=7, kind="mse", learning_rate=1e-4)
+    seen = []
+    run("p", Config2, seen.append, spelled("p", config).split()[1:])
+    assert seen == [config]
+
+
+FAILURES = {
+    "no network": ("raise OSError('Name or service not known')", "MNIST could not be downloaded .*Is there a network"),
+    "silence": ("import time; time.sleep(60)", "did not arrive within 0.5 seconds; nothing kept"),
+    "foreign torchvision": ("raise RuntimeError('operator torchvision::nms does not exist')", "built for the torch beside it"),
+    "wrong bytes": (
+        "import sys, pathlib; p = pathlib.Path(sys.argv[2], 'MNIST/raw'); p.mkdir(parents=True); "
+        "[(p / f'{s}-{k}-ubyte.gz').write_bytes(b'no') for s in ('train', 't10k') for k in ('images-idx3', 'labels-idx1')]",
+        "damaged or not an IDX file",
+    ),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failed_download_leaves_nothing(failure, monkeypatch, tmp_path):
+    code, message = FAILURES[failure]
+    monkeypatch.setenv("VAE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(download, "FETCH", code)
+    with pytest.raises(ValueError, match=message) as error:
+        download.download("mnist", seconds=0.5 if failure == "silence" else 60.0)
+    assert "\n" not in str(error.value)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_help_is_short_and_complete(capsys):
+    for prog, config in (("python -m vae_paper", level3.Command), ("python -m vae_lowlevel", Config2)):
+        with pytest.raises(SystemExit) as stop:
+            run(prog, config, lambda c: None, ["--help"])
+        assert stop.value.code == 0
+        assert prog in capsys.readouterr().out

@@ -1,0 +1,121 @@
+"""No dead knobs: every field of the training configuration changes the result, or is refused."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from vae_numpy import weights
+from vae_paper import checkpoint, evaluate, train
+from vae_paper.config import Config, checked
+
+BASE = Config(name="base", source="handwriting", latent_dim=3, batch_size=16, epochs=2)
+# For each field: another value, and what it needs around it (which the run it is compared with has too).
+KNOBS = {
+    "model": ("cvae", {}),
+    "latent_dim": (4, {}),
+    "codes": (9, {"model": "vq-vae"}),
+    "codebook": ("loss", {"model": "vq-vae"}),
+    "commitment": (2.0, {"model": "vq-vae"}),
+    "restart": (False, {"model": "vq-vae", "codes": 64}),
+    "likelihood": ("mse", {}),
+    "sigma": (0.4, {"likelihood": "gaussian"}),
+    "binarise": ("threshold", {"likelihood": "bernoulli", "binarise": "dynamic"}),
+    "seen": (2, {"model": "quadrant-cvae"}),
+    "objective": ("free-bits", {}),
+    "beta": (3.0, {}),
+    "beta_schedule": ("cyclical", {}),
+    "warmup_epochs": (2, {"beta_schedule": "linear"}),
+    "samples": (2, {}),
+    "free_bits": (2.0, {"objective": "free-bits"}),
+    "free_bits_per": ("image", {"objective": "free-bits"}),
+    "gamma": (10.0, {"objective": "capacity"}),
+    "capacity": (3.0, {"objective": "capacity"}),
+    "epochs": (3, {}),
+    "batch_size": (8, {}),
+    "learning_rate": (1e-4, {}),
+    "lr_schedule": ("constant", {}),
+    "validation": (0.5, {}),
+    "precision": ("bf16", {}),
+    "seed": (1, {}),
+    "source": ("mnist", {}),
+}
+# Fields that decide where, not what: each has its own test.
+ELSEWHERE = {"name", "device", "tensorboard", "resume", "codes_of", "channels", "layers", "class_conditional"}
+
+
+@pytest.fixture(autouse=True)
+def few_images(tmp_path, monkeypatch):
+    """60 images for each source, so that a run takes a moment."""
+    load = evaluate.load_data
+
+    def load_few(source, split, *rest):
+        data = load("handwriting", split, *rest)
+        start = 0 if source == "handwriting" else 200
+        return data._replace(images=data.images[start : start + 60], labels=data.labels[start : start + 60])
+
+    monkeypatch.setattr(evaluate, "load_data", load_few)
+    monkeypatch.chdir(tmp_path)
+
+
+def parameters(name, **options):
+    folder = train.train(dataclasses.replace(BASE, name=name, **options))
+    return weights.load_tensors(folder / "weights.safetensors")[0]
+
+
+def test_every_field_is_covered():
+    assert KNOBS.keys() | ELSEWHERE == {field.name for field in dataclasses.fields(Config)}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_a_knob_changes_the_result(knob):
+    value, around = KNOBS[knob]
+    before, after = parameters("before", **around), parameters("after", **(around | {knob: value}))
+    same = before.keys() == after.keys() and all(
+        before[n].shape == after[n].shape and (before[n] == after[n]).all() for n in before
+    )
+    assert not same, f"{knob} = {value} changes nothing"
+
+
+def test_the_name_and_the_device_say_where():
+    folder = train.train(dataclasses.replace(BASE, name="here"))
+    assert folder == checkpoint.RUNS / "here"
+    with pytest.raises(RuntimeError, match="nowhere"):
+        train.train(dataclasses.replace(BASE, name="there", device="nowhere"))
+
+
+def test_same_seed_same_bits():
+    a, b = parameters("a"), parameters("b")
+    assert all(torch.equal(torch.from_numpy(a[n]), torch.from_numpy(b[n])) for n in a)
+
+
+REFUSED = [
+    ({"objective": "iwae", "free_bits": 0.1}, "free_bits is 0.1, and nothing in this configuration uses it"),
+    ({"beta": -0.1}, "beta is -0.1: expected at least 0"),
+    ({"samples": 0}, "samples is 0: expected more than 0"),
+    ({"beta_schedule": "linear", "warmup_epochs": 3}, "longer than the training, epochs = 2"),
+    ({"objective": "iwae", "beta": 4.0}, "has no beta"),
+    ({"likelihood": "bernoulli"}, "bernoulli is for binary images"),
+    ({"binarise": "dynamic"}, "binary images have the likelihood bernoulli"),
+    ({"gamma": 3.0}, "gamma is 3.0, and nothing in this configuration uses it"),
+    ({"sigma": 1.0}, "sigma is 1.0, and nothing"),
+    ({"seen": 2}, "seen is 2, and nothing"),
+    ({"model": "quadrant-cvae", "seen": 4}, "seen is 1, 2 or 3 quadrants"),
+    ({"model": "ae", "beta": 2.0}, "an autoencoder has no rate"),
+    ({"model": "ae", "samples": 2}, "an autoencoder has no noise"),
+    ({"objective": "capacity", "beta": 2.0}, "leave beta out"),
+    ({"validation": 1.0}, "expected a fraction"),
+    ({"epochs": 0}, "epochs is 0: expected more than 0"),
+    ({"learning_rate": float("nan")}, "learning_rate is nan: expected more than 0"),
+    ({"name": ".."}, "expected a plain folder name"),
+    ({"name": "a/b"}, "expected a plain folder name"),
+    ({"name": ""}, "expected a plain folder name"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[str(options) for options, _ in REFUSED])
+def test_contradictions_are_refused_before_any_work(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train.train(dataclasses.replace(BASE, **options))
+    assert list(tmp_path.iterdir()) == []
+    checked(BASE)

@@ -1,0 +1,186 @@
+"""Objectives, schedules and likelihoods are what their papers say, at values worked out by hand or by integration."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import assert_close
+from test_known_likelihood import LinearVAE, images  # noqa: F401 (a fixture)
+
+from vae_paper import likelihoods, objectives, schedules
+from vae_paper.vae import VAE, Terms, kl_divergence
+
+RATE = torch.tensor([[0.01, 0.3, 2.0], [0.03, 0.1, 3.0]], dtype=torch.float64)
+
+
+def terms_of(distortion, rate, log_weight=None):
+    distortion = torch.tensor(distortion, dtype=torch.float64)
+    return Terms(distortion, rate, -distortion if log_weight is None else torch.tensor(log_weight, dtype=torch.float64))
+
+
+def test_beta_weighs_the_rate_and_nothing_else():
+    terms = terms_of([[10.0, 30.0], [20.0, 40.0]], RATE)  # two samples of z for each of two images
+    assert_close(objectives.elbo(terms), [-15 - 2.31, -35 - 3.13], 1e-12)
+    assert objectives.beta_loss(terms, 1.0).item() == pytest.approx(-objectives.elbo(terms).mean().item())
+    assert objectives.beta_loss(terms, 4.0).item() == pytest.approx(25 + 4 * 2.72)
+
+
+def test_free_bits_in_three_forms_that_all_differ():
+    assert objectives.free_bits(RATE, 0.25, "latent").item() == pytest.approx(3.0)  # .25 + .25 + 2.5
+    assert objectives.free_bits(RATE, 0.25, "image").item() == pytest.approx(3.025)
+    assert objectives.free_bits(RATE, 0.25, "total").item() == pytest.approx(2.72)
+    assert objectives.free_bits(RATE, 5.0, "total").item() == pytest.approx(5.0)
+    with pytest.raises(ValueError, match='expected "latent", "image" or "total"'):
+        objectives.free_bits(RATE, 0.25, "batch")
+    rate = RATE.clone().requires_grad_()
+    objectives.free_bits(rate, 0.25).backward()
+    assert (rate.grad != 0).all(0).tolist() == [False, False, True]  # below the floor nothing pulls
+
+
+def test_capacity_is_of_the_mean_not_the_mean_of_it():
+    assert objectives.capacity(RATE, 1000.0, 2.7).item() == pytest.approx(1000 * abs(2.72 - 2.7))
+    assert objectives.capacity(RATE, 10.0, 25.0).item() == pytest.approx(222.8)
+
+
+def test_iwae_by_hand():
+    terms = terms_of([[0.0], [0.0]], RATE[:1], [[math.log(2.0)], [math.log(4.0)]])
+    assert objectives.iwae(terms).item() == pytest.approx(math.log(3.0))
+    terms = terms_of([[0.0]], RATE[:1], [[-7.5]])
+    assert objectives.iwae(terms).item() == -7.5
+
+
+def test_iwae_with_one_sample_is_the_elbo_with_the_kl_sampled():
+    """Equal to the analytic-KL ELBO in expectation only: the paired difference over 10^5 samples has mean 0."""
+    torch.manual_seed(0)
+    mu, logvar = torch.tensor([[0.7, -1.2]], dtype=torch.float64), torch.tensor([[0.4, -0.9]], dtype=torch.float64)
+    eps = torch.randn(100_000, 1, 2, dtype=torch.float64)
+
+    class Flat(VAE):
+        """Its distortion is 3, whatever z: what is left is the KL."""
+
+        def encode(self, x, labels=None):
+            return mu, logvar
+
+        def distortion(self, z, x, labels=None):
+            return torch.full(z.shape[:2], 3.0, dtype=z.dtype)
+
+    terms = Flat(2)(torch.zeros(1, 1, 28, 28, dtype=torch.float64), eps)
+    sampled = terms.log_weight[:, 0]
+    one = Terms(terms.distortion[:1], terms.rate, terms.log_weight[:1])
+    assert objectives.iwae(one).item() == sampled[0].item()
+    difference = sampled - objectives.elbo(terms)
+    assert difference.std() > 0.5
+    assert abs(difference.mean()) < 4 * difference.std() / math.sqrt(len(difference))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_expected_bound_at_each_k_is_what_quadrature_says(k, images):  # noqa: F811
+    """On a linear-Gaussian model, where log w(z) is smooth: 48 nodes for each of the k samples, against 10^4 draws."""
+
+    class OneLatent(LinearVAE):
+        """One latent only, and a q that is near its posterior."""
+
+        def encode(self, x, labels=None):
+            mu, logvar = self.posterior(x)
+            return mu[:, :1] + 0.1, logvar[:, :1] + 0.4
+
+        def distortion(self, z, x, labels=None):
+            return super().distortion(torch.cat([z, torch.zeros_like(z), torch.zeros_like(z)], dim=2), x)
+
+    model, x = OneLatent(exact=False), images[:1]
+    model.W[:, 1:] = 0
+    nodes, weights = np.polynomial.hermite_e.hermegauss(48)
+    log_w = model(x, torch.tensor(nodes)[:, None, None]).log_weight[:, 0].detach()
+    grids = torch.meshgrid(*[log_w] * k, indexing="ij")
+    probability = torch.tensor(weights / weights.sum())
+    joint = math.prod(torch.meshgrid(*[probability] * k, indexing="ij"))
+    expected = (joint * (torch.logsumexp(torch.stack(grids), 0) - math.log(k))).sum().item()
+    eps = torch.randn(k, 10_000, 1, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
+    log_w = model(x, eps.reshape(-1, 1, 1)).log_weight.reshape(k, -1).detach()
+    bound = objectives.iwae(Terms(log_w, log_w, log_w))
+    assert expected < model.log_p(x).item()
+    assert abs(bound.mean().item() - expected) < 4 * bound.std().item() / math.sqrt(len(bound.flatten()))
+
+
+def test_schedules_at_their_corners():
+    assert [schedules.constant(p) for p in (0.0, 0.5, 1.0)] == [1, 1, 1]
+    assert [schedules.linear(p, 0.4) for p in (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)] == pytest.approx([0, 0.25, 0.5, 1, 1, 1])
+    corners = (0.0, 1 / 16, 1 / 8, 0.2, 0.25, 0.25 + 1 / 16, 0.5, 0.99, 1.0)
+    assert [schedules.cyclical(p) for p in corners] == pytest.approx([0, 0.5, 1, 1, 0, 0.5, 0, 1, 1])
+    assert schedules.one_cycle(0.0) == pytest.approx(1 / 25)
+    assert schedules.one_cycle(0.15) == pytest.approx((1 + 1 / 25) / 2)
+    assert schedules.one_cycle(0.3) == pytest.approx(1)
+    assert schedules.one_cycle(1.0) == pytest.approx(1e-5)
+
+
+def nats_of_one_pixel(name, logit, x, log_sigma=-1.0):
+    """-log p of single gray values at one logit."""
+    x = torch.as_tensor(x, dtype=torch.float64).view(-1, 1, 1, 1)
+    logits = torch.full_like(x, logit)
+    return likelihoods.LIKELIHOODS[name](logits, x, torch.tensor(log_sigma, dtype=torch.float64)).flatten()
+
+
+@pytest.mark.parametrize("logit", [-30.0, -4.0, -0.11, -0.09, 0.0, 1e-9, 0.0999, 0.1001, 2.0, 30.0])
+def test_the_continuous_bernoulli_integrates_to_one(logit):
+    x = np.linspace(0, 1, 20_001)
+    density = np.exp(-nats_of_one_pixel("continuous-bernoulli", logit, x).numpy())
+    assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-6)
+    slope = torch.tensor([logit], dtype=torch.float64, requires_grad=True)
+    likelihoods.log_constant(slope).backward()
+    assert torch.isfinite(slope.grad).all()
+
+
+def test_the_constant_of_the_continuous_bernoulli_is_two_at_one_half():
+    assert math.exp(likelihoods.log_constant(torch.zeros(1)).item()) == pytest.approx(2)
+    p = 0.3
+    expected = math.log(2 * math.atanh(1 - 2 * p) / (1 - 2 * p))
+    logit = torch.tensor([math.log(p / (1 - p))], dtype=torch.float64)
+    assert likelihoods.log_constant(logit).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("logit", [-200.0, -3.0, 0.0, 1.0, 200.0])
+@pytest.mark.parametrize("log_sigma", [-5.0, -1.0, 1.0])
+def test_the_discretised_logistic_sums_to_one(logit, log_sigma):
+    nats = nats_of_one_pixel("discretised-logistic", logit, np.arange(256) / 255, log_sigma)
+    assert torch.isfinite(nats).all()
+    assert torch.exp(-nats).sum().item() == pytest.approx(1, abs=1e-9)
+
+
+def test_gaussians():
+    x = torch.tensor([0.2, 0.9])
+    nats = nats_of_one_pixel("gaussian", 0.4, x, math.log(0.3))
+    mean = 1 / (1 + math.exp(-0.4))
+    expected = [0.5 * math.log(2 * math.pi * 0.09) + (v - mean) ** 2 / 0.18 for v in (0.2, 0.9)]
+    assert_close(nats, expected, 1e-6)
+    # mse is the Gaussian of variance 1/2 up to its constant
+    shifted = nats_of_one_pixel("gaussian", 0.4, x, 0.5 * math.log(0.5)) - 0.5 * math.log(math.pi)
+    assert_close(nats_of_one_pixel("mse", 0.4, x), shifted, 1e-6)
+    # the optimal variance is the mean squared error, and no other is better
+    best = nats_of_one_pixel("optimal-gaussian", 0.4, x).sum()
+    others = [nats_of_one_pixel("gaussian", 0.4, x, s).sum() for s in np.linspace(-3, 1, 401)]
+    assert best <= min(others) + 1e-12
+    assert best == pytest.approx(min(others).item(), abs=1e-4)
+
+
+def test_bernoulli_refuses_gray_and_equals_soft_bce_on_black_and_white():
+    x = torch.tensor([0.0, 1.0])
+    assert_close(nats_of_one_pixel("bernoulli", -2.0, x), nats_of_one_pixel("bce", -2.0, x), 1e-12)
+    with pytest.raises(ValueError, match="value argument"):
+        nats_of_one_pixel("bernoulli", 0.0, [0.3])
+
+
+def test_binarisation():
+    x = torch.linspace(0, 1, 784).view(1, 1, 28, 28).repeat(2000, 1, 1, 1)
+    drawn = likelihoods.binarise(x, "dynamic", torch.Generator().manual_seed(0))
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    off = (drawn.mean(0) - x[0]).abs() / torch.sqrt((x[0] * (1 - x[0])).clamp(min=1e-9) / 2000)
+    assert off[0].flatten()[1:-1].max() < 6  # not inverted: a bright pixel is mostly 1
+    assert likelihoods.binarise(x, "threshold", torch.Generator())[0].sum() == (x[0] > 0.5).sum()
+    assert likelihoods.binarise(x, "none", torch.Generator()) is x
+
+
+def test_kl_is_finite_where_variances_are_extreme():
+    kl = kl_divergence(torch.zeros(1, 2), torch.tensor([[-100.0, 80.0]]))
+    assert torch.isfinite(kl).all()
+    assert kl[0, 0].item() == pytest.approx(0.5 * 99)

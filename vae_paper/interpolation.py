@@ -1,0 +1,64 @@
+"""Ways through the latent space from one point to another. Points in, points out: decoding them is the caller's.
+
+Legend: D latent size, N codes, T points of a path, the first and the last of which are its ends.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+Point = Float[np.ndarray, " D"]
+Path = Float[np.ndarray, "T D"]
+
+NEARLY = 1e-4  # radians from 0 or from a half turn within which sin(angle) has too few digits left to divide by
+
+
+def lerp(a: Point, b: Point, steps: int) -> Path:
+    """The straight line. In many dimensions its middle is nearer to 0 than the prior's samples are."""
+    t = np.linspace(0, 1, steps)[:, None]
+    return (1 - t) * a + t * b
+
+
+def slerp(a: Point, b: Point, steps: int) -> Path:
+    """The arc: direction along a great circle, norm in a straight line (Shoemake 1985; White 2016, arXiv:1609.04468).
+
+    The ends are guarded: where they are nearly parallel, or one is 0, it is the line; where they are nearly opposite it
+    goes by way of a direction at right angles to them, as one great circle is then as good as another.
+    """
+    norms = np.linalg.norm(a), np.linalg.norm(b)
+    if min(norms) == 0:
+        return lerp(a, b, steps)
+    u, v = a / norms[0], b / norms[1]
+    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # unlike arccos(u·v), exact near 0 and π
+    if angle < NEARLY or (len(a) == 1 and angle > 0):  # on a line there is no way round
+        return lerp(a, b, steps)
+    t = np.linspace(0, 1, steps)[:, None]
+    if angle > np.pi - NEARLY:
+        half = _at_right_angles(u)
+        directions = np.where(t <= 0.5, _arc(u, half, np.pi / 2, 2 * t), _arc(half, v, np.pi / 2, 2 * t - 1))
+    else:
+        directions = _arc(u, v, angle, t)
+    return ((1 - t) * norms[0] + t * norms[1]) * directions
+
+
+def guided(
+    a: Point, b: Point, codes: Float[np.ndarray, "N D"], labels: Int[np.ndarray, " N"], ends: tuple[int, int], steps: int
+) -> Path:
+    """From a to the mean code of its class, on to the mean of b's class, then to b, at one speed all the way."""
+    from_class, to_class = (codes[labels == label].mean(0) for label in ends)
+    corners = np.stack([a, from_class, to_class, b])
+    travelled = np.concatenate([[0], np.linalg.norm(np.diff(corners, axis=0), axis=1).cumsum()])
+    at = np.linspace(0, travelled[-1], steps)
+    return np.stack([np.interp(at, travelled, coordinate) for coordinate in corners.T], axis=1)
+
+
+def _arc(u: Point, v: Point, angle: float, t: Float[np.ndarray, "T 1"]) -> Path:
+    # (sin((1 - t) Ω) u + sin(t Ω) v) / sin Ω
+    return (np.sin((1 - t) * angle) * u + np.sin(t * angle) * v) / np.sin(angle)
+
+
+def _at_right_angles(u: Point) -> Point:
+    """A unit vector at right angles to u: the axis that u leans to least, freed of its share of u."""
+    axis = np.zeros_like(u)
+    axis[np.argmin(np.abs(u))] = 1
+    axis -= (axis @ u) * u
+    return axis / np.linalg.norm(axis)

@@ -1,0 +1,152 @@
+"""A learned prior over the codes of a VQ-VAE: a gated PixelCNN (van den Oord et al. 2016, arXiv:1606.05328).
+
+What changes from `vq_vae.py`: encoder, codebook and decoder are kept as they are, and the uniform price log K of a code
+becomes -log p(code | the codes above it and to its left). Those are the rates of this model's `Terms`, so the one
+training loop trains it, and its ELBO is the whole model's bound: distortion + what the learned prior charges.
+
+    above   the codes of the rows above           -> vertical stack    (its 2x3 kernel cannot look down)
+    left    the codes to the left, and `above`    -> horizontal stack  (its 1x2 kernel cannot look right)
+    logits  K at each position, from the horizontal stack; no blind spot (section 2.2)
+
+Masks are made by cutting: a kernel has only the weights that a mask would leave, and the input is moved by one row
+(vertical) or one column (horizontal) once, at the start, so that no position sees its own code.
+
+Legend: B batch, C channels, K codes, N grids that a table is counted on.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+
+from vae_paper.vae import Labels, Model, Terms
+from vae_paper.vq_vae import SIDE, VQVAE, Codes
+
+Hidden = Float[Tensor, "B C 7 7"]
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks (section 2.3, Fig. 2): gate(a, b) = tanh(a) ⊙ sigmoid(b)."""
+
+    def __init__(self, channels: int, class_conditional: bool) -> None:
+        super().__init__()
+        self.vertical = nn.Conv2d(channels, 2 * channels, (2, 3))
+        self.horizontal = nn.Conv2d(channels, 2 * channels, (1, 2))
+        self.link = nn.Conv2d(2 * channels, 2 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        self.label = nn.Embedding(10, 4 * channels) if class_conditional else None
+
+    def forward(self, v: Hidden, h: Hidden, labels: Labels | None = None) -> tuple[Hidden, Hidden]:
+        for_v, for_h = 0.0, 0.0
+        if self.label is not None:
+            for_v, for_h = self.label(labels)[:, :, None, None].chunk(2, dim=1)  # (B, 2C, 1, 1) each
+        above = self.vertical(pad(v, (1, 1, 1, 0)))  # (B, 2C, 7, 7), of rows i - 1 and i, columns j - 1 to j + 1
+        left = self.horizontal(pad(h, (1, 0, 0, 0)))  # (B, 2C, 7, 7), of columns j - 1 and j
+        return v + gate(above + for_v), h + self.out(gate(left + self.link(above) + for_h))  # (B, C, 7, 7) each
+
+
+class PixelPrior(Model):
+    """A VQ-VAE, kept as it is, and a PixelCNN over its codes; with `class_conditional`, p(codes | label).
+
+    A file of it holds the whole generative model.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 20,
+        likelihood: str = "bce",
+        sigma: float = 0.1,
+        codes: int = 512,
+        codebook: str = "ema",
+        channels: int = 64,
+        layers: int = 6,
+        class_conditional: bool = False,
+    ) -> None:
+        super().__init__()
+        self.latent_dim, self.likelihood = latent_dim, likelihood
+        self.vq_vae = VQVAE(latent_dim, likelihood, sigma, codes, codebook).requires_grad_(False)
+        self.class_conditional = class_conditional
+        self.code = nn.Embedding(codes, channels)
+        self.where = nn.Parameter(torch.zeros(1, channels, SIDE, SIDE))  # digits are centred: where a code is says much
+        self.layers = nn.ModuleList(GatedLayer(channels, class_conditional) for _ in range(layers))
+        self.out = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(), nn.Conv2d(2 * channels, codes, 1))
+
+    def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
+        """The terms of the whole model's bound; only the rates have a gradient. eps is not used."""
+        with torch.no_grad():
+            codes = self.vq_vae.encode(x)  # only its forward pass moves a codebook
+            distortion = self.vq_vae.distortion(self.vq_vae.embed(codes), x)  # (B,)
+        rate = self.cost(codes, labels)  # (B, 49)
+        return Terms(distortion[None], rate, -(distortion + rate.sum(1))[None])
+
+    def cost(self, codes: Codes, labels: Labels | None = None) -> Float[Tensor, "B 49"]:
+        """-log p(code | codes before it) of each position, in nats. With q certain, that is the KL."""
+        # p(k) = Π_i p(k_i | k_1, ..., k_(i-1)), row by row   (eq. 1)
+        logits = self.logits(codes, labels).permute(0, 2, 3, 1).flatten(0, 2)  # (49 B, K)
+        return cross_entropy(logits.to(self.where.dtype), codes.flatten(), reduction="none").view(-1, SIDE * SIDE)  # (B, 49)
+
+    def cost_of_unlabelled(self, codes: Codes, p_label: Float[Tensor, "10"]) -> Float[Tensor, " B"]:
+        """-log p(codes) of a class-conditional prior, exactly: each of the ten labels is tried."""
+        log_joint = []
+        for label, p in enumerate(p_label):
+            labels = torch.full((len(codes),), label, device=codes.device)
+            log_joint.append(p.log() - self.cost(codes, labels).sum(1))  # (B,)
+        # p(k) = Σ_y p(y) p(k|y)
+        return -torch.stack(log_joint).logsumexp(0)
+
+    def logits(self, codes: Codes, labels: Labels | None = None) -> Float[Tensor, "B K 7 7"]:
+        """Of p(code | codes before it), at every position at once."""
+        *_, (_, h) = self.hidden(codes, labels)
+        return self.out(h)
+
+    def hidden(self, codes: Codes, labels: Labels | None = None) -> list[tuple[Hidden, Hidden]]:
+        """Both stacks before the first layer and after each."""
+        if self.class_conditional and labels is None:
+            raise ValueError("labels: none given, and this prior is class-conditional; expected a label for each image")
+        embedded = self.code(codes).permute(0, 3, 1, 2)  # (B, C, 7, 7)
+        v = pad(embedded, (0, 0, 1, 0))[:, :, :SIDE] + self.where  # row i - 1 at row i
+        h = pad(embedded, (1, 0, 0, 0))[..., :SIDE] + self.where  # column j - 1 at column j
+        v, h = (t.contiguous(memory_format=torch.channels_last) for t in (v, h))  # a quarter faster on a CPU
+        stacks = [(v, h)]
+        for layer in self.layers:
+            stacks.append(layer(*stacks[-1], labels if self.class_conditional else None))
+        return stacks
+
+    @torch.no_grad()
+    def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None) -> Codes:
+        """Ancestral sampling: position after position, each code drawn given those before it."""
+        device = self.where.device
+        codes = torch.zeros(count, SIDE, SIDE, dtype=torch.int64, device=device)
+        for row in range(SIDE):
+            for column in range(SIDE):
+                p = self.logits(codes, labels)[:, :, row, column].softmax(1)  # (B, K)
+                codes[:, row, column] = torch.multinomial(p, 1, generator=generator)[:, 0]
+        return codes
+
+    def decode(self, codes: Codes) -> Float[Tensor, "B 1 28 28"]:
+        """The logits of p(x|codes)."""
+        return self.vq_vae.decode(codes)
+
+
+def gate(h: Float[Tensor, "B C2 7 7"]) -> Hidden:
+    """tanh(a) ⊙ sigmoid(b), a and b being the halves of the channels (eq. 2)."""
+    a, b = h.chunk(2, dim=1)
+    return torch.tanh(a) * torch.sigmoid(b)
+
+
+def table_cost(codes: Codes, fitted_on: Int64[Tensor, "N 7 7"], size: int) -> Float[Tensor, " B"]:
+    """What the best table of each position's code frequencies charges, in nats per image: no code says anything of another.
+
+    p_i(k) = (n_ik + 1) / (n + K), counted on `fitted_on` (Laplace), so that a code never seen there still has a price.
+    """
+    counts = torch.zeros(SIDE * SIDE, size, dtype=torch.float64)
+    counts.scatter_add_(1, fitted_on.flatten(1).T, torch.ones(SIDE * SIDE, len(fitted_on), dtype=torch.float64))
+    log_p = torch.log((counts + 1) / (len(fitted_on) + size))  # (49, K)
+    return -log_p.gather(1, codes.flatten(1).T).sum(0)  # (B,)
+
+
+def uniform_cost(size: int) -> float:
+    """49 log K: what a uniform prior charges for any grid of codes."""
+    return SIDE * SIDE * math.log(size)

@@ -1,0 +1,45 @@
+"""A run's training once more, to be looked at. Every random number of it is a function of seed and step, so it is the same.
+
+(A run's folder keeps its best weights only: forty of them, for an animation, would be forty times the disk.)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from torch.optim import Adam
+from tqdm import tqdm
+
+from vae_paper import checkpoint, train
+from vae_paper.config import Config
+from vae_paper.vae import Model
+
+
+def replay(config: Config, look: Callable[[int, int, Model], None], times: int) -> Model:
+    """Train as `config` says, writing nothing, and call look(step, steps, model) `times` times, from 0 to the last step.
+
+    Returns the model as the last step left it.
+    """
+    data, validation = train.split(config)
+    model = checkpoint.build_for(config).to(config.device)
+    optimizer = Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    run = train.Run(config, Path(), model, optimizer, data, validation)
+    steps = config.epochs * run.steps_per_epoch
+    wanted = moments(steps, times)
+    with tqdm(total=steps, unit="step", desc="the same training again") as bar:
+        while run.at["step"] < steps:
+            for x, eps, labels in train.rest_of_epoch(run):
+                if run.at["step"] in wanted:
+                    look(run.at["step"], steps, model)
+                for group in optimizer.param_groups:
+                    group["lr"] = config.learning_rate * train.lr_factor(config, run.progress)
+                train.train_step(config, model, optimizer, x, eps, labels, run.progress)
+                run.at["step"] += 1
+                bar.update()
+    look(steps, steps, model)
+    return model
+
+
+def moments(steps: int, times: int) -> set[int]:
+    """The steps to look at, from 0 to `steps`: close together at first, when most happens."""
+    return {round(steps * share**2) for share in np.linspace(0, 1, times)}
