@@ -47,6 +47,7 @@ NOT_RUN_HERE = {
     r"python -m pytest\b.*": "these tests",
     r"python -m exercises (start|check|hint) (\d\d|NN)": "run by test_exercises.py::test_the_loop, for one exercise",
     r"python -m exercises\.make_figures( \d\d)?": "trains for a minute or two; run under the `slow` mark",
+    r"python3 -m venv \.venv": "makes the environment in which these tests run",
     r"pip install\b.*|\.venv/bin/\S+.*": "makes the environment in which these tests run",
 }
 
