@@ -227,8 +227,9 @@ def difference(got: Any, expected: Any, allowed: float, nan_equal: bool = False)
         return []
     worst = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
     where = f" at {_at(worst, b.shape)}" if b.shape else ""
-    return [*shown, f"          largest difference {_number(apart.flat[worst])}{where}: "
-            f"{_number(a.flat[worst])}, expected {_number(b.flat[worst])}"]  # fmt: skip
+    close = apart.flat[worst] < 1e-3 * abs(b.flat[worst])  # then six digits would not show the difference
+    found, wanted = (f"{v:.12g}" if close else _number(v) for v in (a.flat[worst], b.flat[worst]))
+    return [*shown, f"          largest difference {_number(apart.flat[worst])}{where}: {found}, expected {wanted}"]
 
 
 def described(value: Any) -> str:

@@ -7,13 +7,11 @@ In a page, a comment before a fence says what the fence holds:
     <!-- shows: check NAME -->         what `check` says to the wrong answer NAME
     <!-- shows: check solution -->     what `check` says to the solution
 
-Between `<!-- mistakes -->` and `<!-- end -->` it puts the table of all known wrong answers; and a link such as
-[`elbo`](../vae_numpy/vae.py#L97) gets the line at which that function or class begins.
+Between `<!-- mistakes -->` and `<!-- end -->` it puts the table of all known wrong answers.
 
 """
 
 import re
-from pathlib import Path
 
 from exercises.catalogue import EXERCISES, HERE, Exercise
 from exercises.checking import Wrong, checks_of, load, run_all
@@ -22,7 +20,6 @@ README = HERE / "README.md"
 HINTS = ("concept", "formula", "line")
 SHOWN = re.compile(r"(<!-- shows: ([^>]*?) -->\n```(?:python|text)\n)(.*?)(^```$)", re.MULTILINE | re.DOTALL)
 MISTAKES = re.compile(r"(<!-- mistakes -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-LINE = re.compile(r"\[`(\w+)`\]\(([^)#]+\.py)#L\d+\)")
 HINT = re.compile(r"<summary><code>(\w+)</code>, hint (\d): (\w+)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 
 
@@ -39,17 +36,6 @@ def refreshed(exercise: Exercise, text: str) -> str:
     """The page with everything that it shows of other files as those now are."""
     text = SHOWN.sub(lambda m: m[1] + content(exercise, m[2]) + m[4], text)
     return MISTAKES.sub(lambda m: m[1] + mistakes(exercise) + m[3], text)
-
-
-def lines_refreshed(page: Path, text: str) -> str:
-    """The page with every link to a line of code at the place where that code now begins."""
-
-    def at(match: re.Match) -> str:
-        lines = (page.parent / match[2]).read_text(encoding="utf-8").splitlines()
-        number = next(i for i, line in enumerate(lines, 1) if re.match(rf"(def|class) {match[1]}\b", line))
-        return f"[`{match[1]}`]({match[2]}#L{number})"
-
-    return LINE.sub(at, text)
 
 
 def mistakes(exercise: Exercise) -> str:
@@ -82,4 +68,3 @@ def transcript(exercise: Exercise, name: str) -> str:
 if __name__ == "__main__":
     for one in EXERCISES:
         one.page.write_text(refreshed(one, one.page.read_text(encoding="utf-8")), encoding="utf-8")
-    README.write_text(lines_refreshed(README, README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -4,6 +4,7 @@ A page's blocks share one namespace and run in order, from the repository's root
 a short list that says why not.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -17,9 +18,18 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[1]
 SKIPPED_FOLDERS = {".venv", ".git", "runs", "my_work", "build", "dist", "node_modules"}
-PAGES = sorted(
-    path for path in ROOT.rglob("*.md") if not SKIPPED_FOLDERS & set(path.relative_to(ROOT).parts) and ".pytest" not in str(path)
-)
+
+
+def pages() -> list[Path]:
+    """Every markdown file of the repository, in no hidden folder but .github."""
+    found = []
+    for folder, below, names in os.walk(ROOT):
+        below[:] = [b for b in below if b not in SKIPPED_FOLDERS and (not b.startswith(".") or b == ".github")]
+        found += [Path(folder) / name for name in names if name.endswith(".md")]
+    return sorted(found)
+
+
+PAGES = pages()
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 FENCES = {"python", "text", "bash", "math", "mermaid"}
 FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<ticks>`{3,}|~{3,})(?P<info>[^\n`]*)$", re.MULTILINE)
@@ -124,3 +134,12 @@ def test_a_wrong_number_in_a_page_is_noticed(tmp_path, shown, said):
     page.write_text(f"```python\n>>> print({code})\n{output}\n```\n", encoding="utf-8")
     with pytest.raises(Exception, match=said):
         execute(page)
+
+
+@each_page
+def test_tables_have_as_many_cells_in_each_row(path):
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
+        cells = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        assert len(set(cells)) == 1, f"{path.name}: a row of the table that begins {table[:60]!r} has another number of cells"
+        assert re.fullmatch(r"[|\-: ]+", table.splitlines()[1]), f"{path.name}: a table without its rule: {table[:60]!r}"
