@@ -28,7 +28,7 @@ KNOBS = {
     "warmup_epochs": (2, {"beta_schedule": "linear"}),
     "samples": (2, {}),
     "free_bits": (2.0, {"objective": "free-bits"}),
-    "free_bits_per": ("image", {"objective": "free-bits"}),
+    "free_bits_per": ("total", {"objective": "free-bits", "free_bits": 0.001}),
     "gamma": (10.0, {"objective": "capacity"}),
     "capacity": (3.0, {"objective": "capacity"}),
     "epochs": (3, {}),

@@ -130,7 +130,7 @@ def main(command: Config | Evaluate | Inspect | Sample | Figures | Download) -> 
                     "test_data": report["data"],
                     "test_objective": -report["elbo"],
                     "test_objective_standard_error": report["elbo_standard_error"],
-                    "test_objective_is": f"-ELBO, nats per image, z sampled, mean of {command.passes} passes; {report['elbo_is']}",
+                    "test_objective_is": f"-ELBO, nats per image, z sampled, {command.passes} passes; {report['elbo_is']}",
                 }
                 checkpoint.save_model(command.publish, model, about | measured)
         case Inspect():
