@@ -8,7 +8,7 @@ BIN := .venv/bin
 .PHONY: demo test lint mnist slow readme clean
 
 demo: .venv/installed
-	$(BIN)/python -m vae_paper demo
+	$(BIN)/python demo.py
 
 test: .venv/installed
 	$(BIN)/python -m pytest
@@ -32,8 +32,8 @@ readme: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --without-pip .venv
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet pip
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install torch torchvision --index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),,--constraint constraints.txt) --editable '.[dev]'
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --constraint constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 clean:
