@@ -170,6 +170,19 @@ WRONG = [
         lambda mu: mu @ np.linalg.svd(mu, full_matrices=False)[2][:2].T,
     ),
     Wrong(
+        "mean_left_in",
+        "project",
+        "the directions are right, but mu itself was projected: subtract the mean from the points too, not only for finding "
+        "the directions",
+        lambda mu: mu @ np.linalg.eigh(np.cov(mu.T))[1][:, ::-1][:, :2],
+    ),
+    Wrong(
+        "columns_of_vt",
+        "project",
+        "those are the first two *columns* of V^T: numpy's svd returns V^T, whose rows are the directions",
+        lambda mu: (mu - mu.mean(0)) @ np.linalg.svd(mu - mu.mean(0), full_matrices=False)[2][:, :2],
+    ),
+    Wrong(
         "least_spread",
         "project",
         "those are the directions of *least* spread: eigh sorts upwards, take the last two",

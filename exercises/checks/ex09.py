@@ -162,6 +162,12 @@ WRONG = [
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * np.abs(sum_kl(rate) - capacity).mean()),
     ),
     Wrong(
+        "kl_per_latent",
+        "capacity_loss",
+        "the KL is averaged over the latents too: sum over the latents, then the mean over the batch",
+        lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * abs(rate.mean() - capacity)),
+    ),
+    Wrong(
         "one_sided",
         "capacity_loss",
         "that is max(0, KL - capacity): a KL below the capacity must cost too, or nothing pulls it up",

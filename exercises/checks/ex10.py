@@ -157,6 +157,12 @@ WRONG = [
         lambda rate, floor: float(np.maximum(floor, rate).sum(1).mean()),
     ),
     Wrong(
+        "averaged",
+        "free_bits",
+        "that averages over the latents: the mean runs over the batch, the KLs of the latents add up",
+        lambda rate, floor: float(np.maximum(floor, rate.mean(0)).mean()),
+    ),
+    Wrong(
         "total_floor",
         "free_bits",
         "that applies the floor to the total KL: it is above any small floor at once, and single latents may still collapse",
@@ -192,6 +198,12 @@ WRONG = [
         "free_bits_gradient",
         "that is 1 where the latent is paid for; the batch mean divides it by B",
         lambda rate, floor: np.where(rate.mean(0) > floor, 1.0, 0.0) * np.ones_like(rate),
+    ),
+    Wrong(
+        "one_row",
+        "free_bits_gradient",
+        "those are the right numbers, once per latent; each entry of rate has a derivative, so the same row for all images",
+        lambda rate, floor: np.where(rate.mean(0) > floor, 1 / len(rate), 0.0),
     ),
     Wrong(
         "everybody",

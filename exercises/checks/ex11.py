@@ -87,7 +87,7 @@ CHECKS = [
     Check("nearest_code", "the code at the least distance", brute_force, vectors),
     Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients),
     Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
-    Check("perplexity", "how many codes are in use", by_counting, choices),
+    Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6),
     Check("uniform_rate", "log K nats for each position", position_by_position, sizes),
 ]
 
@@ -98,6 +98,12 @@ def squared(a, b):
 
 def frequencies(indices, codes):
     return torch.bincount(indices, minlength=codes).double() / len(indices)
+
+
+def in_float32(indices, codes):
+    """torch divides whole numbers into float32: that is right, too."""
+    p = torch.bincount(indices, minlength=codes) / len(indices)
+    return float(torch.exp(-torch.xlogy(p, p).sum()))
 
 
 WRONG = [
@@ -192,6 +198,12 @@ WRONG = [
         lambda z_e, z_q, c: one_gradient_each(z_e, z_q, c) / z_e.shape[1],
     ),
     Wrong(
+        "summed_over_n",
+        "vq_loss",
+        "that sums over the vectors too, and grows with the batch: sum over D, mean over N",
+        lambda z_e, z_q, c: one_gradient_each(z_e, z_q, c) * len(z_e),
+    ),
+    Wrong(
         "entropy",
         "perplexity",
         "that is the entropy in nats; the perplexity is its exp",
@@ -242,5 +254,6 @@ VALID = [
     ("straight_through", Bridge.apply),
     ("vq_loss", one_gradient_each),
     ("perplexity", by_counting),
+    ("perplexity", in_float32),
     ("uniform_rate", position_by_position),
 ]
