@@ -30,7 +30,9 @@ def clouds(rng):
 
 
 def far_clouds(rng):
-    return [{"z": rng.normal(60, 1, (4, 2)), "mu": rng.normal(-0.5, 1, (7, 2)), "logvar": rng.normal(0, 0.4, (7, 2))}]
+    # two distances, so that one maximum for all points does not do
+    z = rng.normal(0, 1, (4, 2)) + np.array([[60], [60], [130], [130]])
+    return [{"z": z, "mu": rng.normal(-0.5, 1, (7, 2)), "logvar": rng.normal(0, 0.4, (7, 2))}]
 
 
 def prior_points(rng):
@@ -227,6 +229,18 @@ WRONG = [
         "factor_correlation",
         "that is the cosine of the raw columns: subtract the means first",
         lambda mu, factors: np.abs(mu.T @ factors) / np.outer(np.linalg.norm(mu, axis=0), np.linalg.norm(factors, axis=0)),
+    ),
+    Wrong(
+        "one_peak_for_all",
+        "log_aggregate_posterior",
+        "that takes one maximum out for all points, and the far ones still underflow; each z needs its own, over the images",
+        lambda z, mu, logvar: (lambda l: l.max() + np.log(np.exp(l - l.max()).mean(1)))(densities(z, mu, logvar)),
+    ),
+    Wrong(
+        "prior_constant",
+        "hole_fraction",
+        "that leaves -D/2 log 2 pi out of log p(z): log q(z) has its constant, so p needs it too",
+        lambda z, mu, logvar, nats: float((mixture(z, mu, logvar) < -0.5 * (z**2).sum(1) - nats).mean()),
     ),
 ]
 

@@ -240,6 +240,18 @@ WRONG = [
         "that is ELBO - log p(x): the gap is log p(x) - ELBO, and never negative",
         lambda x, mu, logvar, w, b, s2: -distance(x, mu, logvar, w, b, s2),
     ),
+    Wrong(
+        "logvar_as_variance",
+        "log_weight",
+        "that puts logvar where the variance belongs; the variance of q is exp(logvar)",
+        lambda x, z, mu, logvar, w, b, s2: joint(x, z, w, b, s2) - log_normal(z, mu, logvar),
+    ),
+    Wrong(
+        "expectation_no_constant",
+        "expected_log_likelihood",
+        "that lacks -1/2 log(2 pi s2), the constant of log p(x|z)",
+        lambda x, mu, logvar, w, b, s2: expected(x, mu, logvar, w, b, s2) + 0.5 * np.log(2 * np.pi * s2),
+    ),
 ]
 
 VALID = [

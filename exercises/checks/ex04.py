@@ -216,6 +216,14 @@ WRONG = [
             2 * a - b for a, b in zip(score(mu, logvar, eps, f), with_baseline(mu, logvar, eps, f), strict=True)
         ),
     ),
+    Wrong(
+        "divided_by_all",
+        "score_gradient_with_baseline",
+        "that divides the sum over the others by S; there are S - 1 of them",
+        lambda mu, logvar, eps, f: (lambda v: scored(v - (v.sum() - v) / len(v), eps / sd(logvar), 0.5 * (eps**2 - 1)))(
+            f(samples(mu, logvar, eps))
+        ),
+    ),
 ]
 
 VALID = [

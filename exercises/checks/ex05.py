@@ -222,6 +222,24 @@ WRONG = [
             ).sum(-1)
         ).mean(0),
     ),
+    Wrong(
+        "quotient_of_logs",
+        "kl_two_gaussians",
+        "that has logvar_p / logvar_q: the log of a quotient of variances is the *difference* logvar_p - logvar_q",
+        lambda mu_q, logvar_q, mu_p, logvar_p: (
+            kl_pair_formula(mu_q, logvar_q, mu_p, logvar_p) + 0.5 * (logvar_p / logvar_q - logvar_p + logvar_q).sum(1)
+        ),
+    ),
+    Wrong(
+        "images_summed",
+        "kl_by_sampling",
+        "that sums over the images: in (K, B, D) the latents are the last axis, and the samples axis 0",
+        lambda mu, logvar, eps: (
+            (log_normal(mu + np.exp(logvar / 2) * eps, mu, np.exp(logvar)) - log_normal(mu + np.exp(logvar / 2) * eps, 0.0, 1.0))
+            .sum(1)
+            .mean(0)
+        ),
+    ),
 ]
 
 VALID = [

@@ -224,6 +224,12 @@ WRONG = [
             water(lambda b, v: b * v)(spectrum, beta, variance)[1] / np.log(2),
         ),
     ),
+    Wrong(
+        "half_reversed",
+        "implied_variance",
+        "that is twice too large without the 1/2 and twice too small with it: c SSE has the variance 1 / (2 c)",
+        lambda reduction, half, pixels: variance_by_weight(reduction, half, pixels) * (0.5 if half else 2),
+    ),
 ]
 
 VALID = [
