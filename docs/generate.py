@@ -16,14 +16,14 @@ from vae_numpy import weights
 LEVELS = (("Level 1, NumPy", vae_numpy.vae), ("Level 2, torch functions", vae_lowlevel.vae), ("Level 3, paper", vae_paper.vae))
 
 
-def function(name: str, level3: object = None) -> str:
+def function(name: str, level3: Any = None) -> str:
     """One function at each level, from the source."""
     blocks = []
     for title, module in LEVELS:
-        code = inspect.getsource(level3 if level3 is not None and module is vae_paper.vae else getattr(module, name))
-        path = module.__name__.replace(".", "/") + ".py"
-        names = f"<!-- invisible-code-block: python\nfrom {module.__name__} import *\n-->"  # the blocks are run by the tests
-        blocks.append(f"{title} ([`{path}`]({path})):\n\n{names}\n\n```python\n{code.rstrip()}\n```\n")
+        what = level3 if level3 is not None and module is vae_paper.vae else getattr(module, name)
+        path = what.__module__.replace(".", "/") + ".py"
+        names = f"<!-- invisible-code-block: python\nfrom {what.__module__} import *\n-->"  # the tests run the blocks
+        blocks.append(f"{title} ([`{path}`]({path})):\n\n{names}\n\n```python\n{inspect.getsource(what).rstrip()}\n```\n")
     return "\n".join(blocks)
 
 

@@ -29,7 +29,7 @@ def iwae(terms: Terms) -> PerImage:
 
 
 def beta_loss(terms: Terms, beta: float) -> Scalar:
-    """D + beta R (Higgins et al. 2017, "beta-VAE", eq. 4). beta = 1 is -ELBO; any other beta is no bound."""
+    """D + beta R (Higgins et al. 2017, "beta-VAE", eq. 4). beta = 1 is -ELBO; above 1 it is a looser bound, below 1 none."""
     return (terms.distortion.mean(0) + beta * terms.rate.sum(1)).mean()
 
 
