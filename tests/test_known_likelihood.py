@@ -128,3 +128,16 @@ def test_reconstruction_at_saturated_logits():
         vae.LIKELIHOODS["bce"](torch.from_numpy(logits), torch.from_numpy(x), torch.zeros(())).sum((1, 2, 3)),
     ):
         assert_close((np.asarray(got) - expected) / np.maximum(expected, 1), np.zeros(4), 2e-6)
+
+
+def test_reconstruction_at_saturated_logits_in_float64():
+    """log(1 + e^l) - l is e^-l, not 0: torch's softplus, which turns linear above 20, would lose it."""
+    logits = np.linspace(18, 25, 8).reshape(8, 1, 1, 1) * np.ones((8, 1, 28, 28))
+    x = np.ones_like(logits)
+    expected = 784 * np.log1p(np.exp(-np.linspace(18, 25, 8)))
+    for got in (
+        level1.reconstruction_loss(logits, x),
+        level2.reconstruction_loss(torch.from_numpy(logits), torch.from_numpy(x)),
+        vae.LIKELIHOODS["bce"](torch.from_numpy(logits), torch.from_numpy(x), torch.zeros(())).sum((1, 2, 3)),
+    ):
+        assert_close(got, expected, 1e-10)

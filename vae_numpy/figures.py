@@ -28,5 +28,5 @@ def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG, atomically."""
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=130)
+    figure.savefig(data, format="png", dpi=130, bbox_inches="tight", pad_inches=0.08)  # a long row label stays whole
     write_atomically(path, data.getvalue())
