@@ -47,6 +47,7 @@ def trained(name: str, latent_dim: int, objective: str = "vae", epochs: int = 40
 
     from vae_lowlevel import train, vae
 
+    torch.set_num_threads(1)  # sums in one order: the same weights however many cores there are
     told = "_".join([name, *(f"{k}{v}" for k, v in options.items())])
     path = Path("runs/exercises") / f"{told}_d{latent_dim}_e{epochs}.safetensors"
     if path.exists():
@@ -425,6 +426,7 @@ def trained_cvae(latent_dim: int = 20, epochs: int = 40) -> dict[str, np.ndarray
 
     from vae_lowlevel import vae as level2
 
+    torch.set_num_threads(1)
     path = Path("runs/exercises") / f"cvae_d{latent_dim}_e{epochs}.safetensors"
     if path.exists():
         return weights.load_tensors(path)[0]
