@@ -18,6 +18,7 @@ from vae_numpy import digits, weights
 from vae_numpy.figures import image_rows
 from vae_numpy.layers import sigmoid
 from vae_paper import checkpoint, download, figures, objectives
+from vae_paper.vae import reparameterize
 
 OUT = Path("runs/demo")
 SECONDS = 25  # of training, for each of the two models
@@ -113,7 +114,7 @@ def trace_module(model: torch.nn.Module, x: torch.Tensor, eps: torch.Tensor) -> 
     terms = model(x, eps[None])
     for hook in hooks:
         hook.remove()
-    noted["z"] = noted["encoder.mu"] + torch.exp(noted["encoder.logvar"] / 2) * eps
+    noted["z"] = reparameterize(noted["encoder.mu"], noted["encoder.logvar"], eps)
     noted |= {"reconstruction": terms.distortion[0], "KL": terms.rate.sum(1), "ELBO": objectives.elbo(terms)}
     return {name: np.asarray(t) for name, t in noted.items()}
 
@@ -149,8 +150,8 @@ def draw(trained: dict[int, Trace], test: digits.Digits) -> None:
     mu, _ = level1.encode(params, test.images[:12])
     rows = {"x": test.images[:12], "x̂ from μ": sigmoid(level1.decode(params, mu))}
     image_rows(OUT / "reconstructions.png", rows, f"{test.source}; VAE, D = 20")
-    z = np.random.default_rng(1).standard_normal((60, 20), dtype=np.float32)
-    x_hat = sigmoid(level1.decode(params, z)).reshape(5, 12, 1, 28, 28)
+    z = np.random.default_rng(1).standard_normal((36, 20), dtype=np.float32)
+    x_hat = sigmoid(level1.decode(params, z)).reshape(3, 12, 1, 28, 28)
     image_rows(OUT / "samples.png", {"": x_hat[0], " ": x_hat[1], "  ": x_hat[2]}, "Samples: z ~ N(0, I), D = 20")
 
     params = trained[2]

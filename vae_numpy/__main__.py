@@ -53,10 +53,10 @@ def main(config: Config) -> None:
     for name, values in {"ELBO": -(recon + kl), "reconstruction": recon, "KL": kl}.items():
         print(f"  {name:<15}{values.mean():8.2f} ± {values.std() / np.sqrt(len(values)):.2f}")
 
-    mu, _ = vae.encode(params, images[:10])
-    samples = vae.decode(params, rng.standard_normal((10, latent_dim), dtype=np.float32))
-    rows = {"x": images[:10], "x̂ from μ": sigmoid(vae.decode(params, mu)), "x̂ from N(0, I)": sigmoid(samples)}
-    rows["x̂ from N(0, I)"] = rows["x̂ from N(0, I)"][: len(rows["x"])]
+    x = images[:10]
+    mu, _ = vae.encode(params, x)
+    samples = vae.decode(params, rng.standard_normal(mu.shape, dtype=np.float32))
+    rows = {"x": x, "x̂ from μ": sigmoid(vae.decode(params, mu)), "x̂ from N(0, I)": sigmoid(samples)}
     image_rows(config.out, rows, f"{data.source}; D = {latent_dim}")
     print(f"picture  {config.out}")
 

@@ -4,8 +4,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vae_paper.likelihoods import OBJECTIVES_ONLY
-
 
 @dataclass
 class Config:
@@ -126,11 +124,6 @@ def checked(config: Config) -> Config:
             setattr(filled, option, default if option != "warmup_epochs" else max(1, config.epochs // 2))
     _refuse_contradictions(filled)
     return filled
-
-
-def is_bound(config: Config) -> bool:
-    """Whether the beta = 1 ELBO of such a model is a lower bound of log p(x)."""
-    return config.model != "ae" and config.likelihood not in OBJECTIVES_ONLY
 
 
 def _refuse_contradictions(c: Config) -> None:
