@@ -1,11 +1,11 @@
-# make demo: train, compare the levels, draw.  make test: prove that the levels agree.
+# make demo: train, compare the levels, draw.  make test: prove that the levels agree.  make soak: break all that can break.
 # Needs Python >= 3.11, make and pip. For CPU-only wheels of torch (ten times smaller):
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint mnist slow readme clean
+.PHONY: demo test lint mnist slow soak readme clean
 
 demo: .venv/installed
 	$(BIN)/python demo.py
@@ -16,17 +16,20 @@ test: .venv/installed
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
 
+soak: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cog --check README.md
+	$(BIN)/cog --check README.md docs/*.md
 
 mnist: .venv/installed
 	$(BIN)/python -m vae_paper download mnist
 
 readme: .venv/installed
-	$(BIN)/cog -r README.md
+	$(BIN)/cog -r README.md docs/*.md
 
 # --without-pip and `pip --python`: also where ensurepip is missing or the system Python is externally managed
 .venv/installed: pyproject.toml constraints.txt

@@ -15,8 +15,10 @@ from vae_numpy import layers
 from vae_numpy.__main__ import Config as Config1
 from vae_numpy.__main__ import main as main1
 from vae_numpy.command_line import run
+from vae_paper import train
 from vae_paper.__main__ import Command
 from vae_paper.__main__ import main as main3
+from vae_paper.config import Config
 from vae_paper.vae import VAE
 
 
@@ -139,3 +141,11 @@ def test_command_lines(prog, config, main, args, message, capsys, tmp_path, monk
     assert said.count("\n") == 1
     assert re.search(message, said), said
     assert not list(tmp_path.glob("**/*.safetensors"))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(device, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"device is '{device}': not to be had here"):
+        train.train(Config(device=device, source="handwriting"))
+    assert not list(tmp_path.iterdir())

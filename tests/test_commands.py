@@ -54,11 +54,15 @@ def test_level_2_trains_and_all_levels_read_it(capsys):
     _, header = weights.load("w.safetensors")
     assert header["command"] == f"python -m vae_lowlevel {command}"
     assert 150 < header["test_objective"] < 300
-    run("p", level3.Command, level3.main, ["evaluate", "w.safetensors", "--source", "handwriting"])
-    report = json.loads(capsys.readouterr().out)
-    assert report["elbo"] == pytest.approx(-header["test_objective"], abs=0.5)  # other noise
-    assert report["elbo_is"] == "an objective, not a bound"
-    assert report["elbo"] == pytest.approx(-report["distortion"] - report["rate"])
+    few = ["--k", "1", "--subset", "2", "--source", "handwriting", "--json", "--publish", "p.safetensors"]
+    run("p", level3.Command, level3.main, ["evaluate", "w.safetensors", *few])
+    measures = json.loads(capsys.readouterr().out)["measures"]
+    elbo = measures["elbo"]
+    assert elbo["value"] == pytest.approx(-header["test_objective"], abs=0.5)  # other noise
+    assert elbo["is"] == "z sampled 5 times; an objective, not a bound"
+    assert elbo["value"] == pytest.approx(-measures["distortion"]["value"] - measures["rate"]["value"])
+    published = weights.load("p.safetensors")[1]
+    assert (published["test_objective"], published["test_data"]) == (-elbo["value"], elbo["data"])
     run("p", level3.Command, level3.main, ["sample", "w.safetensors", "--count", "12", "--out", "s.png"])
     assert os.path.getsize("s.png") > 5_000
 

@@ -81,7 +81,7 @@ def test_a_knob_changes_the_result(knob):
 def test_the_name_and_the_device_say_where():
     folder = train.train(dataclasses.replace(BASE, name="here"))
     assert folder == checkpoint.RUNS / "here"
-    with pytest.raises(RuntimeError, match="nowhere"):
+    with pytest.raises(ValueError, match="device is 'nowhere': not to be had here"):
         train.train(dataclasses.replace(BASE, name="there", device="nowhere"))
 
 

@@ -1,5 +1,7 @@
 """Ladder, steps 2 to 4: the same weights, images and noise give the same numbers at every level."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -133,3 +135,17 @@ def test_one_draw_starts_all_levels():
         if p.size > 500:
             assert np.abs(p).max() > 0.98 / np.sqrt(fan_in)
             assert abs(p.mean()) < 5 * p.std() / np.sqrt(p.size)
+
+
+def test_a_large_batch_is_taken_in_parts(params):
+    """Level 1 needs no more memory for 600 images than for 64, and says the same of each."""
+    x = np.random.default_rng(0).random((600, 1, 28, 28)).astype(np.float32)
+    tracemalloc.start()
+    mu, logvar = level1.encode(params, x)
+    logits = level1.decode(params, mu)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16e6  # bytes, 2 of which the logits are; in one batch it would be 70
+    np.testing.assert_array_equal(mu[64:128], level1.encode(params, x[64:128])[0])
+    np.testing.assert_array_equal(logvar[576:], level1.encode(params, x[576:])[1])
+    np.testing.assert_array_equal(logits[128:192], level1.decode(params, mu[128:192]))

@@ -20,7 +20,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, linear, logsigmoid, re
 
 from vae_numpy import vae as level1
 from vae_numpy.digits import check_images
-from vae_numpy.weights import check_latents, check_params
+from vae_numpy.weights import check_alike, check_latents, check_params
 
 Params = Mapping[str, Tensor]
 
@@ -46,6 +46,7 @@ def encode(params: Params, x: Float[Tensor, "B 1 28 28"]) -> tuple[Float[Tensor,
 
 def reparameterize(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"], eps: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
     """A sample of q(z|x) through which gradients reach mu and logvar (Kingma & Welling 2013, section 2.4)."""
+    check_alike(2, mu=mu, logvar=logvar, eps=eps)
     # z = μ + σ ⊙ ε,   σ = exp(log σ² / 2)
     return mu + torch.exp(logvar / 2) * eps
 
@@ -65,6 +66,8 @@ def reconstruction_loss(
     logits: Float[Tensor, "B 1 28 28"], x: Float[Tensor, "B 1 28 28"], kind: str = "bce"
 ) -> Float[Tensor, " B"]:
     """How badly x_hat explains x, in nats per image (summed over pixels); "bce" or "mse", as at level 1."""
+    check_images(x)
+    check_alike(4, logits=logits, x=x)
     if kind == "bce":
         # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l; logsigmoid, since F.softplus turns linear above 20
         per_pixel = -logsigmoid(-logits) - x * logits
@@ -78,6 +81,7 @@ def reconstruction_loss(
 
 def kl_divergence(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
     """KL(q(z|x) || N(0, I)) in nats per image (Kingma & Welling 2013, appendix B)."""
+    check_alike(2, mu=mu, logvar=logvar)
     # -½ Σ (1 + log σ² - μ² - σ²) = ½ Σ (μ² + (σ² - 1) - log σ²): expm1 keeps the digits of σ² - 1 where σ² is near 1
     return 0.5 * (mu**2 + torch.expm1(logvar) - logvar).sum(dim=1)  # (B,)
 

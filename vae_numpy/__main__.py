@@ -38,14 +38,10 @@ def main(config: Config) -> None:
     rng = np.random.default_rng(config.seed)
     eps = rng.standard_normal((len(images), latent_dim), dtype=np.float32)
 
-    recons, kls = [], []
-    for start in range(0, len(images), 256):  # in pieces that fit in the processor's cache
-        x = images[start : start + 256]
-        mu, logvar = vae.encode(params, x)
-        logits = vae.decode(params, vae.reparameterize(mu, logvar, eps[start : start + 256]))
-        recons.append(vae.reconstruction_loss(logits, x))
-        kls.append(vae.kl_divergence(mu, logvar))
-    recon, kl = np.concatenate(recons).astype(np.float64), np.concatenate(kls).astype(np.float64)
+    mu, logvar = vae.encode(params, images)
+    logits = vae.decode(params, vae.reparameterize(mu, logvar, eps))
+    recon = vae.reconstruction_loss(logits, images).astype(np.float64)
+    kl = vae.kl_divergence(mu, logvar).astype(np.float64)
 
     print(f"weights  {config.weights.name}: D = {latent_dim}, trained on {header.get('data', 'unknown data')}")
     print(f"digits   {data.source}, the first {len(images):,}, grayscale")

@@ -15,19 +15,19 @@ import tyro
 def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[str] | None = None) -> None:
     """Parse the arguments into `configuration` (a dataclass, or a union of them: subcommands) and call main with it.
 
-    What the user can mend (a bad value, a missing or damaged file) ends with one line on stderr and exit code 2;
-    Ctrl-C ends with 130. Anything else is a bug and keeps its traceback.
+    What the user can mend (a bad value, a missing or damaged file, a full disk) ends with one line on stderr and exit
+    code 2; Ctrl-C ends with 130. Anything else is a bug and keeps its traceback.
     """
     try:
         main(_parse(prog, configuration, args))
         sys.stdout.flush()
-    except (ValueError, FileNotFoundError) as error:
-        _stop(prog, " ".join(str(error).split()), 2)
-    except KeyboardInterrupt as interrupt:
-        _stop(prog, str(interrupt) or "interrupted", 130)
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except (ValueError, OSError) as error:
+        _stop(prog, " ".join(str(error).split()), 2)
+    except KeyboardInterrupt as interrupt:
+        _stop(prog, str(interrupt) or "interrupted", 130)
 
 
 def spelled(prog: str, config: Any) -> str:

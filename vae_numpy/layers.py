@@ -11,13 +11,15 @@ Legend: B batch, I/C inputs/channels in, O outputs/channels out, H height, W wid
 import numpy as np
 from jaxtyping import Float
 
+from vae_numpy.weights import check_alike
+
 Array = np.ndarray
 Pair = int | tuple[int, int]  # one number for both directions, or (vertical, horizontal)
 
 
 def linear(x: Float[Array, "B I"], weight: Float[Array, "O I"], bias: Float[Array, " O"] | None = None) -> Float[Array, "B O"]:
     """y = x W^T + b. Raises ValueError where the shapes do not fit."""
-    _check_fit("linear", x, 2, "(B, I)", weight, "(O, I)", weight.shape[1], bias, weight.shape[0])
+    _check_fit("linear", x, 2, "(B, I)", weight, "(O, I)", weight.shape[-1], bias, weight.shape[0])
     y = x @ weight.T  # (B, O)
     return y if bias is None else y + bias
 
@@ -84,12 +86,17 @@ def conv_transpose2d(
 
 
 def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """max(x, 0); NaN stays NaN."""
+    """max(x, 0); NaN stays NaN. Raises ValueError where x is not float32 or float64."""
+    check_alike(None, x=x)
     return np.maximum(x, 0)
 
 
 def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """1 / (1 + exp(-x)), from exp(-|x|), which cannot overflow and keeps all digits of small values."""
+    """1 / (1 + exp(-x)), from exp(-|x|), which cannot overflow and keeps all digits of small values; NaN stays NaN.
+
+    Raises ValueError where x is not float32 or float64.
+    """
+    check_alike(None, x=x)
     e = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, e) / (1 + e)
 
@@ -187,3 +194,8 @@ def _check_fit(layer, x, rank, x_is, weight, weight_is, inputs, bias, outputs):
         raise ValueError(f"{layer}: x {x.shape} has {x.shape[1]} inputs, weight {weight.shape} takes {inputs}")
     if bias is not None and bias.shape != (outputs,):
         raise ValueError(f"{layer}: expected bias ({outputs},), got {bias.shape}")
+    dtypes = {array.dtype for array in (x, weight, bias) if array is not None}
+    if len(dtypes) > 1 or dtypes.pop() not in (np.float32, np.float64):
+        raise ValueError(
+            f"{layer}: expected x, weight and bias all float32 or all float64, got x {x.dtype}, weight {weight.dtype}"
+        )

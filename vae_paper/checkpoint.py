@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vae_numpy import weights
 from vae_numpy.vae import init_params
-from vae_paper.config import Config, made_with
+from vae_paper.config import MADE_WITH, Config, check_types, made_with, stored
 from vae_paper.cvae import CVAE, QuadrantCVAE
 from vae_paper.pixel_prior import PixelPrior
 from vae_paper.pixel_vae import PixelVAE
@@ -64,7 +64,8 @@ def inherit(config: Config) -> Config:
     _, about = load_model(path)
     if about["model"] != "vq-vae":
         raise ValueError(f"codes_of is {config.codes_of}: {path} holds a {about['model']}; expected a vq-vae")
-    inherited = {name: about["config"][name] for name in ("latent_dim", "likelihood", "sigma", "binarise", "codes", "codebook")}
+    decided = config_of(path, about.get("config"))
+    inherited = {name: getattr(decided, name) for name in ("latent_dim", "likelihood", "sigma", "binarise", "codes", "codebook")}
     for name, value in inherited.items():
         default = Config.__dataclass_fields__[name].default
         if getattr(config, name) not in (default, value):
@@ -83,15 +84,36 @@ def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
 
 
 def load_model(path: str | Path) -> tuple[Any, dict[str, Any]]:
-    """The `Model` in a run folder or a weight file (of any level), and its header."""
+    """The `Model` in a run folder or a weight file (of any level), and its header.
+
+    Raises FileNotFoundError, or ValueError for a file that is damaged, not ours, or whose header and tensors do not fit.
+    """
     path = Path(path)
     path = path / "weights.safetensors" if path.is_dir() else path
     tensors, about = weights.load_tensors(path)
-    if about.get("model") not in MODELS or not isinstance(about.get("latent_dim"), int):
-        raise ValueError(f"{path}: its header names no model of this project, but {about.get('model')!r}")
-    model = build(about["model"], about["latent_dim"], about.get("likelihood", "bce"), **about.get("made_with", {}))
+    name, made = about.get("model"), about.get("made_with", {})
+    if not isinstance(name, str) or name not in MODELS:
+        raise ValueError(f"{path}: its header names no model of this project, but {name!r}")
+    if "config" in about:
+        config_of(path, about["config"])
+    arguments: tuple[str, Any, Any] = (name, about.get("latent_dim"), about.get("likelihood", "bce"))
+    _check_claims(path, *arguments, made, tensors)
+    model = build(*arguments, **made)
     fill(path, model, tensors)
     return model.eval(), about
+
+
+def _check_claims(path: Path, name: str, latent_dim: Any, likelihood: Any, made: Any, tensors: dict[str, np.ndarray]) -> None:
+    """Refuse a header that does not describe the file's tensors, before a model of the claimed size is made."""
+    try:
+        check_types({"latent_dim": latent_dim, "likelihood": likelihood, **made})
+        if latent_dim < 1 or made.keys() - {*MADE_WITH.get(name, ())} or made.get("layers", 0) > len(tensors):
+            raise ValueError(f"D = {latent_dim}, made with {made}")
+        with torch.device("meta"):  # takes no memory, however large the claim
+            claimed = MODELS[name](latent_dim, likelihood, **made)
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{path}: its header describes no {name} of this project ({str(error).splitlines()[0]})") from None
+    check(path, claimed.state_dict(), tensors)
 
 
 def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
@@ -103,31 +125,51 @@ def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
 
 
 def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Put what `save_state` wrote back into model and optimizer; return `progress`."""
+    """Put what `save_state` wrote back into model and optimizer; return `progress`.
+
+    Raises FileNotFoundError, or ValueError for a file that is damaged or holds the state of another model.
+    """
     path = folder / "state.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no state to resume from; train without --resume")
     tensors, progress = weights.load_tensors(path)
+    expected = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    trained = [index for index in range(len(parameters)) if f"adam.{index}.step" in tensors]
+    for index in trained:
+        moments = {"step": torch.zeros(()), "exp_avg": parameters[index], "exp_avg_sq": parameters[index]}
+        expected |= {f"adam.{index}.{name}": tensor for name, tensor in moments.items()}
+    check(path, expected, tensors)
     fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, array in tensors.items():
-        if name.startswith("adam."):
-            _, index, moment = name.split(".")
-            state.setdefault(int(index), {})[moment] = torch.from_numpy(array)
+    state = {
+        index: {m: torch.from_numpy(tensors[f"adam.{index}.{m}"]) for m in ("step", "exp_avg", "exp_avg_sq")} for index in trained
+    }
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     return progress
 
 
 def fill(path: Path, model: nn.Module, tensors: dict[str, np.ndarray]) -> None:
-    """Put the tensors of the file `path` into a model, or refuse them: ValueError names the first that does not fit."""
-    expected = model.state_dict()
+    """Put the tensors of the file `path` into a model, or refuse them as `check` does."""
+    check(path, model.state_dict(), tensors)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+
+
+def check(path: Path, expected: dict[str, Tensor], tensors: dict[str, np.ndarray]) -> None:
+    """Refuse tensors of the file `path` that are not as expected: ValueError names the first that does not fit."""
     for name in sorted(expected.keys() ^ tensors.keys()):
         raise ValueError(f"{path}: {name} is {'missing' if name in expected else 'not part of this model'}")
     for name, tensor in expected.items():
         if tuple(tensor.shape) != tensors[name].shape or str(tensor.dtype).removeprefix("torch.") != tensors[name].dtype:
             found = f"{tensors[name].dtype} {tensors[name].shape}"
             raise ValueError(f"{path}: {name} is {found}; expected {tensor.dtype} {tuple(tensor.shape)}")
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+
+
+def config_of(path: Path, content: Any) -> Config:
+    """The configuration that a file holds (`config.as_dict` made it), or ValueError where it is none that can be run."""
+    try:
+        return stored(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: its configuration is not one of this project's: {error}") from None
 
 
 @contextlib.contextmanager

@@ -34,11 +34,14 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B 10"]:
+        return self.out(self.dropout(self.features(x)))  # (B, 10)
+
+    def features(self, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B 256"]:
+        """What the last layer sees."""
         check_images(x)
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
-        h = relu(self.fc(self.dropout(h.flatten(1))))  # (B, 256)
-        return self.out(self.dropout(h))  # (B, 10)
+        return relu(self.fc(self.dropout(h.flatten(1))))  # (B, 256)
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Config:
     channels: int | None = None
     """Channels of a pixel-prior (default 64)."""
     layers: int | None = None
-    """Gated layers of a pixel-prior (default 6)."""
+    """Gated layers of a pixel-prior (default 2)."""
     class_conditional: bool | None = None
     """Whether a pixel-prior knows the label (default False)."""
     likelihood: Literal[
@@ -107,7 +107,7 @@ NEEDS = [
     ("restart", lambda c: c.model == "vq-vae", True),
     ("codes_of", lambda c: c.model == "pixel-prior", None),
     ("channels", lambda c: c.model == "pixel-prior", 64),
-    ("layers", lambda c: c.model == "pixel-prior", 6),
+    ("layers", lambda c: c.model == "pixel-prior", 2),
     ("class_conditional", lambda c: c.model == "pixel-prior", False),
     ("warmup_epochs", lambda c: c.beta_schedule == "linear" or c.objective == "capacity", None),
 ]
@@ -164,6 +164,34 @@ def _refuse_contradictions(c: Config) -> None:
     for refused, why in contradictions:
         if refused:
             raise ValueError(f"{_said(c)}: {why}")
+
+
+def stored(content: Any) -> Config:
+    """The configuration that `as_dict` made into `content`; ValueError where an option is unknown, of another type, or wrong."""
+    if not isinstance(content, dict):
+        raise ValueError(f"found a {type(content).__name__}; expected options and values")
+    check_types(content)
+    config = Config(**content)
+    _refuse_contradictions(config)
+    return config
+
+
+def check_types(options: dict[str, Any]) -> None:
+    """Refuse values that are not of their options' types; from a command line they cannot come, from a file they can."""
+    types = get_type_hints(Config)
+    for option, value in options.items():
+        if option not in types:
+            raise ValueError(f"{option} is no option")
+        if not _fits(value, types[option]):
+            raise ValueError(f"{option} is {value!r}; expected {getattr(types[option], '__name__', types[option])}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if get_args(kind):  # a union
+        return any(_fits(value, one) for one in get_args(kind))
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _said(c: Config) -> str:

@@ -1,12 +1,15 @@
 """Fetch MNIST, Fashion-MNIST or KMNIST through torchvision (its mirrors, its checksums), whole or not at all."""
 
+import gzip
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from vae_numpy import digits
+from vae_numpy.weights import is_gone, write_atomically
 
 # In a process of its own, since a server that drips a byte a second can only be stopped by killing who listens.
 FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.argv[1])(sys.argv[2], download=True)"
@@ -15,6 +18,7 @@ FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.arg
 def download(source: str, seconds: float = 600) -> Path:
     """Fetch a data set into `digits.data_folder()` within a time limit; returns the folder of its files.
 
+    Files that are there and whole are kept; damaged ones are fetched again, and unpacked ones repaired from their archives.
     Raises ValueError, in one line, where that fails; then nothing is left behind and the next try starts afresh.
     """
     if source not in digits.SOURCES:
@@ -22,19 +26,37 @@ def download(source: str, seconds: float = 600) -> Path:
     folder = digits.data_folder()
     name = digits.SOURCES[source]
     target = folder / name / "raw"
-    if digits.is_on_disk(source):
-        for split in ("train", "test"):
-            digits.load(source, split)  # says what to do where it is damaged
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
-        _fetch(name, temporary, seconds)
-        for split in ("train", "test"):
-            digits.load(source, split, Path(temporary))
-        target.mkdir(parents=True, exist_ok=True)
-        for archive in sorted((Path(temporary) / name / "raw").glob("*.gz")):
-            os.replace(archive, target / archive.name)
+    if not (digits.is_on_disk(source) and _is_whole(source)):
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob(".download-*"):
+            if is_gone(stale.name.split("-")[1]):  # killed while it downloaded
+                shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".download-{os.getpid()}-") as temporary:
+            _fetch(name, temporary, seconds)
+            for split in ("train", "test"):
+                digits.load(source, split, Path(temporary))
+            target.mkdir(parents=True, exist_ok=True)
+            for archive in sorted((Path(temporary) / name / "raw").glob("*.gz")):
+                os.replace(archive, target / archive.name)
+    _repair(target)
     return target
+
+
+def _is_whole(source: str) -> bool:
+    try:
+        for split in ("train", "test"):
+            digits.load(source, split)
+    except ValueError:
+        return False
+    return True
+
+
+def _repair(folder: Path) -> None:
+    """Write unpacked files anew that are not what their archive holds: torchvision believes them, however short they are."""
+    for archive in folder.glob("*-ubyte.gz"):
+        unpacked, contents = archive.with_suffix(""), gzip.decompress(archive.read_bytes())
+        if unpacked.is_file() and unpacked.read_bytes() != contents:
+            write_atomically(unpacked, contents)
 
 
 def _fetch(name: str, folder: str, seconds: float) -> None:

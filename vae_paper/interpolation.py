@@ -6,6 +6,8 @@ Legend: D latent size, N codes, T points of a path, the first and the last of wh
 import numpy as np
 from jaxtyping import Float, Int
 
+from vae_numpy.weights import check_alike
+
 Point = Float[np.ndarray, " D"]
 Path = Float[np.ndarray, "T D"]
 
@@ -14,6 +16,9 @@ NEARLY = 1e-4  # radians from 0 or from a half turn within which sin(angle) has 
 
 def lerp(a: Point, b: Point, steps: int) -> Path:
     """The straight line. In many dimensions its middle is nearer to 0 than the prior's samples are."""
+    check_alike(1, a=a, b=b)
+    if steps < 2:
+        raise ValueError(f"steps is {steps}: expected at least 2, the ends")
     t = np.linspace(0, 1, steps)[:, None]
     return (1 - t) * a + t * b
 
@@ -24,13 +29,14 @@ def slerp(a: Point, b: Point, steps: int) -> Path:
     The ends are guarded: where they are nearly parallel, or one is 0, it is the line; where they are nearly opposite it
     goes by way of a direction at right angles to them, as one great circle is then as good as another.
     """
+    line = lerp(a, b, steps)  # which looks at what it is given
     norms = np.linalg.norm(a), np.linalg.norm(b)
     if min(norms) == 0:
-        return lerp(a, b, steps)
+        return line
     u, v = a / norms[0], b / norms[1]
     angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # unlike arccos(u·v), exact near 0 and π
     if angle < NEARLY or (len(a) == 1 and angle > 0):  # on a line there is no way round
-        return lerp(a, b, steps)
+        return line
     t = np.linspace(0, 1, steps)[:, None]
     if angle > np.pi - NEARLY:
         half = _at_right_angles(u)
@@ -44,6 +50,10 @@ def guided(
     a: Point, b: Point, codes: Float[np.ndarray, "N D"], labels: Int[np.ndarray, " N"], ends: tuple[int, int], steps: int
 ) -> Path:
     """From a to the mean code of its class, on to the mean of b's class, then to b, at one speed all the way."""
+    check_alike(1, a=a, b=b, code=codes[0])
+    for label in ends:
+        if label not in labels:
+            raise ValueError(f"no code has the label {label}: there is no mean of its class to go through")
     from_class, to_class = (codes[labels == label].mean(0) for label in ends)
     corners = np.stack([a, from_class, to_class, b])
     travelled = np.concatenate([[0], np.linalg.norm(np.diff(corners, axis=0), axis=1).cumsum()])

@@ -1,7 +1,7 @@
 """p(x|z): what the decoder's logits say about each pixel, as -log p(x|z) in nats; a model sums them over the image.
 
 Every function takes logits and x of one shape and gives nats of that shape; x_hat = sigmoid(logits), and `log_sigma` is the
-logarithm of a scale.
+logarithm of a scale. ValueError where shapes differ, or where x is not in [0, 1] (looked at on the CPU only).
 """
 
 import math
@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from vae_numpy.digits import check_pixels
+from vae_numpy.weights import check_alike
+
 Pixels = Float[Tensor, "*pixels"]
 
 
@@ -21,17 +24,21 @@ def bernoulli(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
 
     Raises ValueError on grayscale images (looked at on the CPU only).
     """
-    pixels = Bernoulli(logits=logits, validate_args=not x.is_cuda)
-    return -pixels.log_prob(x)
+    _check(logits, x)
+    if not x.is_cuda and ((x != 0) & (x != 1)).any():
+        raise ValueError("images are grayscale: outside the support of bernoulli, which is for pixels of 0 and 1; binarise them")
+    return -Bernoulli(logits=logits, validate_args=False).log_prob(x)
 
 
 def soft_bce(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """The Bernoulli formula on grayscale: an objective, no likelihood; its least value is the entropy of x, not 0."""
+    _check(logits, x)
     return binary_cross_entropy_with_logits(logits, x, reduction="none")
 
 
 def squared_error(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
     """||x - x_hat||²: an objective; plus a constant, the Gaussian with variance 1/2."""
+    _check(logits, x)
     return (x - torch.sigmoid(logits)).square()
 
 
@@ -40,6 +47,7 @@ def gaussian(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
 
     Learning it is sigma-VAE: Rybkin et al. 2021, arXiv:2006.13202.
     """
+    _check(logits, x)
     return -Normal(torch.sigmoid(logits), log_sigma.exp(), validate_args=False).log_prob(x)
 
 
@@ -48,6 +56,7 @@ def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
 
     An objective: the variance is fitted to the very images that it explains.
     """
+    _check(logits, x)
     variance = (x - torch.sigmoid(logits)).square().mean()  # σ*² = MSE
     return gaussian(logits, x, 0.5 * variance.log())
 
@@ -75,6 +84,7 @@ def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels
 
     A probability of the integers 0..255, so a true bound in bits (Kingma et al. 2016, arXiv:1606.04934, eq. 31).
     """
+    _check(logits, x)
     half = 0.5 / 255
     centre = x - torch.sigmoid(logits)
     above, below = (centre + half) / log_sigma.exp(), (centre - half) / log_sigma.exp()
@@ -98,12 +108,20 @@ WITH_LEARNED_SCALE = {"learned-gaussian", "discretised-logistic"}
 OBJECTIVES_ONLY = {"bce", "mse", "optimal-gaussian"}  # no normalised p(x|z): their ELBO bounds nothing
 
 
+def _check(logits: Tensor, x: Tensor) -> None:
+    check_pixels(x)
+    check_alike(None, logits=logits, x=x)
+
+
 def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
     """Pixels of zeros and ones: "dynamic" draws each pixel with probability x, "threshold" is x > 1/2, "none" is x.
 
     Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" is dynamic, drawn once for a whole data set.)
     """
+    if how not in ("none", "dynamic", "threshold"):
+        raise ValueError(f'binarise: how is {how!r}; expected "none", "dynamic" or "threshold"')
     if how == "none":
         return x
+    check_pixels(x)  # NaN would become 0, and a gray level of 128 become 1
     u = 0.5 if how == "threshold" else torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return (x > u).to(x.dtype)

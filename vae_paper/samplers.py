@@ -84,6 +84,8 @@ def mixture(encoded: Codes, count: int, rng: np.random.Generator, components: in
 
 def gaussian(encoded: Codes, count: int, rng: np.random.Generator) -> Latents:
     """z from one Gaussian with the codes' mean and full covariance."""
+    if len(encoded) < 2 or not np.isfinite(encoded).all():
+        raise ValueError(f"codes are {encoded.shape}: expected at least 2, all finite")
     return rng.multivariate_normal(encoded.mean(0), np.atleast_2d(np.cov(encoded.T)), size=count)
 
 

@@ -1,4 +1,7 @@
-"""Numbers that change during training, each a function of progress: 0 at the first step, 1 when training ends."""
+"""Numbers that change during training, each a function of progress: 0 at the first step, 1 when training ends.
+
+ValueError where progress is outside.
+"""
 
 import math
 
@@ -10,15 +13,23 @@ def constant(progress: float) -> float:
 
 def linear(progress: float, rise: float = 0.5) -> float:
     """KL annealing (Bowman et al. 2015, arXiv:1511.06349): from 0 to 1 in the first `rise` of training, then 1."""
+    _check(progress)
     return min(1.0, progress / rise)
 
 
 def cyclical(progress: float, cycles: int = 4, rise: float = 0.5) -> float:
     """`linear`, started anew `cycles` times (Fu et al. 2019, arXiv:1903.10145, eq. 6-7: M = 4, R = 0.5)."""
+    _check(progress)
     return linear(progress * cycles % 1.0, rise) if progress < 1 else 1.0
 
 
 def one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-5) -> float:
     """A learning rate's factor: by half a cosine from `start` to 1, by another to `end` (Smith & Topin 2017)."""
+    _check(progress)
     low, along = (start, progress / rise) if progress < rise else (end, (1 - progress) / (1 - rise))
     return low + (1 - low) * (1 - math.cos(math.pi * along)) / 2
+
+
+def _check(progress: float) -> None:
+    if not 0 <= progress <= 1:  # NaN too, of which min would make 1
+        raise ValueError(f"progress is {progress}: expected 0 to 1")

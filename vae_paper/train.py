@@ -7,7 +7,9 @@ takes the very steps that it would have taken.
 import contextlib
 import dataclasses
 import json
+import math
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -60,18 +62,21 @@ def train(config: Config) -> Path:
     during training where a term is not finite; what was saved before stays.
     """
     folder = checkpoint.RUNS / config.name
-    if config.resume:
-        config = _stored(folder, config)
-    elif (folder / "state.safetensors").exists():
-        raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
-    else:
-        config = checkpoint.inherit(checked(config))
+    config = _stored(folder, config) if config.resume else checkpoint.inherit(checked(config))
+    if config.precision == "bf16" and config.device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        print("bf16: this processor has no instructions for it, and is several times faster in float32", file=sys.stderr)
+    try:
+        torch.empty(0, device=config.device)
+    except (RuntimeError, AssertionError) as error:  # an unknown name, or none of that kind in this machine
+        raise ValueError(f"device is {config.device!r}: not to be had here ({str(error).splitlines()[0]})") from None
     data, validation = split(config)
     with checkpoint.locked(folder):
+        if not config.resume and (folder / "state.safetensors").exists():
+            raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
         model = checkpoint.build_for(config).to(config.device)
         run = Run(config, folder, model, optimizer_of(config, model), data, validation)
         if config.resume:
-            run.at = checkpoint.load_state(folder, model, run.optimizer)
+            run.at = _progress(folder, config, checkpoint.load_state(folder, model, run.optimizer))
         checkpoint.write_json(folder / "config.json", as_dict(config))
         _loop(run)
     return folder
@@ -155,20 +160,19 @@ def _loop(run: Run) -> None:
             for x, eps, labels in rest_of_epoch(run):
                 for group in run.optimizer.param_groups:
                     group["lr"] = config.learning_rate * lr_factor(config, run.progress)
-                try:
+                with _named(run):
                     loss += train_step(config, run.model, run.optimizer, x, eps, labels, run.progress)
-                except ValueError as error:
-                    raise ValueError(f"{run.folder}: step {at['step']}: {error}; what was saved before is intact") from None
                 at["step"] += 1
                 bar.update()
                 if interrupted:
                     break
             at["loss"] = loss.item()
             if at["step"] % run.steps_per_epoch == 0:
-                row = _finish_epoch(run, round(time.perf_counter() - started, 2))
+                with _named(run):
+                    row = _finish_epoch(run, round(time.perf_counter() - started, 2))
                 bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
             if interrupted:
-                checkpoint.save_state(run.folder, run.model, run.optimizer, at)
+                _save_state(run)
                 again = f"python -m vae_paper train --name {config.name} --resume"
                 raise KeyboardInterrupt(f"stopped after step {at['step']}, state saved; go on with: {again}")
 
@@ -201,17 +205,23 @@ def _finish_epoch(run: Run, seconds: float) -> dict[str, Any]:
             "validation_rate": terms.rate.sum(1).mean().item(),
         }
     row |= run.model.end_epoch()
+    if bad := [name for name, value in row.items() if not math.isfinite(value)]:
+        raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}")
     at["rows"].append(row)
     at["loss"] = 0.0
     if at["best"] is None or score <= at["best"]:
         at["best"] = score
         chosen = {"epoch": epoch, "data": run.data.about, "selected_on": run.validation.about}
         checkpoint.save_model(run.folder / "weights.safetensors", run.model, header(run.config) | chosen)
-    checkpoint.save_state(run.folder, run.model, run.optimizer, at)
     checkpoint.write_csv(run.folder / "metrics.csv", at["rows"])
+    _save_state(run)  # last: what it calls finished is all on disk
     if run.config.tensorboard:
         _write_tensorboard(run.folder, row)
     return row
+
+
+def _save_state(run: Run) -> None:
+    checkpoint.save_state(run.folder, run.model, run.optimizer, run.at | {"config": as_dict(run.config)})
 
 
 def header(config: Config) -> dict[str, Any]:
@@ -244,12 +254,36 @@ def _stored(folder: Path, config: Config) -> Config:
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no run of this name to resume")
-    stored = Config(**json.loads(path.read_text()), resume=True)
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged ({error}); the same configuration is in the header of state.safetensors") from None
+    stored = dataclasses.replace(checkpoint.config_of(path, content), resume=True)
     for option in dataclasses.fields(Config):
         asked, kept = getattr(config, option.name), getattr(stored, option.name)
         if asked not in (option.default, kept):
             raise ValueError(f"{option.name} is {asked}, but {folder} was started with {kept}")
     return stored
+
+
+def _progress(folder: Path, config: Config, at: dict[str, Any]) -> dict[str, Any]:
+    """How far the state is, refused where it is no state of this run: config.json may have been changed since."""
+    if at.get("config", as_dict(config)) != as_dict(config):
+        raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
+    step, loss, best, rows = (at.get(name) for name in ("step", "loss", "best", "rows"))
+    numbers = type(step) is int and step >= 0 and isinstance(loss, float) and (best is None or isinstance(best, float))
+    if not numbers or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{folder}/state.safetensors: its header does not say how far the run is; it cannot be resumed")
+    return at
+
+
+@contextlib.contextmanager
+def _named(run: Run) -> Iterator[None]:
+    """What goes wrong is said with the run's folder and its step."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{run.folder}: step {run.at['step']}: {error}; what was saved before is intact") from None
 
 
 @contextlib.contextmanager
