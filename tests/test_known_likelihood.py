@@ -8,43 +8,12 @@ import torch
 from conftest import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.distributions import MultivariateNormal, Normal
+from torch.distributions import Normal
 
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 from vae_paper import objectives, vae
-
-SIGMA = 0.7
-
-
-class LinearVAE(vae.VAE):
-    """Probabilistic PCA (Tipping & Bishop 1999): p(x|z) = N(W z + b, sigma²), W with orthogonal columns.
-
-    Then the posterior is a diagonal normal, so an encoder can be exact; all else is the library's VAE.
-    """
-
-    def __init__(self, exact: bool) -> None:
-        super().__init__(latent_dim=3)
-        generator = torch.Generator().manual_seed(0)
-        q, _ = torch.linalg.qr(torch.randn(784, 3, generator=generator, dtype=torch.float64))
-        self.W = q * torch.tensor([3.0, 1.0, 0.4], dtype=torch.float64)
-        self.b = torch.rand(784, generator=generator, dtype=torch.float64)
-        self.exact = exact
-
-    def posterior(self, x):
-        precision = 1 + self.W.square().sum(0) / SIGMA**2
-        return (x.flatten(1) - self.b) @ self.W / SIGMA**2 / precision, -precision.log().expand(len(x), 3)
-
-    def encode(self, x, labels=None):
-        mu, logvar = self.posterior(x)
-        return (mu, logvar) if self.exact else (0.8 * mu + 0.3, logvar + torch.tensor([0.5, -0.4, 0.1]))
-
-    def distortion(self, z, x, labels=None):
-        return -Normal(z @ self.W.T + self.b, SIGMA).log_prob(x.flatten(1)).sum(2)
-
-    def log_p(self, x):
-        covariance = self.W @ self.W.T + SIGMA**2 * torch.eye(784, dtype=torch.float64)
-        return MultivariateNormal(self.b, covariance).log_prob(x.flatten(1))
+from vae_paper.oracles import SIGMA, LinearVAE
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +33,12 @@ def test_the_gap_is_the_kl_to_the_posterior(images):
         shift = math.sqrt(3) * std * torch.eye(3, dtype=torch.float64)[j]
         distortion += model.distortion(torch.stack([mu + shift, mu - shift]), images).sum(0) / 6 - at_mu / 3
     elbo = -(distortion + vae.kl_divergence(mu, logvar).sum(1))
-    post_mu, post_logvar = model.posterior(images)
+    post_mu, post_logvar = LinearVAE(exact=True).encode(images)
     q, posterior = Normal(mu, std), Normal(post_mu, (post_logvar / 2).exp())
     gap = torch.distributions.kl_divergence(q, posterior).sum(1)
     assert gap.min() > 0.1
     assert_close((model.log_p(images) - elbo) / gap, np.ones(5), 1e-9, "gap")
+    assert_close(model.gap(images) / gap, np.ones(5), 1e-9, "the oracle's own gap")
 
 
 def test_at_the_exact_posterior_every_weight_is_log_p(images):
@@ -87,7 +57,8 @@ def test_log_weights_by_the_densities(images):
     mu, logvar = model.encode(images)
     z = vae.reparameterize(mu, logvar, eps)
     q = Normal(mu, (logvar / 2).exp())
-    expected = -model.distortion(z, images) + Normal(0.0, 1.0).log_prob(z).sum(2) - q.log_prob(z).sum(2)
+    log_p_x = Normal(z @ model.W.T + model.b, SIGMA).log_prob(images.flatten(1)).sum(2)
+    expected = log_p_x + Normal(0.0, 1.0).log_prob(z).sum(2) - q.log_prob(z).sum(2)
     assert_close(model(images, eps).log_weight, expected, 1e-10)
 
 

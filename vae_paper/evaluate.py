@@ -72,6 +72,8 @@ def kl_per_latent(terms: Terms) -> Float[Tensor, " D"]:
 
 def active_units(mu: Float[Tensor, "N D"], least: float = 0.01) -> Bool[Tensor, " D"]:
     """Which latents say something of x: Var_x(E_q[z_j]) > 0.01 (Burda et al. 2015, arXiv:1509.00519, section 5.2)."""
+    if len(mu) < 2 or not torch.isfinite(mu).all():
+        raise ValueError(f"active_units: mu is {tuple(mu.shape)}; expected finite means of at least 2 images")
     return mu.double().var(0) > least
 
 
@@ -89,14 +91,21 @@ def evaluate(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[s
     return about | summary(model, averaged(model, data, passes, seed))
 
 
+def bounded(model: Model) -> str | None:
+    """What the model's ELBO is a lower bound on; None where it is an objective that bounds nothing."""
+    if isinstance(model, AE) or model.likelihood in OBJECTIVES_ONLY:
+        return None
+    if isinstance(model, QuadrantCVAE):
+        return "log p(x_unseen|x_seen)"
+    labelled = getattr(model, "class_conditional", False) or getattr(model, "takes_labels", False)
+    return "log p(x|label)" if labelled else "log p(x)"
+
+
 def summary(model: Model, terms: Terms) -> dict[str, Any]:
     """The terms' means over images, their standard errors, and whether the ELBO is a bound."""
     distortion, rate = terms.distortion.mean(0), terms.rate.sum(1)
-    bound = not isinstance(model, AE) and model.likelihood not in OBJECTIVES_ONLY
-    given = "x|label" if getattr(model, "class_conditional", False) or getattr(model, "takes_labels", False) else "x"
-    if isinstance(model, QuadrantCVAE):
-        given = "x_unseen|x_seen"
-    report: dict[str, Any] = {"elbo_is": f"a lower bound on log p({given})" if bound else "an objective, not a bound"}
+    bound = bounded(model)
+    report: dict[str, Any] = {"elbo_is": f"a lower bound on {bound}" if bound else "an objective, not a bound"}
     for name, nats in {"elbo": -(distortion + rate), "distortion": distortion, "rate": rate}.items():
         report[name] = nats.mean().item()
         report[f"{name}_standard_error"] = (nats.std() / len(nats) ** 0.5).item()

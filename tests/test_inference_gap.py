@@ -1,0 +1,73 @@
+"""The inference gap falls apart as it is known to: on a linear-Gaussian model both gaps have a formula."""
+
+import json
+
+import pytest
+import torch
+from conftest import assert_close
+from test_evaluator import ERRORS
+
+from vae_numpy.command_line import run
+from vae_paper import checkpoint
+from vae_paper.estimators import mean_of
+from vae_paper.inference_gap import best_factorised, gaps
+from vae_paper.oracles import LinearVAE
+from vae_paper.reproduce.gaps import Options, main
+
+
+@pytest.mark.parametrize("correlated", [False, True], ids=["diagonal", "correlated"])
+def test_the_best_q_of_each_image_is_the_known_one(correlated):
+    """q* = N(m, diag(1 / P_jj)), which leaves KL(q* || posterior) = ½ [Σ log P_jj - log det P]: nothing where P is diagonal."""
+    model, known = LinearVAE(exact=False, correlated=correlated), LinearVAE(exact=True, correlated=correlated)
+    data = model.sample(20)
+    mu, logvar = best_factorised(model, data.images)
+    expected_mu, expected_logvar = known.encode(data.images)
+    assert_close(
+        (mu - expected_mu) / (expected_logvar / 2).exp(),
+        torch.zeros(20, 3).double(),
+        0.1 if correlated else 0.02,
+        "mu, in posterior widths",
+    )
+    assert_close(logvar, expected_logvar, 0.25 if correlated else 0.02, "logvar")
+    P = known.precision
+    approximation = 0.5 * (P.diagonal().log().sum() - P.logdet()).item()
+    assert approximation == pytest.approx(known.gap(data.images)[0].item(), abs=1e-9)
+    assert (approximation > 0.4) if correlated else (approximation < 1e-9)
+    found = gaps(model, data)
+    expected = {"approximation": known.gap(data.images), "amortisation": model.gap(data.images) - known.gap(data.images)}
+    for name, nats in expected.items():
+        off = mean_of(getattr(found, name) - nats)
+        assert abs(off.value) < ERRORS * off.standard_error + 0.01 and off.standard_error < 0.05, f"{name} is off by {off}"
+    assert expected["amortisation"].mean() > 0.5
+    assert_close(found.approximation + found.amortisation, found.log_p - found.elbo, 1e-9)
+
+
+def test_the_command(tmp_path, capsys):
+    about = {
+        "model": "cvae",
+        "latent_dim": 2,
+        "likelihood": "bernoulli",
+        "config": {"source": "handwriting", "binarise": "dynamic", "likelihood": "bernoulli"},
+    }
+    checkpoint.save_model(tmp_path / "w.safetensors", checkpoint.build("cvae", 2, "bernoulli"), about)
+    out = tmp_path / "gaps.json"
+    line = [str(tmp_path / "w.safetensors"), "--images", "3", "--k", "20", "--steps", "60", "--out", str(out)]
+    run("p", Options, main, line)
+    report = json.loads(out.read_text())
+    nats = {name: value for name, (value, error) in report["nats per image"].items()}
+    assert nats["log_p"] - nats["elbo"] == pytest.approx(nats["approximation"] + nats["amortisation"])
+    assert nats["amortisation"] > 0 and len(report["chosen"]) == 3
+    assert (
+        report["is"] == "log_p: IWAE-20 with each image's best factorised q, made wider, an estimate of log p(x|label) from below"
+    )
+    assert f"{nats['amortisation']:9.3f}" in capsys.readouterr().out
+    model = checkpoint.build("ae", 2)
+    checkpoint.save_model(tmp_path / "w.safetensors", model, {"model": "ae", "latent_dim": 2})
+    for wrong, message in (
+        (line, "holds the model ae; expected a vae, cvae"),
+        ([*line, "--images", "1"], "images is 1: expected"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            run("p", Options, main, wrong)
+        said = capsys.readouterr().err
+        assert stop.value.code == 2 and said.count("\n") == 1 and message in said, said

@@ -1,0 +1,134 @@
+"""How well the latents of a representation are the factors that made the images: three metrics, and what each is blind to.
+
+A representation is the table of the codes of every combination of factors, (N, D), N = the product of the factors' `sizes`, in
+the order of `numpy.ravel_multi_index`. So pairs and batches are looked up, and MIG is a sum over all images.
+
+Legend: N combinations, D latent size, V factors, L pairs or images of a vote.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+
+from vae_paper import sprites
+from vae_paper.vae import VAE
+
+Codes = Float[np.ndarray, "N D"]
+Sizes = tuple[int, ...]
+BINS = 20  # of a latent, for MIG: as in disentanglement_lib (Locatello et al. 2019, arXiv:1811.12359)
+
+
+class Accuracy(NamedTuple):
+    """The share of right answers, and its standard error; `chance` is what guessing gives."""
+
+    value: float
+    standard_error: float
+    chance: float
+
+
+@torch.inference_mode()
+def codes_of_sprites(model: VAE) -> Codes:
+    """mu of every sprite: some minutes of drawing and encoding."""
+    factors = sprites.all_factors()
+    parts = np.array_split(factors, -(-len(factors) // 500))
+    return np.concatenate([model.encode(torch.from_numpy(sprites.render(part)))[0].double().numpy() for part in parts])
+
+
+def higgins(
+    codes: Codes, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
+) -> Accuracy:
+    """The beta-VAE metric (Higgins et al. 2017, section 3): can a linear classifier tell which factor L pairs share?
+
+    It is shown the mean of |z_1 - z_2| over L pairs that agree in one factor; sizes as in disentanglement_lib. Blind to
+    any linear mixing of the factors: what the classifier can undo is not entangled to it.
+    """
+    from sklearn.linear_model import LogisticRegression  # a second of import that the other metrics are spared
+
+    check(codes, sizes)
+    codes = codes / np.maximum(codes.std(0), 1e-12)
+    factor = rng.integers(len(sizes), size=train + test)
+    features = np.empty((train + test, codes.shape[1]))
+    for index, shared in enumerate(factor):
+        first, second = (np.stack([rng.integers(size, size=L) for size in sizes]) for _ in range(2))  # (V, L) each
+        second[shared] = first[shared]
+        features[index] = np.abs(look_up(codes, first, sizes) - look_up(codes, second, sizes)).mean(0)
+    features = (features - features[:train].mean(0)) / np.maximum(features[:train].std(0), 1e-12)
+    linear = LogisticRegression(C=1e4, max_iter=10_000).fit(features[:train], factor[:train])
+    return accuracy(linear.predict(features[train:]) == factor[train:], len(sizes))
+
+
+def factor_vae(
+    codes: Codes, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
+) -> Accuracy:
+    """FactorVAE's metric (Kim & Mnih 2018, arXiv:1802.05983, section 4): which latent varies least where one factor is kept?
+
+    Of L images that agree in one factor, the latent of least variance, relative to its variance at large, votes for that
+    factor; the classifier is the majority of the training votes. Latents that never vary have no vote.
+    """
+    check(codes, sizes)
+    spread = codes.std(0)
+    alive = spread > 1e-6 * spread.max()
+    if not alive.any():
+        raise ValueError("codes are the same for every combination: there is no latent to vote")
+    codes = codes[:, alive] / spread[alive]
+    votes = np.zeros((2, codes.shape[1], len(sizes)), int)
+    for index in range(train + test):
+        kept = rng.integers(len(sizes))
+        factors = np.stack([rng.integers(size, size=L) for size in sizes])  # (V, L)
+        factors[kept] = factors[kept, 0]
+        votes[int(index >= train), look_up(codes, factors, sizes).var(0).argmin(), kept] += 1
+    majority = votes[0].argmax(1)  # (D,): the factor that each latent stands for
+    right = votes[1][np.arange(len(majority)), majority].sum()
+    return accuracy(np.arange(test) < right, len(sizes))
+
+
+def mig(codes: Codes, sizes: Sizes) -> Float[np.ndarray, " V"]:
+    """The mutual information gap of each factor, 0 to 1; MIG is their mean (Chen et al. 2018, arXiv:1802.04942, eq. 6).
+
+    (I(z_a; v) - I(z_b; v)) / H(v), z_a and z_b being the two latents that know most of v: 1 where one latent alone knows all
+    of it. Over all combinations, each latent cut into 20 bins of one width (the paper samples q(z|x) instead).
+    """
+    check(codes, sizes)
+    factors = np.unravel_index(np.arange(len(codes)), sizes)
+    gaps = []
+    for values, size in zip(factors, sizes, strict=True):
+        known = [*sorted((mutual_information(bins(latent), values) for latent in codes.T), reverse=True), 0.0]
+        gaps.append((known[0] - known[1]) / math.log(size))  # every value as often: H(v) = log size
+    return np.array(gaps)
+
+
+def bins(latent: Float[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
+    """The bin of each code."""
+    low, high = latent.min(), latent.max()
+    return np.minimum((BINS * (latent - low) / max(high - low, 1e-300)).astype(np.int64), BINS - 1)
+
+
+def mutual_information(a: Int64[np.ndarray, " N"], b: Int64[np.ndarray, " N"]) -> float:
+    """I(a; b) of two columns of small integers, in nats."""
+    joint = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(joint, (a, b), 1 / len(a))
+    independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    seen = joint > 0
+    return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
+
+
+def look_up(codes: Codes, factors: Int64[np.ndarray, "V L"], sizes: Sizes) -> Float[np.ndarray, "L D"]:
+    """The codes of L combinations."""
+    return codes[np.ravel_multi_index(tuple(factors), sizes)]
+
+
+def accuracy(right: np.ndarray, classes: int) -> Accuracy:
+    """Of a list of right and wrong."""
+    share = float(np.mean(right))
+    return Accuracy(share, math.sqrt(share * (1 - share) / len(right)), 1 / classes)
+
+
+def check(codes: Codes, sizes: Sizes) -> None:
+    """ValueError where the table is not one of every combination."""
+    if codes.ndim != 2 or len(codes) != math.prod(sizes):
+        raise ValueError(f"codes are {codes.shape}; expected ({math.prod(sizes)}, D): a row for every combination of {sizes}")
+    if not np.isfinite(codes).all():
+        raise ValueError("codes hold NaN or infinity")

@@ -1,0 +1,170 @@
+"""What can be said of log p(x), and of what z knows about x, from samples: each number with its standard error.
+
+A standard error is over images (and the noise drawn for them): how far the number would move on other images of the same
+kind. Legend: N images, D latent size, K or k samples of z per image, F features. Nats per image.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from tqdm import tqdm
+
+from vae_paper.evaluate import Data
+from vae_paper.likelihoods import binarise
+from vae_paper.vae import VAE, kl_divergence, reparameterize
+
+SAMPLES_AT_ONCE = 100  # of one image: what is in memory does not grow with k
+
+
+class Estimate(NamedTuple):
+    """A number, and its standard error."""
+
+    value: float
+    standard_error: float
+
+
+def mean_of(nats: Float[Tensor, " N"]) -> Estimate:
+    """The mean over images."""
+    return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
+
+
+class Importance(NamedTuple):
+    """Bounds of the same images from the same samples of z, float64."""
+
+    elbo: Float[Tensor, " N"]  # with all K samples
+    iwae: Float[Tensor, "M N"]  # at each of M ks
+
+
+@torch.inference_mode()
+def importance(
+    model: VAE,
+    data: Data,
+    ks: list[int],
+    seed: int = 0,
+    posterior: tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]] | None = None,
+    decodes: int = 500,
+) -> Importance:
+    """The IWAE-k bound of each image at each of the rising `ks`, and its ELBO (Burda et al. 2015, arXiv:1509.00519, eq. 8).
+
+    log 1/k Σ_i w_i,  w = p(x, z) / q(z|x),  is below log p(x) in expectation, and nears it as k grows: at large k it is
+    the usual estimate of log p(x). The k samples come in chunks, of which only the running sum is kept. q is the encoder's,
+    or the `posterior` given: mu and logvar of every image.
+    """
+    device = data.images.device
+    generator = torch.Generator(device).manual_seed(seed)
+    elbos, bounds = [], []
+    with tqdm(total=len(data.images) * ks[-1], unit="z", unit_scale=True, desc="importance samples", delay=2) as bar:
+        for indices in torch.arange(len(data.images), device=device).split(max(1, decodes // min(SAMPLES_AT_ONCE, ks[-1]))):
+            x, labels = binarise(data.images[indices], data.binarisation, generator), data.labels[indices]
+            log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64, device=device)
+            distortion, at_each_k, done = torch.zeros_like(log_sum), [], 0
+            for k in ks:
+                while done < k:
+                    count = min(SAMPLES_AT_ONCE, k - done)
+                    eps = torch.randn(count, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
+                    if posterior is None:
+                        terms = model(x, eps, labels)
+                    else:
+                        mu, logvar = posterior
+                        terms = model.terms(mu[indices], logvar[indices], x, eps, labels)
+                    log_sum = torch.logaddexp(log_sum, terms.log_weight.double().logsumexp(0))
+                    distortion += terms.distortion.double().sum(0)
+                    done += count
+                    bar.update(count * len(x))
+                at_each_k.append(log_sum - math.log(k))
+            bounds.append(torch.stack(at_each_k))  # (M, B)
+            elbos.append(-(distortion / done + terms.rate.double().sum(1)))
+    return Importance(torch.cat(elbos), torch.cat(bounds, dim=1))
+
+
+def random_subset(total: int, size: int, seed: int = 0) -> Int64[Tensor, " n"]:
+    """`size` of `total` indices, in order, drawn from `seed`."""
+    chosen = np.random.default_rng(seed).permutation(total)[:size]
+    return torch.from_numpy(np.sort(chosen))
+
+
+def corrected(
+    elbo: Float[Tensor, " N"], chosen: Int64[Tensor, " n"], own: Float[Tensor, " n"], bound: Float[Tensor, " n"]
+) -> Estimate:
+    """The mean over all N images of a bound that is known on the `chosen` ones only: the mean ELBO of all images, plus the
+    mean gap, bound - ELBO, of the chosen, whose ELBO with the bound's own samples is `own`.
+
+    The gap varies far less from image to image than the bound does, so a few hundred images tell it (the "difference
+    estimator": Cochran 1977, Sampling Techniques, 7.3).
+    """
+    gap = bound - own
+    N, n = len(elbo), len(gap)
+    # Var[mean_N ELBO + mean_n gap] = Var[ELBO + gap] / N + Var[gap] (1/n - 1/N): the n images are among the N
+    variance = (elbo[chosen] + gap).var() / N + gap.var() * (1 / n - 1 / N)
+    return Estimate((elbo.mean() + gap.mean()).item(), variance.sqrt().item())
+
+
+class Information(NamedTuple):
+    """What the rate consists of: rate = I(x; z) + KL(q(z) || p(z)). The mutual information lies between its two numbers."""
+
+    mutual_information_low: Estimate  # at most log N
+    mutual_information_high: Estimate
+    aggregate_kl_low: Estimate  # rate - mutual_information_high
+    aggregate_kl_high: Estimate
+
+
+@torch.inference_mode()
+def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: int = 0, rows: int = 500) -> Information:
+    """I_q(x; z) and KL(q(z) || N(0, I)), q(z) being the mean over images of q(z|x), from one z ~ q(z|x) of each image.
+
+    The decomposition: Hoffman & Johnson 2016, "ELBO surgery". The two estimates of the information, log q(z|x) - log q(z),
+    differ in q(z): with all N images in it, it is for these N images as a population unbiased, and for images at large
+    too small, at most log N; with all others but z's own it is too large (Poole et al. 2019, arXiv:1905.06922, the
+    bounds for a known conditional). To first order q(z) adds nothing to the standard error: the information is
+    stationary in it.
+    """
+    generator = torch.Generator(mu.device).manual_seed(seed)
+    mu, logvar = mu.double(), logvar.double()
+    z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype))
+    precision = torch.exp(-logvar)
+    constant = -0.5 * (mu.square() * precision + logvar + math.log(2 * math.pi)).sum(1)  # (N,)
+    own, with_own, without = [], [], []
+    for indices in torch.arange(len(z), device=z.device).split(rows):
+        part = z[indices]
+        # log q(z_n|x_m) = -½ Σ_j [(z_nj - μ_mj)² / σ²_mj + log 2πσ²_mj], the square multiplied out: two matrix products
+        log_q = constant + part @ (mu * precision).T - 0.5 * part.square() @ precision.T  # (rows, N)
+        itself = torch.arange(len(part), device=z.device), indices
+        own.append(log_q[itself])
+        with_own.append(log_q.logsumexp(1) - math.log(len(z)))
+        log_q[itself] = -math.inf
+        without.append(log_q.logsumexp(1) - math.log(len(z) - 1))
+    rate = kl_divergence(mu, logvar).sum(1)
+    low, high = torch.cat(own) - torch.cat(with_own), torch.cat(own) - torch.cat(without)
+    return Information(*(mean_of(nats) for nats in (low, high, rate - high, rate - low)))
+
+
+def variance_of_means(mu: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
+    """Var_x(E_q[z_j]) of each latent, which makes it active or not, and its standard error."""
+    off = mu.double() - mu.double().mean(0)
+    variance = off.square().sum(0) / (len(mu) - 1)
+    # the variance is a mean of squares: its error is theirs
+    return variance, off.square().std(0) / len(mu) ** 0.5
+
+
+def frechet_distance(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"]) -> float:
+    """|m_a - m_b|² + tr(C_a + C_b - 2 (C_a C_b)^½): between two Gaussians with the moments of two sets of features.
+
+    Heusel et al. 2017, arXiv:1706.08500, eq. 6 (Fréchet 1957). Finite sets make it too large: compare equal sizes only.
+    """
+    c_a, c_b = np.cov(a.T), np.cov(b.T)
+    values, vectors = np.linalg.eigh(c_a)
+    root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
+    # (C_a C_b)^½ has the trace of (C_a^½ C_b C_a^½)^½, which is symmetric
+    trace = np.sqrt(np.linalg.eigvalsh(root @ c_b @ root).clip(min=0)).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c_a) + np.trace(c_b) - 2 * trace)
+
+
+def frechet(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"], groups: int = 10) -> Estimate:
+    """The distance, and its standard error by a jackknife that leaves out one of `groups` parts of each set at a time."""
+    part_a, part_b = np.arange(len(a)) % groups, np.arange(len(b)) % groups
+    without = [frechet_distance(a[part_a != g], b[part_b != g]) for g in range(groups)]
+    return Estimate(frechet_distance(a, b), float(np.std(without) * (groups - 1) ** 0.5))

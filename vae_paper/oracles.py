@@ -1,0 +1,183 @@
+"""Models of which everything is known, to try estimators on: log p(x), the ELBO, the information, each as a formula or a sum.
+
+`LinearVAE` is Gaussian throughout, so that all is in closed form, for images at large; `GridVAE` is this library's VAE with
+one latent, so that every integral over z is a sum on a grid, for given images. Both are float64; what is known is in nats.
+
+Legend: N images, D latent size, G points of a grid.
+"""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributions import Bernoulli, MultivariateNormal, Normal
+
+from vae_numpy.vae import init_params
+from vae_paper.evaluate import Data
+from vae_paper.vae import VAE, Labels, kl_divergence
+
+Images = Float[Tensor, "N 1 28 28"]
+SIGMA = 0.7
+
+
+class LinearVAE(VAE):
+    """Probabilistic PCA (Tipping & Bishop 1999): z ~ N(0, I), p(x|z) = N(W z + b, sigma²), D = 3.
+
+    The posterior is N(m(x), P⁻¹) with P = I + WᵀW / sigma², m = P⁻¹ Wᵀ(x - b) / sigma². Where W's columns are orthogonal P is
+    diagonal, and q can be exact; where they are `correlated` no factorised q is. With `exact` the encoder is the best
+    factorised q there is, N(m, diag(1 / P_jj)); else it is wrong by a known amount.
+    """
+
+    def __init__(self, exact: bool = True, correlated: bool = False) -> None:
+        super().__init__(latent_dim=3, likelihood="gaussian", sigma=SIGMA)
+        generator = torch.Generator().manual_seed(0)
+        q, _ = torch.linalg.qr(torch.randn(784, 3, generator=generator, dtype=torch.float64))
+        self.W = q * torch.tensor([3.0, 1.0, 0.4], dtype=torch.float64)
+        if correlated:
+            self.W[:, 1] += 0.5 * self.W[:, 0]
+        self.b = torch.rand(784, generator=generator, dtype=torch.float64)
+        right, wrong = (1.0, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]), (0.8, [0.3, 0.3, 0.3], [0.5, -0.4, 0.1])
+        self.scale, shift, stretch = right if exact else wrong
+        self.shift, self.stretch = torch.tensor([shift, stretch], dtype=torch.float64)
+
+    @property
+    def precision(self) -> Float[Tensor, "D D"]:
+        """P, the inverse of the posterior's covariance."""
+        return torch.eye(3, dtype=torch.float64) + self.W.T @ self.W / SIGMA**2
+
+    def posterior_mean(self, x: Images) -> Float[Tensor, "N D"]:
+        """m(x)."""
+        return torch.linalg.solve(self.precision, self.W.T @ (x.flatten(1) - self.b).T / SIGMA**2).T
+
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
+        """mu and logvar of q(z|x)."""
+        logvar = self.stretch - self.precision.diagonal().log()
+        return self.scale * self.posterior_mean(x) + self.shift, logvar.expand(len(x), 3)
+
+    def distortion(self, z: Float[Tensor, "K N D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K N"]:
+        """-log p(x|z); the square is multiplied out, so that a sample of z costs D numbers and not 784."""
+        rest = x.flatten(1) - self.b
+        # |x - b - W z|² = |x - b|² - 2 (x - b)ᵀ W z + zᵀ WᵀW z
+        square = rest.square().sum(1) - 2 * (rest @ self.W * z).sum(2) + (z @ (self.W.T @ self.W) * z).sum(2)
+        return square / (2 * SIGMA**2) + 392 * math.log(2 * math.pi * SIGMA**2)
+
+    def sample(self, count: int, seed: int = 0) -> Data:
+        """Images of the model's own, drawn by NumPy: torch's noise of the same seed would be an estimator's eps too."""
+        rng = np.random.default_rng(seed)
+        z, noise = (torch.from_numpy(rng.standard_normal((count, d))) for d in (3, 784))
+        x = (z @ self.W.T + self.b + SIGMA * noise).view(-1, 1, 28, 28)
+        return Data(x, torch.zeros(count, dtype=torch.int64), f"{count:,} samples of a linear-Gaussian model")
+
+    def marginal(self) -> MultivariateNormal:
+        """p(x) = N(b, W Wᵀ + sigma² I)."""
+        return MultivariateNormal(self.b, self.W @ self.W.T + SIGMA**2 * torch.eye(784, dtype=torch.float64))
+
+    def log_p(self, x: Images) -> Float[Tensor, " N"]:
+        """log p(x)."""
+        return self.marginal().log_prob(x.flatten(1))
+
+    def gap(self, x: Images) -> Float[Tensor, " N"]:
+        """log p(x) - ELBO(x) = KL(q(z|x) || p(z|x))."""
+        mu, logvar = self.encode(x)
+        off = mu - self.posterior_mean(x)
+        # ½ [tr(P S) + δᵀ P δ - D - log det P S],  S = diag(exp(logvar))
+        trace = (logvar.exp() * self.precision.diagonal()).sum(1) + ((off @ self.precision) * off).sum(1)
+        return 0.5 * (trace - 3 - self.precision.logdet() - logvar.sum(1))
+
+    def known(self) -> dict[str, float]:
+        """Of images at large: the mean ELBO and log p(x), the rate, and the two parts of the rate."""
+        P = self.precision
+        S = (self.stretch - P.diagonal().log()).exp().diag()
+        # x ~ p(x) makes m ~ N(0, I - P⁻¹), so that z ~ q(z) is N(shift, scale² (I - P⁻¹) + S)
+        spread = torch.eye(3, dtype=P.dtype) - P.inverse()
+        q = MultivariateNormal(self.shift, self.scale**2 * spread + S)
+        aggregate = torch.distributions.kl_divergence(
+            q, MultivariateNormal(torch.zeros_like(self.shift), torch.eye(3, dtype=P.dtype))
+        )
+        information = 0.5 * (q.covariance_matrix.logdet() - S.logdet())
+        log_p = -self.marginal().entropy()
+        off = (1 - self.scale) ** 2 * spread + torch.outer(self.shift, self.shift)  # E[δ δᵀ]
+        gap = 0.5 * (((S + off) * P).sum() - 3 - P.logdet() - S.logdet())
+        values = {"elbo": log_p - gap, "nll": -log_p, "rate": information + aggregate}
+        values |= {"mutual_information": information, "aggregate_kl": aggregate}
+        return {name: value.item() for name, value in values.items()}
+
+
+class GridVAE(VAE):
+    """The library's decoder with D = 1 and Bernoulli pixels; drawn, not trained. Its q is a straight line through its samples:
+
+    q(z|x) = N(a t + c, s²), t = Σ x (logits(1) - logits(-1)), by least squares, with s too large by half.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(latent_dim=1, likelihood="bernoulli")
+        drawn = init_params(1, np.random.default_rng(0))
+        self.double().load_state_dict({name: torch.from_numpy(array).double() for name, array in drawn.items()})
+        self.z = torch.linspace(-8, 8, 801, dtype=torch.float64)  # (G,)
+        with torch.no_grad():
+            self.decoder.conv_t2.weight *= 4  # so that an image tells something of its z
+            self.logits = self.decode(self.z[:, None]).flatten(1)  # (G, 784)
+        self.direction = self.logits[450] - self.logits[350]  # at z = 1 and z = -1
+        x, z = self._draw(2000, seed=1)
+        t = torch.stack([x.flatten(1) @ self.direction, torch.ones(len(x), dtype=torch.float64)], dim=1)
+        self.line = torch.linalg.lstsq(t, z).solution  # (2, 1)
+        self.logvar = 2 * (1.5 * (z - t @ self.line).std()).log()
+
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "N 1"], Float[Tensor, "N 1"]]:
+        """mu and logvar of q(z|x)."""
+        mu = x.flatten(1) @ self.direction[:, None] * self.line[0] + self.line[1]
+        return mu, self.logvar.expand(len(x), 1)
+
+    def sample(self, count: int, seed: int = 0) -> Data:
+        """Images of the model's own."""
+        labels = torch.zeros(count, dtype=torch.int64)
+        return Data(self._draw(count, seed)[0], labels, f"{count:,} samples of a model with one latent")
+
+    @torch.no_grad()
+    def _draw(self, count: int, seed: int) -> tuple[Images, Float[Tensor, "N 1"]]:
+        rng = np.random.default_rng(seed)
+        z = torch.from_numpy(rng.standard_normal((count, 1)))
+        x_hat = torch.cat([torch.sigmoid(self.decode(part)) for part in z.split(500)])
+        return (torch.from_numpy(rng.random(x_hat.shape)) < x_hat).double(), z
+
+    @torch.no_grad()
+    def on_grid(self, x: Images) -> tuple[Float[Tensor, "G N"], Float[Tensor, "G N"]]:
+        """log p(x, z) and log q(z|x) at the grid's points, each with the logarithm of the spacing added."""
+        dark = Bernoulli(logits=self.logits).log_prob(torch.zeros_like(self.logits)).sum(1)
+        log_prior = Normal(0.0, 1.0).log_prob(self.z)
+        mu, logvar = self.encode(x)
+        log_q = Normal(mu[:, 0], (logvar[:, 0] / 2).exp()).log_prob(self.z[:, None])
+        log_spacing = (self.z[1] - self.z[0]).log()
+        log_joint = self.logits @ x.flatten(1).T + (dark + log_prior)[:, None]  # log p(x|z) = Σ x l - Σ log(1 + eˡ)
+        return log_joint + log_spacing, log_q + log_spacing
+
+    def log_p(self, x: Images) -> Float[Tensor, " N"]:
+        """log p(x)."""
+        return self.on_grid(x)[0].logsumexp(0)
+
+    def elbo(self, x: Images) -> Float[Tensor, " N"]:
+        """E_q[log p(x, z) - log q(z|x)]."""
+        log_joint, log_q = self.on_grid(x)
+        return (log_q.exp() * (log_joint - log_q)).sum(0)
+
+    def iwae_2(self, x: Images, step: int = 4) -> Float[Tensor, " N"]:
+        """The IWAE-2 bound: a sum over pairs of points, of every `step`-th of the grid."""
+        log_joint, log_q = (t[::step] for t in self.on_grid(x))
+        bounds = []
+        for log_w, q in zip((log_joint - log_q).T, (log_q + math.log(step)).exp().T, strict=True):
+            bounds.append(q @ torch.logaddexp(log_w[:, None], log_w) @ q - math.log(2))
+        return torch.stack(bounds)
+
+    def known(self, x: Images) -> dict[str, float]:
+        """Of these images: the mean ELBO, IWAE-2 and log p(x), the rate, and its two parts, with q(z) of these images."""
+        _, log_q = self.on_grid(x)
+        log_prior = Normal(0.0, 1.0).log_prob(self.z) + (self.z[1] - self.z[0]).log()
+        log_aggregate = log_q.logsumexp(1) - math.log(len(x))
+        aggregate = (log_aggregate.exp() * (log_aggregate - log_prior)).sum()
+        with torch.no_grad():
+            rate = kl_divergence(*self.encode(x)).sum(1).mean()
+        values = {"elbo": self.elbo(x).mean(), "iwae_2": self.iwae_2(x).mean(), "nll": -self.log_p(x).mean(), "rate": rate}
+        values |= {"mutual_information": rate - aggregate, "aggregate_kl": aggregate}
+        return {name: value.item() for name, value in values.items()}

@@ -1,0 +1,64 @@
+"""Sprites whose factors are known exactly, in the spirit of dSprites (Matthey et al. 2017), drawn here at 28x28.
+
+White shapes on black: shape, scale, rotation, x, y. Rotations stay within a quarter turn, so that no two combinations of
+factors give the same image (dSprites turns its square, which comes back after a quarter, all the way round).
+
+Legend: N images, V = 5 factors, S points of a pixel.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64
+
+SHAPES = ("square", "ellipse", "heart")
+SIZES = {"shape": len(SHAPES), "scale": 6, "rotation": 15, "x": 16, "y": 16}  # values of each factor; 69,120 combinations
+COUNT = math.prod(SIZES.values())
+POINTS = 4  # a pixel's gray is the share of its 4x4 points that lie in the shape
+
+Factors = Int64[np.ndarray, "N V"]
+
+
+def all_factors() -> Factors:
+    """Every combination, in the order of `numpy.ravel_multi_index`: y runs fastest."""
+    return np.stack(np.unravel_index(np.arange(COUNT), tuple(SIZES.values())), axis=1)
+
+
+def render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
+    """The images of these factors, float32 in [0, 1]. Raises ValueError where a factor has no such value."""
+    sizes = np.array(list(SIZES.values()))
+    if factors.ndim != 2 or factors.shape[1] != len(sizes):
+        raise ValueError(f"factors are {factors.shape}; expected (N, {len(sizes)}): {', '.join(SIZES)}")
+    for index, (name, size) in enumerate(SIZES.items()):
+        if len(factors) and not 0 <= factors[:, index].min() <= factors[:, index].max() < size:
+            raise ValueError(f"factor {name} reaches {factors[:, index].max()}; expected 0 to {size - 1}")
+    parts = np.array_split(factors, max(1, len(factors) // 100))
+    return np.concatenate([_render(part) for part in parts])
+
+
+def _render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
+    shape = factors[:, 0]
+    along = factors[:, 1:] / (np.array(list(SIZES.values()))[1:] - 1)  # (N, 4), each in [0, 1]
+    radius = 0.2 + 0.25 * along[:, 0]  # the frame is [-1, 1]²
+    angle = math.pi / 2 * factors[:, 2] / SIZES["rotation"]  # a quarter turn itself is left out
+    x, y = (along[:, 2:] - 0.5).T  # a radius of at most 0.45 about a centre within ±0.5 stays inside the frame
+    line = (np.arange(28 * POINTS) + 0.5) / (14 * POINTS) - 1
+    right, down = (line[None, None, :] - x[:, None, None]), (line[None, :, None] - y[:, None, None])
+    cos, sin = (f(angle)[:, None, None] / radius[:, None, None] for f in (np.cos, np.sin))
+    u, v = cos * right + sin * down, cos * down - sin * right  # (N, 28 S, 28 S): the shape's own coordinates, in radii
+    white = np.empty(u.shape, bool)
+    for index, name in enumerate(SHAPES):
+        chosen = shape == index
+        white[chosen] = inside(name, u[chosen], v[chosen])
+    return white.reshape(-1, 1, 28, POINTS, 28, POINTS).mean(axis=(3, 5), dtype=np.float32)
+
+
+def inside(shape: str, u: Float[np.ndarray, "*S"], v: Float[np.ndarray, "*S"]) -> Bool[np.ndarray, "*S"]:
+    """Which points lie in a shape that just fits into the unit disc; v points down."""
+    if shape == "square":
+        return np.maximum(np.abs(u), np.abs(v)) < math.sqrt(0.5)
+    if shape == "ellipse":
+        return u**2 + (2 * v) ** 2 < 1
+    # the heart (a² + b² - 1)³ = a² b³; the least circle around it has its centre at (0, 0.25) and the radius 1.25
+    a, b = 1.25 * u, 0.25 - 1.25 * v
+    return (a**2 + b**2 - 1) ** 3 < a**2 * b**3
