@@ -16,8 +16,7 @@ from vae_paper.vq_vae import VQVAE, nearest, perplexity, straight_through
 
 EPS = torch.zeros(1, 2, 1)  # of which restarts are made; 0 is the median
 PARAMETERS = {
-    "encoder": {f"encoder.{layer}.{kind}" for layer in ("conv1", "conv2", "to_code") for kind in ("weight", "bias")}
-    | {"encoder.where"},
+    "encoder": {f"encoder.{layer}.{kind}" for layer in ("conv1", "conv2", "to_code") for kind in ("weight", "bias")},
     "decoder": {f"decoder.{layer}.{kind}" for layer in ("from_code", "conv_t1", "conv_t2") for kind in ("weight", "bias")},
     "codebook": {"vectors"},
 }
