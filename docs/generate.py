@@ -1,7 +1,9 @@
-"""What the README takes from the source and from results/, so that it cannot drift: `make readme` fills it in."""
+"""What the text takes from the source and from results/, so that it cannot drift: `make readme` fills it in."""
 
 import inspect
 import json
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,29 @@ def function(name: str, level3: Any = None) -> str:
     return "\n".join(blocks)
 
 
+def source(*what: Any) -> str:
+    """Functions, classes or methods, as their files have them; the tests run the block."""
+    path = inspect.getsourcefile(what[0])
+    module = inspect.getmodule(what[0])
+    assert path is not None and module is not None
+    name = module.__name__.replace(".", "/") + ".py"
+    code = "\n\n\n".join(textwrap.dedent(inspect.getsource(w)).rstrip() for w in what)
+    names = f"<!-- invisible-code-block: python\nfrom {module.__name__} import *\n-->"
+    return f"[`{name}`](../{name}):\n\n{names}\n\n```python\n{code}\n```\n"
+
+
+def table(columns: str, rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table; `columns` are its headings, with | between them."""
+    names = [name.strip() for name in re.split(r"(?<!\\)\|", columns)]
+    lines = [names, ["---"] * len(names), *map(list, rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread(report: dict[str, Any], name: str, digits: int = 1, times: float = 1) -> str:
+    """Mean ± standard deviation over seeds."""
+    return f"{times * report['mean'][name]:.{digits}f} ± {times * report['sd'][name]:.{digits}f}"
+
+
 def results(name: str) -> dict[str, Any]:
     """results/NAME.json."""
     return json.loads(Path(f"results/{name}.json").read_text())
@@ -48,6 +73,14 @@ def pretrained_table() -> str:
         header = weights.load(path)[1]
         measured = f"{header['test_objective']:.2f} ± {header['test_objective_standard_error']:.2f}"
         rows.append(f"| `{path.name}` | {measured} | `{header['command']}` |")
+    return "\n".join(rows)
+
+
+def soak_table() -> str:
+    """Faults tried, survived, lost, from results/soak.json."""
+    rows = ["| fault | tried | survived | lost |", "|---|---|---|---|"]
+    for what, row in results("soak")["faults"].items():
+        rows.append(f"| {what} | {row['tried']:,} | {row['survived']:,} | {len(row['lost'])} |")
     return "\n".join(rows)
 
 

@@ -9,6 +9,7 @@ from torch.distributions import Normal, kl_divergence
 from vae_numpy import digits
 from vae_paper import checkpoint, objectives
 from vae_paper.cvae import QuadrantCVAE
+from vae_paper.pixel_vae import REACH
 from vae_paper.vae import AE, VAE, reparameterize
 
 
@@ -121,6 +122,15 @@ def test_a_pixel_vaes_samples_follow_its_own_probabilities():
     surprise = -torch.log(torch.where(x == 1, p, 1 - p)).sum((1, 2, 3))
     entropy = torch.distributions.Bernoulli(p).entropy().sum((1, 2, 3))
     assert ((surprise - entropy).abs() < 6 * np.sqrt(784)).all()
+
+
+def test_a_pixel_vae_draws_from_a_window_what_it_would_from_the_whole():
+    pixel = model("pixel-vae")
+    x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole = pixel.before(x).detach()
+    for i in (0, 5, 9, 10, 27):
+        window = pixel.before(x[:, :, max(0, i - REACH) : i + 1]).detach()
+        assert_close(window[:, :, -1], whole[:, :, i], 1e-12)
 
 
 def test_several_samples_share_one_encoding(batch):

@@ -97,4 +97,6 @@ def _one_hot(labels: Labels | None, like: Tensor) -> Tensor:
     if labels is None or len(labels) != len(like):
         found = "none" if labels is None else len(labels)
         raise ValueError(f"labels: this model is conditioned on them; expected {len(like)}, found {found}")
+    if not labels.is_cuda and (labels.dtype != torch.int64 or labels.min() < 0 or labels.max() >= CLASSES):
+        raise ValueError(f"labels: expected int64 in 0 to {CLASSES - 1}, found {labels.dtype}, {labels.min()} to {labels.max()}")
     return one_hot(labels, CLASSES).to(like.dtype)

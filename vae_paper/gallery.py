@@ -20,7 +20,7 @@ def of(models: Iterable[str], draw: Draw) -> dict[str, Draw]:
 # kind -> model -> what draws it
 KINDS: dict[str, dict[str, Draw]] = {
     "reconstructions": of(DECODED, pictures.reconstructions) | of(CODES, pictures_of_codes.reconstructions),
-    "samples": of(DECODED, pictures.samples) | of(CODES, pictures_of_codes.samples),
+    "samples": of(DECODED, pictures.samples) | of(CODES, pictures_of_codes.samples) | {"pixel-vae": pictures.pixel_samples},
     "manifold": {"vae": pictures.manifold},
     "scatter": of(GAUSSIAN, pictures.scatter),
     "traversals": of(("vae", "cvae"), pictures.traversals),

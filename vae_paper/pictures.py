@@ -30,6 +30,7 @@ EMBEDDED = 2_000  # points of t-SNE, whose time grows faster than they do
 COLUMNS = 11  # of traversals and interpolations: odd, so that there is a middle
 LATENTS = 20  # rows of traversals, at most
 FRAMES = 40  # of the animation
+DRAWS = 10  # images of one z, pixel by pixel
 NAMES = {"quadrant-cvae": "quadrant-CVAE", "pixel-vae": "pixel-VAE", "pixel-prior": "pixel-prior"}  # others in capitals
 
 
@@ -98,6 +99,14 @@ def samples(subject: Subject, path: Path) -> None:
     said = "Samples: x̂ of z ~ N(0, I)" + (", which no autoencoder was taught to decode" if isinstance(subject.model, AE) else "")
     columns = [str(label) for label in range(CLASSES)] if subject.model.takes_labels else None
     figures.grid(path, images, subject.caption(said, tested=False), columns=columns, across="class asked for" if columns else "")
+
+
+def pixel_samples(subject: Subject, path: Path) -> None:
+    """A few images drawn for each of five z of the prior: rows that look alike show what z says, as nothing else is shared."""
+    z, _ = samplers.draw("prior", subject.model, 5, subject.seed)
+    images = subject.model.sample(z.repeat_interleave(DRAWS, 0), torch.Generator().manual_seed(subject.seed))
+    said = subject.caption("Samples: each row one z ~ N(0, I), pixels drawn in turn", tested=False)
+    figures.grid(path, images.unflatten(0, (5, DRAWS)).numpy(), said, [f"z of sample {row + 1}" for row in range(5)])
 
 
 def manifold(subject: Subject, path: Path) -> None:

@@ -13,6 +13,7 @@ from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import VAE, Labels
 
 CHANNELS = 16
+REACH = 9  # rows above that a logit can see: 3 + 2 + 2 + 2, the halves of the four kernels
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -65,6 +66,6 @@ class PixelVAE(VAE):
         x = torch.zeros_like(given)
         for i in range(28):
             for j in range(28):
-                p = torch.sigmoid((given + self.before(x))[:, :, i, j])
-                x[:, :, i, j] = torch.bernoulli(p, generator=generator)
+                before = self.before(x[:, :, max(0, i - REACH) : i + 1])[:, :, -1, j]
+                x[:, :, i, j] = torch.bernoulli(torch.sigmoid(given[:, :, i, j] + before), generator=generator)
         return x

@@ -11,6 +11,7 @@ from vae_paper.cvae import CLASSES
 from vae_paper.gallery import CODES, KINDS
 from vae_paper.pictures import caption, x_hat
 from vae_paper.pictures_of_codes import drawn
+from vae_paper.pixel_vae import PixelVAE
 from vae_paper.vae import VAE
 
 ROW = 10  # images: one of each class, where classes are asked for in turn
@@ -41,12 +42,14 @@ def sample(
         images, said, columns = drawn(model, count, seed, label)
     else:
         z, labels, said = latents(model, about, sampler, count, label, source, seed)
-        images = x_hat(model, z, labels)
+        images = model.sample(z, torch.Generator().manual_seed(seed)) if isinstance(model, PixelVAE) else x_hat(model, z, labels)
         in_turn = label is None and (sampler == "class" or (model.takes_labels and sampler != "aggregate"))
         columns = [str(c) for c in range(CLASSES)] if in_turn else None
     blank = torch.zeros(-count % ROW, 1, 28, 28)  # fills the last row
     sheet = torch.cat([images, blank]).unflatten(0, (-1, ROW)).numpy()
-    said = f"Samples: x̂ of {said}" + ("" if label is None else f", label {label}")
+    said = f"Samples: {'pixels drawn' if isinstance(model, PixelVAE) else 'x̂'} of {said}" + (
+        "" if label is None else f", label {label}"
+    )
     rows = [f"{start + 1}…" for start in range(0, count, ROW)]
     figures.grid(out, sheet, caption(said, model, about), rows, columns, "class asked for" if columns else "")
 

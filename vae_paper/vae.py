@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from vae_numpy.digits import check_images
-from vae_numpy.weights import check_latents
+from vae_numpy.weights import check_alike, check_latents
 from vae_paper.likelihoods import LIKELIHOODS, WITH_LEARNED_SCALE
 
 Labels = Int64[Tensor, " B"]
@@ -120,7 +120,17 @@ class VAE(Model):
 
     def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
         """The terms of the ELBO, with K samples of z per image."""
-        mu, logvar = self.encode(x, labels)
+        return self.terms(*self.encode(x, labels), x, eps, labels)
+
+    def terms(
+        self,
+        mu: Float[Tensor, "B D"],
+        logvar: Float[Tensor, "B D"],
+        x: Float[Tensor, "B 1 28 28"],
+        eps: Float[Tensor, "K B D"],
+        labels: Labels | None = None,
+    ) -> Terms:
+        """The same with any q(z|x) = N(mu, diag(exp(logvar))), the encoder's or another."""
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
         distortion = self.distortion(z, x, labels)  # (K, B)
         # log p(z) - log q(z|x): the constants of the two normal densities cancel, and (z - μ) / σ is eps
@@ -151,6 +161,7 @@ def reparameterize(
     mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"], eps: Float[Tensor, "*K B D"]
 ) -> Float[Tensor, "*K B D"]:
     """A sample of q(z|x) through which gradients reach mu and logvar (Kingma & Welling 2013, section 2.4)."""
+    check_alike(2, mu=mu, logvar=logvar, eps=eps[(0,) * (eps.ndim - mu.ndim)])
     # z = μ + σ ⊙ ε
     return mu + torch.exp(0.5 * logvar) * eps
 
@@ -160,4 +171,5 @@ def kl_divergence(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Flo
 
     The closed form, which stays finite where torch.distributions squares exp(logvar / 2) to infinity.
     """
+    check_alike(2, mu=mu, logvar=logvar)
     return 0.5 * (mu.square() + torch.expm1(logvar) - logvar)

@@ -1,0 +1,74 @@
+"""What the measurements in results/ are said to show, they show; and every page says the numbers that they hold."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cogapp import Cog
+
+ROOT = Path(__file__).parents[1]
+GENERATED = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if "[[[cog" in path.read_text())
+
+
+def results(name: str) -> Any:
+    return json.loads((ROOT / f"results/{name}.json").read_text())
+
+
+@pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.name)
+def test_text_holds_what_results_and_source_hold(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert Cog().main(["cog", "--check", str(path)]) == 0, f"{path.name}: run `make readme`"
+
+
+@pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.name)
+def test_a_number_that_drifted_is_noticed(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    start, _, end = path.read_text().rpartition("<!-- [[[end]]] -->")
+    page = tmp_path / path.name
+    page.write_text(f"{start}7 nats\n<!-- [[[end]]] -->{end}")
+    assert Cog().main(["cog", "--check", str(page)]) != 0
+
+
+def test_beta_buys_rate_with_distortion_on_every_seed():
+    betas = results("beta")["betas"]
+    assert [float(beta) for beta in betas] == sorted(float(beta) for beta in betas) and len(betas) >= 7
+    for seed in range(3):
+        for less, more in itertools.pairwise(row["seeds"][seed] for row in betas.values()):
+            assert more["rate"] < less["rate"] and more["distortion"] > less["distortion"]
+    assert max(betas, key=lambda beta: betas[beta]["mean"]["elbo"]) == "1.0"
+
+
+def test_a_cvae_draws_what_it_is_asked_for():
+    report = results("conditional")
+    assert report["classifier_accuracy_on_test"] >= 0.985
+    assert all(seed["agreement_x_hat"] >= 0.95 for seed in report["seeds"]) and len(report["seeds"]) == 3
+
+
+def test_a_gaussian_fitted_to_its_codes_serves_an_autoencoder_as_well():
+    """What docs/autoencoder.md says of the fair comparison: differences below a few points, the mixture better for both."""
+    ae, vae = (results("autoencoder")["models"][name] for name in ("ae", "vae"))
+    for name in ("samples_confidence", "half_way_confidence", "neighbours"):
+        assert abs(ae["mean"][name] - vae["mean"][name]) < 0.03
+    assert abs(vae["mean"]["prior_confidence"] - vae["mean"]["samples_confidence"]) < 0.03
+    for model in (ae, vae):
+        assert all(seed["mixture_confidence"] > seed["samples_confidence"] + 0.05 for seed in model["seeds"])
+
+
+def test_the_learned_prior_and_the_codes_it_prices():
+    report = results("vq_vae")
+    for seed in report["seeds"].values():
+        assert seed["distortion"] <= 25 and seed["bound"] <= 100
+        assert seed["perplexity"] >= 0.45 * seed["codes"] > seed["perplexity_without_restarts"]
+        assert seed["learned_prior"] < 0.7 * seed["table_prior"] < seed["uniform_prior"]
+        assert seed["confidence_on_prior_samples"] > seed["confidence_on_uniform_codes"] + 0.1
+        assert seed["label_agreement"] >= 0.9
+    assert len(report["seeds"]) >= 2
+
+
+def test_faults_were_tried_and_nothing_was_lost():
+    faults = results("soak")["faults"]
+    assert all(row["tried"] == row["survived"] > 0 and not row["lost"] for row in faults.values())
+    assert sum(row["tried"] for what, row in faults.items() if "kill" in what) >= 200
+    assert sum(row["tried"] for what, row in faults.items() if "files" in what) >= 10_000

@@ -1,0 +1,107 @@
+"""python -m vae_paper.reproduce.autoencoder: what a VAE's noise and rate buy, beside a plain autoencoder
+-> results/autoencoder.json, docs/ae-beside-vae.png.
+
+Neither has a prior to be drawn from that is fair to both (the AE has none), so a Gaussian is fitted to the codes of each.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from vae_paper import checkpoint, classifier, evaluate, pictures, samplers
+from vae_paper.config import Config
+from vae_paper.evaluate import Data
+from vae_paper.gallery import draw
+from vae_paper.reproduce import over_seeds, trained
+from vae_paper.vae import AE, VAE
+
+SEEDS, EPOCHS, LATENT_DIM, COUNT = (0, 1, 2), 3, 8, 2000
+
+
+def main() -> None:
+    """Train both from every seed, measure; then draw both at D = 2."""
+    judge = classifier.trained("mnist")
+    train, test = (evaluate.load_data("mnist", split, "dynamic") for split in ("train", "test"))
+    report: dict[str, Any] = {
+        "command": "python -m vae_paper.reproduce.autoencoder",
+        "model": f"ae and vae, D = {LATENT_DIM}, Bernoulli",
+        "training": f"{EPOCHS} epochs of 55,000 images of MNIST's train split, dynamic binarisation, batches of 64",
+        "codes": "what the decoder was trained on: mu of the ae, a sample of q(z|x) of the vae; standardised, each latent by its "
+        "mean and standard deviation over codes of 10,000 training images",
+        "reconstructions": f"x_hat of the codes of the first {COUNT:,} test images",
+        "samples": f"x_hat of {COUNT:,} draws from the Gaussian fitted to the training codes (mean and full covariance)",
+        "mixture": f"the same from a mixture of {samplers.COMPONENTS} Gaussians; prior: from N(0, I), for the vae",
+        "half_way": f"x_hat of the points half-way between the codes of {COUNT:,} random pairs of test images",
+        "confidence": "largest probability of a classifier of this project; sd over images",
+        "neighbours": "the distance |x_hat - x_hat'| of a test code and the nearest other one, over that of random pairs",
+        "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels),
+        "models": {},
+    }
+    for name in ("ae", "vae"):
+        each = [measure(trained(config(name, LATENT_DIM, seed))[0], train, test, judge, seed) for seed in SEEDS]
+        report["models"][name] = over_seeds(each)
+        print(name, report["models"][name]["mean"], flush=True)
+    checkpoint.write_json(Path("results/autoencoder.json"), report)
+    flat = [config(name, 2, 0) for name in ("ae", "vae")]
+    for each_config in flat:
+        trained(each_config)
+    ae, vae = (checkpoint.RUNS / each_config.name for each_config in flat)
+    draw(pictures.load(ae, beside=vae), "ae-beside-vae", Path("docs"))
+
+
+def config(model: Any, latent_dim: int, seed: int) -> Config:
+    """The same training for both models."""
+    made = Config(name=f"{model}-d{latent_dim}-{seed}", model=model, latent_dim=latent_dim, seed=seed, source="mnist")
+    made.epochs, made.batch_size, made.likelihood, made.binarise = EPOCHS, 64, "bernoulli", "dynamic"
+    return made
+
+
+@torch.inference_mode()
+def measure(model: VAE, train: Data, test: Data, judge: classifier.Classifier, seed: int) -> dict[str, float]:
+    """All numbers of one model."""
+    rng = np.random.default_rng(seed)
+    fitted = samplers.codes(model, _first(train, samplers.FITTED_ON), rng)
+    center, scale = fitted.mean(0), fitted.std(0)
+    codes = (samplers.codes(model, _first(test, COUNT), rng) - center) / scale
+
+    def x_hat(z: Float[np.ndarray, "N D"]) -> torch.Tensor:
+        return pictures.x_hat(model, torch.from_numpy((z * scale + center).astype(np.float32)))
+
+    other = rng.permutation(COUNT)
+    decoded = {
+        "reconstructions": x_hat(codes),
+        "samples": x_hat(samplers.gaussian((fitted - center) / scale, COUNT, rng)),
+        "mixture": x_hat(samplers.mixture((fitted - center) / scale, COUNT, rng)),
+        "half_way": x_hat((codes + codes[other]) / 2),
+    }
+    if not isinstance(model, AE):
+        decoded["prior"] = pictures.x_hat(model, torch.from_numpy(samplers.prior(COUNT, model.latent_dim, rng)).float())
+    result: dict[str, float] = {}
+    for name, images in decoded.items():
+        confidence = classifier.probabilities(judge, images).amax(1).double()
+        result |= {f"{name}_confidence": confidence.mean().item(), f"{name}_confidence_sd": confidence.std().item()}
+    near, far = (apart(decoded["reconstructions"], partner) for partner in (nearest_other(codes), other))
+    return result | {"neighbours": (near.mean() / far.mean()).item(), "neighbours_sd": (near / far.mean()).std().item()}
+
+
+def nearest_other(codes: Float[np.ndarray, "N D"]) -> np.ndarray:
+    """For each code, the index of the nearest of the others."""
+    distance = np.linalg.norm(codes[:, None] - codes[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    return distance.argmin(1)
+
+
+def apart(images: torch.Tensor, partner: np.ndarray) -> torch.Tensor:
+    """The Euclidean distance of each image from its partner."""
+    return (images - images[partner]).flatten(1).norm(dim=1).double()
+
+
+def _first(data: Data, count: int) -> Data:
+    return data._replace(images=data.images[:count], labels=data.labels[:count])
+
+
+if __name__ == "__main__":
+    main()
