@@ -29,8 +29,8 @@ def main() -> None:
     report: dict[str, Any] = {
         "command": "python -m vae_paper.reproduce.collapse",
         "model": "pixel-vae or vae, D = 20, Bernoulli",
-        "training": f"{EPOCHS} epochs of all 60,000 images of MNIST's train split, batches of 32, dynamic binarisation; annealing takes the "
-        "first half; the weights are the last ones",
+        "training": f"{EPOCHS} epochs of all 60,000 images of MNIST's train split, dynamic binarisation, batches of 32; "
+        "annealing takes the first half; the weights are the last ones",
         "measured_on": f"{test.about}, all images, z sampled, 1 pass; a unit is active if Var_x(E_q[z_j]) > 0.01",
         "units": "nats per image; elbo is the beta = 1 ELBO, a lower bound on log p(x)",
         "cases": {},
