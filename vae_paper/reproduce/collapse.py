@@ -1,12 +1,14 @@
 """python -m vae_paper.reproduce.collapse: posterior collapse, what cures it and what does not (Bowman et al. 2015; Kingma et
-al. 2016) -> results/collapse.json.
+al. 2016) -> results/collapse.json, docs/collapse.png.
 """
 
 from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 
+from vae_numpy.figures import save
 from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
 from vae_paper.likelihoods import binarise
@@ -34,6 +36,7 @@ def main() -> None:
         "measured_on": f"{test.about}, all images, z sampled, 1 pass; a unit is active if Var_x(E_q[z_j]) > 0.01",
         "units": "nats per image; elbo is the beta = 1 ELBO, a lower bound on log p(x)",
         "cases": {},
+        "kl_per_latent": {},
     }
     for case, options in CASES.items():
         measured = []
@@ -47,12 +50,30 @@ def main() -> None:
             model, _ = trained(config)
             with torch.inference_mode():
                 mu = torch.cat([model.encode(part)[0] for part in x.split(500)])
-            result = evaluate.evaluate(model, test, passes=1)
-            active = int(evaluate.active_units(mu).sum())
+            terms = evaluate.averaged(model, test, passes=1)
+            result, active = evaluate.summary(model, terms), int(evaluate.active_units(mu).sum())
             measured.append({"active_units": active} | {name: result[name] for name in ("rate", "distortion", "elbo")})
             print(case, measured[-1], flush=True)
+            if seed == SEEDS[0]:
+                report["kl_per_latent"][case] = sorted(evaluate.kl_per_latent(terms).tolist(), reverse=True)
         report["cases"][case] = over_seeds(measured)
     checkpoint.write_json(Path("results/collapse.json"), report)
+    draw(report)
+
+
+def draw(report: dict) -> None:
+    """KL of each latent, largest first, for every case."""
+    figure = Figure(figsize=(8, 4))
+    axis = figure.add_subplot()
+    for case, kl in report["kl_per_latent"].items():
+        axis.plot(range(1, len(kl) + 1), kl, "o-" if case.startswith("auto") else "s--", ms=4, lw=0.8, label=case)
+    axis.set_yscale("symlog", linthresh=0.01)
+    axis.set(xlabel="latent, the largest KL first", ylabel="KL(q($z_j$|x) || p($z_j$)), nats per image", ylim=0)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.set_title(f"D = 20, Bernoulli, MNIST test split, seed {SEEDS[0]}", fontsize=10)
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.tight_layout()
+    save(figure, "docs/collapse.png")
 
 
 if __name__ == "__main__":
