@@ -119,6 +119,13 @@ def test_interrupted_and_resumed_is_never_stopped(stop_at, monkeypatch):
     assert losses[0] == losses[1]
 
 
+def test_tensorboard_that_is_not_there_is_missed_before_any_work(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # what is None cannot be imported
+    with pytest.raises(ValueError, match=r"tensorboard is not installed: pip install 'vae-levels\[tensorboard\]'"):
+        train.train(small(name="a", tensorboard=True))
+    assert not list(tmp_path.iterdir())
+
+
 def test_resume_keeps_the_runs_own_configuration():
     train.train(small(name="a"))
     with pytest.raises(ValueError, match=r"beta is 4\.0, but .*a was started with 1\.0"):
