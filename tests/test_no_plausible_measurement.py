@@ -186,7 +186,8 @@ TRIED = {
         | {1: [CHOSEN[:1], CHOSEN[:, None], CHOSEN - 4, CHOSEN + 1, CHOSEN // 3, CHOSEN.float(), CHOSEN > 0]},
     ),
     "vae_paper.estimators.information": (
-        estimators.information, [MU, LOGVAR], {i: [t[:1], t[:0], t[0], *no_floats(t)] for i, t in enumerate((MU, LOGVAR))}
+        lambda mu, logvar, n: estimators.information(mu[:n], logvar[:n]), [MU, LOGVAR, 20],
+        {2: [0, 1]} | {i: [t[:9], t[0], *no_floats(t)] for i, t in enumerate((MU, LOGVAR))},
     ),
     "vae_paper.estimators.variance_of_means": (
         estimators.variance_of_means, [MU], {0: [MU[:1], MU[:0], MU[0], MU[None], *no_floats(MU)]}
