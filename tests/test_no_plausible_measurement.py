@@ -318,7 +318,7 @@ TRIED = {
     ),
     "vae_paper.replay.moments": (replay.moments, [20, 4], {0: no_counts(), 1: no_counts()}),
     "vae_paper.samplers.draw": (
-        lambda name, n, y: samplers.draw(name, VAE_2, n, 0, y, DATA), ["class", 3, 4], {0: ["flow"], 1: no_counts(), 2: [-1, 10]}
+        lambda name, n, y: samplers.draw(name, VAE_2, n, 0, y, DATA), ["prior", 3, 4], {0: ["flow"], 1: no_counts(), 2: [-1, 10]}
     ),
     "vae_paper.samplers.prior": (lambda n, d: samplers.prior(n, d, at(0)), [3, 2], {0: no_counts(), 1: no_counts()}),
     "vae_paper.samplers.codes": (lambda d: samplers.codes(CVAE_2, d, at(0)), [DATA], {0: NO_IMAGES_IN}),
