@@ -84,7 +84,6 @@ def encode_all(vq_vae: VQVAE, data: Data, generator: torch.Generator) -> Codes:
 @torch.inference_mode()
 def posterior(model: VAE, data: Data, seed: int = 0, batch_size: int = 500) -> tuple[Tensor, Tensor]:
     """mu and logvar (N, D) of all images; binarisation is drawn from `seed`."""
-    check_data(data)
     generator = torch.Generator(data.images.device).manual_seed(seed)
     batches = zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True)
     parts = [model.encode(binarise(x, data.binarisation, generator), labels) for x, labels in batches]
