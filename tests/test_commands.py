@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,23 +80,28 @@ def small(**options):
     return Config3(source="handwriting", latent_dim=3, batch_size=100, epochs=2, **options)
 
 
-def test_level_3_trains(capsys):
-    folder = train.train(small(name="a"))
-    assert sorted(p.name for p in folder.iterdir()) == [
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run that nothing interrupted; of which a test takes a copy, where it does something to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("whole"))
+        return train.train(small(name="whole")).absolute()
+
+
+def test_level_3_trains(whole):
+    assert sorted(p.name for p in whole.iterdir()) == [
         ".lock", "config.json", "metrics.csv", "state.safetensors", "weights.safetensors",
     ]  # fmt: skip
-    rows = (folder / "metrics.csv").read_text().splitlines()
+    rows = (whole / "metrics.csv").read_text().splitlines()
     assert rows[0].startswith("epoch,step,seconds,loss,validation_loss,validation_elbo")
     assert len(rows) == 3
-    params, header = weights.load(folder / "weights.safetensors")
-    assert weights.check_params(params) == 3
+    params, header = weights.load(whole / "weights.safetensors")
     assert header["data"] == "1,317 images of the bundled handwriting, train split (1,437 images), grayscale"
     assert weights.check_params(params) == 3
 
 
 @pytest.mark.parametrize("stop_at", [1, 13, 17])  # 13 steps an epoch: at the start, between epochs, inside one
-def test_interrupted_and_resumed_is_never_stopped(stop_at, monkeypatch):
-    whole = train.train(small(name="whole"))
+def test_interrupted_and_resumed_is_never_stopped(stop_at, whole, monkeypatch):
     step = train.train_step
     calls = []
 
@@ -119,10 +125,17 @@ def test_interrupted_and_resumed_is_never_stopped(stop_at, monkeypatch):
     assert losses[0] == losses[1]
 
 
-def test_resume_keeps_the_runs_own_configuration():
-    train.train(small(name="a"))
-    with pytest.raises(ValueError, match=r"beta is 4\.0, but .*a was started with 1\.0"):
-        train.train(Config3(name="a", beta=4.0, resume=True))
+def test_tensorboard_that_is_not_there_is_missed_before_any_work(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # what is None cannot be imported
+    with pytest.raises(ValueError, match=r"tensorboard is not installed: pip install 'vae-levels\[tensorboard\]'"):
+        train.train(small(name="a", tensorboard=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_resume_keeps_the_runs_own_configuration(whole):
+    shutil.copytree(whole, "runs/whole")
+    with pytest.raises(ValueError, match=r"beta is 4\.0, but .*whole was started with 1\.0"):
+        train.train(Config3(name="whole", beta=4.0, resume=True))
 
 
 def test_a_second_run_into_one_folder_is_refused():
@@ -130,15 +143,15 @@ def test_a_second_run_into_one_folder_is_refused():
         train.train(small(name="a"))
 
 
-def test_a_finished_run_is_not_overwritten():
-    folder = train.train(small(name="a"))
+def test_a_finished_run_is_not_overwritten(whole):
+    folder = shutil.copytree(whole, checkpoint.RUNS / "whole")
     before = (folder / "weights.safetensors").read_bytes()
     with pytest.raises(ValueError, match="already holds a run: go on with --resume, choose another --name"):
-        train.train(small(name="a", seed=1))
+        train.train(small(name="whole", seed=1))
     assert (folder / "weights.safetensors").read_bytes() == before
 
 
-def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(monkeypatch):
+def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monkeypatch):
     """NaN gets into a parameter in the second epoch: the first one's files stay, and training can go on from them."""
     step, calls = train.train_step, []
 
@@ -152,7 +165,6 @@ def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(monkeypatch
     with pytest.raises(ValueError, match="step 15: the loss is nan: not finite: distortion, rate, log_weight"):
         train.train(small(name="broken"))
     broken = train.train(Config3(name="broken", resume=True))
-    whole = train.train(small(name="whole"))
     for file in ("weights.safetensors", "state.safetensors"):
         a, b = (weights.load_tensors(folder / file)[0] for folder in (broken, whole))
         for name in a:

@@ -107,6 +107,19 @@ def check_pixels(x: Any) -> None:
         raise ValueError(f"images lie in [{low:g}, {high:g}]; expected [0, 1]{hint}")
 
 
+def check_labels(labels: Any, count: int) -> None:
+    """Refuse what are not `count` labels, int64 from 0 to 9 (an array or a tensor), saying why.
+
+    On an accelerator the values are not looked at, as that would make it wait for the CPU.
+    """
+    if tuple(labels.shape) != (count,):
+        raise ValueError(f"labels: found {tuple(labels.shape)}; expected ({count},), one for each image")
+    if str(labels.dtype).removeprefix("torch.") != "int64":
+        raise ValueError(f"labels: found {labels.dtype}; expected int64")
+    if not getattr(labels, "is_cuda", False) and count and not 0 <= labels.min() <= labels.max() <= 9:
+        raise ValueError(f"labels: found {labels.min()} to {labels.max()}; expected 0 to 9")
+
+
 def _load_handwriting(split: str) -> Digits:
     path = BUNDLED / "handwriting.npz"
     try:

@@ -8,12 +8,18 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from vae_numpy.digits import check_images
 from vae_numpy.weights import write_atomically
 
 
 def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28"]], caption: str) -> None:
     """Save labelled rows of images in [0, 1], all of one length, with a caption that says what they are."""
-    figure = Figure(figsize=(1.2 + 0.62 * max(len(images) for images in rows.values()), 0.5 + 0.62 * len(rows)))
+    lengths = {label: len(images) for label, images in rows.items()}
+    if len({*lengths.values()}) != 1:
+        raise ValueError(f"rows: expected at least one, all of one length, found {lengths}")
+    for images in rows.values():
+        check_images(images)
+    figure = Figure(figsize=(1.2 + 0.62 * len(images), 0.5 + 0.62 * len(rows)))
     axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axis, (label, images) in zip(axes, rows.items(), strict=True):
         axis.imshow(np.concatenate(list(images[:, 0]), axis=1), cmap="gray_r", vmin=0, vmax=1)

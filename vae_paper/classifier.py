@@ -13,7 +13,7 @@ from torch.optim import Adam
 from tqdm import tqdm
 
 from vae_numpy import digits, weights
-from vae_numpy.digits import check_images
+from vae_numpy.digits import check_images, check_labels
 from vae_paper import checkpoint, schedules
 from vae_paper.evaluate import Data, load_data
 from vae_paper.likelihoods import binarise
@@ -52,6 +52,7 @@ def probabilities(model: Classifier, x: Float[Tensor, "B 1 28 28"]) -> Float[Ten
 
 def accuracy(model: Classifier, x: Float[Tensor, "B 1 28 28"], labels: Labels) -> float:
     """The fraction of images whose most probable label is theirs."""
+    check_labels(labels, len(x))
     return (probabilities(model, x).argmax(1) == labels).double().mean().item()
 
 

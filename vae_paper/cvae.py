@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from vae_numpy.digits import check_images
+from vae_numpy.digits import check_images, check_labels
 from vae_numpy.weights import check_latents
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import VAE, Encoder, Labels, Terms, reparameterize
@@ -56,6 +56,8 @@ class QuadrantCVAE(VAE):
         super().__init__(latent_dim, likelihood, sigma)
         self.prior = Encoder(latent_dim)
         self.decoder_seen = nn.Linear(256, 256, bias=False)
+        if seen not in (1, 2, 3):
+            raise ValueError(f"seen is {seen}: expected 1, 2 or 3 quadrants")
         mask = torch.zeros(1, 1, 28, 28)
         mask[..., 14:, :14] = 1  # 1: lower left
         mask[..., : 14 if seen >= 2 else 0, :14] = 1  # 2: the left half
@@ -67,8 +69,13 @@ class QuadrantCVAE(VAE):
         h = self.prior.features(x * self.mask)
         return self.prior.mu(h).to(x.dtype), self.prior.logvar(h).to(x.dtype), self.decoder_seen(h)
 
+    def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Float[Tensor, "B 1 28 28"]:
+        """Not defined: there are no logits of z alone. Use `complete`."""
+        raise ValueError("quadrant-cvae: its logits depend on what is seen; draw images with QuadrantCVAE.complete")
+
     def complete(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"]) -> Float[Tensor, "K B 1 28 28"]:
         """Logits of K completions of each image, with z from the learned prior; only x's seen quadrants are used."""
+        check_images(x)
         mu, logvar, told = self.prior_of(x)
         z = reparameterize(mu, logvar, eps)
         return self.decoder(z.flatten(0, 1), told.repeat(len(z), 1)).unflatten(0, z.shape[:2])
@@ -94,9 +101,7 @@ class QuadrantCVAE(VAE):
 
 
 def _one_hot(labels: Labels | None, like: Tensor) -> Tensor:
-    if labels is None or len(labels) != len(like):
-        found = "none" if labels is None else len(labels)
-        raise ValueError(f"labels: this model is conditioned on them; expected {len(like)}, found {found}")
-    if not labels.is_cuda and (labels.dtype != torch.int64 or labels.min() < 0 or labels.max() >= CLASSES):
-        raise ValueError(f"labels: expected int64 in 0 to {CLASSES - 1}, found {labels.dtype}, {labels.min()} to {labels.max()}")
+    if labels is None:
+        raise ValueError(f"labels: this model is conditioned on them; expected {len(like)}, found none")
+    check_labels(labels, len(like))
     return one_hot(labels, CLASSES).to(like.dtype)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
+from vae_numpy.weights import check_alike
 from vae_paper import sprites
 from vae_paper.vae import VAE
 
@@ -47,7 +48,7 @@ def higgins(
     """
     from sklearn.linear_model import LogisticRegression  # a second of import that the other metrics are spared
 
-    check(codes, sizes)
+    check(codes, sizes, train=train, test=test, L=L)
     codes = codes / np.maximum(codes.std(0), 1e-12)
     factor = rng.integers(len(sizes), size=train + test)
     features = np.empty((train + test, codes.shape[1]))
@@ -68,7 +69,7 @@ def factor_vae(
     Of L images that agree in one factor, the latent of least variance, relative to its variance at large, votes for that
     factor; the classifier is the majority of the training votes. Latents that never vary have no vote.
     """
-    check(codes, sizes)
+    check(codes, sizes, train=train, test=test, L=L)
     spread = codes.std(0)
     alive = spread > 1e-6 * spread.max()
     if not alive.any():
@@ -102,13 +103,18 @@ def mig(codes: Codes, sizes: Sizes) -> Float[np.ndarray, " V"]:
 
 def bins(latent: Float[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
     """The bin of each code."""
+    if latent.ndim != 1 or not len(latent) or not np.isfinite(latent).all():
+        raise ValueError(f"latent is {latent.shape}: expected (N,), all finite")
+    latent = latent.astype(np.float64)  # in float32 the least range would be 0
     low, high = latent.min(), latent.max()
     return np.minimum((BINS * (latent - low) / max(high - low, 1e-300)).astype(np.int64), BINS - 1)
 
 
 def mutual_information(a: Int64[np.ndarray, " N"], b: Int64[np.ndarray, " N"]) -> float:
     """I(a; b) of two columns of small integers, in nats."""
-    joint = np.zeros((a.max() + 1, b.max() + 1))
+    if a.ndim != 1 or a.shape != b.shape or not len(a) or {a.dtype.kind, b.dtype.kind} - {*"iu"} or min(a.min(), b.min()) < 0:
+        raise ValueError(f"found {a.dtype} {a.shape} and {b.dtype} {b.shape}; expected two columns of integers, 0 or more")
+    joint = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
     np.add.at(joint, (a, b), 1 / len(a))
     independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     seen = joint > 0
@@ -116,18 +122,26 @@ def mutual_information(a: Int64[np.ndarray, " N"], b: Int64[np.ndarray, " N"]) -
 
 
 def look_up(codes: Codes, factors: Int64[np.ndarray, "V L"], sizes: Sizes) -> Float[np.ndarray, "L D"]:
-    """The codes of L combinations."""
+    """The codes of L combinations; ValueError where there is no such value. (The table is not looked at: see `check`.)"""
     return codes[np.ravel_multi_index(tuple(factors), sizes)]
 
 
 def accuracy(right: np.ndarray, classes: int) -> Accuracy:
     """Of a list of right and wrong."""
+    if right.dtype != bool or right.ndim != 1 or not len(right):
+        raise ValueError(f"answers are {right.dtype} {right.shape}: expected (N,), right or wrong")
     share = float(np.mean(right))
     return Accuracy(share, math.sqrt(share * (1 - share) / len(right)), 1 / classes)
 
 
-def check(codes: Codes, sizes: Sizes) -> None:
-    """ValueError where the table is not one of every combination."""
+def check(codes: Codes, sizes: Sizes, **counts: int) -> None:
+    """ValueError where the table is not one of every combination, or where a count is below 2: of one, nothing can vary."""
+    check_alike(None, codes=codes)
+    for name, value in counts.items():
+        if value < 2:
+            raise ValueError(f"{name} is {value}: expected at least 2")
+    if min(sizes, default=0) < 2:
+        raise ValueError(f"sizes are {sizes}: expected at least 2 values of each factor")
     if codes.ndim != 2 or len(codes) != math.prod(sizes):
         raise ValueError(f"codes are {codes.shape}; expected ({math.prod(sizes)}, D): a row for every combination of {sizes}")
     if not np.isfinite(codes).all():

@@ -13,23 +13,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_paper.evaluate import Data
+from vae_numpy.weights import check_alike
+from vae_paper.evaluate import Data, Estimate, check_data, mean_of
 from vae_paper.likelihoods import binarise
 from vae_paper.vae import VAE, kl_divergence, reparameterize
 
 SAMPLES_AT_ONCE = 100  # of one image: what is in memory does not grow with k
-
-
-class Estimate(NamedTuple):
-    """A number, and its standard error."""
-
-    value: float
-    standard_error: float
-
-
-def mean_of(nats: Float[Tensor, " N"]) -> Estimate:
-    """The mean over images."""
-    return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
+GROUPS = 10  # of the jackknife
 
 
 class Importance(NamedTuple):
@@ -54,6 +44,11 @@ def importance(
     the usual estimate of log p(x). The k samples come in chunks, of which only the running sum is kept. q is the encoder's,
     or the `posterior` given: mu and logvar of every image.
     """
+    check_data(data)
+    if not ks or ks != sorted({*ks}) or ks[0] < 1:
+        raise ValueError(f"ks are {ks}: expected rising numbers of samples, each at least 1")
+    if posterior is not None and len(posterior[0]) != len(data.images):
+        raise ValueError(f"posterior: of {len(posterior[0])} images; expected one for each of {len(data.images)}")
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     elbos, bounds = [], []
@@ -82,7 +77,9 @@ def importance(
 
 
 def random_subset(total: int, size: int, seed: int = 0) -> Int64[Tensor, " n"]:
-    """`size` of `total` indices, in order, drawn from `seed`."""
+    """`size` of `total` indices (all, where there are no more), in order, drawn from `seed`."""
+    if min(total, size) < 1:
+        raise ValueError(f"random_subset: {size} of {total}; expected at least 1")
     chosen = np.random.default_rng(seed).permutation(total)[:size]
     return torch.from_numpy(np.sort(chosen))
 
@@ -96,6 +93,12 @@ def corrected(
     The gap varies far less from image to image than the bound does, so a few hundred images tell it (the "difference
     estimator": Cochran 1977, Sampling Techniques, 7.3).
     """
+    check_alike(1, elbo=elbo)
+    check_alike(1, own=own, bound=bound)
+    if chosen.dtype != torch.int64 or chosen.shape != own.shape or len(chosen.unique()) != len(own) or len(own) < 2:
+        raise ValueError(f"chosen: {tuple(chosen.shape)}, {chosen.dtype}; expected {len(own)} indices, 2 or more, none twice")
+    if not 0 <= chosen.min() <= chosen.max() < len(elbo):
+        raise ValueError(f"chosen: found {chosen.min()} to {chosen.max()}; expected 0 to {len(elbo) - 1}")
     gap = bound - own
     N, n = len(elbo), len(gap)
     # Var[mean_N ELBO + mean_n gap] = Var[ELBO + gap] / N + Var[gap] (1/n - 1/N): the n images are among the N
@@ -122,28 +125,37 @@ def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: in
     bounds for a known conditional). To first order q(z) adds nothing to the standard error: the information is
     stationary in it.
     """
+    check_alike(2, mu=mu, logvar=logvar)
+    if len(mu) < 2:
+        raise ValueError(f"information: mu is {tuple(mu.shape)}; expected at least 2 images")
     generator = torch.Generator(mu.device).manual_seed(seed)
     mu, logvar = mu.double(), logvar.double()
-    z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype))
+    eps = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    z = reparameterize(mu, logvar, eps)
     precision = torch.exp(-logvar)
     constant = -0.5 * (mu.square() * precision + logvar + math.log(2 * math.pi)).sum(1)  # (N,)
-    own, with_own, without = [], [], []
+    # log q(z_n|x_n): (z - μ) / σ is ε, which where σ is tiny has digits that the difference has lost
+    own = -0.5 * (eps.square() + logvar + math.log(2 * math.pi)).sum(1)  # (N,)
+    with_own, without = [], []
     for indices in torch.arange(len(z), device=z.device).split(rows):
         part = z[indices]
         # log q(z_n|x_m) = -½ Σ_j [(z_nj - μ_mj)² / σ²_mj + log 2πσ²_mj], the square multiplied out: two matrix products
         log_q = constant + part @ (mu * precision).T - 0.5 * part.square() @ precision.T  # (rows, N)
         itself = torch.arange(len(part), device=z.device), indices
-        own.append(log_q[itself])
+        log_q[itself] = own[indices]
         with_own.append(log_q.logsumexp(1) - math.log(len(z)))
         log_q[itself] = -math.inf
         without.append(log_q.logsumexp(1) - math.log(len(z) - 1))
     rate = kl_divergence(mu, logvar).sum(1)
-    low, high = torch.cat(own) - torch.cat(with_own), torch.cat(own) - torch.cat(without)
+    low, high = own - torch.cat(with_own), own - torch.cat(without)
     return Information(*(mean_of(nats) for nats in (low, high, rate - high, rate - low)))
 
 
 def variance_of_means(mu: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
     """Var_x(E_q[z_j]) of each latent, which makes it active or not, and its standard error."""
+    check_alike(2, mu=mu)
+    if len(mu) < 2:
+        raise ValueError(f"variance_of_means: mu is {tuple(mu.shape)}; expected at least 2 images")
     off = mu.double() - mu.double().mean(0)
     variance = off.square().sum(0) / (len(mu) - 1)
     # the variance is a mean of squares: its error is theirs
@@ -155,7 +167,10 @@ def frechet_distance(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"]) -
 
     Heusel et al. 2017, arXiv:1706.08500, eq. 6 (Fréchet 1957). Finite sets make it too large: compare equal sizes only.
     """
-    c_a, c_b = np.cov(a.T), np.cov(b.T)
+    check_alike(2, a=a[:1], b=b[:1])
+    if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError(f"features are {a.shape} and {b.shape}: expected those of at least 2 images each, all finite")
+    c_a, c_b = np.atleast_2d(np.cov(a.T), np.cov(b.T))
     values, vectors = np.linalg.eigh(c_a)
     root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
     # (C_a C_b)^½ has the trace of (C_a^½ C_b C_a^½)^½, which is symmetric
@@ -163,8 +178,10 @@ def frechet_distance(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"]) -
     return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c_a) + np.trace(c_b) - 2 * trace)
 
 
-def frechet(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"], groups: int = 10) -> Estimate:
+def frechet(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"], groups: int = GROUPS) -> Estimate:
     """The distance, and its standard error by a jackknife that leaves out one of `groups` parts of each set at a time."""
+    if not 2 <= groups <= min(len(a), len(b)):
+        raise ValueError(f"{len(a)} and {len(b)} images in {groups} groups: expected at least 2 groups, and an image in each")
     part_a, part_b = np.arange(len(a)) % groups, np.arange(len(b)) % groups
     without = [frechet_distance(a[part_a != g], b[part_b != g]) for g in range(groups)]
     return Estimate(frechet_distance(a, b), float(np.std(without) * (groups - 1) ** 0.5))

@@ -7,10 +7,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vae_numpy import digits
+from vae_numpy.weights import check_alike
 from vae_paper.cvae import QuadrantCVAE
 from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise
 from vae_paper.vae import AE, VAE, Model, Terms
 from vae_paper.vq_vae import VQVAE, Codes
+
+
+class Estimate(NamedTuple):
+    """A number, and its standard error."""
+
+    value: float
+    standard_error: float
 
 
 class Data(NamedTuple):
@@ -32,9 +40,27 @@ def load_data(source: str, split: str, binarisation: str = "none", device: str =
     return Data(x.to(device), torch.from_numpy(labels).to(device), about, binarisation)
 
 
+def check_data(data: Data) -> None:
+    """Refuse data without images, or without a label for each. (What the images hold, each model looks at.)"""
+    check_alike(4, images=data.images)
+    if not len(data.images) == len(data.labels) > 0:
+        raise ValueError(f"data: {len(data.images)} images, {len(data.labels)} labels; expected as many, at least one")
+
+
+def mean_of(nats: Float[Tensor, " N"]) -> Estimate:
+    """The mean over images. ValueError where there are not two: one alone has no standard error."""
+    check_alike(1, nats=nats)
+    if len(nats) < 2:
+        raise ValueError(f"mean_of: found {len(nats)} images; expected at least 2, as the standard error is over images")
+    return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
+
+
 @torch.inference_mode()
 def terms(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
     """The model's terms on all images, in float64; noise and binarisation are drawn from `seed`."""
+    check_data(data)
+    if samples < 1:
+        raise ValueError(f"samples is {samples}: expected at least 1")
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     parts = []
@@ -72,8 +98,11 @@ def kl_per_latent(terms: Terms) -> Float[Tensor, " D"]:
 
 def active_units(mu: Float[Tensor, "N D"], least: float = 0.01) -> Bool[Tensor, " D"]:
     """Which latents say something of x: Var_x(E_q[z_j]) > 0.01 (Burda et al. 2015, arXiv:1509.00519, section 5.2)."""
+    check_alike(2, mu=mu)
     if len(mu) < 2 or not torch.isfinite(mu).all():
         raise ValueError(f"active_units: mu is {tuple(mu.shape)}; expected finite means of at least 2 images")
+    if not least >= 0:
+        raise ValueError(f"active_units: least is {least}; expected at least 0")
     return mu.double().var(0) > least
 
 
@@ -107,6 +136,5 @@ def summary(model: Model, terms: Terms) -> dict[str, Any]:
     bound = bounded(model)
     report: dict[str, Any] = {"elbo_is": f"a lower bound on {bound}" if bound else "an objective, not a bound"}
     for name, nats in {"elbo": -(distortion + rate), "distortion": distortion, "rate": rate}.items():
-        report[name] = nats.mean().item()
-        report[f"{name}_standard_error"] = (nats.std() / len(nats) ** 0.5).item()
+        report[name], report[f"{name}_standard_error"] = mean_of(nats)
     return report

@@ -1,5 +1,6 @@
 """Arrays in, picture out. Every figure has labelled axes and a caption that says data, model, D and beta."""
 
+import math
 import re
 import tempfile
 import textwrap
@@ -14,6 +15,7 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from vae_numpy.digits import check_images, check_labels
 from vae_numpy.figures import save
 from vae_numpy.weights import write_atomically
 
@@ -28,6 +30,8 @@ def manifold_latents(size: int) -> Float[Array, "N 2"]:
 
     Row by row from the top: z_1 grows to the right, z_2 upwards.
     """
+    if size < 1:
+        raise ValueError(f"size is {size}: expected at least 1")
     quantiles = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
     z1, z2 = np.meshgrid(quantiles, quantiles[::-1])
     return np.stack([z1.ravel(), z2.ravel()], axis=1)
@@ -45,6 +49,8 @@ def manifold(path: str | Path, x_hat: Float[Array, "N 1 28 28"], caption: str) -
 
 def animation(path: str | Path, frames: Sequence[Float[Array, "N 1 28 28"]], said: Sequence[str], caption: str) -> None:
     """A GIF of the decoded `manifold_latents`, a title of its own over each frame; written atomically."""
+    if not len(frames) == len(said) > 0 or len({len(x_hat) for x_hat in frames}) != 1:
+        raise ValueError(f"{len(frames)} frames, {len(said)} titles: expected as many, at least one, and frames of one size")
     figure = Figure(figsize=(4.4, 4.9))
     axis = figure.add_subplot()
     sheet = _draw_manifold(axis, frames[0])
@@ -95,7 +101,11 @@ def grid(
     down: str = "",
 ) -> None:
     """R rows of C images, with what each row and each column is, and what changes `across` and `down`."""
+    if images.ndim != 5 or len(rows or images) != len(images) or (columns and len(columns) != images.shape[1]):
+        found = f"{images.shape}, with {len(rows or [])} and {len(columns or [])} names"
+        raise ValueError(f"images are {found}; expected (R, C, 1, 28, 28), and a name for all rows or columns, or for none")
     count, length = images.shape[:2]
+    check_images(images.reshape(count * length, *images.shape[2:]))
     letters = max(len(re.sub(r"[${}_]", "", row)) for row in rows or [""])
     left = 0.15 + LETTER * 8 * letters + (0.3 if down else 0)  # inches, as are those below
     width = max(6.5, left + CELL * length + 0.15)
@@ -120,6 +130,8 @@ def grid(
 
 def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], caption: str) -> None:
     """KL per latent, largest first; latents that say nothing of x in another colour: collapse at a glance."""
+    if kl.shape != active.shape or kl.ndim != 1 or not len(kl) or active.dtype != bool or not np.isfinite(kl).all():
+        raise ValueError(f"kl is {kl.shape}, active {active.dtype} {active.shape}; expected (D,), finite, and bool (D,)")
     order = np.argsort(-kl, kind="stable")
     figure = Figure(figsize=(max(6.5, 2.8 + 0.3 * len(kl)), 3.8))
     axis = figure.add_subplot()
@@ -138,6 +150,8 @@ def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], ca
 
 def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) -> None:
     """The lines of a run's metrics.csv: the loss that was minimised, and what it is made of, epoch by epoch."""
+    if not rows or not all(np.isfinite([*row.values()]).all() and row.keys() == rows[0].keys() for row in rows):
+        raise ValueError(f"{len(rows)} epochs: expected at least one, with the same names in each, and finite numbers")
     panels = {
         "loss, nats per image": {"loss": "training", "validation_loss": "validation"},
         "distortion, nats per image": {"validation_distortion": "validation"},
@@ -159,7 +173,13 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
 
 
 def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], caption: str) -> None:
-    """How often each code is chosen, most used first, as a share of all choices; a line for each codebook."""
+    """How often each code is chosen, most used first, as a share of all choices; a line for each codebook.
+
+    ValueError where codebooks are not of one size, or where none of the codes was chosen.
+    """
+    if len({n.shape for n in counts.values()}) != 1 or not all(n.ndim == 1 and n.min() >= 0 < n.sum() for n in counts.values()):
+        found = {label: n.shape for label, n in counts.items()}
+        raise ValueError(f"counts: found {found}; expected at least one, all (K,), none below 0, some above")
     figure = Figure(figsize=(7, 4))
     axis = figure.add_subplot()
     for label, n in counts.items():
@@ -182,6 +202,7 @@ def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labe
     figure = Figure(figsize=(11, 1 + 4.6 * len(models)))
     for (left, right), (name, model) in zip(figure.subplots(len(models), 2, squeeze=False), models.items(), strict=True):
         _draw_scatter(left, model["codes"], labels)
+        _check_points(model["z"])
         left.plot(*model["z"].T, "x", ms=4, mew=0.9, color="black", label="samples")
         left.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=2)
         left.set(xlabel="first code", ylabel="second code", aspect="auto")
@@ -197,26 +218,36 @@ def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labe
 
 
 def _draw_manifold(axis: Any, x_hat: Float[Array, "N 1 28 28"]) -> Any:
-    size = round(len(x_hat) ** 0.5)
+    sheet, size = _sheet(x_hat), math.isqrt(len(x_hat))
     at = np.linspace(0, size - 1, 6).round().astype(int)
     quantiles = [f"{NormalDist().inv_cdf((i + 0.5) / size):.1f}" for i in at]
     axis.set_xticks(at * 28 + 14, quantiles)
     axis.set_yticks(at * 28 + 14, quantiles[::-1])
     axis.set(xlabel="$z_1$", ylabel="$z_2$")
-    return axis.imshow(_sheet(x_hat), cmap="gray_r", vmin=0, vmax=1)
+    return axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
 
 
 def _sheet(images: Float[Array, "N 1 28 28"]) -> Float[Array, "H W"]:
     """A square number of images as one."""
-    size = round(len(images) ** 0.5)
+    check_images(images)
+    size = math.isqrt(len(images))
+    if size**2 != len(images):
+        raise ValueError(f"{len(images)} images: expected a square number of them")
     return images.reshape(size, size, 28, 28).transpose(0, 2, 1, 3).reshape(size * 28, size * 28)
 
 
 def _draw_scatter(axis: Any, points: Float[Array, "N 2"], labels: Int[Array, " N"]) -> None:
+    check_labels(labels, len(points))
+    _check_points(points)
     for label in np.unique(labels):
         chosen = points[labels == label]
         axis.plot(*chosen.T, ".", ms=_dot(labels), alpha=0.6, color=f"C{label}", label=str(label))
     axis.set_aspect("equal", adjustable="datalim")
+
+
+def _check_points(points: Float[Array, "N 2"]) -> None:
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
+        raise ValueError(f"points are {points.shape}: expected (N, 2), all finite, as others would not be drawn")
 
 
 def _dot(labels: Int[Array, " N"]) -> int:

@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vae_numpy.digits import check_labels
 from vae_paper import classifier
 from vae_paper.classifier import Classifier
 from vae_paper.cvae import CLASSES, QuadrantCVAE
-from vae_paper.estimators import Estimate, frechet, mean_of
+from vae_paper.estimators import frechet
+from vae_paper.evaluate import Estimate, mean_of
 from vae_paper.pictures_of_codes import drawn
 from vae_paper.pixel_vae import PixelVAE
 from vae_paper.vae import AE, VAE, Labels
@@ -27,7 +29,10 @@ def samples(model: Any, count: int, seed: int = 0) -> tuple[Float[Tensor, "N 1 2
     """`count` images, and the labels, 0 to 9 in turn, that a conditional model was asked for.
 
     Of a Bernoulli model an image is drawn from p(x|z), pixel by pixel; of others it is x_hat, without the pixels' noise.
+    ValueError where the model has no samples.
     """
+    if count < 1 or not has_samples(model):
+        raise ValueError(f"{count} samples of a {type(model).__name__}: expected at least 1, of a model that has samples")
     generator = torch.Generator().manual_seed(seed)
     asked = getattr(model, "takes_labels", False) or getattr(model, "class_conditional", False)
     labels = torch.arange(count) % CLASSES if asked else None
@@ -58,4 +63,5 @@ def distance(judge: Classifier, real: Float[Tensor, "M 1 28 28"], images: Float[
 
 def agreement(judge: Classifier, images: Float[Tensor, "N 1 28 28"], labels: Labels) -> Estimate:
     """The fraction of images whose most probable label is the one asked for."""
+    check_labels(labels, len(images))
     return mean_of((classifier.probabilities(judge, images).argmax(1) == labels).double())

@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
 
+from vae_numpy.digits import check_labels
 from vae_paper.estimators import importance
 from vae_paper.evaluate import Data
 from vae_paper.likelihoods import binarise
-from vae_paper.vae import VAE, Labels, reparameterize
+from vae_paper.vae import AE, VAE, Labels, reparameterize
 
 # Added to logvar of q* where it proposes z for log p(x): the best q is narrower than a correlated posterior, and the weights of
 # too narrow a q have infinite variance (on the correlated oracle IWAE-1000 is then some hundredths of a nat too low).
@@ -34,7 +35,12 @@ class Gaps(NamedTuple):
 
 
 def gaps(model: VAE, data: Data, k: int = 1000, steps: int = 200, samples: int = 4, seed: int = 0) -> Gaps:
-    """Both gaps of each image; k importance samples for log p(x), `steps` of Adam with `samples` of z each for q*."""
+    """Both gaps of each image; k importance samples for log p(x), `steps` of Adam with `samples` of z each for q*.
+
+    ValueError for an autoencoder, which has neither.
+    """
+    if isinstance(model, AE):
+        raise ValueError("gaps: an autoencoder has no q(z|x), and so no gap")
     x = binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))  # once: all is of the same pixels
     data = data._replace(images=x, binarisation="none")
     best = best_factorised(model, x, data.labels, steps, samples, seed)
@@ -57,8 +63,14 @@ def best_factorised(
     """mu and logvar of each image that make its ELBO largest: Adam from the encoder's, its steps shrinking to nothing.
 
     The gradient takes z's path alone, so that where q is the posterior it has no noise (Roeder, Wu & Duvenaud 2017,
-    arXiv:1703.09194); `samples` z are drawn in pairs, eps and -eps, so that what is odd in the noise falls out elsewhere too.
+    arXiv:1703.09194); `samples` z are drawn in pairs (one more where they are odd), eps and -eps, so that what is odd in the
+    noise falls out elsewhere too.
     """
+    for name, value in (("steps", steps), ("samples", samples), ("learning_rate", learning_rate), ("batch", batch)):
+        if not value > 0:
+            raise ValueError(f"{name} is {value}: expected more than 0")
+    if labels is not None:
+        check_labels(labels, len(x))
     generator = torch.Generator().manual_seed(seed)
     found = []
     with tqdm(total=steps * -(-len(x) // batch), unit="step", desc="best q of each image", delay=2) as bar:

@@ -6,6 +6,7 @@ Legend: D latent size, N codes, T points of a path, the first and the last of wh
 import numpy as np
 from jaxtyping import Float, Int
 
+from vae_numpy.digits import check_labels
 from vae_numpy.weights import check_alike
 
 Point = Float[np.ndarray, " D"]
@@ -16,9 +17,7 @@ NEARLY = 1e-4  # radians from 0 or from a half turn within which sin(angle) has 
 
 def lerp(a: Point, b: Point, steps: int) -> Path:
     """The straight line. In many dimensions its middle is nearer to 0 than the prior's samples are."""
-    check_alike(1, a=a, b=b)
-    if steps < 2:
-        raise ValueError(f"steps is {steps}: expected at least 2, the ends")
+    _check(a, b, steps)
     t = np.linspace(0, 1, steps)[:, None]
     return (1 - t) * a + t * b
 
@@ -50,7 +49,9 @@ def guided(
     a: Point, b: Point, codes: Float[np.ndarray, "N D"], labels: Int[np.ndarray, " N"], ends: tuple[int, int], steps: int
 ) -> Path:
     """From a to the mean code of its class, on to the mean of b's class, then to b, at one speed all the way."""
-    check_alike(1, a=a, b=b, code=codes[0])
+    _check(a, b, steps)
+    check_alike(2, ends=a[None], codes=codes[:1])
+    check_labels(labels, len(codes))
     for label in ends:
         if label not in labels:
             raise ValueError(f"no code has the label {label}: there is no mean of its class to go through")
@@ -59,6 +60,12 @@ def guided(
     travelled = np.concatenate([[0], np.linalg.norm(np.diff(corners, axis=0), axis=1).cumsum()])
     at = np.linspace(0, travelled[-1], steps)
     return np.stack([np.interp(at, travelled, coordinate) for coordinate in corners.T], axis=1)
+
+
+def _check(a: Point, b: Point, steps: int) -> None:
+    check_alike(1, a=a, b=b)
+    if steps < 2:
+        raise ValueError(f"steps is {steps}: expected at least 2, the ends")
 
 
 def _arc(u: Point, v: Point, angle: float, t: Float[np.ndarray, "T 1"]) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from vae_numpy.digits import check_images
 from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
 from vae_paper.cvae import QuadrantCVAE
@@ -64,6 +65,8 @@ def measure(model: VAE, data: Data, passes: int = 5, seed: int = 0, beta: float 
 
 def reductions(pixels: int, latents: int, batch: int = Config.batch_size) -> list[dict[str, Any]]:
     """The beta of distortion + beta rate, both summed, that has the same optimum as other ways to reduce the two terms."""
+    if min(pixels, latents, batch) < 1:
+        raise ValueError(f"reductions: {pixels} pixels, {latents} latents, a batch of {batch}; expected at least 1 of each")
     ways = [
         ("sum over pixels", "sum over latents", 1.0),
         ("both divided by one number", "(P, B, P·B, ...)", 1.0),
@@ -83,6 +86,7 @@ def pixels_of(model: VAE) -> int:
 
 def entropy(model: VAE, data: Data) -> float:
     """The least soft BCE that any decoder can reach: the entropy of each pixel taken as a probability, in nats per image."""
+    check_images(data.images)
     counted = 1 - model.mask if isinstance(model, QuadrantCVAE) else 1.0
     x = data.images.double()
     return ((torch.special.entr(x) + torch.special.entr(1 - x)) * counted).sum((1, 2, 3)).mean().item()

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vae_numpy.digits import check_labels
+from vae_numpy.weights import check_alike
 from vae_paper import checkpoint, evaluate, figures, interpolation, samplers
 from vae_paper.config import Config
 from vae_paper.cvae import CLASSES, QuadrantCVAE
@@ -134,6 +136,7 @@ def projections(mu: Points, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2"
     from sklearn.decomposition import PCA  # a second of import that the other commands are spared
     from sklearn.manifold import TSNE
 
+    check_alike(2, mu=mu)
     if min(mu.shape) < 2:
         raise ValueError(f"scatter: mu is {mu.shape}; expected at least two images and two latents")
     pca = PCA(2).fit(mu)
@@ -164,11 +167,17 @@ def traversals(subject: Subject, path: Path) -> None:
 
 def by_kl(kl: Float[Array, " D"]) -> Int[Array, " D"]:
     """The latents in the order of what they cost, the largest KL first."""
+    check_alike(1, kl=kl)
+    if not np.isfinite(kl).all():
+        raise ValueError("kl holds NaN or infinity: the latents have no order")
     return np.argsort(-kl, kind="stable")
 
 
 def traversed(z: Float[Array, " D"], latents: Int[Array, " R"], values: Float[Array, " C"]) -> Float[Array, "R C D"]:
     """z with one coordinate set to each of `values`: a coordinate, of `latents`, for each row."""
+    check_alike(1, z=z)
+    if latents.dtype.kind not in "iu" or not ((latents >= 0) & (latents < len(z))).all():
+        raise ValueError(f"latents are {latents}: expected integers from 0 to {len(z) - 1}")
     points = np.tile(z, (len(latents), len(values), 1))
     for row, latent in enumerate(latents):
         points[row, :, latent] = values
@@ -190,6 +199,9 @@ def interpolations(subject: Subject, path: Path) -> None:
 
 def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[int, int]]:
     """Ends to interpolate between: image `first` and those that follow, two by two, each pair of two classes."""
+    check_labels(labels, len(labels))
+    if not 0 <= first < len(labels) or count < 1:
+        raise ValueError(f"{count} pairs from image {first} of {len(labels)}: expected at least 1, from an image that there is")
     found: list[tuple[int, int]] = []
     candidates = [index % len(labels) for index in range(first, first + len(labels))]
     while candidates and len(found) < count:
@@ -205,6 +217,9 @@ def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[in
 
 def ways(mu: Points, labels: Int[Array, " N"], start: int, end: int) -> dict[str, Float[Array, "T D"]]:
     """Three paths from mu[start] to mu[end]."""
+    check_labels(labels, len(mu))
+    if not 0 <= min(start, end) <= max(start, end) < len(mu):
+        raise ValueError(f"from image {start} to {end}: expected 0 to {len(mu) - 1}")
     ends = (int(labels[start]), int(labels[end]))
     return {
         "lerp": interpolation.lerp(mu[start], mu[end], COLUMNS),
@@ -225,6 +240,8 @@ def cvae_grid(subject: Subject, path: Path) -> None:
 
 def style_by_class(latent_dim: int, styles: int, seed: int = 0) -> tuple[Float[Tensor, "N D"], Int[Tensor, " N"]]:
     """`styles` samples of the prior, each with every label in turn."""
+    if min(latent_dim, styles) < 1:
+        raise ValueError(f"style_by_class: latent_dim {latent_dim}, {styles} styles; expected at least 1 of both")
     z = torch.randn(styles, latent_dim, generator=torch.Generator().manual_seed(seed))
     return z.repeat_interleave(CLASSES, 0), torch.arange(CLASSES).repeat(styles)
 
@@ -273,7 +290,8 @@ def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
 
 def nearest(z: Float[Array, "M D"], codes: Points) -> Float[Array, " M"]:
     """The distance from each z to the code that is nearest."""
-    return torch.cdist(torch.from_numpy(z), torch.from_numpy(codes)).min(1).values.numpy()
+    check_alike(2, z=z[:1], code=codes[:1])
+    return torch.cdist(torch.tensor(z), torch.tensor(codes)).min(1).values.numpy()  # copies: what is read-only stays so
 
 
 @torch.inference_mode()
@@ -290,8 +308,8 @@ def completions(subject: Subject, path: Path) -> None:
 def completed(model: QuadrantCVAE, x: Float[Tensor, "B 1 28 28"], count: int, seed: int) -> Float[Tensor, "B C 1 28 28"]:
     """For each image: its seen part (the rest gray), `count` completions that keep it, and the image itself."""
     eps = torch.randn(count, len(x), model.latent_dim, generator=torch.Generator().manual_seed(seed))
-    seen = x * model.mask
     rest = torch.sigmoid(model.complete(x, eps)) * (1 - model.mask)
+    seen = x * model.mask
     columns = [seen + 0.5 * (1 - model.mask), *(seen + rest), x]
     return torch.stack(columns, 1)
 

@@ -47,6 +47,8 @@ def drawn(
     model: Any, count: int, seed: int, label: int | None = None
 ) -> tuple[Float[Tensor, "N 1 28 28"], str, list[str] | None]:
     """x_hat of `count` grids of codes, what they are drawn from, and, where the prior is asked for 0 to 9 in turn, these."""
+    if count < 1:
+        raise ValueError(f"count is {count}: expected at least 1")
     generator = torch.Generator().manual_seed(seed)
     if not isinstance(model, PixelPrior):
         return torch.sigmoid(model.decode(model.sample(count, generator))), "uniform codes", None

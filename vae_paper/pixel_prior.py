@@ -21,8 +21,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from vae_numpy.digits import check_labels
+from vae_paper.cvae import CLASSES
 from vae_paper.vae import Labels, Model, Terms
-from vae_paper.vq_vae import SIDE, VQVAE, Codes
+from vae_paper.vq_vae import SIDE, VQVAE, Codes, check_codes
 
 Hidden = Float[Tensor, "B C 7 7"]
 EMBEDDED = 32  # numbers that stand for a code
@@ -94,6 +96,8 @@ class PixelPrior(Model):
 
     def cost_of_unlabelled(self, codes: Codes, p_label: Float[Tensor, "10"]) -> Float[Tensor, " B"]:
         """-log p(codes) of a class-conditional prior, exactly: each of the ten labels is tried."""
+        if p_label.shape != (CLASSES,) or not p_label.min() >= 0 or abs(p_label.sum() - 1) > 1e-4:
+            raise ValueError(f"p_label is {p_label.tolist()}: expected {CLASSES} probabilities")
         log_joint = []
         for label, p in enumerate(p_label):
             labels = torch.full((len(codes),), label, device=codes.device)
@@ -110,6 +114,8 @@ class PixelPrior(Model):
         """Both stacks before the first layer and after each."""
         if self.class_conditional and labels is None:
             raise ValueError("labels: none given, and this prior is class-conditional; expected a label for each image")
+        if self.class_conditional:
+            check_labels(labels, len(codes))
         embedded = self.code(codes).permute(0, 3, 1, 2)  # (B, EMBEDDED, 7, 7)
         for_v, for_h = self.where.chunk(2, dim=1)
         v = self.above(pad(embedded, (2, 2, 3, 0))[:, :, :-1]) + for_v  # of rows i - 3 to i - 1, columns j - 2 to j + 2
@@ -146,6 +152,8 @@ def table_cost(codes: Codes, fitted_on: Int64[Tensor, "N 7 7"], size: int) -> Fl
 
     p_i(k) = (n_ik + 1) / (n + K), counted on `fitted_on` (Laplace), so that a code never seen there still has a price.
     """
+    check_codes(codes, size)
+    check_codes(fitted_on, size)
     counts = torch.zeros(SIDE * SIDE, size, dtype=torch.float64)
     counts.scatter_add_(1, fitted_on.flatten(1).T, torch.ones(SIDE * SIDE, len(fitted_on), dtype=torch.float64))
     log_p = torch.log((counts + 1) / (len(fitted_on) + size))  # (49, K)
@@ -154,4 +162,6 @@ def table_cost(codes: Codes, fitted_on: Int64[Tensor, "N 7 7"], size: int) -> Fl
 
 def uniform_cost(size: int) -> float:
     """49 log K: what a uniform prior charges for any grid of codes."""
+    if size < 1:
+        raise ValueError(f"size is {size}: expected at least 1 code")
     return SIDE * SIDE * math.log(size)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
+from vae_numpy.weights import check_latents
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import VAE, Labels
 
@@ -74,6 +75,7 @@ class PixelVAE(VAE):
     @torch.no_grad()
     def sample(self, z: Float[Tensor, "B D"], generator: torch.Generator) -> Float[Tensor, "B 1 28 28"]:
         """Binary images, pixel after pixel (for the likelihood "bernoulli")."""
+        check_latents(z, self.latent_dim)
         given = self.decoder(z)
         x = torch.zeros_like(given)
         for i in range(28):

@@ -41,4 +41,6 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int) 
 
 def moments(steps: int, times: int) -> set[int]:
     """The steps to look at, from 0 to `steps`: close together at first, when most happens."""
+    if min(steps, times) < 1:
+        raise ValueError(f"moments: {times} of {steps} steps; expected at least 1 of both")
     return {round(steps * share**2) for share in np.linspace(0, 1, times)}

@@ -12,8 +12,7 @@ import torch
 
 from vae_paper import checkpoint, classifier, estimators, evaluate, generated
 from vae_paper.cvae import QuadrantCVAE
-from vae_paper.estimators import Estimate
-from vae_paper.evaluate import Data
+from vae_paper.evaluate import Data, Estimate
 from vae_paper.likelihoods import binarise
 from vae_paper.microscope import UNITS, pixels_of
 from vae_paper.vae import AE, VAE, Model
@@ -35,7 +34,8 @@ def report(
 
     k samples of z for each of `subset` images make the estimate of log p(x); `drawn` images are shown to the classifier.
     """
-    for name, value, least in (("passes", passes, 1), ("k", k, 1), ("subset", subset, 2), ("drawn", drawn, 0)):
+    least_drawn = estimators.GROUPS if drawn else 0  # fewer have no standard error
+    for name, value, least in (("passes", passes, 1), ("k", k, 1), ("subset", subset, 2), ("drawn", drawn, least_drawn)):
         if value < least:
             raise ValueError(f"{name} is {value}: expected at least {least}")
     model, about = checkpoint.load_model(run)
@@ -92,7 +92,7 @@ def of_likelihood(model: VAE, data: Data, elbo: torch.Tensor, indices: torch.Ten
     bounded = evaluate.bounded(model)
     how = f"a lower bound on {bounded}, in expectation" if bounded else "an objective, not a bound"
     measures = {
-        f"iwae_{count}": one(estimators.mean_of(bound), NATS, few, f"{count} samples of z; {how}; of the random subset alone")
+        f"iwae_{count}": one(evaluate.mean_of(bound), NATS, few, f"{count} samples of z; {how}; of the random subset alone")
         for count, bound in zip(ks, bounds, strict=True)
     }
     log_p = estimators.corrected(elbo, indices, own, bounds[-1])

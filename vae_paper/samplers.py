@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from vae_numpy.digits import check_labels
 from vae_numpy.vae import reparameterize
+from vae_numpy.weights import check_alike
 from vae_paper import evaluate
 from vae_paper.cvae import CLASSES
 from vae_paper.evaluate import Data
@@ -37,8 +39,11 @@ def draw(
 
     `train` is needed by all but the prior (and the class-conditional prior of a CVAE).
     """
+    if name not in SAMPLERS or count < 1:
+        raise ValueError(f"{count} samples of {name!r}: expected at least 1, of one of: {', '.join(SAMPLERS)}")
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % CLASSES if label is None else np.full(count, label)
+    check_labels(labels, count)
     if not looks_at_images(name, model):
         z = prior(count, model.latent_dim, rng)
     elif train is None:
@@ -62,6 +67,8 @@ def looks_at_images(name: str, model: VAE) -> bool:
 
 def prior(count: int, latent_dim: int, rng: np.random.Generator) -> Latents:
     """z ~ p(z) = N(0, I)."""
+    if min(count, latent_dim) < 1:
+        raise ValueError(f"prior: {count} samples, latent_dim {latent_dim}; expected at least 1 of both")
     return rng.standard_normal((count, latent_dim))
 
 
@@ -75,6 +82,7 @@ def mixture(encoded: Codes, count: int, rng: np.random.Generator, components: in
     """z from a Gaussian mixture of full covariances, fitted to the codes by expectation maximisation (scikit-learn)."""
     from sklearn.mixture import GaussianMixture  # a second of import that the other samplers are spared
 
+    _check(encoded, count)
     if len(encoded) < components:
         raise ValueError(f"the mixture has {components} components: expected at least as many images, found {len(encoded)}")
     fitted = GaussianMixture(components, random_state=int(rng.integers(2**31))).fit(encoded)
@@ -84,13 +92,13 @@ def mixture(encoded: Codes, count: int, rng: np.random.Generator, components: in
 
 def gaussian(encoded: Codes, count: int, rng: np.random.Generator) -> Latents:
     """z from one Gaussian with the codes' mean and full covariance."""
-    if len(encoded) < 2 or not np.isfinite(encoded).all():
-        raise ValueError(f"codes are {encoded.shape}: expected at least 2, all finite")
+    _check(encoded, count)
     return rng.multivariate_normal(encoded.mean(0), np.atleast_2d(np.cov(encoded.T)), size=count)
 
 
 def per_class(encoded: Codes, classes: ClassLabels, labels: Int64[np.ndarray, " M"], rng: np.random.Generator) -> Latents:
     """For each of `labels` a z from the Gaussian fitted to the codes of that class."""
+    check_labels(classes, len(encoded))
     z = np.empty((len(labels), encoded.shape[1]))
     for label in np.unique(labels):
         of_class, asked = encoded[classes == label], labels == label
@@ -98,3 +106,11 @@ def per_class(encoded: Codes, classes: ClassLabels, labels: Int64[np.ndarray, " 
             raise ValueError(f"label is {label}: {len(of_class)} training images of that class; expected at least 2")
         z[asked] = gaussian(of_class, int(asked.sum()), rng)
     return z
+
+
+def _check(encoded: Codes, count: int) -> None:
+    check_alike(2, codes=encoded)
+    if len(encoded) < 2 or not np.isfinite(encoded).all():
+        raise ValueError(f"codes are {encoded.shape}: expected at least 2, all finite")
+    if count < 1:
+        raise ValueError(f"count is {count}: expected at least 1")

@@ -27,11 +27,13 @@ def all_factors() -> Factors:
 def render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
     """The images of these factors, float32 in [0, 1]. Raises ValueError where a factor has no such value."""
     sizes = np.array(list(SIZES.values()))
-    if factors.ndim != 2 or factors.shape[1] != len(sizes):
-        raise ValueError(f"factors are {factors.shape}; expected (N, {len(sizes)}): {', '.join(SIZES)}")
+    if factors.ndim != 2 or factors.shape[1] != len(sizes) or factors.dtype.kind not in "iu":
+        found = f"{factors.shape}, {factors.dtype}"
+        raise ValueError(f"factors are {found}; expected (N, {len(sizes)}), integers: {', '.join(SIZES)}")
     for index, (name, size) in enumerate(SIZES.items()):
-        if len(factors) and not 0 <= factors[:, index].min() <= factors[:, index].max() < size:
-            raise ValueError(f"factor {name} reaches {factors[:, index].max()}; expected 0 to {size - 1}")
+        values = factors[:, index]
+        if len(factors) and not 0 <= values.min() <= values.max() < size:
+            raise ValueError(f"factor {name} reaches from {values.min()} to {values.max()}; expected 0 to {size - 1}")
     parts = np.array_split(factors, max(1, len(factors) // 100))
     return np.concatenate([_render(part) for part in parts])
 
@@ -54,7 +56,9 @@ def _render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
 
 
 def inside(shape: str, u: Float[np.ndarray, "*S"], v: Float[np.ndarray, "*S"]) -> Bool[np.ndarray, "*S"]:
-    """Which points lie in a shape that just fits into the unit disc; v points down."""
+    """Which points lie in a shape that just fits into the unit disc; v points down. NaN lies nowhere."""
+    if shape not in SHAPES:
+        raise ValueError(f"shape is {shape!r}; expected one of: {', '.join(SHAPES)}")
     if shape == "square":
         return np.maximum(np.abs(u), np.abs(v)) < math.sqrt(0.5)
     if shape == "ellipse":

@@ -69,6 +69,8 @@ def train(config: Config) -> Path:
         torch.empty(0, device=config.device)
     except (RuntimeError, AssertionError) as error:  # an unknown name, or none of that kind in this machine
         raise ValueError(f"device is {config.device!r}: not to be had here ({str(error).splitlines()[0]})") from None
+    if config.tensorboard:
+        _tensorboard()
     data, validation = split(config)
     with checkpoint.locked(folder):
         if not config.resume and (folder / "state.safetensors").exists():
@@ -297,11 +299,15 @@ def _interrupts() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
+def _tensorboard() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError("tensorboard is not installed: pip install 'vae-levels[tensorboard]'") from None
-    with SummaryWriter(folder / "tensorboard") as writer:
+    return SummaryWriter
+
+
+def _write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
+    with _tensorboard()(folder / "tensorboard") as writer:
         for name, value in row.items():
             writer.add_scalar(name, value, row["epoch"])

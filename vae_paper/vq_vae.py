@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, relu
 
 from vae_numpy.digits import check_images
+from vae_numpy.weights import check_alike
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Labels, Model, Terms
 
@@ -105,6 +106,7 @@ class VQVAE(Model):
 
     def decode(self, codes: Codes) -> Float[Tensor, "B 1 28 28"]:
         """The logits of p(x|codes)."""
+        check_codes(codes, self.codes)
         return self.decoder(self.embed(codes))
 
     def embed(self, codes: Codes) -> Grid:
@@ -188,6 +190,14 @@ class VQVAE(Model):
             self.sums[dead] = rows * self.usage[dead, None]
 
 
+def check_codes(codes: Codes, size: int) -> None:
+    """Refuse what are not grids of codes out of `size`."""
+    if codes.ndim != 3 or codes.shape[1:] != (SIDE, SIDE) or not len(codes) or codes.dtype != torch.int64:
+        raise ValueError(f"codes are {tuple(codes.shape)}, {codes.dtype}; expected (B, {SIDE}, {SIDE}), int64")
+    if not 0 <= codes.min() <= codes.max() < size:
+        raise ValueError(f"codes lie in {codes.min()} to {codes.max()}; expected 0 to {size - 1}")
+
+
 def nearest(z: Float[Tensor, "N D"], vectors: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
     """The index of the vector nearest to each z; the first of equals."""
     with torch.autocast(z.device.type, enabled=False):  # bfloat16 has too few digits to compare distances
@@ -197,21 +207,28 @@ def nearest(z: Float[Tensor, "N D"], vectors: Float[Tensor, "K D"]) -> Int64[Ten
 
 def straight_through(z_e: Grid, z_q: Grid) -> Grid:
     """z_q, whose gradient goes to z_e as if nothing had been replaced (section 3.2)."""
+    check_alike(4, z_e=z_e, z_q=z_q)
     return z_e + (z_q - z_e).detach()
 
 
 def squared_distance(a: Grid, b: Grid) -> Float[Tensor, ""]:
     """|a - b|² per image, summed over the grid, in the mean over images."""
+    check_alike(4, a=a, b=b)
     return (a - b).square().sum((1, 2, 3)).mean()
 
 
 def usage(codes: Codes, size: int) -> Int64[Tensor, " K"]:
     """How often each of the codes was chosen."""
-    return torch.bincount(codes.flatten(), minlength=size)
+    counts = torch.bincount(codes.flatten(), minlength=size)
+    if len(counts) != size:
+        raise ValueError(f"codes reach {len(counts) - 1}; expected 0 to {size - 1}")
+    return counts
 
 
 def perplexity(counts: Int64[Tensor, " K"]) -> float:
     """exp of the entropy of the codes' frequencies: how many codes, used alike, would be as varied. 0 if none was used."""
+    if counts.ndim != 1 or not counts.min() >= 0:
+        raise ValueError(f"counts are {tuple(counts.shape)}, {counts.min()} at least; expected (K,), none below 0")
     p = counts.double() / counts.sum().clamp(min=1)
     return 0.0 if counts.sum() == 0 else torch.exp(torch.special.entr(p).sum()).item()
 

@@ -10,7 +10,7 @@ import tyro
 from vae_numpy.command_line import run
 from vae_paper import checkpoint, evaluate
 from vae_paper.__main__ import PRETRAINED
-from vae_paper.estimators import mean_of, random_subset
+from vae_paper.estimators import random_subset
 from vae_paper.evaluate import Data
 from vae_paper.inference_gap import gaps
 from vae_paper.vae import VAE
@@ -73,7 +73,7 @@ def measure(model: VAE, data: Data, options: Options) -> dict[str, Any]:
         "seconds": time.perf_counter() - started,
         "is": f"log_p: IWAE-{options.k} with each image's best factorised q, made wider, "
         + (f"an estimate of {bounded} from below" if bounded else "of an objective that is no log-likelihood"),
-        "nats per image": {name: list(mean_of(nats)) for name, nats in found._asdict().items()},
+        "nats per image": {name: list(evaluate.mean_of(nats)) for name, nats in found._asdict().items()},
         "chosen": chosen.tolist(),
     }
 

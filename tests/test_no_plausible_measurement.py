@@ -1,0 +1,612 @@
+"""A wrong input never becomes a plausible measurement or picture, and no public function is forgotten.
+
+What `test_no_plausible_number` holds of the model, its layers and its losses is held here of what measures and draws them.
+Every public function of the library stands in a table of tests, here or there, or says why it has none (`test_the_census`).
+"""
+
+import fnmatch
+import importlib
+import inspect
+import math
+import pkgutil
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_no_plausible_number import laid, without_the_type_checker  # noqa: F401 (a fixture)
+
+import vae_lowlevel
+import vae_numpy
+import vae_paper
+from vae_numpy import digits, weights
+from vae_numpy import figures as figures1
+from vae_paper import (
+    classifier,
+    cvae,
+    disentanglement,
+    estimators,
+    evaluate,
+    figures,
+    generated,
+    inference_gap,
+    interpolation,
+    likelihoods,
+    microscope,
+    pictures,
+    pictures_of_codes,
+    pixel_prior,
+    pixel_vae,
+    replay,
+    samplers,
+    sprites,
+    vq_vae,
+)
+from vae_paper.evaluate import Data
+from vae_paper.vae import AE, VAE, Terms
+
+rng = np.random.default_rng(0)
+NAN, INF = math.nan, math.inf
+
+
+def normal(*shape: int) -> np.ndarray:
+    return rng.standard_normal(shape)
+
+
+def with_one(array, value):
+    """The same, but for one number in its middle."""
+    array = array.copy() if isinstance(array, np.ndarray) else array.clone()
+    array.reshape(-1)[math.prod(array.shape) // 2] = value
+    return array
+
+
+def as_types(array, *types):
+    return [torch.from_numpy(array.numpy().astype(t)) if isinstance(array, torch.Tensor) else array.astype(t) for t in types]
+
+
+def not_finite(array):
+    return [with_one(array, value) for value in (NAN, INF, -INF)]
+
+
+def no_floats(array):
+    return as_types(array, np.float16, np.uint8, np.int64, bool, np.complex64)
+
+
+def no_labels(labels):
+    """For what labels are asked of."""
+    wrong = [labels[:1], labels[:, None], labels - 10, labels + 9, *as_types(labels, np.float32, np.int32, np.uint64, bool)]
+    return [w for w in wrong if w.shape != labels.shape or str(w.dtype) != str(labels.dtype) or w.min() < 0 or w.max() > 9]
+
+
+def no_images(x):
+    wrong = [x[:0], x[0], x[:, :, :27], x * 255, x - 0.1, *not_finite(x)]
+    return wrong + as_types(x, np.float16, np.uint8, np.int64)
+
+
+def no_counts(least: int = 1):
+    return list(range(-1, least))
+
+
+X = torch.from_numpy(rng.random((20, 1, 28, 28), np.float32))
+LABELS = torch.arange(20) % 10
+DATA = Data(X, LABELS, "noise")
+VAE_2, CVAE_2, QUADRANT = VAE(2).eval(), cvae.CVAE(2).eval(), cvae.QuadrantCVAE(2).eval()
+VQ, PRIOR = vq_vae.VQVAE(2, codes=5).eval(), pixel_prior.PixelPrior(2, codes=5, channels=4, class_conditional=True).eval()
+PIXEL, JUDGE = pixel_vae.PixelVAE(2, "bernoulli").eval(), classifier.Classifier().eval()
+NATS, MU, LOGVAR = torch.from_numpy(normal(20)), torch.from_numpy(normal(20, 2)), torch.from_numpy(normal(20, 2))
+CHOSEN = torch.tensor([3, 5, 8, 13, 15, 19])
+FEATURES, MORE = normal(30, 3), normal(25, 3)
+TABLE, SIZES = normal(24, 3), (2, 3, 4)
+COLUMN, OTHER = rng.integers(3, size=(2, 20))
+FACTORS = np.array([[0, 1, 2, 3, 4], [2, 5, 14, 15, 15]])
+GRIDS, FITTED = torch.from_numpy(rng.integers(5, size=(3, 7, 7))), torch.from_numpy(rng.integers(5, size=(9, 7, 7)))
+NO_GRIDS = [GRIDS - 1, GRIDS + 1, GRIDS[0], GRIDS[:0], GRIDS.flatten(1), GRIDS.float(), GRIDS.int()]
+COUNTS = torch.tensor([4, 0, 9, 1, 2])
+Z_E, Z_Q = (torch.from_numpy(normal(3, 2, 7, 7)) for _ in range(2))
+KL, POINT, CODES = rng.random(4), normal(3), normal(40, 3)
+CLASSES = np.arange(40) % 4
+IMAGES, POINTS = X.numpy(), normal(20, 2)
+ROWS = [{"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": 1.0}]
+OF_SIDE = {"codes": POINTS, "what": "", "z": POINTS[:4], "x_hat": IMAGES[:4], "measured": ""}
+POSTERIOR = (MU.float(), LOGVAR.float())
+
+NO_DATA = [DATA._replace(images=X[:0], labels=LABELS[:0]), DATA._replace(labels=LABELS[:9])]
+NO_IMAGES_IN = NO_DATA + [DATA._replace(images=wrong) for wrong in no_images(X) if len(wrong) == 20]
+POISONED = Terms(*(with_one(t, NAN) for t in (torch.ones(1, 4), torch.ones(4, 2), torch.ones(1, 4))))
+
+
+def drawing(function):
+    """A function that draws, as one that writes no file."""
+    return lambda *arguments: function(Path("nowhere.png"), *arguments)
+
+
+def at(seed):
+    """A function that takes a generator, as one that is a function of its arguments."""
+    return np.random.default_rng(seed)
+
+
+# name -> function, arguments that are right, and for each argument what is wrong in its place
+TRIED = {
+    "vae_numpy.digits.check_images": (digits.check_images, [X], {0: no_images(X)}),
+    "vae_numpy.digits.check_pixels": (digits.check_pixels, [KL], {0: [KL * 9, KL - 1, *not_finite(KL), *no_floats(KL)]}),
+    "vae_numpy.digits.check_labels": (digits.check_labels, [LABELS, 20], {0: no_labels(LABELS), 1: [19, 21]}),
+    "vae_numpy.weights.shapes": (weights.shapes, [2], {0: no_counts()}),
+    "vae_numpy.weights.check_latents": (weights.check_latents, [MU, 2], {0: [MU[0], MU[:0], *no_floats(MU)], 1: [3]}),
+    "vae_numpy.weights.check_alike": (
+        lambda a, b: weights.check_alike(2, a=a, b=b), [MU, LOGVAR], {0: [MU[0], MU[:1], MU[None], *no_floats(MU)]}
+    ),
+    "vae_numpy.figures.image_rows": (
+        lambda a, b: figures1.image_rows("nowhere.png", {"a": a, "b": b}, ""), [IMAGES, IMAGES], {0: [*no_images(IMAGES), X[:3]]}
+    ),
+    "vae_paper.classifier.Classifier.forward": (JUDGE, [X], {0: no_images(X)}),
+    "vae_paper.classifier.Classifier.features": (JUDGE.features, [X], {0: no_images(X)}),
+    "vae_paper.classifier.probabilities": (lambda x: classifier.probabilities(JUDGE, x), [X], {0: no_images(X)}),
+    "vae_paper.classifier.accuracy": (
+        lambda x, y: classifier.accuracy(JUDGE, x, y), [X, LABELS], {0: no_images(X), 1: no_labels(LABELS)}
+    ),
+    "vae_paper.cvae.CVAE.decode": (CVAE_2.decode, [MU.float(), LABELS], {0: no_floats(MU), 1: [*no_labels(LABELS), None]}),
+    "vae_paper.cvae.QuadrantCVAE.complete": (lambda x: QUADRANT.complete(x, MU[None].float()), [X], {0: no_images(X)}),
+    "vae_paper.cvae.QuadrantCVAE.forward": (lambda x: QUADRANT(x, MU[None].float()), [X], {0: no_images(X)}),
+    "vae_paper.disentanglement.higgins": (
+        lambda *a: disentanglement.higgins(a[0], a[1], at(0), *a[2:]), [TABLE, SIZES, 20, 5, 3],
+        {0: [TABLE[:9], *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (24,) * 2, (-2, -12), (1, 24)]}
+        | dict.fromkeys((2, 3, 4), no_counts(2)),
+    ),
+    "vae_paper.disentanglement.factor_vae": (
+        lambda *a: disentanglement.factor_vae(a[0], a[1], at(0), *a[2:]), [TABLE, SIZES, 20, 5, 3],
+        {0: [TABLE[:9], TABLE * 0, *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (24,) * 2, (-2, -12), (1, 24)]}
+        | dict.fromkeys((2, 3, 4), no_counts(2)),
+    ),
+    "vae_paper.disentanglement.mig": (
+        disentanglement.mig, [TABLE, SIZES],
+        {0: [TABLE[:9], TABLE[:, 0], *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (-2, -12), (1, 24)]},
+    ),
+    "vae_paper.disentanglement.check": (
+        disentanglement.check, [TABLE, SIZES], {0: [TABLE[:9], *not_finite(TABLE)], 1: [(1, 24)]}
+    ),
+    "vae_paper.disentanglement.bins": (disentanglement.bins, [POINT], {0: [POINT[:0], POINT[None], *not_finite(POINT)]}),
+    "vae_paper.disentanglement.mutual_information": (
+        disentanglement.mutual_information, [COLUMN, OTHER],
+        {i: [c - 1, c[:1], c[:0], c[None], c.astype(float), c.astype(bool)] for i, c in ((0, COLUMN), (1, OTHER))},
+    ),
+    "vae_paper.disentanglement.accuracy": (
+        disentanglement.accuracy, [COLUMN > 0, 3], {0: [COLUMN, COLUMN[:0] > 0, COLUMN[None] > 0, POINT]}
+    ),
+    "vae_paper.estimators.importance": (
+        lambda data, ks, posterior: estimators.importance(VAE_2, data, ks, posterior=posterior), [DATA, [1, 3], POSTERIOR],
+        {0: NO_IMAGES_IN, 1: [[], [0, 2], [3, 2], [2, 2], [-1]], 2: [(MU[:9].float(), LOGVAR[:9].float())]},
+    ),
+    "vae_paper.estimators.random_subset": (estimators.random_subset, [20, 5], {0: no_counts(), 1: no_counts()}),
+    "vae_paper.estimators.corrected": (
+        estimators.corrected, [NATS, CHOSEN, NATS[:6], NATS[6:12]],
+        {0: [NATS[:9], NATS[None], *no_floats(NATS)], 2: [NATS[:1], NATS[None, :6], *no_floats(NATS[:6])], 3: [NATS[:1], NATS]}
+        | {1: [CHOSEN[:1], CHOSEN[:, None], CHOSEN - 4, CHOSEN + 1, CHOSEN // 3, CHOSEN.float(), CHOSEN > 0]},
+    ),
+    "vae_paper.estimators.information": (
+        lambda mu, logvar, n: estimators.information(mu[:n], logvar[:n]), [MU, LOGVAR, 20],
+        {2: [0, 1]} | {i: [t[:9], t[0], *no_floats(t)] for i, t in enumerate((MU, LOGVAR))},
+    ),
+    "vae_paper.estimators.variance_of_means": (
+        estimators.variance_of_means, [MU], {0: [MU[:1], MU[:0], MU[0], MU[None], *no_floats(MU)]}
+    ),
+    "vae_paper.estimators.frechet_distance": (
+        estimators.frechet_distance, [FEATURES, MORE],
+        {i: [f[:1], f[:0], f[0], f[:, :1], *not_finite(f), *no_floats(f)] for i, f in enumerate((FEATURES, MORE))},
+    ),
+    "vae_paper.estimators.frechet": (
+        estimators.frechet, [FEATURES, MORE, 5], {0: [FEATURES[:4], *not_finite(FEATURES)], 1: [MORE[:4]], 2: [-1, 0, 1, 26]}
+    ),
+    "vae_paper.evaluate.check_data": (evaluate.check_data, [DATA], {0: NO_DATA}),
+    "vae_paper.evaluate.mean_of": (evaluate.mean_of, [NATS], {0: [NATS[:1], NATS[:0], NATS[None], *no_floats(NATS)]}),
+    "vae_paper.evaluate.terms": (lambda d, k: evaluate.terms(CVAE_2, d, k), [DATA, 2], {0: NO_IMAGES_IN, 1: no_counts()}),
+    "vae_paper.evaluate.encode_all": (
+        lambda d: evaluate.encode_all(VQ, d, torch.Generator()), [DATA], {0: NO_IMAGES_IN[:1] + NO_IMAGES_IN[2:]}
+    ),
+    "vae_paper.evaluate.posterior": (lambda d: evaluate.posterior(CVAE_2, d), [DATA], {0: NO_IMAGES_IN}),
+    "vae_paper.evaluate.averaged": (lambda d, n: evaluate.averaged(VAE_2, d, n), [DATA, 2], {0: NO_IMAGES_IN, 1: no_counts()}),
+    "vae_paper.evaluate.evaluate": (lambda d, n: evaluate.evaluate(VAE_2, d, n), [DATA, 1], {0: NO_IMAGES_IN, 1: no_counts()}),
+    "vae_paper.evaluate.summary": (
+        lambda nats: evaluate.summary(VAE_2, Terms(nats[None], nats[:, None], nats[None])), [NATS], {0: [NATS[:1], NATS[:0]]}
+    ),
+    "vae_paper.evaluate.active_units": (
+        evaluate.active_units, [MU, 0.01], {0: [MU[:1], MU[0], MU[None], *not_finite(MU), *no_floats(MU)], 1: [NAN, -0.1]}
+    ),
+    "vae_paper.figures.manifold_latents": (figures.manifold_latents, [3], {0: no_counts()}),
+    "vae_paper.figures.manifold": (drawing(figures.manifold), [IMAGES[:9], ""], {0: [IMAGES[:8], *no_images(IMAGES[:9])]}),
+    "vae_paper.figures.animation": (
+        drawing(figures.animation), [[IMAGES[:4]] * 2, ["a", "b"], ""],
+        {0: [[], [IMAGES[:4]], [IMAGES[:4], IMAGES[:9]], [with_one(IMAGES[:4], NAN)] * 2], 1: [[], ["a"], ["a", "b", "c"]]},
+    ),
+    "vae_paper.figures.scatter": (
+        drawing(figures.scatter), [POINTS, LABELS.numpy(), ""],
+        {0: [POINTS[:9], POINTS[:, :1], POINTS[None], *not_finite(POINTS)], 1: no_labels(LABELS.numpy())},
+    ),
+    "vae_paper.figures.scatters": (
+        lambda p, y: figures.scatters("nowhere.png", {"": (POINTS, ""), "b": (p, "")}, y, ""), [POINTS, LABELS.numpy()],
+        {0: [POINTS[:9], POINTS[:, :1], *not_finite(POINTS)], 1: no_labels(LABELS.numpy())},
+    ),
+    "vae_paper.figures.grid": (
+        drawing(figures.grid), [IMAGES.reshape(4, 5, 1, 28, 28), "", list("abcd"), list("abcde")],
+        {0: [x.reshape(4, 5, *x.shape[1:]) for x in no_images(IMAGES) if len(x) == 20] + [IMAGES], 2: [["a"]], 3: [["a"]]},
+    ),
+    "vae_paper.figures.rate": (
+        drawing(figures.rate), [KL, KL > 0.5, ""],
+        {0: [KL[:1], KL[:0], KL[None], *not_finite(KL)], 1: [KL[:1] > 0.5, np.arange(4), np.append(KL > 0.5, True)]},
+    ),
+    "vae_paper.figures.curves": (
+        drawing(figures.curves), [ROWS, ""], {0: [[], [*ROWS, {"epoch": 3.0}], [*ROWS, {"epoch": 3.0, "loss": NAN}]]}
+    ),
+    "vae_paper.figures.codebook_usage": (
+        lambda a, b: figures.codebook_usage("nowhere.png", {"a": a, "b": b}, ""), [COUNTS.numpy(), COUNTS.numpy()],
+        {0: [COUNTS.numpy()[:4], COUNTS.numpy() * 0, COUNTS.numpy() - 1, COUNTS.numpy()[None]]},
+    ),
+    "vae_paper.figures.side_by_side": (
+        lambda m, y: figures.side_by_side("nowhere.png", {"AE": OF_SIDE, "VAE": m}, y, ""), [OF_SIDE, LABELS.numpy()],
+        {0: [OF_SIDE | {k: with_one(OF_SIDE[k], NAN)} for k in ("codes", "z", "x_hat")], 1: no_labels(LABELS.numpy())},
+    ),
+    "vae_paper.generated.samples": (
+        generated.samples, [CVAE_2, 3], {0: [QUADRANT, AE(2), pixel_vae.PixelVAE(2)], 1: no_counts()}
+    ),
+    "vae_paper.generated.features": (lambda x: generated.features(JUDGE, x), [X], {0: no_images(X)}),
+    "vae_paper.generated.distance": (
+        lambda a, b: generated.distance(JUDGE, a, b), [X, X], {0: [X[:9], *no_images(X)], 1: [X[:9], *no_images(X)]}
+    ),
+    "vae_paper.generated.agreement": (
+        lambda x, y: generated.agreement(JUDGE, x, y), [X, LABELS], {0: [X[:1], *no_images(X)], 1: no_labels(LABELS)}
+    ),
+    "vae_paper.inference_gap.gaps": (
+        lambda m, d, k, s: inference_gap.gaps(m, d, k, s), [VAE_2, DATA, 2, 1],
+        {0: [AE(2), QUADRANT], 1: [d for d in NO_IMAGES_IN if len(d.images)], 2: no_counts(), 3: no_counts()},
+    ),
+    "vae_paper.inference_gap.best_factorised": (
+        lambda *a: inference_gap.best_factorised(VAE_2, *a[:-2], 0, *a[-2:]), [X, LABELS, 1, 2, 0.05, 9],
+        {0: no_images(X), 1: no_labels(LABELS), 2: no_counts(), 3: no_counts(), 4: [NAN, -0.1, 0.0], 5: no_counts()},
+    ),
+    "vae_paper.interpolation.guided": (
+        interpolation.guided, [POINT, -POINT, CODES, CLASSES, (0, 3), 5],
+        {0: [POINT[:2], POINT[None], *no_floats(POINT)], 2: [CODES[:, :2], CODES[:0], CODES[:9], *no_floats(CODES)]}
+        | {3: no_labels(CLASSES), 4: [(0, 7)], 5: no_counts(2)},
+    ),
+    "vae_paper.microscope.reductions": (microscope.reductions, [784, 2, 128], dict.fromkeys((0, 1, 2), no_counts())),
+    "vae_paper.microscope.entropy": (lambda d: microscope.entropy(VAE_2, d), [DATA], {0: [NO_IMAGES_IN[0], *NO_IMAGES_IN[2:]]}),
+    "vae_paper.microscope.measure": (lambda d: microscope.measure(VAE_2, d, 1), [DATA], {0: NO_IMAGES_IN}),
+    "vae_paper.pictures.projections": (pictures.projections, [CODES], {0: [CODES[:1], CODES[0], *no_floats(CODES)]}),
+    "vae_paper.pictures.by_kl": (pictures.by_kl, [KL], {0: [KL[None], *not_finite(KL), *no_floats(KL)]}),
+    "vae_paper.pictures.traversed": (
+        pictures.traversed, [POINT, np.array([2, 0]), KL],
+        {0: [POINT[None], *no_floats(POINT)], 1: [np.array([2, -1]), np.array([3, 0]), np.array([1.0])]},
+    ),
+    "vae_paper.pictures.pairs": (
+        pictures.pairs, [CLASSES, 3, 2], {0: [CLASSES * 0, CLASSES[:0], *no_labels(CLASSES)[1:]], 1: [-1, 40], 2: no_counts()}
+    ),
+    "vae_paper.pictures.ways": (
+        pictures.ways, [CODES, CLASSES, 0, 1],
+        {0: [CODES[:9], *no_floats(CODES)], 1: no_labels(CLASSES), 2: [-1, 40], 3: [-1, 40]},
+    ),
+    "vae_paper.pictures.style_by_class": (pictures.style_by_class, [2, 3], {0: no_counts(), 1: no_counts()}),
+    "vae_paper.pictures.nearest": (
+        pictures.nearest, [POINT[None], CODES], {0: [POINT, POINT[None, :2], *no_floats(POINT[None])], 1: [CODES[:0], CODES[0]]}
+    ),
+    "vae_paper.pictures.completed": (lambda x: pictures.completed(QUADRANT, x, 2, 0), [X], {0: no_images(X)}),
+    "vae_paper.pictures_of_codes.drawn": (
+        lambda n, y: pictures_of_codes.drawn(PRIOR, n, 0, y), [2, 3], {0: no_counts(), 1: [-1, 10]}
+    ),
+    "vae_paper.pixel_prior.PixelPrior.forward": (lambda x: PRIOR(x, MU[None].float(), LABELS), [X], {0: no_images(X)}),
+    "vae_paper.pixel_prior.PixelPrior.hidden": (PRIOR.hidden, [GRIDS, LABELS[:3]], {1: [None, *no_labels(LABELS[:3])]}),
+    "vae_paper.pixel_prior.PixelPrior.logits": (PRIOR.logits, [GRIDS, LABELS[:3]], {1: [None, *no_labels(LABELS[:3])]}),
+    "vae_paper.pixel_prior.PixelPrior.cost": (PRIOR.cost, [GRIDS, LABELS[:3]], {1: [None, *no_labels(LABELS[:3])]}),
+    "vae_paper.pixel_prior.PixelPrior.cost_of_unlabelled": (
+        PRIOR.cost_of_unlabelled, [GRIDS, torch.full((10,), 0.1)],
+        {1: [torch.full((9,), 1 / 9), torch.full((10,), 0.2), with_one(torch.full((10,), 0.1), NAN), torch.eye(10)[0] - 0.1]},
+    ),
+    "vae_paper.pixel_prior.PixelPrior.sample": (
+        lambda y: PRIOR.sample(3, torch.Generator(), y), [LABELS[:3]], {0: [None, *no_labels(LABELS[:3])]}
+    ),
+    "vae_paper.pixel_prior.PixelPrior.decode": (PRIOR.decode, [GRIDS], {0: NO_GRIDS}),
+    "vae_paper.pixel_prior.table_cost": (
+        pixel_prior.table_cost, [GRIDS, FITTED, 5], {0: NO_GRIDS, 1: [*NO_GRIDS, FITTED + 1], 2: [4, 0]}
+    ),
+    "vae_paper.pixel_prior.uniform_cost": (pixel_prior.uniform_cost, [5], {0: no_counts()}),
+    "vae_paper.pixel_vae.PixelVAE.distortion": (
+        lambda x: PIXEL.distortion(MU[None].float(), x), [X.round()], {0: [X, X * 255, X - 0.1, *not_finite(X)]}
+    ),
+    "vae_paper.pixel_vae.PixelVAE.sample": (
+        lambda z: PIXEL.sample(z, torch.Generator()), [MU[:1].float()], {0: [MU[:0].float(), MU[0].float(), *no_floats(MU)]}
+    ),
+    "vae_paper.replay.moments": (replay.moments, [20, 4], {0: no_counts(), 1: no_counts()}),
+    "vae_paper.samplers.draw": (
+        lambda name, n, y: samplers.draw(name, VAE_2, n, 0, y, DATA), ["prior", 3, 4], {0: ["flow"], 1: no_counts(), 2: [-1, 10]}
+    ),
+    "vae_paper.samplers.prior": (lambda n, d: samplers.prior(n, d, at(0)), [3, 2], {0: no_counts(), 1: no_counts()}),
+    "vae_paper.samplers.codes": (lambda d: samplers.codes(CVAE_2, d, at(0)), [DATA], {0: NO_IMAGES_IN}),
+    "vae_paper.samplers.mixture": (
+        lambda c, n: samplers.mixture(c, n, at(0), 2), [CODES, 3],
+        {0: [CODES[:1], CODES[0], *not_finite(CODES), *no_floats(CODES)], 1: no_counts()},
+    ),
+    "vae_paper.samplers.gaussian": (
+        lambda c, n: samplers.gaussian(c, n, at(0)), [CODES, 3],
+        {0: [CODES[:1], CODES[0], *not_finite(CODES), *no_floats(CODES)], 1: no_counts()},
+    ),
+    "vae_paper.samplers.per_class": (
+        lambda c, y, asked: samplers.per_class(c, y, asked, at(0)), [CODES, CLASSES, np.array([0, 3])],
+        {0: [CODES[:9], *not_finite(CODES), *no_floats(CODES)], 1: no_labels(CLASSES), 2: [np.array([0, 7]), np.array([NAN])]},
+    ),
+    "vae_paper.sprites.render": (
+        sprites.render, [FACTORS], {0: [FACTORS[:, :4], FACTORS[0], FACTORS - 1, FACTORS + 1, *as_types(FACTORS, float, bool)]}
+    ),
+    "vae_paper.sprites.inside": (sprites.inside, ["heart", POINT, POINT], {0: ["circle"]}),
+    "vae_paper.vq_vae.VQVAE.encode": (VQ.encode, [X], {0: no_images(X)}),
+    "vae_paper.vq_vae.VQVAE.forward": (lambda x: VQ(x, MU[None].float()), [X], {0: no_images(X)}),
+    "vae_paper.vq_vae.VQVAE.decode": (VQ.decode, [GRIDS], {0: NO_GRIDS}),
+    "vae_paper.vq_vae.check_codes": (vq_vae.check_codes, [GRIDS, 5], {0: NO_GRIDS, 1: [4]}),
+    "vae_paper.vq_vae.straight_through": (vq_vae.straight_through, [Z_E, Z_Q], {0: [Z_E[:1], Z_E[0], *no_floats(Z_E)]}),
+    "vae_paper.vq_vae.squared_distance": (vq_vae.squared_distance, [Z_E, Z_Q], {0: [Z_E[:1], Z_E[0], *no_floats(Z_E)]}),
+    "vae_paper.vq_vae.usage": (vq_vae.usage, [GRIDS, 5], {0: [GRIDS + 1], 1: [4]}),
+    "vae_paper.vq_vae.perplexity": (vq_vae.perplexity, [COUNTS], {0: [COUNTS - 1, COUNTS[None], with_one(COUNTS * 1.0, NAN)]}),
+}  # fmt: skip
+# One line, which says what was expected, or why there is nothing to be expected
+SAID = r".*(expected|have no order|logits depend|has no q|no code has|the same for every|NaN|binarise them).*"
+
+
+@pytest.fixture
+def no_file(monkeypatch):
+    """Figures are made and not written."""
+    monkeypatch.setattr(figures1, "save", lambda figure, path: None)
+    monkeypatch.setattr(figures, "save", lambda figure, path: None)
+    monkeypatch.setattr(figures, "write_atomically", lambda path, data: None)
+    monkeypatch.setattr(figures.PillowWriter, "grab_frame", lambda writer: None)
+    monkeypatch.setattr(figures.PillowWriter, "finish", lambda writer: Path(writer.outfile).touch())
+
+
+@pytest.mark.usefixtures("no_file")
+@pytest.mark.parametrize("name", TRIED)
+def test_what_is_wrong_is_refused_and_what_is_right_is_not(name):
+    function, arguments, tables = TRIED[name]
+    function(*arguments)
+    for index, table in tables.items():
+        for number, wrong in enumerate(table):
+            try:
+                got = function(*arguments[:index], wrong, *arguments[index + 1 :])
+            except ValueError as error:
+                said = str(error)
+                assert re.fullmatch(SAID, said), f"argument {index}, wrong value {number}: {said}"
+            else:
+                pytest.fail(f"argument {index}, wrong value {number}: accepted, {got}")
+
+
+def numbers(out):
+    """All numbers in what a function returns."""
+    if isinstance(out, torch.Tensor):
+        return [out.detach().numpy()]
+    if isinstance(out, dict):
+        return numbers(list(out.values()))
+    return [n for part in out for n in numbers(part)] if isinstance(out, list | tuple) else [np.asarray(out)]
+
+
+PURE = [
+    *("disentanglement.mig", "disentanglement.bins", "disentanglement.mutual_information", "disentanglement.accuracy"),
+    *("estimators.corrected", "estimators.information", "estimators.variance_of_means", "estimators.frechet_distance"),
+    *("estimators.frechet", "evaluate.mean_of", "evaluate.active_units", "interpolation.guided", "pictures.by_kl"),
+    *("pictures.traversed", "pictures.pairs", "pictures.nearest", "pixel_prior.PixelPrior.cost", "pixel_prior.table_cost"),
+    *("samplers.gaussian", "samplers.per_class", "sprites.render", "vq_vae.straight_through", "vq_vae.squared_distance"),
+    *("vq_vae.VQVAE.decode", "vq_vae.usage", "vq_vae.perplexity", "classifier.probabilities", "microscope.entropy"),
+]
+
+
+@pytest.mark.parametrize("name", PURE)
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+def test_memory_layout_changes_nothing(name, data):
+    function, arguments, _ = TRIED[f"vae_paper.{name}"]
+
+    def anew(argument):
+        if isinstance(argument, Data):
+            return argument._replace(images=anew(argument.images))
+        if isinstance(argument, torch.Tensor):  # which cannot be read-only
+            view = laid(argument.numpy(), data)
+            return torch.from_numpy(view if view.flags.writeable else view.copy())
+        return laid(argument, data) if isinstance(argument, np.ndarray) else argument
+
+    views = [anew(argument) for argument in arguments]
+    for a, b in zip(numbers(function(*views)), numbers(function(*arguments)), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    for view, argument in zip(views, arguments, strict=True):
+        np.testing.assert_array_equal(numbers(view)[0], numbers(argument)[0])
+
+
+SHOWN = {
+    "vae_paper.evaluate.mean_of": [0],
+    "vae_paper.estimators.corrected": [0, 2, 3],
+    "vae_paper.estimators.information": [0, 1],
+    "vae_paper.estimators.variance_of_means": [0],
+    "vae_paper.interpolation.guided": [0, 1, 2],
+    "vae_paper.pictures.nearest": [0, 1],
+    "vae_paper.pictures.traversed": [0, 2],
+    "vae_paper.vq_vae.straight_through": [0, 1],
+    "vae_paper.vq_vae.squared_distance": [0, 1],
+}
+
+
+@pytest.mark.parametrize(("name", "index"), [(name, index) for name, indices in SHOWN.items() for index in indices])
+@pytest.mark.parametrize("bad", [NAN, INF])
+def test_what_is_not_finite_shows(name, index, bad):
+    function, arguments, _ = TRIED[name]
+    changed = [with_one(a, bad) if i == index else a for i, a in enumerate(arguments)]
+    with np.errstate(invalid="ignore"):
+        found, before = numbers(function(*changed)), numbers(function(*arguments))
+    if name.endswith("nearest") and math.isinf(bad) and index == 1:  # infinitely far away, and so never the nearest
+        return
+    assert any((~np.isfinite(part)).any() for part in found) and all(np.isfinite(part).all() for part in before)
+
+
+def test_what_is_not_finite_shows_in_terms_and_formulas():
+    assert torch.isnan(evaluate.kl_per_latent(POISONED)).any()
+    assert torch.isnan(likelihoods.log_constant(torch.tensor([NAN, 1.0]))).tolist() == [True, False]
+    for likelihood in ("mse", "gaussian", "optimal-gaussian"):
+        assert math.isnan(microscope.variances(VAE(2, likelihood), NAN, 1.0)["squared_error_per_pixel"])
+    assert math.isnan(microscope.variances(VAE(2, "mse"), 1.0, NAN)["with_beta"])
+    assert not sprites.inside("square", np.array([NAN]), np.array([0.0])).any()
+    spoiled = vq_vae.VQVAE(2, codes=5).eval()
+    spoiled.encoder.to_code.bias.data[0] = NAN  # the first code is then the nearest, and the loss says that it is not
+    assert torch.isnan(spoiled(X, MU[None].float()).penalty)
+
+
+@given(st.floats(-100, 100))
+@settings(max_examples=15, deadline=None)
+def test_the_information_of_any_width(logvar):
+    """At most log N; exactly that where all q(z|x) are points, as e^-100 is, and nothing where they are all one."""
+    mu = torch.linspace(-3, 3, 20, dtype=torch.float64)[:, None]
+    found = estimators.information(mu, torch.full_like(mu, logvar))
+    low = found.mutual_information_low.value
+    assert math.isfinite(low) and low <= math.log(20) + 1e-9
+    if logvar < -20:
+        assert low == pytest.approx(math.log(20), abs=1e-9)
+    if logvar > 50:
+        assert low == pytest.approx(0, abs=1e-9) and found.mutual_information_high.value == pytest.approx(0, abs=1e-9)
+
+
+def test_equal_widths_do_not_drown_the_information():
+    """Images whose q are one and the same point: each of 20 is one of two, and log 2 is what z tells."""
+    mu = torch.tensor([[1.0], [2.0]], dtype=torch.float64).repeat(10, 1)
+    found = estimators.information(mu, torch.full_like(mu, -30.0))
+    assert found.mutual_information_low.value == pytest.approx(math.log(2), abs=0.05)
+
+
+def test_a_latent_that_never_varies_is_in_one_bin_in_any_precision():
+    for dtype in (np.float32, np.float64):
+        assert disentanglement.bins(np.full(5, 3, dtype)).tolist() == [0] * 5
+        assert disentanglement.bins(np.array([0, 1, 2], dtype)).tolist() == [0, 10, 19]
+    assert disentanglement.mutual_information(COLUMN.astype(np.uint8) + 253, COLUMN) == pytest.approx(
+        disentanglement.mutual_information(COLUMN, COLUMN)  # 255 + 1 is 0 in eight bits
+    )
+
+
+def test_where_one_feature_is_all_there_is():
+    assert estimators.frechet_distance(FEATURES[:, :1], FEATURES[:, :1] + 2) == pytest.approx(4)
+
+
+def test_no_image_of_no_factors():
+    assert sprites.render(FACTORS[:0]).shape == (0, 1, 28, 28)
+
+
+def test_combinations_that_there_are_not():
+    """In the loop of a metric nothing is looked at twice: numpy says it."""
+    for wrong in (np.array([[2], [0], [0]]), np.array([[-1], [0], [0]])):
+        with pytest.raises(ValueError, match="invalid entry"):
+            disentanglement.look_up(TABLE, wrong, SIZES)
+
+
+def test_what_is_seen_decides_a_completion():
+    """z alone has no logits; without this, q of another image would have a plausible bound."""
+    with pytest.raises(ValueError, match="its logits depend on what is seen"):
+        estimators.importance(QUADRANT, DATA, [1], posterior=POSTERIOR)
+    for seen in (0, 4, 1.5):
+        with pytest.raises(ValueError, match="expected 1, 2 or 3 quadrants"):
+            cvae.QuadrantCVAE(2, seen=seen)
+
+
+# Where else a function is tried: file -> names, each of which is to be found there
+ELSEWHERE = {
+    "test_no_plausible_number": """
+        vae_numpy.vae.encode vae_numpy.vae.decode vae_numpy.vae.reparameterize vae_numpy.vae.reconstruction_loss
+        vae_numpy.vae.kl_divergence vae_numpy.vae.elbo vae_numpy.layers.linear vae_numpy.layers.conv2d
+        vae_numpy.layers.conv_transpose2d vae_numpy.layers.relu vae_numpy.layers.sigmoid
+        vae_lowlevel.vae.encode vae_lowlevel.vae.decode vae_lowlevel.vae.reparameterize vae_lowlevel.vae.reconstruction_loss
+        vae_lowlevel.vae.kl_divergence vae_lowlevel.vae.elbo
+        vae_paper.vae.VAE.encode vae_paper.vae.VAE.decode vae_paper.vae.VAE.forward vae_paper.vae.reparameterize
+        vae_paper.vae.kl_divergence vae_paper.cvae.CVAE.encode vae_paper.likelihoods.bernoulli vae_paper.likelihoods.binarise
+        vae_paper.interpolation.lerp vae_paper.interpolation.slerp vae_paper.objectives.elbo vae_paper.objectives.iwae
+        vae_paper.objectives.beta_loss vae_paper.objectives.free_bits vae_paper.objectives.capacity
+        vae_paper.schedules.linear vae_paper.schedules.cyclical vae_paper.schedules.one_cycle""",
+    "test_weights": """
+        vae_numpy.weights.check_params vae_numpy.weights.save vae_numpy.weights.load
+        vae_numpy.weights.save_tensors vae_numpy.weights.load_tensors""",
+    "test_digits": "vae_numpy.digits.load vae_numpy.digits.is_on_disk",
+    "test_bad_input": "vae_numpy.command_line.run vae_paper.train.train",
+    "test_nothing_lost": """
+        vae_lowlevel.train.train vae_lowlevel.train.train_step vae_paper.train.train_step vae_paper.train.split
+        vae_paper.checkpoint.save_state vae_paper.checkpoint.write_csv""",
+    "test_nothing_let_in": "vae_paper.download.download",
+    "test_configuration": "vae_paper.config.checked",
+    "test_commands": "vae_paper.checkpoint.locked vae_numpy.command_line.spelled",
+    "test_pictures": "vae_paper.pictures.load vae_paper.gallery.draw vae_paper.replay.replay vae_paper.pictures.caption",
+    "test_inspect": "vae_paper.microscope.inspect vae_paper.microscope.table",
+    "test_evaluator": "vae_paper.report.report vae_paper.report.measure",
+    "test_layers_are_exact": "vae_numpy.layers.conv2d_loops",
+}  # fmt: skip
+# Why a function needs no test of wrong values -> names, or patterns of names
+EXEMPT = {
+    "a command line: test_bad_input, and a test of its own": "*.main vae_paper.sample.*",
+    "experiments, made of what is tried here": "vae_paper.reproduce.*",
+    "models that tests are made of; float64, and images of any value": "vae_paper.oracles.*",
+    "the specification that the layers are compared with": "vae_numpy.layers.*_loops",
+    "a size and a generator: `weights.shapes` refuses a size below 1": "vae_*.init_params",
+    "a decorator": "vae_numpy.vae.in_parts",
+    "bytes, a figure or a process, and a path: test_nothing_lost": """
+        vae_numpy.figures.save vae_numpy.weights.write_atomically vae_numpy.weights.is_gone""",
+    "no argument, or none that decides a number": """
+        vae_numpy.digits.data_folder vae_paper.schedules.constant vae_paper.sprites.all_factors vae_paper.vae.Model.*
+        vae_paper.vq_vae.VQVAE.end_epoch vae_paper.disentanglement.codes_of_sprites""",
+    "called by `train`, which looks at its configuration; a batch is looked at by the model": """
+        vae_lowlevel.train.* vae_paper.train.*""",
+    "files and configurations: test_nothing_let_in": "vae_paper.checkpoint.* vae_paper.config.*",
+    "a name, which `digits.load` looks at": "vae_paper.classifier.trained vae_paper.evaluate.load_data",
+    "a question about a model's class": """
+        vae_paper.evaluate.bounded vae_paper.generated.has_samples vae_paper.samplers.looks_at_images
+        vae_paper.pictures_of_codes.vq_vae_of vae_paper.microscope.pixels_of""",
+    "any float; NaN shows: test_what_is_not_finite_shows_in_terms_and_formulas": """
+        vae_paper.evaluate.kl_per_latent vae_paper.likelihoods.log_constant vae_paper.microscope.variances""",
+    "tried by its name in LIKELIHOODS: test_no_plausible_number": "vae_paper.likelihoods.*",
+    "a run that `pictures.load` has read, and a path: test_pictures": """
+        vae_paper.gallery.* vae_paper.pictures.Subject.* vae_paper.pictures*.reconstructions vae_paper.pictures*.samples
+        vae_paper.pictures.pixel_samples vae_paper.pictures.manifold vae_paper.pictures.scatter vae_paper.pictures.traversals
+        vae_paper.pictures.interpolations vae_paper.pictures.cvae_grid vae_paper.pictures.rate vae_paper.pictures.curves
+        vae_paper.pictures.ae_beside_vae vae_paper.pictures.codes_and_samples vae_paper.pictures.completions
+        vae_paper.pictures.animation vae_paper.pictures_of_codes.codebook_usage""",
+    "`decode` and `manifold_latents` look at it": "vae_paper.pictures.x_hat vae_paper.pictures.decoded_manifold",
+    "words around numbers that are tried here": "vae_paper.report.*",
+    "test_combinations_that_there_are_not": "vae_paper.disentanglement.look_up",
+    "a part of a model, whose `encode`, `decode`, `hidden` or likelihood look at what goes in": """
+        vae_paper.*.Encoder.* vae_paper.*.Decoder.* vae_paper.vae.VAE.terms vae_paper.vae.VAE.distortion vae_paper.vae.AE.forward
+        vae_paper.cvae.QuadrantCVAE.prior_of vae_paper.cvae.QuadrantCVAE.unseen_nats vae_paper.pixel_vae.MaskedConv2d.forward
+        vae_paper.pixel_prior.GatedLayer.forward vae_paper.pixel_prior.gate vae_paper.vq_vae.VQVAE.distortion""",
+    "refuses everything: test_what_is_seen_decides_a_completion, test_variants": """
+        vae_paper.cvae.QuadrantCVAE.decode vae_paper.pixel_vae.PixelVAE.decode""",
+    "at every step of training: torch refuses codes that there are not, and NaN shows in the penalty": """
+        vae_paper.vq_vae.VQVAE.embed vae_paper.vq_vae.VQVAE.nearest vae_paper.vq_vae.nearest""",
+    "a count, which `drawn` looks at": "vae_paper.vq_vae.VQVAE.sample",
+}
+
+
+def public_functions():
+    """Every function, and every method of a class, of the three packages whose name has no leading underscore."""
+    for package in (vae_numpy, vae_lowlevel, vae_paper):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            module = importlib.import_module(found.name)
+            for name, thing in vars(module).items():
+                if not name.startswith("_") and getattr(thing, "__module__", None) == found.name:
+                    methods = vars(thing) if inspect.isclass(thing) else {}
+                    names = [f"{name}.{n}" for n, m in methods.items() if inspect.isfunction(m) and not n.startswith("_")]
+                    yield from (f"{found.name}.{n}" for n in ([name] if inspect.isfunction(thing) else names))
+
+
+def test_the_census():
+    """No public function is forgotten, and no table names what there is no more."""
+    there = set(public_functions())
+    elsewhere = {name: file for file, names in ELSEWHERE.items() for name in names.split()}
+    assert len(there) > 300
+    assert not {*TRIED, *elsewhere} - there, "there is no such function any more"
+    assert not {*TRIED} & {*elsewhere}, "tried twice"
+    left = there - {*TRIED} - {*elsewhere}
+    patterns = [pattern for names in EXEMPT.values() for pattern in names.split()]
+    for pattern in patterns:
+        assert fnmatch.filter(left, pattern), f"{pattern} exempts nothing"
+    forgotten = {name for name in left if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)}
+    assert not forgotten, "these stand in no table: try them with wrong values, or say why not"
+    for name, file in elsewhere.items():
+        text = Path(__file__).with_name(f"{file}.py").read_text(encoding="utf-8")
+        assert re.search(rf"\b{name.split('.')[-1]}\b", text), f"{name} is not to be found in {file}.py"
