@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint mnist slow soak readme clean
+.PHONY: demo test lint mnist slow soak bench readme clean
 
 demo: .venv/installed
 	$(BIN)/python demo.py
@@ -18,6 +18,9 @@ slow: .venv/installed
 
 soak: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak
+
+bench: .venv/bench
+	$(BIN)/python -m benchmarks
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -37,6 +40,11 @@ readme: .venv/installed
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --constraint constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The trainers that ours are timed against
+.venv/bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
 clean:
