@@ -1,4 +1,5 @@
 # make demo: train, compare the levels, draw.  make test: prove that the levels agree.  make soak: break all that can break.
+# make bench: how fast, beside others and beside what the processor can do.
 # Needs Python >= 3.11, make and pip. For CPU-only wheels of torch (ten times smaller):
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 PYTHON ?= python3
