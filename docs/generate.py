@@ -117,8 +117,8 @@ def training_speed() -> str:
             table("training | images/s | of the limit", rows),
             f"Our best in float32 is {ratios['float32_over_fastest_peer']:.2f} times as fast as the fastest peer "
             f"({ratios['fastest_peer']}), our best in all ({ratios['best']}) {ratios['best_over_fastest_peer']:.2f} times. "
-            f"The limit: a step costs {r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image, and the fastest matrix product of this "
-            f"machine would allow {most}.",
+            f"The limit: a step costs {r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image, and the fastest matrix "
+            f"product of this machine would allow {most}.",
             table("level 3, float32, B | " + " | ".join(sizes), [("images/s", *(f"{rate:,.0f}" for rate in sizes.values()))]),
         )
     )
