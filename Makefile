@@ -1,11 +1,12 @@
 # make demo: train, compare the levels, draw.  make test: prove that the levels agree.  make soak: break all that can break.
+# make bench: how fast, beside others and beside what the processor can do.
 # Needs Python >= 3.11, make and pip. For CPU-only wheels of torch (ten times smaller):
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint mnist slow soak readme clean
+.PHONY: demo test lint mnist slow soak bench readme clean
 
 demo: .venv/installed
 	$(BIN)/python demo.py
@@ -18,6 +19,9 @@ slow: .venv/installed
 
 soak: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak
+
+bench: .venv/bench
+	$(BIN)/python -m benchmarks
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -37,6 +41,11 @@ readme: .venv/installed
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --constraint constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The trainers that ours are timed against
+.venv/bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
 clean:

@@ -3,7 +3,6 @@
 Encode, reparameterize and decode, float32; both in one process, interleaved, medians; written to results/level1.json.
 """
 
-import platform
 import statistics
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
+from benchmarks import machine
 from vae_paper.checkpoint import write_json
 
 REPEATS = 15
@@ -20,7 +20,7 @@ REPEATS = 15
 
 def main() -> None:
     """Ratios of speeds at four batch sizes."""
-    report: dict[str, object] = {"threads": torch.get_num_threads(), "repeats": REPEATS, "machine": platform.processor()}
+    report: dict[str, object] = {"machine": machine.about(), "repeats": REPEATS}
     params = level1.init_params(20, np.random.default_rng(0))
     tensors = {name: torch.from_numpy(p) for name, p in params.items()}
     for B in (1, 16, 256, 1024):

@@ -84,6 +84,94 @@ def soak_table() -> str:
     return "\n".join(rows)
 
 
+def machine(report: dict[str, Any]) -> str:
+    """What a report was measured on."""
+    on = report["machine"]
+    bf16 = ", ".join(on["bf16_instructions"]) or "no instructions for bf16"
+    card = f"{on['device']}, " if "device" in on else ""
+    return f"{card}{on['processor']} ({bf16}), {on['threads']} threads, torch {on['torch']}"
+
+
+def speed() -> str:
+    """What `make bench` measured, each part that was."""
+    return "\n\n".join(part for part in (training_speed(), same_objective(), evaluation_cost(), gpu_speed()) if part)
+
+
+def training_speed() -> str:
+    """Images per second, beside the peers' and the limit; and by batch size."""
+    if not Path("results/training.json").is_file():
+        return "*Training: not measured yet (`make bench`).*"
+    r = results("training")
+    precisions, ratios = r["limit"]["precisions"], r["ratios"]
+    reached = {name: share for row in precisions.values() for name, share in row["reached"].items()}
+    rows = [
+        (name, f"{row['median']:,.0f}", f"{100 * reached[name]:.0f} %" if name in reached else "–")
+        for name, row in sorted(r["images_per_second"].items(), key=lambda item: -item[1]["median"])
+    ]
+    left_out = "".join(f" {name} was left out: {why}." for name, why in r["left_out"].items())
+    most = " and ".join(f"{row['images_per_second']:,.0f} images/s in {name}" for name, row in precisions.items())
+    sizes = r["batch_sizes"]
+    return "\n\n".join(
+        (
+            f"`{r['command']}`: {machine(r)}; {r['data']}; {r['protocol']}.{left_out}",
+            table("training | images/s | of the limit", rows),
+            f"Our best in float32 is {ratios['float32_over_fastest_peer']:.2f} times as fast as the fastest peer "
+            f"({ratios['fastest_peer']}), our best in all ({ratios['best']}) {ratios['best_over_fastest_peer']:.2f} times. "
+            f"The limit: a step costs {r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image, and the fastest matrix "
+            f"product of this machine would allow {most}.",
+            table("level 3, float32, B | " + " | ".join(sizes), [("images/s", *(f"{rate:,.0f}" for rate in sizes.values()))]),
+        )
+    )
+
+
+def same_objective() -> str:
+    """Where the contestants end."""
+    if not Path("results/same_objective.json").is_file():
+        return ""
+    r = results("same_objective")
+    rows = [(name, spread(row, "objective", 2)) for name, row in r["contestants"].items()]
+    title = f"All end at the same objective (`{r['command']}`): {r['protocol']}; {r['measured_on']}; mean ± sd over seeds."
+    return f"{title}\n\n{table('trained by | -ELBO, nats per image', rows)}"
+
+
+def evaluation_cost() -> str:
+    """Seconds and megabytes as k grows, and the way to a picture."""
+    if not Path("results/evaluation.json").is_file():
+        return "*Evaluation: not measured yet (`make bench`).*"
+    r = results("evaluation")
+    rows = [
+        (k, f"{s:.2f}", f"{1e6 * r['seconds_per_decode'][k]:.0f}", f"{m['total_mb']:,.0f}", f"{m['above_import_mb']:,.0f}")
+        for (k, s), m in zip(r["seconds"].items(), r["memory"]["nll"].values(), strict=True)
+    ]
+    training, most = r["memory"]["training, B = 128"], r["memory"]["limits_mb"]
+    waits = ", ".join(f"`{row['command']}` {row['seconds']:.0f} s" for row in r["seconds_to_a_picture"].values())
+    return "\n\n".join(
+        (
+            f"`{r['command']}`: {machine(r)}; log p(x) of {r['data']}, k samples of z each.",
+            table("k | seconds | µs per decode | peak MB | of them after the imports", rows),
+            f"Training at B = 128 takes {training['total_mb']:,.0f} MB ({training['above_import_mb']:,.0f} after the imports). "
+            f"The limits: {most['training']:,} MB for training, {most['nll']:,} for log p(x). From command to picture: {waits}.",
+        )
+    )
+
+
+def gpu_speed() -> str:
+    """Seconds on a GPU."""
+    if not Path("results/gpu.json").is_file():
+        return "On a GPU: `python -m benchmarks --device cuda`, which has not been run for this page."
+    r = results("gpu")
+    sizes = r["seconds_per_epoch"]
+    target = {name: "not reached" if s is None else f"{s:.0f}" for name, s in r["seconds_to_target"].items()}
+    rows = [(n, *(f"{each[n]:.2f}" for each in sizes.values()), target.get(n, "–")) for n in next(iter(sizes.values()))]
+    return "\n\n".join(
+        (
+            f"`{r['command']}`: {machine(r)}; seconds per epoch, and seconds of training to {r['target']}.",
+            table(f"trained by | {' | '.join(sizes)} | to {r['target'].split(',')[0]}", rows),
+            f"NLL({r['nll']['k']:,}) of {r['nll']['images']:,} images: {r['nll']['seconds']:.0f} s.",
+        )
+    )
+
+
 def first_picture() -> None:
     """docs/first.png: what the pretrained weights make of test digits, of noise, and of the plane."""
     from matplotlib.figure import Figure

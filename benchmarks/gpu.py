@@ -1,0 +1,135 @@
+"""The same on a GPU: `python -m benchmarks --device cuda` writes results/gpu.json.
+
+Level 3 in float32 and bf16 and level 2, beside the loop of PyTorch's VAE example on the same card: seconds per epoch at two
+batch sizes, seconds of training until the test objective is 100 nats at D = 20, and NLL(5000) of all test images.
+"""
+
+import argparse
+import functools
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import machine
+from benchmarks.contestants import Contestant, Job, level2, level3, pytorch_example
+from vae_numpy import digits, weights
+from vae_numpy.digits import Digits
+from vae_paper import checkpoint, estimators, evaluate
+from vae_paper.checkpoint import write_json
+from vae_paper.evaluate import Data
+from vae_paper.vae import VAE
+
+CONTESTANTS: dict[str, Contestant] = {
+    "level 3, float32": level3,
+    "level 3, bf16": functools.partial(level3, precision="bf16"),
+    "level 2, float32": level2,
+    "pytorch/examples": pytorch_example,
+}
+TARGET = 100.0  # nats
+
+
+class Reached(Exception):  # noqa: N818  (no error)
+    """The test objective is where it was to be."""
+
+
+class UntilReached(Job):
+    """A job that ends after the epoch in which the model reaches the target; measuring it takes none of its time."""
+
+    model: VAE
+    test: Data
+    seconds, since = 0.0, 0.0
+
+    def done(self) -> bool:
+        last = super().done()
+        if len(self.stamps) % (len(self.data.images) // self.batch_size) == 0:
+            synchronize(self.device)
+            self.seconds += time.perf_counter() - self.since
+            if evaluate.evaluate(self.model, self.test, passes=1)["elbo"] >= -TARGET:
+                raise Reached
+            self.since = time.perf_counter()
+        return last
+
+
+def main(args: list[str] | None = None) -> dict[str, Any]:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=main.__doc__)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", default=[128, 1024])
+    parser.add_argument("--repeats", type=int, default=3, help="timed epochs of each contestant, in turns")
+    parser.add_argument("--epochs", type=int, default=30, help="within which the target is to be reached")
+    parser.add_argument("--k", type=int, default=5000, help="importance samples for log p(x)")
+    parser.add_argument("--source", default="mnist", help="digits, as everywhere")
+    parser.add_argument("--out", type=Path, default=Path("results/gpu.json"))
+    chosen = parser.parse_args(args)
+    data, test = digits.load(chosen.source), evaluate.load_data(chosen.source, "test", device=chosen.device)
+    report: dict[str, Any] = {
+        "command": "python -m benchmarks --device cuda",
+        "machine": machine.about(chosen.device),
+        "data": data.source,
+        "seconds_per_epoch": {},
+        "seconds_to_target": {},
+        "target": f"{TARGET:.0f} nats, -ELBO on {test.about}, measured after each epoch",
+    }
+    for B in chosen.batch_sizes:
+        seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+        for _ in range(chosen.repeats):
+            for name, contestant in CONTESTANTS.items():
+                seconds[name].append(seconds_of_an_epoch(contestant, data, B, chosen.device))
+        report["seconds_per_epoch"][f"B = {B}"] = {name: statistics.median(each) for name, each in seconds.items()}
+        print(f"seconds per epoch, B = {B}: {report['seconds_per_epoch'][f'B = {B}']}", flush=True)
+    for name, contestant in CONTESTANTS.items():
+        if contestant is not level2:  # its one cycle ends low where it is told to end, and not before
+            report["seconds_to_target"][name] = seconds_to_target(contestant, data, test, chosen.epochs, chosen.device)
+    print(f"seconds to {report['target']}: {report['seconds_to_target']}", flush=True)
+    report["nll"] = nll(evaluate.load_data(chosen.source, "test", "dynamic", chosen.device), chosen.k, chosen.device)
+    print(report["nll"])
+    write_json(chosen.out, report)
+    return report
+
+
+def synchronize(device: str) -> None:
+    """Wait until the device has done what it was told."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def seconds_of_an_epoch(contestant: Contestant, data: Digits, batch_size: int, device: str) -> float:
+    """One epoch of a new model, from its first batch to the device's last result."""
+    model = checkpoint.build("vae", 20).to(device)
+    with machine.quiet():
+        contestant(model, Job(data, 3, batch_size, device))  # what is compiled and chosen once, is so before
+        synchronize(device)
+        started = time.perf_counter()
+        contestant(model, Job(data, len(data.images) // batch_size, batch_size, device))
+    synchronize(device)
+    return time.perf_counter() - started
+
+
+def seconds_to_target(contestant: Contestant, data: Digits, test: Data, epochs: int, device: str) -> float | None:
+    """Seconds of training, B = 128, after which the test objective is at the target; None where `epochs` are not enough."""
+    model = checkpoint.build("vae", 20).to(device)
+    job = UntilReached(data, epochs * (len(data.images) // 128), device=device)
+    job.model, job.test, job.since = model, test, time.perf_counter()
+    try:
+        with machine.quiet():
+            contestant(model, job)
+    except Reached:
+        return job.seconds
+    return None
+
+
+def nll(test: Data, k: int, device: str) -> dict[str, Any]:
+    """-log p(x) of all test images by the pretrained weights, from k samples each, and how long it takes."""
+    model = checkpoint.load_model(weights.PRETRAINED / "vae_mnist_d20.safetensors")[0].to(device)
+    started = time.perf_counter()
+    with machine.quiet():
+        estimate = estimators.mean_of(-estimators.importance(model, test, [k], decodes=20_000).iwae[-1])
+    synchronize(device)
+    return {"k": k, "images": len(test.images), "seconds": time.perf_counter() - started, **estimate._asdict()}
+
+
+if __name__ == "__main__":
+    main()
