@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         # A place of its own for each position: without it all blank paper, half of MNIST, is one code. It is not learned, as
         # it would shrink until that were so again.
         self.where: Tensor
-        self.register_buffer("where", 0.1 * torch.randn(latent_dim, SIDE, SIDE))
+        self.register_buffer("where", 0.015 * torch.randn(latent_dim, SIDE, SIDE))
 
     def forward(self, x: Tensor) -> Tensor:
         h = relu(self.conv1(x))  # (B, 32, 14, 14)

@@ -39,7 +39,7 @@ class Options:
     """Epochs of each VQ-VAE."""
     epochs_without_restarts: int = 1
     """Epochs of each VQ-VAE that restarts no code."""
-    prior_epochs: int = 5
+    prior_epochs: int = 7
     """Epochs of each prior."""
     images: int = 10_000
     """Test images measured."""
