@@ -70,6 +70,7 @@ def test_evaluation_reports_what_it_promises(out, monkeypatch):
     assert report["memory"].keys() == {"limits_mb", "nll", "training, B = 128"}
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_process_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(evaluation.ROOT))
     held = torch.ones(2**29)  # 2 GB that are not the child's
@@ -116,6 +117,7 @@ def test_a_missing_peer_is_left_out_in_a_line_that_helps(monkeypatch):
     assert peers.installed() == ({}, {name: f"not installed: pip install {name}" for name in ("pythae", "lightning")})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pythae", "lightning"])
 def test_a_peer_trains_our_network(name, tmp_path, monkeypatch):
     pytest.importorskip(name)
