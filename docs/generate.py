@@ -14,6 +14,7 @@ import vae_numpy.vae
 import vae_paper.objectives
 import vae_paper.vae
 from vae_numpy import weights
+from vae_paper.reproduce import spread  # noqa: F401, for the pages
 
 LEVELS = (("Level 1, NumPy", vae_numpy.vae), ("Level 2, torch functions", vae_lowlevel.vae), ("Level 3, paper", vae_paper.vae))
 
@@ -45,11 +46,6 @@ def table(columns: str, rows: list[tuple[str, ...]]) -> str:
     names = [name.strip() for name in re.split(r"(?<!\\)\|", columns)]
     lines = [names, ["---"] * len(names), *map(list, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def spread(report: dict[str, Any], name: str, digits: int = 1, times: float = 1) -> str:
-    """Mean ± standard deviation over seeds."""
-    return f"{times * report['mean'][name]:.{digits}f} ± {times * report['sd'][name]:.{digits}f}"
 
 
 def results(name: str) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def test_latents_that_never_vary_have_no_vote():
 
 def test_codes_are_in_the_order_of_the_factors(monkeypatch):
     few = sprites.all_factors()[::130]
-    monkeypatch.setattr(sprites, "all_factors", lambda: few)
+    monkeypatch.setattr(sprites, "all_images", lambda: sprites.render(few))
     model = checkpoint.build("vae", 2).eval()
     codes = disentanglement.codes_of_sprites(model)
     assert codes.shape == (532, 2)

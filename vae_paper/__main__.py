@@ -1,6 +1,8 @@
-"""python -m vae_paper train | evaluate | inspect | sample | figures | download"""
+"""python -m vae_paper train | evaluate | inspect | sample | figures | reproduce | download"""
 
 import json
+import runpy
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,12 +20,12 @@ PRETRAINED = weights.PRETRAINED / "vae_mnist_d20.safetensors"
 
 @dataclass
 class Evaluate:
-    """Measure a model on test digits: ELBO and its terms, log p(x), what z knows of x, samples; with standard errors."""
+    """Measure a model on test images: ELBO and its terms, log p(x), what z knows of x, samples; with standard errors."""
 
     run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
     """A run's folder, or a weight file of any level."""
     source: str | None = None
-    """Test digits: mnist, fashion-mnist, kmnist, handwriting (default: as the run was trained on, where it says so)."""
+    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites (default: as the run was trained on, where it says so)."""
     passes: int = 5
     """How often z is sampled for each image."""
     k: int = 100
@@ -47,7 +49,7 @@ class Inspect:
     run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
     """A run's folder, or a weight file of any level."""
     source: str | None = None
-    """Test digits: mnist, fashion-mnist, kmnist, handwriting (default: as the run was trained on, where it says so)."""
+    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites (default: as the run was trained on, where it says so)."""
     passes: int = 5
     """How often z is sampled for each image."""
     seed: int = 0
@@ -93,11 +95,27 @@ class Figures:
     image: int = 0
     """The test image that traversals go around, and with which interpolations and completions begin."""
     source: str | None = None
-    """Test digits: mnist, fashion-mnist, kmnist, handwriting (default: as the run was trained on, where it says so)."""
+    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites (default: as the run was trained on, where it says so)."""
     seed: int = 0
     """Of samples and binarisation."""
     out: Path | None = None
     """The folder for the pictures (default: RUN/figures, or runs/figures for a weight file)."""
+
+
+@dataclass
+class Reproduce:
+    """Measure anew what results/NAME.json holds: the same as python -m vae_paper.reproduce.NAME, which has --help."""
+
+    name: Annotated[
+        Literal[
+            "autoencoder", "beta", "burda", "burgess", "collapse", "conditional", "disentanglement", "gaps", "higgins", "kingma",
+            "nll", "oracles", "precision", "sohn", "vq_vae",
+        ],
+        tyro.conf.Positional,
+    ]  # fmt: skip
+    """Which."""
+    options: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """The measurement's own, after `--`: reproduce burda -- --epochs 2"""
 
 
 @dataclass
@@ -116,11 +134,12 @@ Command = (
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Sample, tyro.conf.subcommand("sample")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
+    | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
     | Annotated[Download, tyro.conf.subcommand("download")]
 )
 
 
-def main(command: Config | Evaluate | Inspect | Sample | Figures | Download) -> None:
+def main(command: Config | Evaluate | Inspect | Sample | Figures | Reproduce | Download) -> None:
     """Run one subcommand."""
     match command:
         case Config():
@@ -142,6 +161,10 @@ def main(command: Config | Evaluate | Inspect | Sample | Figures | Download) -> 
             subject = pictures.load(command.run, command.source, command.seed, command.image, command.beside)
             for path in gallery.draw(subject, command.kind, command.out):
                 print(path)
+        case Reproduce():
+            module = f"vae_paper.reproduce.{command.name}"
+            sys.argv = [module, *command.options]
+            runpy.run_module(module, run_name="__main__")
         case Download():
             print(f"{download.download(command.source, command.seconds)}: complete and checked")
 

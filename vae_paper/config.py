@@ -80,7 +80,7 @@ class Config:
     seed: int = 0
     """Of the initial parameters, the order of the images, and the noise."""
     source: str = "auto"
-    """Digits: auto (MNIST where it is on disk, else the handwriting), mnist, fashion-mnist, kmnist, handwriting."""
+    """auto (MNIST where it is on disk, else the handwriting), mnist, fashion-mnist, kmnist, handwriting; sprites, drawn."""
     tensorboard: bool = False
     """Also write TensorBoard's event files (needs the tensorboard package)."""
     resume: bool = False

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vae_numpy import digits
 from vae_numpy.weights import check_alike
+from vae_paper import sprites
 from vae_paper.cvae import QuadrantCVAE
 from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise
 from vae_paper.vae import AE, VAE, Model, Terms
@@ -32,7 +33,7 @@ class Data(NamedTuple):
 
 def load_data(source: str, split: str, binarisation: str = "none", device: str = "cpu") -> Data:
     """A split as tensors; "fixed" binarisation draws each pixel here, once, from seed 0."""
-    images, labels, about = digits.load(source, split)
+    images, labels, about = sprites.load(split) if source == "sprites" else digits.load(source, split)
     x = torch.from_numpy(images)
     about += ", grayscale" if binarisation == "none" else f", binarisation: {binarisation}"
     if binarisation == "fixed":

@@ -7,9 +7,12 @@ Legend: N images, V = 5 factors, S points of a pixel.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
+
+from vae_numpy.digits import Digits
 
 SHAPES = ("square", "ellipse", "heart")
 SIZES = {"shape": len(SHAPES), "scale": 6, "rotation": 15, "x": 16, "y": 16}  # values of each factor; 69,120 combinations
@@ -22,6 +25,22 @@ Factors = Int64[np.ndarray, "N V"]
 def all_factors() -> Factors:
     """Every combination, in the order of `numpy.ravel_multi_index`: y runs fastest."""
     return np.stack(np.unravel_index(np.arange(COUNT), tuple(SIZES.values())), axis=1)
+
+
+@cache
+def all_images() -> Float[np.ndarray, "N 1 28 28"]:
+    """The images of `all_factors`: drawn once in a process, 217 MB."""
+    return render(all_factors())
+
+
+def load(split: str) -> Digits:
+    """The sprites as a source of images: nine in ten, always the same ones, are the training split; labels are shapes."""
+    if split not in ("train", "test"):
+        raise ValueError(f'split is {split!r}; expected "train" or "test"')
+    images, factors = all_images(), all_factors()
+    order, held_out = np.random.default_rng(0).permutation(len(factors)), len(factors) // 10
+    chosen = order[held_out:] if split == "train" else order[:held_out]
+    return Digits(images[chosen], factors[chosen, 0], f"sprites, {split} split ({len(chosen):,} images)")
 
 
 def render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
@@ -39,20 +58,28 @@ def render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
 
 
 def _render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
+    """Only a window of W x W pixels is looked at, as wide as the largest shape; all else is black."""
     shape = factors[:, 0]
     along = factors[:, 1:] / (np.array(list(SIZES.values()))[1:] - 1)  # (N, 4), each in [0, 1]
     radius = 0.2 + 0.25 * along[:, 0]  # the frame is [-1, 1]²
     angle = math.pi / 2 * factors[:, 2] / SIZES["rotation"]  # a quarter turn itself is left out
-    x, y = (along[:, 2:] - 0.5).T  # a radius of at most 0.45 about a centre within ±0.5 stays inside the frame
+    place = along[:, 2:] - 0.5  # (N, 2), x and y: a radius of at most 0.45 about a centre within ±0.5 stays inside the frame
+    W = math.ceil(28 * radius.max(initial=0)) + 1
+    first = (14 * (place + 1 - radius[:, None])).astype(int).clip(max=28 - W)  # (N, 2): the window's first pixel
     line = (np.arange(28 * POINTS) + 0.5) / (14 * POINTS) - 1
-    right, down = (line[None, None, :] - x[:, None, None]), (line[None, :, None] - y[:, None, None])
+    points = line[POINTS * first[:, :, None] + np.arange(POINTS * W)] - place[:, :, None]  # (N, 2, W S)
+    right, down = points[:, 0, None, :], points[:, 1, :, None]
     cos, sin = (f(angle)[:, None, None] / radius[:, None, None] for f in (np.cos, np.sin))
-    u, v = cos * right + sin * down, cos * down - sin * right  # (N, 28 S, 28 S): the shape's own coordinates, in radii
+    u, v = cos * right + sin * down, cos * down - sin * right  # (N, W S, W S): the shape's own coordinates, in radii
     white = np.empty(u.shape, bool)
     for index, name in enumerate(SHAPES):
         chosen = shape == index
         white[chosen] = inside(name, u[chosen], v[chosen])
-    return white.reshape(-1, 1, 28, POINTS, 28, POINTS).mean(axis=(3, 5), dtype=np.float32)
+    columns, rows = (first[:, axis, None] + np.arange(W) for axis in (0, 1))  # (N, W) each
+    x = np.zeros((len(factors), 1, 28, 28), np.float32)
+    gray = white.reshape(-1, W, POINTS, W, POINTS).mean(axis=(2, 4), dtype=np.float32)
+    x[np.arange(len(x))[:, None, None], 0, rows[:, :, None], columns[:, None, :]] = gray
+    return x
 
 
 def inside(shape: str, u: Float[np.ndarray, "*S"], v: Float[np.ndarray, "*S"]) -> Bool[np.ndarray, "*S"]:

@@ -1,12 +1,34 @@
-"""One file per measurement: it trains, measures and writes results/NAME.json, protocol included."""
+"""One file per measurement: it trains, measures and writes results/NAME.json, protocol included.
+
+`python -m vae_paper reproduce NAME` runs one. Those that a paper has published numbers for also write their lines of the
+README's ledger: `Row`s, whose verdict is computed, by a rule that stands in the file and was fixed before the measurement.
+"""
 
 import csv
+import dataclasses
 import json
+import os
 import statistics
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from vae_paper import checkpoint, train
 from vae_paper.config import Config, as_dict, checked
+
+
+@dataclasses.dataclass
+class Row:
+    """A line of the ledger: what was published, what was found here, and whether they say the same."""
+
+    what: str
+    published: str
+    ours: str
+    verdict: str
+    holds: bool | None  # None: nothing to hold or to fail, as the two cannot be compared
+    secondary: bool = False  # whether the published value was read in a secondary source
 
 
 def trained(config: Config) -> tuple[Any, float]:
@@ -15,23 +37,51 @@ def trained(config: Config) -> tuple[Any, float]:
     begun = (folder / "config.json").is_file()
     if begun and (kept := json.loads((folder / "config.json").read_text())) != as_dict(checkpoint.inherit(checked(config))):
         raise ValueError(f"{folder}: holds another run, {kept}; remove the folder or rename it")
-    if len(_rows(folder)) < config.epochs:
+    if len(epochs_of(folder)) < config.epochs:
         begun = (folder / "state.safetensors").is_file()
         train.train(Config(name=config.name, resume=True) if begun else config)
     model, _ = checkpoint.load_model(folder)
-    return model, sum(float(row["seconds"]) for row in _rows(folder))
+    return model, sum(float(row["seconds"]) for row in epochs_of(folder))
 
 
-def over_seeds(measured: list[dict[str, float]]) -> dict[str, Any]:
-    """Every seed's numbers, their mean and their standard deviation."""
+def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `measure` found, with the `key` that it was measured with: read from runs/NAME.json, or measured now and kept."""
+    path = checkpoint.RUNS / f"{name}.json"
+    key = json.loads(json.dumps(key))  # as a file has it
+    if path.is_file() and (kept := json.loads(path.read_text()))["key"] == key:
+        return kept["found"]
+    found = measure()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_json(path, {"key": key, "found": found})
+    return found
+
+
+def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
+    """Every seed's numbers, their mean and their standard deviation, which one seed alone does not have."""
     names = measured[0].keys()
-    return {
-        "seeds": measured,
-        "mean": {name: statistics.fmean(m[name] for m in measured) for name in names},
-        "sd": {name: statistics.stdev(m[name] for m in measured) for name in names},
-    }
+    report: dict[str, Any] = {"seeds": measured, "mean": {name: statistics.fmean(m[name] for m in measured) for name in names}}
+    if len(measured) > 1:
+        report["sd"] = {name: statistics.stdev(m[name] for m in measured) for name in names}
+    return report
 
 
-def _rows(folder: Any) -> list[dict[str, str]]:
+def spread(report: dict[str, Any], name: str, digits: int = 1, times: int | float = 1) -> str:
+    """Mean ± standard deviation over seeds, as `over_seeds` has them."""
+    mean = f"{times * report['mean'][name]:.{digits}f}"
+    return f"{mean} ± {times * report['sd'][name]:.{digits}f}" if "sd" in report else mean
+
+
+def machine(device: str = "cpu") -> str:
+    """The processor on which numbers and seconds came about, and how many threads it was given."""
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{(names or ['a CPU of unknown name'])[0]}, {os.cpu_count()} cores, torch on {torch.get_num_threads()}"
+
+
+def epochs_of(folder: Any) -> list[dict[str, str]]:
+    """The lines of a run's metrics.csv."""
     path = folder / "metrics.csv"
-    return list(csv.DictReader(path.open())) if path.is_file() else []
+    return list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []

@@ -1,0 +1,361 @@
+"""The ledger of reproductions: its command, its parts on cases whose answer is known, and reduced runs of it (`slow`).
+
+A reduced run is held to the direction of what the paper says, and to a size that was fixed before it ran.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+from conftest import assert_close
+
+from docs import ledger
+from vae_numpy import digits
+from vae_paper import __main__ as level3
+from vae_paper import checkpoint, evaluate, reproduce, sprites, train
+from vae_paper.config import Config
+from vae_paper.reproduce import burda, burgess, higgins, kingma, nll, sohn
+
+ROOT = Path(__file__).parents[1]
+FILES = {path.stem for path in (ROOT / "vae_paper/reproduce").glob("*.py")} - {"__init__"}
+needs_mnist = pytest.mark.skipif(not digits.is_on_disk("mnist"), reason="the verdict is one on MNIST, which is not on disk")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def few_sprites(monkeypatch):
+    """Every 130th combination, as if it were all."""
+    factors = sprites.all_factors()[::130]
+    x = sprites.render(factors)
+    monkeypatch.setattr(sprites, "all_factors", lambda: factors)
+    monkeypatch.setattr(sprites, "all_images", lambda: x)
+    return factors, x
+
+
+def test_every_measurement_can_be_asked_for_by_its_name():
+    assert set(get_args(get_type_hints(level3.Reproduce)["name"])) == FILES
+    assert set(ledger.NAMES) <= FILES
+
+
+def test_the_command_is_the_file_and_takes_its_options():
+    command = [sys.executable, "-m", "vae_paper", "reproduce", "burgess", "--", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    assert "usage: python -m vae_paper.reproduce.burgess" in done.stdout and "--capacities" in done.stdout
+
+
+def test_sprites_are_a_source_of_training(few_sprites):
+    factors, x = few_sprites
+    on_train, on_test = (evaluate.load_data("sprites", split) for split in ("train", "test"))
+    assert (len(on_train.images), len(on_test.images)) == (479, 53)
+    assert on_test.about == "sprites, test split (53 images), grayscale"
+    both = torch.cat([on_train.images, on_test.images]).flatten(1).numpy()
+    assert_close(np.unique(both, axis=0), np.unique(x.reshape(len(x), -1), axis=0), 0, "each sprite once")
+    assert torch.equal(on_train.images, evaluate.load_data("sprites", "train").images), "the same split again"
+    assert not np.array_equal(both, x.reshape(len(x), -1)), "shuffled"
+    for data in (on_train, on_test):  # a label is the shape that is drawn
+        for image, label in zip(data.images[:20], data.labels[:20], strict=True):
+            assert factors[(x == image.numpy()).all((1, 2, 3)), 0].tolist() == [label]
+    with pytest.raises(ValueError, match="split is 'all'"):
+        sprites.load("all")
+    runs = [train.train(Config(name=s, source=s, epochs=1, batch_size=50)) for s in ("sprites", "handwriting")]
+    (a, about), (b, _) = (checkpoint.load_model(run) for run in runs)
+    assert about["data"].endswith("of sprites, train split (479 images), grayscale")
+    assert not torch.equal(a.decoder.fc1.weight, b.decoder.fc1.weight)
+
+
+def test_what_was_measured_once_is_read_and_another_key_measured_anew():
+    calls = []
+
+    def measure():
+        calls.append(1)
+        return {"value": len(calls)}
+
+    assert [reproduce.once("m", {"seed": seed, "at": (1, 2)}, measure)["value"] for seed in (0, 0, 1, 1)] == [1, 1, 2, 2]
+
+
+def test_one_seed_has_no_spread():
+    one, two = reproduce.over_seeds([{"a": 1.0}]), reproduce.over_seeds([{"a": 1.0}, {"a": 3.0}])
+    assert reproduce.spread(one, "a") == "1.0" and reproduce.spread(two, "a") == "2.0 ± 1.4"
+    assert "sd" not in one
+    assert re.fullmatch(r".+, \d+ cores, torch on \d+", reproduce.machine())
+
+
+@pytest.mark.parametrize("latent_dim", [3, 20])
+def test_the_network_of_2013(latent_dim):
+    model = kingma.build("mlp", latent_dim, seed=0)
+    weights = 784 * 500 + 500 * 2 * latent_dim + latent_dim * 500 + 500 * 784
+    biases = 500 + 2 * latent_dim + 500 + 784
+    assert sum(p.numel() for p in model.parameters()) == weights + biases
+    x = torch.rand(4, 1, 28, 28).round()
+    mu, logvar = model.encode(x)
+    assert mu.shape == logvar.shape == (4, latent_dim) and not torch.equal(mu, logvar)
+    assert model.decode(mu).shape == (4, 1, 28, 28)
+    terms = model(x, torch.zeros(2, 4, latent_dim))
+    assert terms.distortion.shape == (2, 4) and terms.rate.shape == (4, latent_dim)
+    hidden = model.encoder.hidden
+    expected = (
+        torch.tanh(x.flatten(1) @ hidden.weight.T + hidden.bias) @ model.encoder.out[0].weight.T + model.encoder.out[0].bias
+    )
+    assert torch.allclose(mu, expected, atol=1e-5)
+    again, other = kingma.build("mlp", latent_dim, seed=0), kingma.build("mlp", latent_dim, seed=1)
+    assert torch.equal(hidden.weight, again.encoder.hidden.weight) and not torch.equal(hidden.weight, other.encoder.hidden.weight)
+
+
+def test_neighbours_by_hand():
+    """Four pixels, two of them seen: the nearest image decides, m fills in."""
+    images = torch.tensor([[0.0, 0, 1, 0], [0, 1, 1, 1], [1, 1, 0, 1]])
+    mask = torch.tensor([True, True, False, False])
+    m = torch.tensor([2.5 / 4, 2.5 / 4])  # each unseen pixel is 1 in two of three images
+    assert torch.equal(sohn.frequencies(images)[2:], m)
+    x = torch.tensor([[1.0, 1, 1, 1], [0, 0, 1, 0]])  # nearest: the third, 0 off; the first
+    one = sohn.Neighbours(images, mask, nearest=1, weight=0.5)
+    p = (torch.tensor([[0.0, 1], [1, 0]]) + 0.5 * m) / 1.5
+    assert_close(one.probabilities(x).numpy(), p.numpy(), 1e-6)
+    expected = -torch.tensor([p[0, 0] * p[0, 1], p[1, 0] * (1 - p[1, 1])]).log()
+    assert_close(one.nats(x).numpy(), expected.numpy(), 1e-6)
+    unseen = torch.tensor([[1.0, 1, 0, 0], [0, 0, 0, 1]])  # other unseen pixels: nothing changes
+    assert torch.equal(one.probabilities(unseen), one.probabilities(x))
+    two = sohn.Neighbours(
+        images, mask, nearest=2, weight=1.0
+    )  # of the first: the third and the second; of the second: the first two
+    assert_close(two.probabilities(x).numpy(), ((torch.tensor([[1.0, 2], [2, 1]]) + m) / 3).numpy(), 1e-6)
+
+
+def test_neighbours_are_fitted_to_images_held_out():
+    """Where the seen half tells the rest, one neighbour with little smoothing is best; where it tells nothing, half is said."""
+    generator = torch.Generator().manual_seed(0)
+    half = torch.rand(200, 10, generator=generator).round()
+    mask = torch.arange(20) < 10
+    told = torch.cat([half, half], 1)
+    best = sohn.fitted(told, told[:50], mask)
+    assert (best.nearest, best.weight) == (1, 0.3)
+    untold = torch.cat([half, torch.rand(200, 10, generator=generator).round()], 1)
+    other = torch.cat([half[:50], torch.rand(50, 10, generator=generator).round()], 1)
+    assert sohn.fitted(untold, other, mask).nats(other).mean().item() == pytest.approx(10 * np.log(2), rel=0.03)
+
+
+def test_the_network_without_z_is_not_moved_by_noise():
+    torch.manual_seed(0)
+    model = sohn.Network(5, "bernoulli", seen=2)
+    x = torch.rand(3, 1, 28, 28).round()
+    a, b = (model(x, torch.full((1, 3, 5), value)) for value in (0.0, 9.0))
+    assert torch.equal(a.distortion, b.distortion) and not a.rate.any() and torch.equal(a.log_weight, -a.distortion)
+    hidden = x.clone()
+    hidden[..., 14:] = 1 - hidden[..., 14:]
+    assert_close(
+        model.prior_of(x)[0].detach().numpy(), model.prior_of(hidden)[0].detach().numpy(), 0, "only seen pixels are used"
+    )
+
+
+def seeds(**numbers):
+    """`over_seeds` of two seeds that differ by the second of each pair."""
+    return reproduce.over_seeds([{name: value + sign * off for name, (value, off) in numbers.items()} for sign in (-1, 1)])
+
+
+def test_verdicts_follow_the_numbers():
+    def iwae(gain, off=0.0, active=2):
+        plain, best = (
+            seeds(nll=(90.0, 0.1), active_units=(20, 0)),
+            seeds(nll=(90.0 - gain, 0.1 + off), active_units=(20 + active, 0)),
+        )
+        return burda.ledger({"models": {"VAE, k = 1": plain, "IWAE, k = 5": best}})[-1]
+
+    assert iwae(0.5).holds and iwae(0.5).published == "1.22" and iwae(0.5).secondary
+    assert not iwae(0.2).holds and not iwae(0.5, off=0.6).holds and not iwae(0.5, active=-1).holds
+
+    def rate(off):
+        return burgess.ledger({"capacities": {"5": seeds(rate=(5 + off, 0.1), off=(abs(off), 0.1))}})[0]
+
+    assert rate(0.8).holds and not rate(0.95).holds
+
+    def quadrants(*cvae):
+        r = {"pixels": 100.0, "neighbours": 90.0}
+        return sohn.ledger({"quadrants": {str(i + 1): seeds(network=(85.0, 0), cvae=(c, 0.5)) | r for i, c in enumerate(cvae)}})
+
+    assert [row.holds for row in quadrants(70, 75, 84)] == [True, True, True]
+    assert [row.holds for row in quadrants(75, 70, 84.8)] == [True, False, False]
+
+    def bounds(**changed):
+        ends = {"3": -140, "5": -120, "10": -105, "20": -100, "200": -101} | changed
+        made = {n: seeds(test=(v, 0), train=(v + 0.5, 0)) for n, v in ends.items()}
+        return kingma.ledger({"bounds": {"mlp": made}})[0].holds
+
+    assert bounds() and not bounds(**{"200": -103}) and not bounds(**{"3": -151}) and not bounds(**{"5": -104})
+
+    def metric(gain, off):
+        pairs = {f"beta = {beta:.3g}": (gain * index, off) for pair in higgins.PAIRS for index, beta in enumerate(pair)}
+        others = dict.fromkeys(("PCA", "raw pixels", "untrained encoder"), (0.0, 0.0))
+        made = {name: seeds(higgins=(0.6 + g, o), mig=(0.1, 0)) for name, (g, o) in (pairs | others).items()}
+        return [row.holds for row in higgins.ledger({"representations": made})]
+
+    assert metric(0.1, 0.05) == [True, True, None] and metric(0.1, 0.08) == [False, False, None]
+
+
+SMALL = {
+    burgess: ["--capacities", "5", "--seeds", "0", "1"],
+    kingma: [
+        "--mlp-epochs",
+        "1",
+        "--latents",
+        "3",
+        "5",
+        "20",
+        "--sampled",
+        "3",
+        "--points",
+        "2",
+        "--images",
+        "60",
+        "--pictures",
+        ".",
+    ],
+    burda: ["--ks", "1", "2", "--seeds", "0", "--latent-dim", "3", "--nll-k", "3", "--subset", "5"],
+    sohn: ["--seeds", "0", "--k", "3", "--subset", "5"],
+    nll: ["--latent-dim", "3", "--k", "3", "--subset", "5", "--passes", "1"],
+}
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """200 digits of the handwriting."""
+    load = evaluate.load_data
+
+    def load_few(source, split, *rest):
+        data = load(source, split, *rest)
+        size = slice(600 if split == "train" else 200)
+        return data._replace(images=data.images[size], labels=data.labels[size])
+
+    monkeypatch.setattr(evaluate, "load_data", load_few)
+
+
+@pytest.mark.parametrize("module", SMALL, ids=lambda module: module.__name__.split(".")[-1])
+def test_a_small_run_writes_lines_for_the_ledger_and_a_second_trains_nothing(module, few_digits, monkeypatch, tmp_path):
+    name = module.__name__.split(".")[-1]
+    line = ["--source", "handwriting", "--epochs", "1", "--out", f"{name}.json", *SMALL[module]]
+    for _ in range(2):
+        reproduce_run(module, line)
+        monkeypatch.setattr(train, "train_step", None)
+    report = json.loads(Path(f"{name}.json").read_text())
+    monkeypatch.setattr(ledger.generate, "results", lambda _: report)
+    rows, _ = ledger.lines(name)
+    assert rows and all(row.what and row.published and row.ours and row.verdict for row in rows)
+    said = [ledger.how(report | more) for more in report["ledger"]]
+    assert all(
+        re.match(r"\d seeds?; binarisation: .+; k = \d+; .+; epochs: .+; \d+ min; machine .+ cores", one) for one in said
+    ), said
+    assert sorted(path.suffix for path in tmp_path.glob("*.png")) == (2 * [".png"] if module is kingma else [])
+
+
+def test_a_small_run_on_sprites(few_sprites, monkeypatch):
+    """The metrics are looked up in a table of all combinations; here of a few, whose sizes are made to fit."""
+    monkeypatch.setattr(higgins, "measure", lambda codes, *rest: {"higgins": float(codes.std() > 0), "mig": 0.1})
+    monkeypatch.setattr(sprites, "COUNT", len(few_sprites[1]))
+    line = ["--seeds", "0", "--epochs", "1", "--latent-dim", "3", "--out", "higgins.json"]
+    for _ in range(2):
+        reproduce_run(higgins, line)
+        monkeypatch.setattr(train, "train_step", None)
+    report = json.loads(Path("higgins.json").read_text())
+    assert report["normalised"]["4"] == pytest.approx(4 * 3 / 784)
+    assert [row["holds"] for row in report["ledger"]] == [False, False, None]
+    names = {"PCA", "raw pixels", "untrained encoder", "beta = 0.191", "beta = 0.766", "beta = 1", "beta = 4"}
+    assert report["representations"].keys() == names
+
+
+def test_principal_components_are_those_of_the_pixels(few_sprites):
+    codes, x = higgins.pca(4), higgins.pixels().astype(np.float64)
+    _, values, axes = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    assert_close(np.abs(codes), np.abs((x - x.mean(0)) @ axes[:4].T), 2e-3)
+    assert_close((codes**2).sum(0) / values[:4] ** 2, np.ones(4), 1e-3)
+
+
+def reproduce_run(module, line):
+    """As its command would."""
+    from vae_numpy.command_line import run
+
+    run("p", module.Options, module.main, line)
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_kingma_reduced():
+    """Their network, 2 epochs: N_z = 200 within 4 nats of 20; from 3 to 5 to 10 the bound rises, by 5 nats in all."""
+    options = [
+        "--latents",
+        "3",
+        "5",
+        "10",
+        "20",
+        "200",
+        "--sampled",
+        "5",
+        "--epochs",
+        "1",
+        "--mlp-epochs",
+        "2",
+        "--pictures",
+        ".",
+    ]
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr(kingma, "NETWORKS", {"mlp": kingma.NETWORKS["mlp"]})
+    monkey.setattr(kingma, "draw_bounds", lambda *_: None)
+    reproduce_run(kingma, [*options, "--out", "k.json"])
+    monkey.undo()
+    ends = {int(n): r["mean"]["test"] for n, r in json.loads(Path("k.json").read_text())["bounds"]["mlp"].items()}
+    assert ends[3] < ends[5] < ends[10] and ends[10] - ends[3] > 5 and ends[200] > ends[20] - 4, ends
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_burda_reduced():
+    """2 epochs, one seed, the same images and noise: IWAE-5 is at least 0.2 nats below the VAE."""
+    reproduce_run(burda, ["--seeds", "0", "--epochs", "2", "--nll-k", "200", "--subset", "100", "--out", "b.json"])
+    models = {name: r["mean"] for name, r in json.loads(Path("b.json").read_text())["models"].items()}
+    assert models["VAE, k = 1"]["nll"] - models["IWAE, k = 5"]["nll"] > 0.2, models
+
+
+@pytest.mark.slow
+def test_higgins_reduced():
+    """1 epoch, one seed: every trained VAE is above chance by 0.2, and beta = 4 not below beta = 1 by more than 0.1."""
+    reproduce_run(higgins, ["--seeds", "0", "--epochs", "1", "--train", "2000", "--test", "1000", "--out", "h.json"])
+    found = {name: r["mean"]["higgins"] for name, r in json.loads(Path("h.json").read_text())["representations"].items()}
+    assert min(value for name, value in found.items() if name.startswith("beta")) > 0.4, found
+    assert found["beta = 4"] > found["beta = 1"] - 0.1, found
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_sohn_reduced():
+    """2 epochs, a quadrant seen: the CVAE is at least 5 nats below the neighbours, and they 5 below pixels by themselves."""
+    reproduce_run(sohn, ["--seen", "1", "--seeds", "0", "--epochs", "2", "--k", "200", "--subset", "100", "--out", "s.json"])
+    r = json.loads(Path("s.json").read_text())["quadrants"]["1"]
+    assert r["mean"]["cvae"] + 5 < r["neighbours"] < r["pixels"] - 5, r
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_burgess_reduced():
+    """2 epochs, one seed: within 2 nats of C = 5 and 15."""
+    reproduce_run(burgess, ["--capacities", "5", "15", "--seeds", "0", "--epochs", "2", "--out", "c.json"])
+    found = {c: r["mean"]["off"] for c, r in json.loads(Path("c.json").read_text())["capacities"].items()}
+    assert max(found.values()) < 2, found
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_nll_reduced():
+    """2 epochs, one seed: an NLL below 100 nats, at least 2 nats below the negative ELBO."""
+    reproduce_run(nll, ["--epochs", "2", "--k", "200", "--subset", "100", "--passes", "1", "--out", "n.json"])
+    mean = json.loads(Path("n.json").read_text())["models"]["VAE"]["mean"]
+    assert mean["nll"] < 100 and mean["nll"] + 2 < -mean["elbo"], mean

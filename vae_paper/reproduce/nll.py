@@ -1,0 +1,131 @@
+"""python -m vae_paper.reproduce.nll: the likelihood of this project's network, one model a call -> results/nll.json.
+
+    python -m vae_paper.reproduce.nll --epochs 80                                    the VAE; to be beaten: 85.5 nats
+    python -m vae_paper.reproduce.nll --objective iwae --samples 5 --epochs 80       84.8
+    python -m vae_paper.reproduce.nll --objective iwae --samples 50 --device cuda    83.8
+
+-log p(x) of all test images is minus their ELBO (z sampled 5 times) less the mean gap, IWAE-5000 - ELBO, of 400 random ones,
+whose indices are kept: an estimate from above. A model measured before stays in the file, unless it is measured again.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vae_numpy.command_line import run, spelled
+from vae_paper import checkpoint, estimators, evaluate
+from vae_paper.config import Config
+from vae_paper.reproduce import Row, machine, over_seeds, spread, trained
+
+AIMS = {"VAE": 85.5, "IWAE-5": 84.8, "IWAE-50": 83.8}  # nats, at most
+PUBLISHED = {"VAE": 86.76, "IWAE-5": 85.54, "IWAE-50": 84.78}  # Burda et al. 2015, Table 1
+
+
+@dataclass
+class Options:
+    """Train one model; the NLL of all test images."""
+
+    objective: Literal["elbo", "iwae"] = "elbo"
+    """The ELBO, or the importance-weighted bound of --samples."""
+    samples: int = 1
+    """Samples of z per image in training."""
+    latent_dim: int = 32
+    """D."""
+    epochs: int = 80
+    """Of the training."""
+    batch_size: int = 128
+    """Of the training."""
+    learning_rate: float = 2e-3
+    """At its highest."""
+    validation: float = 0.0
+    """Fraction of the training images on which weights are selected; 0: all are trained on, the last weights kept."""
+    seeds: tuple[int, ...] = (0,)
+    """A run for each."""
+    passes: int = 5
+    """How often z is sampled for the ELBO of all images."""
+    k: int = 5000
+    """Importance samples."""
+    subset: int = 400
+    """Random test images that are given so many."""
+    device: str = "cpu"
+    """cpu, cuda, ..."""
+    source: str = "mnist"
+    """Images."""
+    out: Path = Path("results/nll.json")
+    """Where the numbers go."""
+
+
+def main(options: Options) -> None:
+    """Train what is missing, measure, add to the file."""
+    name = "VAE" if options.objective == "elbo" else f"IWAE-{options.samples}"
+    measured = [measure(options, name, seed) for seed in options.seeds]
+    chosen = estimators.random_subset(measured[0]["images"], options.subset).tolist()
+    report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}
+    report["models"][name] = over_seeds(measured) | {
+        "command": spelled("python -m vae_paper.reproduce.nll", options),
+        "model": f"vae, D = {options.latent_dim}, Bernoulli",
+        "binarisation": "dynamic",
+        "k": options.k,
+        "passes": options.passes,
+        "epochs": options.epochs,
+        "split": f"test split, {measured[0]['images']:,} images; NLL: -(ELBO of all + mean gap of {options.subset} random ones)",
+        "machine": machine(options.device),
+        "seconds": sum(one["seconds"] for one in measured),
+        "chosen": chosen,
+    }
+    report["ledger"] = ledger(report)
+    checkpoint.write_json(options.out, report)
+    print(name, json.dumps(over_seeds(measured), indent=2))
+
+
+def measure(options: Options, name: str, seed: int) -> dict[str, Any]:
+    """Train from one seed, and estimate."""
+    config = Config(name=f"nll-{name.lower()}-{seed}", seed=seed, epochs=options.epochs, source=options.source)
+    for option in ("objective", "samples", "latent_dim", "batch_size", "learning_rate", "validation", "device"):
+        setattr(config, option, getattr(options, option))
+    config.likelihood, config.binarise = "bernoulli", "dynamic"
+    model, seconds = trained(config)
+    started = time.perf_counter()
+    model.to(options.device)
+    test = evaluate.load_data(options.source, "test", "dynamic", options.device)
+    terms = evaluate.averaged(model, test, options.passes)
+    elbo = -(terms.distortion.mean(0) + terms.rate.sum(1)).cpu()
+    chosen = estimators.random_subset(len(elbo), options.subset)
+    few = test._replace(images=test.images[chosen], labels=test.labels[chosen])
+    own, bounds = estimators.importance(model, few, [options.k])
+    log_p = estimators.corrected(elbo, chosen, own.cpu(), bounds[-1].cpu())
+    mu, _ = evaluate.posterior(model, test)
+    return {
+        "nll": -log_p.value,
+        "nll_standard_error": log_p.standard_error,
+        "elbo": elbo.mean().item(),
+        "elbo_standard_error": (elbo.std() / len(elbo) ** 0.5).item(),
+        "rate": terms.rate.sum(1).mean().item(),
+        "active_units": int(evaluate.active_units(mu).sum()),
+        "images": len(elbo),
+        "seconds": seconds + time.perf_counter() - started,
+    }
+
+
+def ledger(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """A line for each model, with its own protocol: the models may come from different machines."""
+    rows = []
+    for name, r in report["models"].items():
+        aim, mean = AIMS.get(name), r["mean"]["nll"]
+        row = Row(
+            f"NLL of this project's network, {name}, beside Burda et al. 2015, Table 1",
+            f"{PUBLISHED[name]:.2f}" if name in PUBLISHED else "none",
+            f"{spread(r, 'nll', 2)} (standard error {r['mean']['nll_standard_error']:.2f})",
+            "no aim was set" if aim is None else f"{'reached' if mean <= aim else 'not reached'}: at most {aim} was the aim",
+            None if aim is None else mean <= aim,
+            secondary=name in PUBLISHED,
+        )
+        how = {key: r[key] for key in ("command", "binarisation", "k", "split", "epochs", "machine", "seconds")}
+        rows.append(vars(row) | how | {"seeds": len(r["seeds"])})
+    return rows
+
+
+if __name__ == "__main__":
+    run("python -m vae_paper.reproduce.nll", Options, main)
