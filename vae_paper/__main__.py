@@ -9,7 +9,7 @@ import tyro
 
 from vae_numpy import weights
 from vae_numpy.command_line import run
-from vae_paper import download, gallery, microscope, pictures, report, train
+from vae_paper import distributed, download, gallery, microscope, pictures, report, train
 from vae_paper.config import Config
 from vae_paper.sample import sample
 
@@ -147,4 +147,5 @@ def main(command: Config | Evaluate | Inspect | Sample | Figures | Download) -> 
 
 
 if __name__ == "__main__":
-    run("python -m vae_paper", Command, main)
+    with distributed.joined():
+        run("python -m vae_paper", Command, main)
