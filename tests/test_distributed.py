@@ -70,7 +70,7 @@ def command(*words: str) -> None:
         run("python -m vae_paper", Command, main, ["train", *words])
 
 
-def together(work, folder: Path, count: int = 2, seconds: float = 60) -> list[tuple[int, str]]:
+def together(work, folder: Path, count: int = 2, seconds: float = 600) -> list[tuple[int, str]]:
     """Do `work` in processes that know of each other as torchrun's do; of each, how it ended and what it said."""
     few_digits("none"), few_digits("dynamic")  # here, so that the forks need not
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's, which outlives them
@@ -92,7 +92,7 @@ def together(work, folder: Path, count: int = 2, seconds: float = 60) -> list[tu
 
 
 def alone(work, folder: Path) -> None:
-    code, said = children.said(lambda: (prepare(folder), work()), 60)
+    code, said = children.said(lambda: (prepare(folder), work()), 600)
     assert code == 0, said
 
 
@@ -224,7 +224,7 @@ def test_ctrl_c_stops_all_after_one_step(runs, tmp_path):
 
 
 def test_a_killed_process_ends_all_and_one_goes_on(runs, tmp_path):
-    """Rank 1 is killed in the second epoch; of one process, the rest is the same but for rounding."""
+    """Rank 1 is killed in the second epoch. One process, as torchrun would start it again, goes on unasked, to rounding."""
     (code0, said0), (code1, _) = together(lambda: dying(15, 1, signal.SIGKILL), tmp_path)
     assert (code0, code1) == (2, -signal.SIGKILL)
     assert last_line(said0) == (
@@ -232,8 +232,16 @@ def test_a_killed_process_ends_all_and_one_goes_on(runs, tmp_path):
         "and --resume goes on from it"
     )
     assert weights.load_tensors(tmp_path / "runs/dying/state.safetensors")[1]["step"] == 10
-    alone(lambda: command("--name", "dying", "--resume"), tmp_path)
+    again = words(dataclasses.replace(WHOLE, name="dying"))
+    for change, code in ((["--seed", "1"], 2), ([], 0)):  # another run is in its way: refused as ever
+        ended = children.said(lambda change=change: (prepare(tmp_path), restarted(), command(*again, *change)), 600)
+        assert ended[0] == code, ended
+    assert "10/20" in ended[1]
     assert apart(tmp_path / "runs/dying", runs[0] / "whole") < 1e-10
+
+
+def restarted() -> None:
+    os.environ["TORCHELASTIC_RESTART_COUNT"] = "1"
 
 
 TORCHRUN = """
@@ -246,6 +254,7 @@ command(*words(dataclasses.replace(WHOLE, name="dying")))
 """
 
 
+@pytest.mark.slow
 def test_torchrun_starts_a_killed_run_again(runs, tmp_path):
     """The one launch of torchrun itself. Rank 0, which holds the folder's lock, is killed in the second epoch."""
     (tmp_path / "worker.py").write_text(TORCHRUN)
@@ -253,10 +262,10 @@ def test_torchrun_starts_a_killed_run_again(runs, tmp_path):
     env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen([*torchrun, "worker.py"], cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as job:
         try:
-            said = job.communicate(timeout=300)[1]
+            said = job.communicate(timeout=600)[1]
         finally:
             job.terminate()  # it ends its processes with it
     assert job.returncode == 0, said
     assert "exitcode: -9" in said
-    assert said.count("100%") >= 1 and "| 10/20" in said.split("exitcode: -9")[1]  # it went on where the state was
+    assert "| 10/20" in said.split("exitcode: -9")[1]  # it went on where the state was
     assert apart(tmp_path / "runs/dying", runs[1] / "whole") == 0
