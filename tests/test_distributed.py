@@ -72,7 +72,7 @@ def command(*words: str) -> None:
 
 def together(work, folder: Path, count: int = 2, seconds: float = 600) -> list[tuple[int, str]]:
     """Do `work` in processes that know of each other as torchrun's do; of each, how it ended and what it said."""
-    few_digits("none"), few_digits("dynamic")  # here, so that the forks need not
+    warmed_up()
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's, which outlives them
     told = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.port, "TORCHELASTIC_RUN_ID": "test"}
     told |= {"TORCHELASTIC_USE_AGENT_STORE": True}
@@ -91,7 +91,15 @@ def together(work, folder: Path, count: int = 2, seconds: float = 600) -> list[t
     return list(zip(codes, [(folder / f"said{rank}").read_text() for rank in range(count)], strict=True))
 
 
+@functools.cache
+def warmed_up() -> None:
+    """Here, so that the forks need not: the digits, and what the first optimiser of a process imports."""
+    few_digits("none"), few_digits("dynamic")
+    torch.optim.AdamW([torch.zeros(1)])
+
+
 def alone(work, folder: Path) -> None:
+    warmed_up()
     code, said = children.said(lambda: (prepare(folder), work()), 600)
     assert code == 0, said
 
