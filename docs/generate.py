@@ -14,7 +14,7 @@ import vae_numpy.vae
 import vae_paper.objectives
 import vae_paper.vae
 from vae_numpy import weights
-from vae_paper.reproduce import spread  # noqa: F401, for the pages
+from vae_paper.reproduce import spread
 
 LEVELS = (("Level 1, NumPy", vae_numpy.vae), ("Level 2, torch functions", vae_lowlevel.vae), ("Level 3, paper", vae_paper.vae))
 

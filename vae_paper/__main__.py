@@ -11,7 +11,7 @@ import tyro
 
 from vae_numpy import weights
 from vae_numpy.command_line import run
-from vae_paper import download, gallery, microscope, pictures, report, train
+from vae_paper import distributed, download, gallery, microscope, pictures, report, train
 from vae_paper.config import Config
 from vae_paper.sample import sample
 
@@ -170,4 +170,5 @@ def main(command: Config | Evaluate | Inspect | Sample | Figures | Reproduce | D
 
 
 if __name__ == "__main__":
-    run("python -m vae_paper", Command, main)
+    with distributed.joined():
+        run("python -m vae_paper", Command, main)

@@ -137,7 +137,7 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     trained = [index for index in range(len(parameters)) if f"adam.{index}.step" in tensors]
     for index in trained:
-        moments = {"step": torch.zeros(()), "exp_avg": parameters[index], "exp_avg_sq": parameters[index]}
+        moments = {"step": torch.zeros((), dtype=torch.float32), "exp_avg": parameters[index], "exp_avg_sq": parameters[index]}
         expected |= {f"adam.{index}.{name}": tensor for name, tensor in moments.items()}
     check(path, expected, tensors)
     fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})

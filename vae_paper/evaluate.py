@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vae_numpy import digits
 from vae_numpy.weights import check_alike
-from vae_paper import sprites
+from vae_paper import distributed, sprites
 from vae_paper.cvae import QuadrantCVAE
 from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise
 from vae_paper.vae import AE, VAE, Model, Terms
@@ -67,13 +67,17 @@ def terms(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size:
     parts = []
     training = model.training
     model.eval()  # a model that moves while it trains (a codebook's averages) stays as it is
-    for indices in torch.arange(len(data.images), device=device).split(max(1, batch_size // samples)):
-        x = binarise(data.images[indices], data.binarisation, generator)
+    at_once = max(1, batch_size // samples)
+    for start in range(0, len(data.images), at_once):
+        x = binarise(data.images[start : start + at_once], data.binarisation, generator)
         eps = torch.randn(samples, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
-        parts.append(model(x, eps, data.labels[indices]))
+        mine = distributed.ours(start)
+        if len(x[mine]):
+            parts.append(model(x[mine], eps[:, mine], data.labels[start : start + at_once][mine]))
     model.train(training)
     distortion, rate, log_weight, _ = zip(*parts, strict=True)
-    return Terms(torch.cat(distortion, 1).double(), torch.cat(rate).double(), torch.cat(log_weight, 1).double())
+    joined = (torch.cat(distortion, 1), 1), (torch.cat(rate), 0), (torch.cat(log_weight, 1), 1)
+    return Terms(*(distributed.whole(part.double(), len(data.images), dim) for part, dim in joined))
 
 
 @torch.inference_mode()

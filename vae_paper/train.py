@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from tqdm import tqdm
 
 from vae_numpy.command_line import spelled
-from vae_paper import checkpoint, evaluate, objectives, schedules
+from vae_paper import checkpoint, distributed, evaluate, objectives, schedules
 from vae_paper.config import Config, as_dict, checked, made_with
 from vae_paper.evaluate import Data
 from vae_paper.likelihoods import binarise
@@ -63,23 +63,27 @@ def train(config: Config) -> Path:
     """
     folder = checkpoint.RUNS / config.name
     config = _stored(folder, config) if config.resume else checkpoint.inherit(checked(config))
+    config.resume = config.resume or _was_restarted(folder, config)
     if config.precision == "bf16" and config.device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         print("bf16: this processor has no instructions for it, and is several times faster in float32", file=sys.stderr)
     try:
+        distributed.take_device(config.device)
         torch.empty(0, device=config.device)
     except (RuntimeError, AssertionError) as error:  # an unknown name, or none of that kind in this machine
         raise ValueError(f"device is {config.device!r}: not to be had here ({str(error).splitlines()[0]})") from None
     if config.tensorboard:
         _tensorboard()
     data, validation = split(config)
-    with checkpoint.locked(folder):
+    distributed.check(config, len(validation.images))
+    with checkpoint.locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
         if not config.resume and (folder / "state.safetensors").exists():
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
         model = checkpoint.build_for(config).to(config.device)
         run = Run(config, folder, model, optimizer_of(config, model), data, validation)
         if config.resume:
             run.at = _progress(folder, config, checkpoint.load_state(folder, model, run.optimizer))
-        checkpoint.write_json(folder / "config.json", as_dict(config))
+        if distributed.rank() == 0:
+            checkpoint.write_json(folder / "config.json", as_dict(config))
         _loop(run)
     return folder
 
@@ -105,7 +109,7 @@ def split(config: Config) -> tuple[Data, Data]:
 
 def train_step(
     config: Config,
-    model: Model,
+    model: nn.Module,
     optimizer: Optimizer,
     x: Float[Tensor, "B 1 28 28"],
     eps: Float[Tensor, "K B D"],
@@ -155,7 +159,9 @@ def seeded(generator: torch.Generator, *numbers: int) -> torch.Generator:
 
 def _loop(run: Run) -> None:
     config, at, total = run.config, run.at, run.config.epochs * run.steps_per_epoch
-    with tqdm(total=total, initial=at["step"], unit="step", desc=config.name) as bar, _interrupts() as interrupted:
+    model, silent = distributed.parallel(run.model), distributed.rank() > 0
+    bar = tqdm(total=total, initial=at["step"], unit="step", desc=config.name, disable=silent)
+    with bar, _interrupts() as interrupted:
         while at["step"] < total:
             started = time.perf_counter()
             loss = torch.tensor(at["loss"], dtype=torch.float64, device=config.device)  # summed over the epoch's steps
@@ -163,33 +169,33 @@ def _loop(run: Run) -> None:
                 for group in run.optimizer.param_groups:
                     group["lr"] = config.learning_rate * lr_factor(config, run.progress)
                 with _named(run):
-                    loss += train_step(config, run.model, run.optimizer, x, eps, labels, run.progress)
+                    loss += train_step(config, model, run.optimizer, x, eps, labels, run.progress)
                 at["step"] += 1
                 bar.update()
-                if interrupted:
+                if distributed.any_of(interrupted):
                     break
-            at["loss"] = loss.item()
+            at["loss"] = distributed.mean(loss).item()
             if at["step"] % run.steps_per_epoch == 0:
                 with _named(run):
                     row = _finish_epoch(run, round(time.perf_counter() - started, 2))
                 bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
-            if interrupted:
+            if distributed.any_of(interrupted):
                 _save_state(run)
                 again = f"python -m vae_paper train --name {config.name} --resume"
                 raise KeyboardInterrupt(f"stopped after step {at['step']}, state saved; go on with: {again}")
 
 
 def rest_of_epoch(run: Run) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """The batches of this epoch that are still to come, each with its noise and its labels."""
+    """The batches of this epoch that are still to come, each with its noise and its labels: this process's part of them."""
     config, data = run.config, run.data
     epoch, position = divmod(run.at["step"], run.steps_per_epoch)
-    generator = torch.Generator(config.device)
+    generator, mine = torch.Generator(config.device), distributed.ours()
     order = torch.randperm(len(data.images), generator=seeded(generator, config.seed, ORDER, epoch), device=config.device)
     for chosen in order.split(config.batch_size)[position : run.steps_per_epoch]:
         seeded(generator, config.seed, NOISE, run.at["step"])
         x = binarise(data.images[chosen], data.binarisation, generator)
         eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=config.device)
-        yield x, eps, data.labels[chosen]
+        yield x[mine], eps[:, mine], data.labels[chosen][mine]
 
 
 def _finish_epoch(run: Run, seconds: float) -> dict[str, Any]:
@@ -211,19 +217,22 @@ def _finish_epoch(run: Run, seconds: float) -> dict[str, Any]:
         raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}")
     at["rows"].append(row)
     at["loss"] = 0.0
-    if at["best"] is None or score <= at["best"]:
-        at["best"] = score
-        chosen = {"epoch": epoch, "data": run.data.about, "selected_on": run.validation.about}
-        checkpoint.save_model(run.folder / "weights.safetensors", run.model, header(run.config) | chosen)
-    checkpoint.write_csv(run.folder / "metrics.csv", at["rows"])
+    best = at["best"] is None or score <= at["best"]
+    at["best"] = score if best else at["best"]
+    if distributed.rank() == 0:
+        if best:
+            chosen = {"epoch": epoch, "data": run.data.about, "selected_on": run.validation.about}
+            checkpoint.save_model(run.folder / "weights.safetensors", run.model, header(run.config) | chosen)
+        checkpoint.write_csv(run.folder / "metrics.csv", at["rows"])
     _save_state(run)  # last: what it calls finished is all on disk
-    if run.config.tensorboard:
+    if run.config.tensorboard and distributed.rank() == 0:
         _write_tensorboard(run.folder, row)
     return row
 
 
 def _save_state(run: Run) -> None:
-    checkpoint.save_state(run.folder, run.model, run.optimizer, run.at | {"config": as_dict(run.config)})
+    if distributed.rank() == 0:
+        checkpoint.save_state(run.folder, run.model, run.optimizer, run.at | {"config": as_dict(run.config)})
 
 
 def header(config: Config) -> dict[str, Any]:
@@ -266,6 +275,13 @@ def _stored(folder: Path, config: Config) -> Config:
         if asked not in (option.default, kept):
             raise ValueError(f"{option.name} is {asked}, but {folder} was started with {kept}")
     return stored
+
+
+def _was_restarted(folder: Path, config: Config) -> bool:
+    """Whether torchrun starts this very run again, which came to a state before it died: then it goes on unasked."""
+    if not distributed.restarted() or not (folder / "state.safetensors").exists():
+        return False
+    return json.loads((folder / "config.json").read_bytes()) == as_dict(config)
 
 
 def _progress(folder: Path, config: Config, at: dict[str, Any]) -> dict[str, Any]:

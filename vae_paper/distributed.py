@@ -1,0 +1,143 @@
+"""Past one process: those that `torchrun` starts train one model together, each on its part of every batch.
+
+The order of the images and the noise are functions of (seed, what for, step). So every process makes those of the whole
+batch and takes its own images of it, DistributedDataParallel averages the gradients, and the steps are those of one
+process. Where there is only one, every function here gives back what it is given.
+"""
+
+import contextlib
+import io
+import os
+import sys
+import time
+from collections.abc import Iterator
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from vae_paper.config import Config
+from vae_paper.vae import AE, Model
+
+# What is no mean over images: a mean of the processes' values would be another number than that of the whole batch.
+OF_THE_WHOLE_BATCH = [
+    ("model", "vq-vae", "its codebook follows the averages of a batch"),
+    ("likelihood", "optimal-gaussian", "its variance is fitted to a batch"),
+    ("objective", "capacity", "|KL - C| is taken of a batch's mean KL"),
+    ("free_bits_per", "latent", "the floor is under a batch's mean KL"),
+    ("free_bits_per", "total", "the floor is under a batch's mean KL"),
+]
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def processes() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def restarted() -> bool:
+    """Whether torchrun (--max-restarts) has started these processes in place of others that died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Be one of the processes that torchrun started. Rank 0 speaks for all; another only of an error that is its own."""
+    if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+        yield
+        return
+    store, ours, count = next(dist.rendezvous("env://"))
+    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # which remembers those that died
+    # gloo is there in any case: it carries what is said between the processors' own steps
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=ours, world_size=count)
+    kept = io.StringIO()
+    out, err = (kept, kept) if ours else (sys.stdout, sys.stderr)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield
+        dist.destroy_process_group()
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        if ours == 0:
+            lost = "rank 0: another process has ended, and this one cannot go on alone; what was saved before is intact"
+            print(f"{lost}, and --resume goes on from it", file=sys.stderr)
+        sys.exit(2)
+    except SystemExit as stop:
+        if stop.code and ours == 0:
+            store.set("said", "")
+        elif stop.code:
+            until = time.monotonic() + 5  # torchrun ends all when one has ended: what all refuse, rank 0 has said by then
+            while not store.check(["said"]) and time.monotonic() < until:
+                time.sleep(0.02)
+            if not store.check(["said"]):
+                print(kept.getvalue(), end="", file=sys.stderr)
+        raise
+
+
+def check(config: Config, held_out: int) -> None:
+    """Refuse what several processes would train otherwise than one."""
+    count = processes()
+    if count == 1:
+        return
+    for option, value, why in OF_THE_WHOLE_BATCH:
+        if getattr(config, option) == value:
+            raise ValueError(f"{option} is {value}: {why}, and each of {count} processes sees a part of it; train in one process")
+    if config.batch_size % count:
+        raise ValueError(
+            f"batch_size is {config.batch_size}: expected a multiple of {count}, the processes that share it equally"
+        )
+    if 0 < held_out < count:
+        raise ValueError(
+            f"validation is {config.validation}, {held_out} images: expected one for each of {count} processes, or 0"
+        )
+    if config.device not in ("cpu", "cuda"):
+        raise ValueError(f"device is {config.device}: expected cpu, or cuda (each of {count} processes takes a GPU of its own)")
+
+
+def take_device(device: str) -> None:
+    """Let "cuda" be this process's own GPU."""
+    if processes() > 1 and device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+
+
+def parallel(model: Model) -> Model | DistributedDataParallel:
+    """The model whose call trains it: DDP averages gradients only of what goes through its own `forward`."""
+    if processes() == 1:
+        return model
+    return DistributedDataParallel(model, find_unused_parameters=isinstance(model, AE))  # an AE's logvar is not used
+
+
+def ours(start: int = 0) -> slice:
+    """This process's images of a batch whose first is number `start`: every second, of two processes."""
+    return slice((rank() - start) % processes(), None, processes())
+
+
+def whole(part: Tensor, total: int, dim: int) -> Tensor:
+    """The numbers of all images, of which each process has those of its own."""
+    if processes() == 1:
+        return part
+    filled = part.new_zeros(total, *part.movedim(dim, 0).shape[1:])
+    filled[ours()] = part.movedim(dim, 0)
+    dist.all_reduce(filled)  # the sum: each number is 0 in all processes but one
+    return filled.movedim(0, dim)
+
+
+def mean(value: Tensor) -> Tensor:
+    """The mean over the processes."""
+    if processes() > 1:
+        dist.all_reduce(value)
+    return value / processes()
+
+
+def any_of(noted: list[int]) -> bool:
+    """Whether any process has noted something; all get the one answer, and none goes on before all have asked."""
+    if processes() == 1:
+        return bool(noted)
+    flag = torch.tensor(len(noted))
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return flag.item() > 0
