@@ -66,6 +66,10 @@ def test_the_learned_prior_and_the_codes_it_prices():
         assert seed["confidence_on_prior_samples"] > report["confidence_on_real_digits"]["grayscale"] - 0.1
         assert seed["label_agreement"] >= 0.9
     assert len(report["seeds"]) >= 3
+    seconds = results("vq_vae_seconds")
+    assert seconds["vq_vae"]["seconds"] + seconds["prior"]["seconds"] < 600
+    assert seconds["vq_vae"]["epochs"] == report["protocol"]["vq_epochs"]
+    assert seconds["prior"]["epochs"] == report["protocol"]["prior_epochs"]
 
 
 def test_latents_collapse_and_what_cures_them():

@@ -92,18 +92,23 @@ def main(options: Options) -> None:
         print(json.dumps(report["seeds"][str(seed)], indent=2))
 
 
+def configurations(options: Options, seed: int) -> tuple[Config, Config]:
+    """The VQ-VAE, and the prior over its codes."""
+    base = Config(source="mnist", learning_rate=3e-3, batch_size=32, seed=seed)
+    vq = dataclasses.replace(base, name=f"vq-{seed}", model="vq-vae", latent_dim=32, epochs=options.vq_epochs)
+    vq = dataclasses.replace(vq, codes=256, commitment=COMMITMENT, likelihood="bernoulli", binarise="dynamic")
+    prior = dataclasses.replace(base, name=f"vq-{seed}-prior", model="pixel-prior", epochs=options.prior_epochs)
+    return vq, dataclasses.replace(prior, codes_of=vq.name, class_conditional=True)
+
+
 @torch.inference_mode()
 def measure(options: Options, seed: int, test: Data, judge: classifier.Classifier) -> dict[str, float]:
     """All numbers of one seed, in nats per image where they are nats."""
     with torch.inference_mode(False):
-        base = Config(source="mnist", learning_rate=3e-3, batch_size=32, seed=seed)
-        vq = dataclasses.replace(base, name=f"vq-{seed}", model="vq-vae", latent_dim=32, epochs=options.vq_epochs)
-        vq = dataclasses.replace(vq, codes=256, commitment=COMMITMENT, likelihood="bernoulli", binarise="dynamic")
+        vq, prior = configurations(options, seed)
         _, seconds_vq = trained(vq)
         epochs = options.epochs_without_restarts
         trained(dataclasses.replace(vq, name=f"vq-{seed}-no-restart", restart=False, epochs=epochs))
-        prior = dataclasses.replace(base, name=f"vq-{seed}-prior", model="pixel-prior", epochs=options.prior_epochs)
-        prior = dataclasses.replace(prior, codes_of=vq.name, class_conditional=True)
         _, seconds_prior = trained(prior)
         vae, _ = trained(dataclasses.replace(vq, name=f"vae-{seed}", model="vae", latent_dim=20, codes=None, commitment=None))
     model: PixelPrior = checkpoint.load_model(checkpoint.RUNS / prior.name)[0]
