@@ -70,7 +70,7 @@ def command(*words: str) -> None:
         run("python -m vae_paper", Command, main, ["train", *words])
 
 
-def together(work, folder: Path, count: int = 2, seconds: float = 600) -> list[tuple[int, str]]:
+def together(work, folder: Path, count: int = 2, seconds: float = 240) -> list[tuple[int, str]]:
     """Do `work` in processes that know of each other as torchrun's do; of each, how it ended and what it said."""
     warmed_up()
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # torchrun's, which outlives them
@@ -100,7 +100,7 @@ def warmed_up() -> None:
 
 def alone(work, folder: Path) -> None:
     warmed_up()
-    code, said = children.said(lambda: (prepare(folder), work()), 600)
+    code, said = children.said(lambda: (prepare(folder), work()), 240)
     assert code == 0, said
 
 
@@ -242,7 +242,7 @@ def test_a_killed_process_ends_all_and_one_goes_on(runs, tmp_path):
     assert weights.load_tensors(tmp_path / "runs/dying/state.safetensors")[1]["step"] == 10
     again = words(dataclasses.replace(WHOLE, name="dying"))
     for change, code in ((["--seed", "1"], 2), ([], 0)):  # another run is in its way: refused as ever
-        ended = children.said(lambda change=change: (prepare(tmp_path), restarted(), command(*again, *change)), 600)
+        ended = children.said(lambda change=change: (prepare(tmp_path), restarted(), command(*again, *change)), 240)
         assert ended[0] == code, ended
     assert "10/20" in ended[1]
     assert apart(tmp_path / "runs/dying", runs[0] / "whole") < 1e-10
