@@ -78,6 +78,7 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path, monkeypatch):
     assert 0 < taken["above_import_mb"] < taken["total_mb"] < 2000 < held.nbytes / 2**20 + 1
 
 
+@pytest.mark.slow
 def test_the_same_objective_is_measured_for_all(out, monkeypatch):
     short = {name: same_objective.CONTESTANTS[name] for name in ("level 2, float32", "pytorch/examples")}
     monkeypatch.setattr(same_objective, "CONTESTANTS", short)
@@ -86,6 +87,7 @@ def test_the_same_objective_is_measured_for_all(out, monkeypatch):
     assert report["furthest_apart"] == max(objectives) - min(objectives) < 20  # after 11 steps
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmark_runs_where_there_is_none(out, monkeypatch):
     monkeypatch.setattr(gpu, "CONTESTANTS", {"level 3, float32": level3})
     monkeypatch.setattr(gpu, "TARGET", 1000.0)

@@ -511,6 +511,7 @@ def test_what_is_seen_decides_a_completion():
 
 # Where else a function is tried: file -> names, each of which is to be found there
 ELSEWHERE = {
+    "test_reproductions": "vae_paper.sprites.load",
     "test_no_plausible_number": """
         vae_numpy.vae.encode vae_numpy.vae.decode vae_numpy.vae.reparameterize vae_numpy.vae.reconstruction_loss
         vae_numpy.vae.kl_divergence vae_numpy.vae.elbo vae_numpy.layers.linear vae_numpy.layers.conv2d
@@ -553,6 +554,7 @@ EXEMPT = {
         vae_paper.vq_vae.VQVAE.end_epoch vae_paper.disentanglement.codes_of_sprites""",
     "called by `train`, which looks at its configuration; a batch is looked at by the model": """
         vae_lowlevel.train.* vae_paper.train.*""",
+    "processes of torchrun and numbers of a batch that the model has looked at: test_distributed": "vae_paper.distributed.*",
     "files and configurations: test_nothing_let_in": "vae_paper.checkpoint.* vae_paper.config.*",
     "a name, which `digits.load` looks at": "vae_paper.classifier.trained vae_paper.evaluate.load_data",
     "a question about a model's class": """

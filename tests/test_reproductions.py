@@ -240,7 +240,9 @@ def few_digits(monkeypatch):
     monkeypatch.setattr(evaluate, "load_data", load_few)
 
 
-@pytest.mark.parametrize("module", SMALL, ids=lambda module: module.__name__.split(".")[-1])
+@pytest.mark.parametrize(
+    "module", [burgess, *(pytest.param(module, marks=pytest.mark.slow) for module in SMALL if module is not burgess)]
+)
 def test_a_small_run_writes_lines_for_the_ledger_and_a_second_trains_nothing(module, few_digits, monkeypatch, tmp_path):
     name = module.__name__.split(".")[-1]
     line = ["--source", "handwriting", "--epochs", "1", "--out", f"{name}.json", *SMALL[module]]
