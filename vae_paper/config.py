@@ -64,7 +64,7 @@ class Config:
     epochs: int = 20
     """Passes over the training images."""
     batch_size: int = 128
-    """Images per step; an epoch leaves out the few that do not fill a batch."""
+    """Images per step, in all processes together; an epoch leaves out the few that do not fill a batch."""
     learning_rate: float = 2e-3
     """Adam's, at its highest."""
     lr_schedule: Literal["one-cycle", "constant"] = "one-cycle"

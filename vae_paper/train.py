@@ -233,6 +233,7 @@ def _finish_epoch(run: Run, seconds: float) -> dict[str, Any]:
 def _save_state(run: Run) -> None:
     if distributed.rank() == 0:
         checkpoint.save_state(run.folder, run.model, run.optimizer, run.at | {"config": as_dict(run.config)})
+    distributed.any_of([])  # no process goes on, or ends, before it is on disk
 
 
 def header(config: Config) -> dict[str, Any]:
