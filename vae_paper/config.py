@@ -142,7 +142,7 @@ def _refuse_contradictions(c: Config) -> None:
         raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training, epochs = {c.epochs}")
     if not c.name or c.name != c.name.strip(".") or any(mark in c.name for mark in "/\\\0"):
         raise ValueError(f"name is {c.name!r}: expected a plain folder name; the run goes to runs/NAME")
-    discrete = c.model in MADE_WITH
+    discrete = c.model in ("vq-vae", "pixel-prior")
     contradictions: list[tuple[bool, str]] = [
         (c.likelihood == "bernoulli" and c.binarise == "none", "bernoulli is for binary images: choose --binarise"),
         (c.likelihood != "bernoulli" and c.binarise != "none", "binary images have the likelihood bernoulli"),
