@@ -114,6 +114,11 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize("options", [{"beta": 2.0}, {"objective": "iwae", "samples": 5}, {"beta_schedule": "cyclical"}])
+def test_a_quadrant_cvae_has_a_rate_like_any_vae(options):
+    checked(dataclasses.replace(BASE, model="quadrant-cvae", **options))
+
+
 @pytest.mark.parametrize(("options", "message"), REFUSED, ids=[str(options) for options, _ in REFUSED])
 def test_contradictions_are_refused_before_any_work(options, message, tmp_path):
     with pytest.raises(ValueError, match=message):
