@@ -27,7 +27,7 @@ def resident_mb() -> tuple[float, float]:
     return most, most
 
 
-def nll(k: int, source: str, images: int = 20) -> None:
+def nll(k: int, source: str, images: int = 10) -> None:
     """log p(x) of a few test images from k samples each."""
     model, _ = checkpoint.load_model(weights.PRETRAINED / "vae_mnist_d20.safetensors")
     test = evaluate.load_data(source, "test", "dynamic")

@@ -44,13 +44,14 @@ def pythae(model: VAE, job: Job) -> None:
             job.done()
 
     images, labels = (torch.from_numpy(array[: job.steps * job.batch_size]) for array in job.data[:2])
+    epochs = -(-job.steps // (len(images) // job.batch_size))
     config = models.VAEConfig(input_dim=(1, 28, 28), latent_dim=model.latent_dim, reconstruction_loss="bce")
     with tempfile.TemporaryDirectory() as folder:
         BaseTrainer(
             model=models.VAE(config, Encoder(), Decoder()),
             train_dataset=BaseDataset(images, labels),
             training_config=BaseTrainerConfig(
-                output_dir=folder, per_device_train_batch_size=job.batch_size, num_epochs=1, learning_rate=LEARNING_RATE,
+                output_dir=folder, per_device_train_batch_size=job.batch_size, num_epochs=epochs, learning_rate=LEARNING_RATE,
                 no_cuda=job.device == "cpu",
             ),
             callbacks=[Clock()],

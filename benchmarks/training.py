@@ -77,7 +77,7 @@ def images_per_second(contestant: Contestant, data: Digits, steps: int, warm_up:
     job = Job(data, steps + warm_up, batch_size)
     with machine.quiet():
         contestant(checkpoint.build("vae", 20), job)
-    return batch_size * steps / (job.stamps[-1] - job.stamps[warm_up - 1])
+    return batch_size * steps / (job.stamps[steps + warm_up - 1] - job.stamps[warm_up - 1])
 
 
 def compared(contestants: dict[str, Contestant], data: Digits, rounds: int, steps: int, warm_up: int) -> dict[str, Any]:

@@ -33,17 +33,18 @@ def beta(r: dict[str, Any]) -> Lines:
 
 def collapse(r: dict[str, Any]) -> Lines:
     """Bowman et al. 2015; Kingma et al. 2016."""
-    cases = {name: case["mean"]["active_units"] for name, case in r["cases"].items()}
+    active = {name: [seed["active_units"] for seed in case["seeds"]] for name, case in r["cases"].items()}
     plain = "autoregressive decoder, beta = 1"
     rows = []
     for paper, cure in (
         ("Bowman et al. 2015: annealing", "autoregressive decoder, beta annealed from 0 to 1"),
         ("Kingma et al. 2016: free bits", "autoregressive decoder, free bits 0.25 per latent"),
     ):
-        holds = cases[cure] > cases[plain]
+        holds = max(active[plain]) <= 2 and min(active[cure]) > max(active[plain])
         ours = " and ".join(f"{spread(r['cases'][name], 'active_units')} active units" for name in (cure, plain))
         what = f"{paper} against posterior collapse under an autoregressive decoder, with and without"
-        rows.append(Row(what, "latents are used only with it", ours, "holds" if holds else "does not hold", holds))
+        said = f"{'holds' if holds else 'does not hold'} on every seed"
+        rows.append(Row(what, "latents are used only with it", ours, said, holds))
     seeds = len(r["cases"][plain]["seeds"])
     return rows, {"seeds": seeds, "binarisation": "dynamic", "k": 1, "split": "test", "epochs": r["training"].split()[0]}
 
@@ -88,7 +89,7 @@ def conditional(r: dict[str, Any]) -> Lines:
 def gaps(r: dict[str, Any]) -> Lines:
     """Cremer et al. 2018: the larger part of the gap is amortisation's."""
     (a, a_error), (b, b_error) = (r["nats per image"][name] for name in ("amortisation", "approximation"))
-    holds = a > b
+    holds = a - b > math.hypot(a_error, b_error)
     row = Row(
         "Cremer et al. 2018: of the inference gap, amortisation is the larger part",
         "so in words",

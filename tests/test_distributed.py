@@ -20,7 +20,7 @@ from benchmarks.soak import children
 from vae_numpy import weights
 from vae_numpy.command_line import run
 from vae_paper import checkpoint, distributed, evaluate, train
-from vae_paper.__main__ import Command, main
+from vae_paper.__main__ import Command, Evaluate, main
 from vae_paper.config import Config, checked
 
 # 20 steps; of 4 samples 125 images are measured at once: an odd number, of which two processes have not the same share
@@ -220,6 +220,12 @@ def test_what_one_refuses_ends_all(tmp_path):
     assert last_line(said0).startswith("rank 0: another process has ended, and this one cannot go on alone")
 
 
+def test_only_training_is_shared(monkeypatch):
+    monkeypatch.setattr(distributed, "processes", lambda: 2)
+    with pytest.raises(ValueError, match="evaluate runs in one process"):
+        main(Evaluate())
+
+
 def test_ctrl_c_stops_all_after_one_step(runs, tmp_path):
     """It comes to rank 1 alone, in a step that all finish. Two processes go on to the bits of a run never stopped."""
     (code0, said0), (code1, said1) = together(lambda: dying(15, 1, signal.SIGINT), tmp_path)
@@ -241,14 +247,15 @@ def test_a_killed_process_ends_all_and_one_goes_on(runs, tmp_path):
     )
     assert weights.load_tensors(tmp_path / "runs/dying/state.safetensors")[1]["step"] == 10
     again = words(dataclasses.replace(WHOLE, name="dying"))
-    for change, code, said in ((["--seed", "1"], 2, "already holds a run"), ([], 0, "10/20")):  # another run is in the way
-        ended = children.said(lambda change=change: (prepare(tmp_path), restarted(), command(*again, *change)), 240)
+    refused = (2, "already holds a run")  # another run is in the way, or the same of another launch
+    for launch, change, (code, said) in (("test", ["--seed", "1"], refused), ("new", [], refused), ("test", [], (0, "10/20"))):
+        ended = children.said(lambda l=launch, c=change: (prepare(tmp_path), restarted(l), command(*again, *c)), 240)
         assert ended[0] == code and said in ended[1], ended
     assert apart(tmp_path / "runs/dying", runs[0] / "whole") < 1e-10
 
 
-def restarted() -> None:
-    os.environ["TORCHELASTIC_RESTART_COUNT"] = "1"
+def restarted(launch: str) -> None:
+    os.environ |= {"TORCHELASTIC_RESTART_COUNT": "1", "TORCHELASTIC_RUN_ID": launch, "WORLD_SIZE": "1"}
 
 
 TORCHRUN = """

@@ -141,6 +141,8 @@ Command = (
 
 def main(command: Config | Evaluate | Inspect | Sample | Figures | Reproduce | Download) -> None:
     """Run one subcommand."""
+    if distributed.processes() > 1 and not isinstance(command, Config):
+        raise ValueError(f"{type(command).__name__.lower()} runs in one process: start it without torchrun, which is for train")
     match command:
         case Config():
             folder = train.train(command)

@@ -43,6 +43,11 @@ def restarted() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
 
+def launch() -> str | None:
+    """What tells one call of torchrun from another; None where there was none."""
+    return os.environ.get("TORCHELASTIC_RUN_ID")
+
+
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
     """Be one of the processes that torchrun started. Rank 0 speaks for all; another only of an error that is its own."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from tqdm import tqdm
 
+from vae_numpy import weights
 from vae_numpy.command_line import spelled
 from vae_paper import checkpoint, distributed, evaluate, objectives, schedules
 from vae_paper.config import Config, as_dict, checked, made_with
@@ -43,7 +44,7 @@ class Run:
     optimizer: Optimizer
     data: Data
     validation: Data
-    at: dict[str, Any] = field(default_factory=lambda: {"step": 0, "loss": 0.0, "best": None, "rows": []})
+    at: dict[str, Any] = field(default_factory=lambda: {"step": 0, "loss": 0.0, "seconds": 0.0, "best": None, "rows": []})
 
     @property
     def steps_per_epoch(self) -> int:
@@ -84,6 +85,7 @@ def train(config: Config) -> Path:
             run.at = _progress(folder, config, checkpoint.load_state(folder, model, run.optimizer))
         if distributed.rank() == 0:
             checkpoint.write_json(folder / "config.json", as_dict(config))
+        run.at["launch"] = distributed.launch()
         _loop(run)
     return folder
 
@@ -175,9 +177,10 @@ def _loop(run: Run) -> None:
                 if distributed.any_of(interrupted):
                     break
             at["loss"] = distributed.mean(loss).item()
+            at["seconds"] += time.perf_counter() - started
             if at["step"] % run.steps_per_epoch == 0:
                 with _named(run):
-                    row = _finish_epoch(run, round(time.perf_counter() - started, 2))
+                    row = _finish_epoch(run)
                 bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
             if distributed.any_of(interrupted):
                 _save_state(run)
@@ -198,10 +201,10 @@ def rest_of_epoch(run: Run) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         yield x[mine], eps[:, mine], data.labels[chosen][mine]
 
 
-def _finish_epoch(run: Run, seconds: float) -> dict[str, Any]:
+def _finish_epoch(run: Run) -> dict[str, Any]:
     """Measure on the validation images, keep the weights where they are the best so far, save the state; the epoch's row."""
     at, epoch = run.at, run.at["step"] // run.steps_per_epoch
-    row = {"epoch": epoch, "step": at["step"], "seconds": seconds, "loss": at["loss"] / run.steps_per_epoch}
+    row = {"epoch": epoch, "step": at["step"], "seconds": round(at["seconds"], 2), "loss": at["loss"] / run.steps_per_epoch}
     score = -float(epoch)  # without validation images the last epoch is the best
     if len(run.validation.images):
         terms = evaluate.terms(run.model, run.validation, run.config.samples)
@@ -216,7 +219,7 @@ def _finish_epoch(run: Run, seconds: float) -> dict[str, Any]:
     if bad := [name for name, value in row.items() if not math.isfinite(value)]:
         raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}")
     at["rows"].append(row)
-    at["loss"] = 0.0
+    at["loss"] = at["seconds"] = 0.0
     best = at["best"] is None or score <= at["best"]
     at["best"] = score if best else at["best"]
     if distributed.rank() == 0:
@@ -280,9 +283,11 @@ def _stored(folder: Path, config: Config) -> Config:
 
 def _was_restarted(folder: Path, config: Config) -> bool:
     """Whether torchrun starts this very run again, which came to a state before it died: then it goes on unasked."""
-    if not distributed.restarted() or not (folder / "state.safetensors").exists():
+    path = folder / "state.safetensors"
+    if not distributed.restarted() or not path.exists():
         return False
-    return json.loads((folder / "config.json").read_bytes()) == as_dict(config)
+    died = weights.load_tensors(path)[1]
+    return died.get("launch") == distributed.launch() and died.get("config") == as_dict(config)
 
 
 def _progress(folder: Path, config: Config, at: dict[str, Any]) -> dict[str, Any]:
@@ -293,7 +298,7 @@ def _progress(folder: Path, config: Config, at: dict[str, Any]) -> dict[str, Any
     numbers = type(step) is int and step >= 0 and isinstance(loss, float) and (best is None or isinstance(best, float))
     if not numbers or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{folder}/state.safetensors: its header does not say how far the run is; it cannot be resumed")
-    return at
+    return {"seconds": 0.0} | at  # a state written before it held them
 
 
 @contextlib.contextmanager

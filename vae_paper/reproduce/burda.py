@@ -49,6 +49,8 @@ class Options:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, write."""
+    if options.ks[0] != 1 or len(options.ks) < 2 or list(options.ks) != sorted({*options.ks}):
+        raise ValueError(f"ks are {options.ks}: expected 1, which is the plain VAE, and then rising numbers of samples")
     test = evaluate.load_data(options.source, "test", "dynamic")
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.burda", options),

@@ -2,8 +2,8 @@
 arXiv:1312.6114, Fig. 2), with their network and with this project's; and their samples (Fig. 5) -> results/kingma.json,
 docs/kingma-fig2.png, docs/kingma-fig5.png. (Fig. 4, the plane of a 2-D latent space: the README's first picture.)
 
-What differs from the paper: Adam with a constant step where they had Adagrad, and a sixtieth of their 10^8 samples; pixels are
-drawn as zeros and ones at every step (they do not say), so that the curves are bounds on log p(x).
+What differs from the paper: Adam with a constant step where they had Adagrad, and less than a hundredth of their 10^8 samples;
+pixels are drawn as zeros and ones at every step (they do not say), so that the curves are bounds on log p(x).
 
 Fixed beforehand, for either network, on test images at the end of training:
     every curve ends between -150 and -90 (theirs lie between -150 and -100);
@@ -105,6 +105,8 @@ def build(network: str, latent_dim: int, seed: int) -> VAE:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, draw."""
+    if len(options.latents) < 2:
+        raise ValueError(f"latents are {options.latents}: expected at least 2 sizes, to be compared")
     data = evaluate.load_data(options.source, "train", "dynamic")
     test = evaluate.load_data(options.source, "test", "dynamic")
     report: dict[str, Any] = {
