@@ -73,7 +73,9 @@ def test_the_learned_prior_and_the_codes_it_prices():
 
 
 def test_latents_collapse_and_what_cures_them():
-    cases = results("collapse")["cases"]
+    cases, drawn = (results("collapse")[part] for part in ("cases", "kl_per_latent"))
+    for case, kl in drawn.items():  # what the picture shows adds up to seed 0's rate
+        assert sum(kl) == pytest.approx(cases[case]["seeds"][0]["rate"])
     active = {case: [seed["active_units"] for seed in report["seeds"]] for case, report in cases.items()}
     assert max(active["autoregressive decoder, beta = 1"]) <= 2
     assert min(active["autoregressive decoder, free bits 0.25 per latent"]) >= 8

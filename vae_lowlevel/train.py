@@ -32,7 +32,7 @@ class Config:
     learning_rate: float = 2e-3
     """Adam's highest rate: it rises to it and falls to nearly 0 (one cycle)."""
     precision: Literal["float32", "bf16"] = "float32"
-    """bf16 computes the network in bfloat16 (autocast), about twice as fast on a CPU that has it; losses stay float32."""
+    """bf16 computes the network in bfloat16 (autocast): faster on a GPU, and on some CPUs (`make bench`); losses stay float32."""
     device: str = "cpu"
     """Where to train: cpu, cuda, ..."""
     seed: int = 0
