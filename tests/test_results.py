@@ -88,6 +88,13 @@ def test_bf16_ends_where_float32_does():
     assert all(len(precision["seeds"]) == 3 for precision in report["precisions"].values())
 
 
+def test_speed_and_memory_are_as_promised():
+    assert results("training")["ratios"]["float32_over_fastest_peer"] >= 1.15
+    memory = results("evaluation")["memory"]
+    assert memory["training, B = 128"]["total_mb"] <= memory["limits_mb"]["training"]
+    assert all(peak["total_mb"] <= memory["limits_mb"]["nll"] for peak in memory["nll"].values())
+
+
 def test_faults_were_tried_and_nothing_was_lost():
     faults = results("soak")["faults"]
     assert all(row["tried"] == row["survived"] > 0 and not row["lost"] for row in faults.values())
