@@ -6,18 +6,16 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 
-CPUINFO = Path("/proc/cpuinfo")
+from vae_paper.reproduce import cpuinfo
 
 
 def about(device: str = "cpu") -> dict[str, Any]:
     """The processor, how much of it torch uses, what it can do in bfloat16, and the versions."""
-    said = dict(line.split(":", 1) for line in CPUINFO.read_text().splitlines() if ":" in line) if CPUINFO.is_file() else {}
-    said = {name.strip(): value.strip() for name, value in said.items()}
+    said = cpuinfo()
     flags = said.get("flags", "").split()
     report = {
         "processor": said.get("model name") or platform.processor() or platform.machine(),

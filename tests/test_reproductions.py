@@ -291,7 +291,6 @@ def reproduce_run(module, line):
 
 @pytest.mark.slow
 @needs_mnist
-@pytest.mark.xfail(strict=True, reason="so short a training leaves N_z = 200 some 9 nats behind 20: the full one has to say")
 def test_kingma_reduced():
     """Their network, 2 epochs: N_z = 200 within 4 nats of 20; from 3 to 5 to 10 the bound rises, by 5 nats in all."""
     options = [

@@ -75,10 +75,14 @@ def machine(device: str = "cpu") -> str:
     """The processor on which numbers and seconds came about, and how many threads it was given."""
     if device != "cpu":
         return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{(names or ['a CPU of unknown name'])[0]}, {os.cpu_count()} cores, torch on {torch.get_num_threads()}"
+    return f"{cpuinfo().get('model name', 'a CPU of unknown name')}, {os.cpu_count()} cores, torch on {torch.get_num_threads()}"
+
+
+def cpuinfo() -> dict[str, str]:
+    """What Linux says of the processor; other systems say nothing."""
+    path = Path("/proc/cpuinfo")
+    lines = [line.partition(":") for line in path.read_text().splitlines()] if path.is_file() else []
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def epochs_of(folder: Any) -> list[dict[str, str]]:

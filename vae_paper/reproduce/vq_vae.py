@@ -24,8 +24,7 @@ from vae_paper.pixel_prior import PixelPrior, table_cost, uniform_cost
 from vae_paper.reproduce import trained
 from vae_paper.vq_vae import VQVAE, perplexity, usage
 
-# More of it makes codes that say less and are easier to expect: the rate falls, the distortion rises. Chosen so that the
-# distortion ends just below 25 nats.
+# More of it makes codes that say less and are easier to expect: the rate falls, the distortion rises.
 COMMITMENT = 0.8
 
 
