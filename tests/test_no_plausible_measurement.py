@@ -1,7 +1,7 @@
-"""A wrong input never becomes a plausible measurement or picture, and no public function is forgotten.
+"""A wrong input never becomes a plausible measurement or picture.
 
-What `test_no_plausible_number` holds of the model, its layers and its losses is held here of what measures and draws them.
-Every public function of the library stands in a table of tests, here or there, or says why it has none (`test_the_census`).
+What `test_no_plausible_number` holds of the model, its layers and its losses is held here of what measures and draws them;
+`test_no_function_is_forgotten` sees to it that none is missing.
 """
 
 import math
