@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,7 +43,7 @@ KNOBS = {
     "source": ("mnist", {}),
 }
 # Fields that decide where, not what: each has its own test.
-ELSEWHERE = {"name", "device", "tensorboard", "resume", "codes_of", "channels", "layers", "class_conditional"}
+ELSEWHERE = {"name", "device", "tensorboard", "resume", "start_from", "codes_of", "channels", "layers", "class_conditional"}
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,25 @@ def test_the_name_and_the_device_say_where():
     assert folder == checkpoint.RUNS / "here"
     with pytest.raises(ValueError, match="device is 'nowhere': not to be had here"):
         train.train(dataclasses.replace(BASE, name="there", device="nowhere"))
+
+
+def test_a_run_starts_from_the_parameters_of_another():
+    """By its name or its file; resumed, it goes on from where it was; other models and other sizes are refused."""
+    folder = train.train(dataclasses.replace(BASE, name="first"))
+    kept = weights.load_tensors(folder / "weights.safetensors")[0]
+    for start in ("first", str(folder / "weights.safetensors")):
+        begun = checkpoint.build_for(dataclasses.replace(BASE, seed=7, start_from=start)).state_dict()
+        assert all(np.array_equal(begun[name].numpy(), kept[name]) for name in begun)
+    for options, message in (
+        ({"model": "ae"}, "start_from is first: .*first holds the model vae; this run is of the model ae"),
+        ({"latent_dim": 4}, r"first: .* is float32 \(3, .*\); expected torch.float32 \(4, "),
+        ({"start_from": "absent"}, "absent: no such file"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            train.train(dataclasses.replace(BASE, **{"name": "refused", "start_from": "first"} | options))
+    train.train(dataclasses.replace(BASE, name="second", start_from="first"))
+    (folder / "weights.safetensors").unlink()
+    train.train(Config(name="second", resume=True))
 
 
 def test_same_seed_same_bits():

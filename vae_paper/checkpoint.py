@@ -53,6 +53,12 @@ def build_for(config: Config) -> Model:
     if config.codes_of is not None and not config.resume:  # a state to resume from holds the vq-vae too
         vq_vae, _ = load_model(run_path(config.codes_of))
         model.vq_vae.load_state_dict(vq_vae.state_dict())
+    if config.start_from is not None and not config.resume:
+        start, about = load_model(path := run_path(config.start_from))
+        if about["model"] != config.model:
+            found = f"{path} holds the model {about['model']}"
+            raise ValueError(f"start_from is {config.start_from}: {found}; this run is of the model {config.model}")
+        fill(path, model, _arrays(start.state_dict()))
     return model
 
 

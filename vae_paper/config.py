@@ -24,6 +24,8 @@ class Config:
     """Weight of |z_e - sg[z_q]|², summed over an image, in a vq-vae's loss (default 0.25)."""
     restart: bool | None = None
     """Whether a vq-vae's dead codes are moved to where codes are missing (default True)."""
+    start_from: str | None = None
+    """The run, or weight file, of the same model whose parameters this run begins with, in place of drawn ones."""
     codes_of: str | None = None
     """The vq-vae whose codes a pixel-prior learns: a run's name, its folder, or a weight file."""
     channels: int | None = None

@@ -292,7 +292,7 @@ def _was_restarted(folder: Path, config: Config) -> bool:
 
 def _progress(folder: Path, config: Config, at: dict[str, Any]) -> dict[str, Any]:
     """How far the state is, refused where it is no state of this run: config.json may have been changed since."""
-    if at.get("config", as_dict(config)) != as_dict(config):
+    if "config" in at and as_dict(checkpoint.config_of(folder / "state.safetensors", at["config"])) != as_dict(config):
         raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
     step, loss, best, rows = (at.get(name) for name in ("step", "loss", "best", "rows"))
     numbers = type(step) is int and step >= 0 and isinstance(loss, float) and (best is None or isinstance(best, float))

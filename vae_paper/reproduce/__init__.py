@@ -34,9 +34,11 @@ class Row:
 def trained(config: Config) -> tuple[Any, float]:
     """The model of a run, and the seconds that its steps took: found in runs/, gone on with, or trained now."""
     folder = checkpoint.RUNS / config.name
-    begun = (folder / "config.json").is_file()
-    if begun and (kept := json.loads((folder / "config.json").read_text())) != as_dict(checkpoint.inherit(checked(config))):
-        raise ValueError(f"{folder}: holds another run, {kept}; remove the folder or rename it")
+    path = folder / "config.json"
+    if path.is_file():
+        kept = as_dict(checkpoint.config_of(path, json.loads(path.read_text())))  # an option that came later has its default
+        if kept != as_dict(checkpoint.inherit(checked(config))):
+            raise ValueError(f"{folder}: holds another run, {kept}; remove the folder or rename it")
     if len(epochs_of(folder)) < config.epochs:
         begun = (folder / "state.safetensors").is_file()
         train.train(Config(name=config.name, resume=True) if begun else config)
