@@ -33,7 +33,7 @@ class Options:
     """Samples of z in training; at k = 1 both are the VAE."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """A run for each."""
-    epochs: int = 5
+    epochs: int = 3
     """Of each run."""
     latent_dim: int = 50
     """D."""

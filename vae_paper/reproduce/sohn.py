@@ -43,7 +43,7 @@ class Options:
     """Quadrants."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """A CVAE and a network for each."""
-    epochs: int = 4
+    epochs: int = 3
     """Of each."""
     k: int = 1000
     """Importance samples."""
