@@ -100,7 +100,8 @@ class OneByOne(torchvision.datasets.MNIST):
 
 def pytorch_example(model: VAE, job: Job, workers: int = 0) -> None:
     """As PyTorch's VAE example trains: torchvision, a DataLoader, summed binary cross-entropy and KL, the loss read each step."""
-    loader = DataLoader(OneByOne(job.data), batch_size=job.batch_size, shuffle=True, num_workers=workers)
+    images, pin = OneByOne(job.data), torch.device(job.device).type == "cuda"  # as the example does on a GPU
+    loader = DataLoader(images, batch_size=job.batch_size, shuffle=True, num_workers=workers, pin_memory=pin)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
     total = 0.0
     while True:

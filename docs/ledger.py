@@ -66,7 +66,7 @@ def vq_vae(r: dict[str, Any]) -> Lines:
         secondary=True,
     )
     p = r["protocol"]
-    epochs = f"{p['vq_epochs']} + {p['prior_epochs']} of the prior"
+    epochs = f"VAE {p['vq_epochs']}, VQ-VAE {p['vq_epochs']} and {p['prior_epochs']} of its prior"
     seconds = sum(one["seconds_vq_vae"] + one["seconds_prior"] for one in r["seeds"].values())
     how = {"binarisation": "dynamic", "k": 1, "split": "test", "epochs": epochs, "seconds": seconds}
     return [row], {"seeds": len(r["seeds"])} | how
@@ -94,12 +94,11 @@ def gaps(r: dict[str, Any]) -> Lines:
         "Cremer et al. 2018: of the inference gap, amortisation is the larger part",
         "so in words",
         f"amortisation {a:.2f} ± {a_error:.2f}, approximation {b:.2f} ± {b_error:.2f} nats (standard errors)",
-        f"{'holds' if holds else 'does not hold'}; levels are not comparable: grayscale, the pretrained weights",
+        f"{'holds' if holds else 'does not hold'}, by more than the standard error; levels are not comparable: another network",
         holds,
     )
-    seconds, machine = r["seconds"], r.get("machine", "not recorded")
-    how = {"binarisation": "none", "k": r["k"], "split": f"{r['images']} test images", "epochs": 80, "seconds": seconds}
-    return [row], {"seeds": 1, "machine": machine} | how
+    how = {"seeds": 1, "binarisation": r["binarisation"], "k": r["k"], "epochs": r["epochs"]}
+    return [row], how | {"split": f"{r['images']} random images of the test split"}
 
 
 def oracles(r: dict[str, Any]) -> Lines:
@@ -125,7 +124,8 @@ def lines(name: str) -> Lines:
     """Those of results/NAME.json."""
     r = generate.results(name)
     if name in OLDER:
-        return OLDER[name](r)
+        rows, protocol = OLDER[name](r)
+        return rows, {key: r[key] for key in ("command", "machine", "seconds") if key in r} | protocol
     fields = Row.__dataclass_fields__
     return [Row(**{field: row[field] for field in fields}) for row in r["ledger"]], r
 
@@ -134,15 +134,17 @@ def table() -> str:
     """All lines; what was not measured yet says how it would be."""
     found = []
     for name in NAMES:
-        command = f"`python -m vae_paper reproduce {name}`"
+        command = f"python -m vae_paper reproduce {name}"
         if not Path(f"results/{name}.json").is_file():
-            found.append((command, "", "not measured yet", "", ""))
+            found.append((f"`{command}`", "", "not measured yet", "", ""))
             continue
         rows, report = lines(name)
         own = report.get("ledger", [{}] * len(rows))  # a line may say for itself how it was measured
         for row, more in zip(rows, own, strict=True):
             published = f"{row.published} (secondary source)" if row.secondary else row.published
-            found.append((command, row.what, f"{published} → **{row.ours}**", row.verdict, how(report | more)))
+            options = (report | more).get("command", "").partition(f"vae_paper.reproduce.{name} ")[2]
+            asked = f"{command} -- {options}" if options else command
+            found.append((f"`{asked}`", row.what, f"{published} → **{row.ours}**", row.verdict, how(report | more)))
     return generate.table("measured by | what | published → **here** | verdict | how", found)
 
 

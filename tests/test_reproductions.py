@@ -6,6 +6,7 @@ A reduced run is held to the direction of what the paper says, and to a size tha
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,17 @@ def test_the_command_is_the_file_and_takes_its_options():
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     assert "usage: python -m vae_paper.reproduce.burgess" in done.stdout and "--capacities" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")  # by an import above
+def test_what_is_no_option_is_refused_before_any_work(name, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--colour", "3"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_module(f"vae_paper.reproduce.{name}", run_name="__main__")
+    said = capsys.readouterr().err
+    assert said.startswith(f"python -m vae_paper.reproduce.{name}: Unrecognized") and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_sprites_are_a_source_of_training(few_sprites):
@@ -180,27 +192,39 @@ def test_verdicts_follow_the_numbers():
 
     assert rate(0.8).holds and not rate(0.95).holds
 
-    def quadrants(*cvae):
-        r = {"pixels": 100.0, "neighbours": 90.0}
+    def quadrants(*cvae, neighbours=90.0):
+        r = {"pixels": 100.0, "neighbours": neighbours}
         return sohn.ledger({"quadrants": {str(i + 1): seeds(network=(85.0, 0), cvae=(c, 0.5)) | r for i, c in enumerate(cvae)}})
 
     assert [row.holds for row in quadrants(70, 75, 84)] == [True, True, True]
     assert [row.holds for row in quadrants(75, 70, 84.8)] == [True, False, False]
+    assert [row.holds for row in quadrants(70, neighbours=60.0)] == [False]
 
-    def bounds(**changed):
+    def bounds(more=0.0, **changed):
         ends = {"3": -140, "5": -120, "10": -105, "20": -100, "200": -101} | changed
-        made = {n: seeds(test=(v, 0), train=(v + 0.5, 0)) for n, v in ends.items()}
+        made = {n: seeds(test=(v, 0), train=(v + 0.5 + more * (n == "200"), 0)) for n, v in ends.items()}
         return kingma.ledger({"bounds": {"mlp": made}})[0].holds
 
-    assert bounds() and not bounds(**{"200": -103}) and not bounds(**{"3": -151}) and not bounds(**{"5": -104})
+    assert bounds() and bounds(more=0.9) and not bounds(more=1.1) and not bounds(**{"200": -102.1})
+    assert not bounds(**{"3": -151}) and not bounds(**{"20": -89, "200": -89}) and not bounds(**{"3": -119})
+    assert not bounds(**{"5": -104})
 
-    def metric(gain, off):
-        pairs = {f"beta = {beta:.3g}": (gain * index, off) for pair in higgins.PAIRS for index, beta in enumerate(pair)}
+    def metric(gain, off, off_low=None):
+        offs = (off if off_low is None else off_low, off)
+        pairs = {f"beta = {beta:.3g}": (gain * index, offs[index]) for pair in higgins.PAIRS for index, beta in enumerate(pair)}
         others = dict.fromkeys(("PCA", "raw pixels", "untrained encoder"), (0.0, 0.0))
         made = {name: seeds(higgins=(0.6 + g, o), mig=(0.1, 0)) for name, (g, o) in (pairs | others).items()}
         return [row.holds for row in higgins.ledger({"representations": made})]
 
     assert metric(0.1, 0.05) == [True, True, None] and metric(0.1, 0.08) == [False, False, None]
+    assert metric(0.1, 0.08, 0.0) == metric(0.1, 0.0, 0.08) == metric(-0.1, 0.05) == [False, False, None]
+
+    def likelihood(name, nats):
+        more = dict.fromkeys(("command", "binarisation", "k", "split", "epochs", "machine", "seconds"))
+        return nll.ledger({"models": {name: seeds(nll=(nats, 0.1), nll_standard_error=(0.1, 0)) | more}})[0]["holds"]
+
+    assert likelihood("VAE", 85.4) and not likelihood("VAE", 85.6) and likelihood("IWAE-5", 84.7)
+    assert not likelihood("IWAE-5", 84.9) and not likelihood("IWAE-50", 83.9) and likelihood("IWAE-2", 70.0) is None
 
 
 SMALL = {

@@ -114,7 +114,8 @@ def parallel(model: Model) -> Model | DistributedDataParallel:
     """The model whose call trains it: DDP averages gradients only of what goes through its own `forward`."""
     if processes() == 1:
         return model
-    return DistributedDataParallel(model, find_unused_parameters=isinstance(model, AE))  # an AE's logvar is not used
+    unused = isinstance(model, AE)  # its logvar is not used
+    return DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=unused)  # `check`: they are constants
 
 
 def ours(start: int = 0) -> slice:

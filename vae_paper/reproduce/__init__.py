@@ -31,6 +31,11 @@ class Row:
     secondary: bool = False  # whether the published value was read in a secondary source
 
 
+@dataclasses.dataclass
+class NoOptions:
+    """Train what is missing, measure, write: as its file says. There are no options."""
+
+
 def trained(config: Config) -> tuple[Any, float]:
     """The model of a run, and the seconds that its steps took: found in runs/, gone on with, or trained now."""
     folder = checkpoint.RUNS / config.name

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from vae_numpy.command_line import run
 from vae_paper import checkpoint, classifier, evaluate, pictures, samplers
 from vae_paper.config import Config
 from vae_paper.evaluate import Data
 from vae_paper.gallery import draw
-from vae_paper.reproduce import over_seeds, trained
+from vae_paper.reproduce import NoOptions, over_seeds, trained
 from vae_paper.vae import AE, VAE
 
 SEEDS, EPOCHS, LATENT_DIM, COUNT = (0, 1, 2), 3, 8, 2000
@@ -104,4 +105,4 @@ def _first(data: Data, count: int) -> Data:
 
 
 if __name__ == "__main__":
-    main()
+    run("python -m vae_paper.reproduce.autoencoder", NoOptions, lambda _: main())

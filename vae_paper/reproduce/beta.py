@@ -7,10 +7,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from vae_numpy.command_line import run
 from vae_numpy.figures import save
 from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
-from vae_paper.reproduce import over_seeds, trained
+from vae_paper.reproduce import NoOptions, machine, over_seeds, trained
 
 BETAS, SEEDS, EPOCHS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0), (0, 1, 2), 2
 
@@ -23,6 +24,7 @@ def main() -> None:
         "model": "vae, D = 20, Bernoulli",
         "training": f"{EPOCHS} epochs of 55,000 images of MNIST's train split; weights selected on 5,000 others",
         "measured_on": f"{test.about}, all images, z sampled, 1 pass, float32",
+        "machine": machine(),
         "units": "nats per image; elbo is the beta = 1 ELBO, a lower bound on log p(x)",
         "betas": {},
     }
@@ -31,11 +33,12 @@ def main() -> None:
         for seed in SEEDS:
             config = Config(name=f"beta-{beta}-{seed}", beta=beta, seed=seed, epochs=EPOCHS, source="mnist")
             config.likelihood, config.binarise = "bernoulli", "dynamic"
-            model, _ = trained(config)
+            model, seconds = trained(config)
             result = evaluate.evaluate(model, test, passes=1)
-            measured.append({name: result[name] for name in ("rate", "distortion", "elbo")})
+            measured.append({name: result[name] for name in ("rate", "distortion", "elbo")} | {"seconds": seconds})
         report["betas"][str(beta)] = over_seeds(measured)
         print(beta, report["betas"][str(beta)]["mean"], flush=True)
+    report["seconds"] = sum(one["seconds"] for r in report["betas"].values() for one in r["seeds"])
     checkpoint.write_json(Path("results/beta.json"), report)
     draw(report)
 
@@ -59,4 +62,4 @@ def draw(report: dict) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run("python -m vae_paper.reproduce.beta", NoOptions, lambda _: main())

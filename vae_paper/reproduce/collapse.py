@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
+from vae_numpy.command_line import run
 from vae_numpy.figures import save
 from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
 from vae_paper.likelihoods import binarise
-from vae_paper.reproduce import over_seeds, trained
+from vae_paper.reproduce import NoOptions, machine, over_seeds, trained
 
 SEEDS, EPOCHS = (0, 1, 2), 2
 CASES: dict[str, dict[str, Any]] = {
@@ -35,6 +36,7 @@ def main() -> None:
         "training": f"{EPOCHS} epochs of all 60,000 images of MNIST's train split, dynamic binarisation, batches of 32, "
         "constant learning rate; annealing takes the first half; the weights are the last ones",
         "measured_on": f"{test.about}, all images, z sampled, 1 pass; a unit is active if Var_x(E_q[z_j]) > 0.01",
+        "machine": machine(),
         "units": "nats per image; elbo is the beta = 1 ELBO, a lower bound on log p(x)",
         "cases": {},
         "kl_per_latent": {},
@@ -48,16 +50,18 @@ def main() -> None:
             config = dataclasses.replace(config, **options)
             if config.beta_schedule == "linear":
                 config.warmup_epochs = 1
-            model, _ = trained(config)
+            model, seconds = trained(config)
             with torch.inference_mode():
                 mu = torch.cat([model.encode(part)[0] for part in x.split(500)])
             terms = evaluate.averaged(model, test, passes=1)
             result, active = evaluate.summary(model, terms), int(evaluate.active_units(mu).sum())
-            measured.append({"active_units": active} | {name: result[name] for name in ("rate", "distortion", "elbo")})
+            numbers = {name: result[name] for name in ("rate", "distortion", "elbo")}
+            measured.append({"active_units": active} | numbers | {"seconds": seconds})
             print(case, measured[-1], flush=True)
             if seed == SEEDS[0]:
                 report["kl_per_latent"][case] = sorted(evaluate.kl_per_latent(terms).tolist(), reverse=True)
         report["cases"][case] = over_seeds(measured)
+    report["seconds"] = sum(one["seconds"] for r in report["cases"].values() for one in r["seeds"])
     checkpoint.write_json(Path("results/collapse.json"), report)
     draw(report)
 
@@ -78,4 +82,4 @@ def draw(report: dict) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run("python -m vae_paper.reproduce.collapse", NoOptions, lambda _: main())

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from vae_numpy.command_line import run
 from vae_paper import checkpoint, classifier, evaluate, pictures
 from vae_paper.config import Config
 from vae_paper.gallery import draw
-from vae_paper.reproduce import over_seeds, trained
+from vae_paper.reproduce import NoOptions, machine, over_seeds, trained
 
 SEEDS, EPOCHS, LATENT_DIM, BETA, SAMPLES = (0, 1, 2), 4, 10, 3.0, 10_000
 
@@ -28,6 +29,7 @@ def main() -> None:
         "measured": f"{SAMPLES:,} samples, 1,000 for each label, z ~ N(0, I); a classifier of this project says which digit it "
         "sees in x_hat, and in an image drawn from it pixel by pixel",
         "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels),
+        "machine": machine(),
         "elbo_is": f"a lower bound on log p(x|label), {test.about}, 1 pass",
     }
     measured = []
@@ -35,7 +37,7 @@ def main() -> None:
         config = Config(name=f"cvae-{seed}", model="cvae", latent_dim=LATENT_DIM, seed=seed, epochs=EPOCHS, source="mnist")
         config.beta, config.likelihood, config.binarise, config.batch_size = BETA, "bernoulli", "dynamic", 64
         with torch.inference_mode(False):
-            model, _ = trained(config)
+            model, seconds = trained(config)
         generator = torch.Generator().manual_seed(seed)
         labels = torch.arange(SAMPLES) % 10
         z = torch.randn(SAMPLES, LATENT_DIM, generator=generator)
@@ -46,12 +48,14 @@ def main() -> None:
                 "agreement_x_hat": classifier.accuracy(judge, x_hat, labels),
                 "agreement_bernoulli_samples": classifier.accuracy(judge, drawn, labels),
                 "elbo": evaluate.evaluate(model, test, passes=1)["elbo"],
+                "seconds": seconds,
             }
         )
         print(measured[-1], flush=True)
+    report["seconds"] = sum(one["seconds"] for one in measured)
     checkpoint.write_json(Path("results/conditional.json"), report | over_seeds(measured))
     draw(pictures.load(checkpoint.RUNS / f"cvae-{SEEDS[0]}"), "cvae-grid", Path("docs"))
 
 
 if __name__ == "__main__":
-    main()
+    run("python -m vae_paper.reproduce.conditional", NoOptions, lambda _: main())

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from vae_numpy.command_line import run
 from vae_numpy.figures import image_rows
 from vae_paper import sprites
 from vae_paper.checkpoint import write_json
 from vae_paper.disentanglement import Codes, factor_vae, higgins, mig
+from vae_paper.reproduce import NoOptions
 
 SIZES = tuple(sprites.SIZES.values())
 MAPS = 5  # random mixtures, over which one number is the mean
@@ -98,4 +100,4 @@ def draw(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run("python -m vae_paper.reproduce.disentanglement", NoOptions, lambda _: main())

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from vae_numpy.command_line import run
+from vae_numpy.command_line import run, spelled
 from vae_paper import checkpoint, evaluate
 from vae_paper.__main__ import PRETRAINED
 from vae_paper.estimators import random_subset
 from vae_paper.evaluate import Data
 from vae_paper.inference_gap import gaps
+from vae_paper.reproduce import machine
 from vae_paper.vae import VAE
 
 
@@ -48,7 +49,7 @@ def main(options: Options) -> None:
         raise ValueError(f"{options.run} holds the model {about['model']}; expected a vae, cvae or pixel-vae, with prior N(0, I)")
     stored = about.get("config", {})
     data = evaluate.load_data(options.source or stored.get("source", "auto"), "test", stored.get("binarise", "none"))
-    report = measure(model, data, options) | {"weights": options.run.name}
+    report = measure(model, data, options) | {"weights": options.run.name, "epochs": about.get("epochs", "not recorded")}
     checkpoint.write_json(options.out, report)
     print(f"{report['weights']}, {report['images']} random images of {report['data']}; {report['is']}")
     for name, (value, error) in report["nats per image"].items():
@@ -63,13 +64,15 @@ def measure(model: VAE, data: Data, options: Options) -> dict[str, Any]:
     found = gaps(model, few, options.k, options.steps, options.samples, options.seed)
     bounded = evaluate.bounded(model)
     return {
-        "command": "python -m vae_paper.reproduce.gaps",
+        "command": spelled("python -m vae_paper.reproduce.gaps", options).replace(" --run ", " "),
         "data": data.about,
+        "binarisation": data.binarisation,
         "images": len(chosen),
         "k": options.k,
         "steps": options.steps,
         "samples": options.samples,
         "seed": options.seed,
+        "machine": machine(),
         "seconds": time.perf_counter() - started,
         "is": f"log_p: IWAE-{options.k} with each image's best factorised q, made wider, "
         + (f"an estimate of {bounded} from below" if bounded else "of an objective that is no log-likelihood"),

@@ -1,11 +1,14 @@
 """python -m vae_paper.reproduce.oracles: the evaluator on models of which everything is known -> results/oracles.json."""
 
+import time
 from pathlib import Path
 from typing import Any
 
+from vae_numpy.command_line import run
 from vae_paper import checkpoint, report
 from vae_paper.evaluate import Data
 from vae_paper.oracles import GridVAE, LinearVAE
+from vae_paper.reproduce import NoOptions, machine
 
 LINEAR = {"linear, exact q": (True, False), "linear, wrong q": (False, False), "linear, correlated posterior": (True, True)}
 
@@ -13,6 +16,7 @@ LINEAR = {"linear, exact q": (True, False), "linear, wrong q": (False, False), "
 def main() -> None:
     """Measure every oracle as `python -m vae_paper evaluate` would, and write what is known beside it."""
     found: dict[str, Any] = {}
+    started = time.perf_counter()
     for name, (exact, correlated) in LINEAR.items():
         model = LinearVAE(exact, correlated)
         data = model.sample(4000)
@@ -22,6 +26,7 @@ def main() -> None:
     found["one latent, Bernoulli"] = beside(grid.known(data.images), grid, data, k=500, subset=40)
     found["one latent, Bernoulli"]["known"] = "of these images, by sums on a grid"
     about = {"command": "python -m vae_paper.reproduce.oracles", "units": "nats per image", "oracles": found}
+    about |= {"machine": machine(), "seconds": time.perf_counter() - started}
     checkpoint.write_json(Path("results/oracles.json"), about)
     print(table(about))
 
@@ -50,4 +55,4 @@ def table(about: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run("python -m vae_paper.reproduce.oracles", NoOptions, lambda _: main())
