@@ -187,10 +187,12 @@ def test_verdicts_follow_the_numbers():
     assert iwae(0.5).holds and iwae(0.5).published == "1.22" and iwae(0.5).secondary
     assert not iwae(0.2).holds and not iwae(0.5, off=0.6).holds and not iwae(0.5, active=-1).holds
 
-    def rate(off):
-        return burgess.ledger({"capacities": {"5": seeds(rate=(5 + off, 0.1), off=(abs(off), 0.1))}})[0]
+    def rate(off, bought=60.0, spread=0.0):
+        made = {"5": seeds(rate=(5, 0), off=(0, 0), distortion=(140.0, 0))}
+        made["25"] = seeds(rate=(25 + off, 0.1), off=(abs(off), 0.1), distortion=(140 - bought, spread))
+        return [row.holds for row in burgess.ledger({"gammas": {"30": made}})]
 
-    assert rate(0.8).holds and not rate(0.95).holds
+    assert rate(0.8) == [True, True] and rate(0.95) == [False, True] and rate(0, 49) == rate(0, 60, 11) == [True, False]
 
     def quadrants(*cvae, neighbours=90.0):
         r = {"pixels": 100.0, "neighbours": neighbours}
@@ -228,7 +230,7 @@ def test_verdicts_follow_the_numbers():
 
 
 SMALL = {
-    burgess: ["--capacities", "5", "--seeds", "0", "1"],
+    burgess: ["--gammas", "30", "--capacities", "5", "6", "--seeds", "0"],
     kingma: [
         "--mlp-epochs",
         "1",
@@ -372,9 +374,9 @@ def test_sohn_reduced():
 @pytest.mark.slow
 @needs_mnist
 def test_burgess_reduced():
-    """2 epochs, one seed: within 2 nats of C = 5 and 15."""
-    reproduce_run(burgess, ["--capacities", "5", "15", "--seeds", "0", "--epochs", "2", "--out", "c.json"])
-    found = {c: r["mean"]["off"] for c, r in json.loads(Path("c.json").read_text())["capacities"].items()}
+    """2 epochs, one seed: within 2 nats of C = 5 and 15, the paper's gamma."""
+    reproduce_run(burgess, ["--gammas", "1000", "--capacities", "5", "15", "--seeds", "0", "--epochs", "2", "--out", "c.json"])
+    found = {c: r["mean"]["off"] for c, r in json.loads(Path("c.json").read_text())["gammas"]["1000"].items()}
     assert max(found.values()) < 2, found
 
 
