@@ -22,7 +22,7 @@ import vae_lowlevel.train as level2_train
 from vae_numpy.digits import Digits
 from vae_paper import evaluate
 from vae_paper.config import Config, checked
-from vae_paper.train import Run, lr_factor, optimizer_of, rest_of_epoch, train_step
+from vae_paper.train import Run, optimizer_of, steps
 from vae_paper.vae import VAE
 
 LEARNING_RATE = 1e-3
@@ -67,7 +67,7 @@ def level2(model: VAE, job: Job, precision: Any = "float32") -> None:
 
 
 def level3(model: VAE, job: Job, precision: Any = "float32") -> None:
-    """Level 3's batches and steps, `rest_of_epoch` and `train_step`, in the order in which its loop takes them."""
+    """Level 3's steps, as its loop takes them."""
     epochs = -(-job.steps // (len(job.data.images) // job.batch_size))
     config = checked(
         Config(
@@ -80,11 +80,8 @@ def level3(model: VAE, job: Job, precision: Any = "float32") -> None:
     run = Run(config, Path(), model, optimizer_of(config, model), data, data)
     loss = torch.zeros((), dtype=torch.float64, device=job.device)
     while True:
-        for x, eps, labels in rest_of_epoch(run):
-            for group in run.optimizer.param_groups:
-                group["lr"] = config.learning_rate * lr_factor(config, run.progress)
-            loss += train_step(config, model, run.optimizer, x, eps, labels, run.progress)
-            run.at["step"] += 1
+        for of_step in steps(run):
+            loss += of_step
             if job.done():
                 return
 

@@ -94,13 +94,23 @@ def test_a_run_starts_from_the_parameters_of_another():
         begun = checkpoint.build_for(dataclasses.replace(BASE, seed=7, start_from=start)).state_dict()
         assert all(np.array_equal(begun[name].numpy(), kept[name]) for name in begun)
     for options, message in (
-        ({"model": "ae"}, "start_from is first: .*first holds the model vae; this run is of the model ae"),
-        ({"latent_dim": 4}, r"first: .* is float32 \(3, .*\); expected torch.float32 \(4, "),
+        ({"model": "ae"}, "start_from is first: model is vae in .*first, and ae in this run"),
+        ({"latent_dim": 4}, "start_from is first: latent_dim is 3 in .*first, and 4 in this run"),
+        ({"validation": 0.2}, "was trained on images that this run would select weights by; expected at most 0.08"),
         ({"start_from": "absent"}, "absent: no such file"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             train.train(dataclasses.replace(BASE, **{"name": "refused", "start_from": "first"} | options))
-    train.train(dataclasses.replace(BASE, name="second", start_from="first"))
+    again = dataclasses.replace(BASE, name="second", start_from="first", source="mnist", validation=0.2)
+    train.train(again)  # other images: any may select
+    quadrants = dataclasses.replace(BASE, name="one", model="quadrant-cvae", seen=1)
+    train.train(quadrants)
+    with pytest.raises(ValueError, match=r"seen is 1 in .*one, and 3 in this run"):
+        train.train(dataclasses.replace(quadrants, name="three", seen=3, start_from="one"))
+    gaussian = dataclasses.replace(BASE, name="narrow", likelihood="gaussian", sigma=0.1)
+    train.train(gaussian)
+    with pytest.raises(ValueError, match=r"sigma is 0\.1 in .*narrow, and 0\.5 in this run"):
+        train.train(dataclasses.replace(gaussian, name="wide", sigma=0.5, start_from="narrow"))
     (folder / "weights.safetensors").unlink()
     train.train(Config(name="second", resume=True))
 

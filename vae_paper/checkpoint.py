@@ -55,11 +55,20 @@ def build_for(config: Config) -> Model:
         model.vq_vae.load_state_dict(vq_vae.state_dict())
     if config.start_from is not None and not config.resume:
         start, about = load_model(path := run_path(config.start_from))
-        if about["model"] != config.model:
-            found = f"{path} holds the model {about['model']}"
-            raise ValueError(f"start_from is {config.start_from}: {found}; this run is of the model {config.model}")
+        _check_start(path, about | about.get("config", {}), config)
         fill(path, model, _arrays(start.state_dict()))
     return model
+
+
+def _check_start(path: Path, start: dict[str, Any], config: Config) -> None:
+    """Refuse a start whose tensors mean something else, or that was trained on images by which this run selects its weights."""
+    for option in ("model", "latent_dim", "sigma", "codes_of", *MADE_WITH.get(config.model, ())):
+        theirs, ours = start.get(option), getattr(config, option)
+        if theirs != ours and option in start:
+            raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")
+    if start.get("source") == config.source and start.get("validation", 0.0) < config.validation:
+        seen = f"{path} was trained on images that this run would select weights by"
+        raise ValueError(f"validation is {config.validation}: {seen}; expected at most {start.get('validation', 0.0)}")
 
 
 def inherit(config: Config) -> Config:

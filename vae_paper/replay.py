@@ -21,21 +21,16 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int) 
     """
     data, validation = train.split(config)
     model = checkpoint.build_for(config).to(config.device)
-    optimizer = train.optimizer_of(config, model)
-    run = train.Run(config, Path(), model, optimizer, data, validation)
+    run = train.Run(config, Path(), model, train.optimizer_of(config, model), data, validation)
     steps = config.epochs * run.steps_per_epoch
     wanted = moments(steps, times)
+    look(0, steps, model)
     with tqdm(total=steps, unit="step", desc="the same training again") as bar:
         while run.at["step"] < steps:
-            for x, eps, labels in train.rest_of_epoch(run):
+            for _ in train.steps(run):
+                bar.update()
                 if run.at["step"] in wanted:
                     look(run.at["step"], steps, model)
-                for group in optimizer.param_groups:
-                    group["lr"] = config.learning_rate * train.lr_factor(config, run.progress)
-                train.train_step(config, model, optimizer, x, eps, labels, run.progress)
-                run.at["step"] += 1
-                bar.update()
-    look(steps, steps, model)
     return model
 
 

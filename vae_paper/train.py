@@ -31,7 +31,7 @@ from vae_paper.evaluate import Data
 from vae_paper.likelihoods import binarise
 from vae_paper.vae import Model, Terms
 
-ORDER, NOISE = range(2)  # what randomness is for
+ORDER, NOISE, AFTER_ANOTHER = range(3)  # what randomness is for
 
 
 @dataclass
@@ -167,12 +167,8 @@ def _loop(run: Run) -> None:
         while at["step"] < total:
             started = time.perf_counter()
             loss = torch.tensor(at["loss"], dtype=torch.float64, device=config.device)  # summed over the epoch's steps
-            for x, eps, labels in rest_of_epoch(run):
-                for group in run.optimizer.param_groups:
-                    group["lr"] = config.learning_rate * lr_factor(config, run.progress)
-                with _named(run):
-                    loss += train_step(config, model, run.optimizer, x, eps, labels, run.progress)
-                at["step"] += 1
+            for of_step in steps(run, model):
+                loss += of_step
                 bar.update()
                 if distributed.any_of(interrupted):
                     break
@@ -188,14 +184,27 @@ def _loop(run: Run) -> None:
                 raise KeyboardInterrupt(f"stopped after step {at['step']}, state saved; go on with: {again}")
 
 
+def steps(run: Run, model: nn.Module | None = None) -> Iterator[Tensor]:
+    """Take the steps of this epoch that are still to come, and give the loss of each; `model` is the run's, or it in parallel."""
+    for x, eps, labels in rest_of_epoch(run):
+        for group in run.optimizer.param_groups:
+            group["lr"] = run.config.learning_rate * lr_factor(run.config, run.progress)
+        with _named(run):
+            loss = train_step(run.config, model or run.model, run.optimizer, x, eps, labels, run.progress)
+        run.at["step"] += 1
+        yield loss
+
+
 def rest_of_epoch(run: Run) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """The batches of this epoch that are still to come, each with its noise and its labels: this process's part of them."""
     config, data = run.config, run.data
     epoch, position = divmod(run.at["step"], run.steps_per_epoch)
     generator, mine = torch.Generator(config.device), distributed.ours()
-    order = torch.randperm(len(data.images), generator=seeded(generator, config.seed, ORDER, epoch), device=config.device)
+    again = () if config.start_from is None else (AFTER_ANOTHER,)  # or the batches and noise of the start would come once more
+    seed = (config.seed, *again)
+    order = torch.randperm(len(data.images), generator=seeded(generator, *seed, ORDER, epoch), device=config.device)
     for chosen in order.split(config.batch_size)[position : run.steps_per_epoch]:
-        seeded(generator, config.seed, NOISE, run.at["step"])
+        seeded(generator, *seed, NOISE, run.at["step"])
         x = binarise(data.images[chosen], data.binarisation, generator)
         eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=config.device)
         yield x[mine], eps[:, mine], data.labels[chosen][mine]

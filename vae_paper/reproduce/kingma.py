@@ -155,9 +155,7 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
         looks = np.unique(np.geomspace(min(100, total), total, options.points).round().astype(int)).tolist()
         found = []
         for _ in range(epochs):
-            for x, eps, labels in train.rest_of_epoch(a_run):
-                train.train_step(config, model, a_run.optimizer, x, eps, labels)
-                a_run.at["step"] += 1
+            for _ in train.steps(a_run):
                 if a_run.at["step"] in looks:
                     bounds = (bound(model, first(part, options.images)) for part in (data, test))
                     found.append([a_run.at["step"] * config.batch_size, *bounds])
@@ -219,7 +217,7 @@ def draw_bounds(report: dict[str, Any], path: Path) -> None:
                 axis.plot(samples, on_test, ".-", color=colour, lw=1, ms=4, label=word and f"{word}, test")
                 axis.plot(samples, on_train, "--", color=colour, lw=0.8, label=word and f"{word}, train")
         axis.axhspan(-150, -100, color="0.93", zorder=0)
-        axis.set(xscale="log", xlabel="training samples seen", ylim=(-250, -85))
+        axis.set(xscale="log", xlabel="training samples seen", ylim=(-210, -85))
         axis.set_title(f"$N_z$ = {latent_dim}", fontsize=10)
     panels[0].set_ylabel("bound on log p(x), nats per image")
     panels[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))

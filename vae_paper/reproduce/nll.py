@@ -61,7 +61,10 @@ class Options:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, add to the file."""
-    name = "VAE" if options.objective == "elbo" else f"IWAE-{options.samples}"
+    if options.vae_epochs and options.objective == "elbo":
+        raise ValueError(f"vae_epochs is {options.vae_epochs}, and nothing follows them; they go before --objective iwae")
+    name = "IWAE" if options.objective == "iwae" else "VAE"
+    name = name if options.samples == 1 else f"{name}-{options.samples}"
     measured = [measure(options, name, seed) for seed in options.seeds]
     chosen = estimators.random_subset(measured[0]["images"], options.subset).tolist()
     report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}
@@ -86,7 +89,8 @@ def measure(options: Options, name: str, seed: int) -> dict[str, Any]:
     """Train from one seed, and estimate."""
     config, before = training(options, name, seed), 0.0
     if options.vae_epochs:
-        vae = Options(latent_dim=options.latent_dim, epochs=options.vae_epochs, device=options.device, source=options.source)
+        kept = {name: getattr(options, name) for name in ("latent_dim", "validation", "device", "source")}
+        vae = Options(epochs=options.vae_epochs, **kept)
         start = training(vae, "VAE", seed)
         _, before = trained(start)
         config.start_from = start.name
