@@ -40,7 +40,7 @@ def samples(model: Any, count: int, seed: int = 0) -> tuple[Float[Tensor, "N 1 2
     for start in range(0, count, AT_ONCE):
         size, of = min(AT_ONCE, count - start), None if labels is None else labels[start : start + AT_ONCE]
         if not isinstance(model, VAE):
-            x, _, _ = drawn(model, size, seed + start)
+            x, _, _ = drawn(model, size, int(torch.randint(2**62, (), generator=generator)))
         else:
             z = torch.randn(size, model.latent_dim, generator=generator)
             x = model.sample(z, generator) if isinstance(model, PixelVAE) else torch.sigmoid(model.decode(z, of))

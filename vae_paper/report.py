@@ -70,7 +70,8 @@ def measure(
         chosen = indices.tolist()
     for name, sign in (("elbo", -1), ("nll", 1)):
         if name in measures:
-            measures[f"{name}_bits_per_dim"] = in_bits(measures[name], sign, pixels)
+            about = {"is": f"{'minus ' if sign < 0 else ''}{name}, in bits"}
+            measures[f"{name}_bits_per_dim"] = in_bits(measures[name], sign, pixels) | about
     if isinstance(model, VAE):
         mu, logvar = evaluate.posterior(model, data, seed)
         measures["active_units"] = active(mu, data)
@@ -125,7 +126,7 @@ def in_bits(nats: dict[str, Any], sign: int, pixels: int) -> dict[str, Any]:
     """The same number as bits for each pixel: nats / (P log 2)."""
     scale = 1 / (pixels * math.log(2))
     bits = {"value": sign * scale * nats["value"], "standard_error": scale * nats["standard_error"]}
-    return nats | bits | {"unit": f"bits/dim, {pixels} dims", "is": f"{'minus ' if sign < 0 else ''}the above, in bits"}
+    return nats | bits | {"unit": f"bits/dim, {pixels} dims"}
 
 
 def of_samples(model: Any, data: Data, source: str, count: int, seed: int) -> Measures:
@@ -134,7 +135,7 @@ def of_samples(model: Any, data: Data, source: str, count: int, seed: int) -> Me
     images, labels = generated.samples(model, count, seed)
     train = evaluate.load_data(source, "train", data.binarisation)
     real = seen(train._replace(images=train.images[estimators.random_subset(len(train.images), count, seed)]), seed)
-    test = seen(data, seed)
+    test = seen(data, seed + 1)  # not the noise of the training images once more
     unit, kind = "squared features of the classifier", "drawn pixel by pixel" if model.likelihood == "bernoulli" else "x_hat"
     says = f"{count} samples, {kind}: Frechet distance in this project's classifier (not FID), an estimate; too large, so "
     says += "compare equal numbers only"

@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from vae_paper import checkpoint, train
+from vae_paper import checkpoint, estimators, train
 from vae_paper.config import Config, as_dict, checked
+from vae_paper.evaluate import Data
+from vae_paper.vae import VAE
 
 
 @dataclasses.dataclass
@@ -52,15 +56,36 @@ def trained(config: Config) -> tuple[Any, float]:
 
 
 def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `measure` found, with the `key` that it was measured with: read from runs/NAME.json, or measured now and kept."""
-    path = checkpoint.RUNS / f"{name}.json"
+    """What `measure` found, with the `key` that it was measured with: read from runs/NAME/measured.json, or measured and kept."""
+    path = checkpoint.RUNS / name / "measured.json"
     key = json.loads(json.dumps(key))  # as a file has it
-    if path.is_file() and (kept := json.loads(path.read_text()))["key"] == key:
-        return kept["found"]
+    if path.is_file():
+        kept = json.loads(path.read_text())
+        if {name: value for name, value in as_dict(Config()).items() if name in key} | kept["key"] == key:  # as in `trained`
+            return kept["found"]
     found = measure()
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.write_json(path, {"key": key, "found": found})
     return found
+
+
+def nll_of(model: VAE, data: Data, elbo: Float[Tensor, " N"], k: int, subset: int) -> dict[str, float]:
+    """-log p(x) of all images, whose ELBO is known: an estimate from above, by k importance samples of a random `subset`."""
+    chosen = estimators.random_subset(len(elbo), subset)
+    few = data._replace(images=data.images[chosen], labels=data.labels[chosen])
+    own, bounds = estimators.importance(model, few, [k])
+    log_p = estimators.corrected(elbo.cpu(), chosen, own.cpu(), bounds[-1].cpu())
+    return {"nll": -log_p.value, "nll_standard_error": log_p.standard_error, "elbo": elbo.mean().item()}
+
+
+def at_least(options: Any, **least: int) -> None:
+    """Refuse, before hours of training, an option that is smaller, or has fewer values, than the measurement needs."""
+    for name, needed in least.items():
+        value = getattr(options, name)
+        if isinstance(value, tuple) and len(value) < needed:
+            raise ValueError(f"{name} are {value}: expected at least {needed}")
+        if not isinstance(value, tuple) and value < needed:
+            raise ValueError(f"{name} is {value}: expected at least {needed}")
 
 
 def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 from vae_numpy.command_line import run, spelled
 from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
-from vae_paper.reproduce import Row, machine, once, over_seeds, spread, trained
+from vae_paper.reproduce import Row, at_least, machine, once, over_seeds, spread, trained
 
 MARGIN, BOUGHT = 1.0, 50.0  # nats
 
@@ -40,6 +40,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, write."""
+    at_least(options, gammas=1, seeds=1, epochs=1)
     if len(options.capacities) < 2 or list(options.capacities) != sorted({*options.capacities}):
         raise ValueError(f"capacities are {options.capacities}: expected at least 2, rising, to be compared")
     test = evaluate.load_data(options.source, "test", "dynamic")
@@ -83,7 +84,7 @@ def measure(options: Options, gamma: float, capacity: float, seed: int, test: ev
             "seconds": seconds,
         }
 
-    return once(f"{config.name}-measured", vars(config) | {"test": test.about}, found)
+    return once(config.name, vars(config) | {"test": test.about}, found)
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:

@@ -13,7 +13,7 @@ from vae_paper.__main__ import PRETRAINED
 from vae_paper.estimators import random_subset
 from vae_paper.evaluate import Data
 from vae_paper.inference_gap import gaps
-from vae_paper.reproduce import machine
+from vae_paper.reproduce import at_least, machine
 from vae_paper.vae import VAE
 
 
@@ -41,9 +41,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Measure and write."""
-    for name in ("images", "k", "steps", "samples"):
-        if getattr(options, name) < (least := 2 if name == "images" else 1):
-            raise ValueError(f"{name} is {getattr(options, name)}: expected at least {least}")
+    at_least(options, images=2, k=1, steps=1, samples=1)
     model, about = checkpoint.load_model(options.run)
     if about["model"] not in ("vae", "cvae", "pixel-vae"):
         raise ValueError(f"{options.run} holds the model {about['model']}; expected a vae, cvae or pixel-vae, with prior N(0, I)")
@@ -77,6 +75,7 @@ def measure(model: VAE, data: Data, options: Options) -> dict[str, Any]:
         "is": f"log_p: IWAE-{options.k} with each image's best factorised q, made wider, "
         + (f"an estimate of {bounded} from below" if bounded else "of an objective that is no log-likelihood"),
         "nats per image": {name: list(evaluate.mean_of(nats)) for name, nats in found._asdict().items()},
+        "amortisation less approximation": list(evaluate.mean_of(found.amortisation - found.approximation)),
         "chosen": chosen.tolist(),
     }
 

@@ -21,7 +21,7 @@ from vae_numpy.command_line import run, spelled
 from vae_paper import checkpoint, sprites
 from vae_paper.config import Config
 from vae_paper.disentanglement import Codes, codes_of_sprites
-from vae_paper.reproduce import Row, machine, once, over_seeds, spread, trained
+from vae_paper.reproduce import Row, at_least, machine, once, over_seeds, spread, trained
 from vae_paper.reproduce.disentanglement import measure
 
 SCALE = 28**2 / 64**2  # their beta weighs as much as SCALE times it here, D being the same
@@ -49,6 +49,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, write."""
+    at_least(options, seeds=1, epochs=1, latent_dim=1, train=1, test=1)
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.higgins", options),
         "model": f"vae, D = {options.latent_dim}, bce on grayscale sprites, batches of 64, the last weights",
@@ -63,10 +64,10 @@ def main(options: Options) -> None:
         "representations": {},
     }
     for name, codes in {"PCA": lambda: pca(options.latent_dim), "raw pixels": pixels}.items():
-        report["representations"][name] = over_seeds([measured(options, name, codes)])
+        report["representations"][name] = over_seeds([measured(options, f"higgins-{name.replace(' ', '-')}", codes)])
         print(name, report["representations"][name]["mean"], flush=True)
     for seed in options.seeds:
-        each = {"untrained encoder": measured(options, f"untrained-{seed}", lambda seed=seed: untrained(options, seed))}
+        each = {"untrained encoder": measured(options, f"higgins-untrained-{seed}", lambda seed=seed: untrained(options, seed))}
         for beta in sorted({beta for pair in PAIRS for beta in pair}):
             each[f"beta = {beta:.3g}"] = of_beta(options, beta, seed)
         for name, numbers in each.items():
@@ -96,7 +97,7 @@ def measured(options: Options, name: str, codes: Any, key: dict[str, Any] | None
         return measure(codes(), options.train, options.test) | {"seconds": time.perf_counter() - started}
 
     sizes = {"train": options.train, "test": options.test, "latent_dim": options.latent_dim}
-    return once(f"higgins-{name.replace(' ', '-')}-measured", sizes | (key or {}), found)
+    return once(name, sizes | (key or {}), found)
 
 
 def untrained(options: Options, seed: int) -> Codes:

@@ -29,7 +29,7 @@ from vae_numpy.figures import image_rows, save
 from vae_paper import checkpoint, evaluate, train
 from vae_paper.config import Config, checked
 from vae_paper.evaluate import Data
-from vae_paper.reproduce import Row, machine, once, over_seeds
+from vae_paper.reproduce import Row, at_least, machine, once, over_seeds
 from vae_paper.vae import VAE
 
 HIDDEN = 500
@@ -105,8 +105,7 @@ def build(network: str, latent_dim: int, seed: int) -> VAE:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, draw."""
-    if len(options.latents) < 2:
-        raise ValueError(f"latents are {options.latents}: expected at least 2 sizes, to be compared")
+    at_least(options, latents=2, sampled=1, seeds=1, epochs=1, mlp_epochs=1, points=1, images=1)
     data = evaluate.load_data(options.source, "train", "dynamic")
     test = evaluate.load_data(options.source, "test", "dynamic")
     report: dict[str, Any] = {
@@ -165,7 +164,7 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
         return ends | {"curve": found, "seconds": time.perf_counter() - started}
 
     key = vars(config) | {"network": network, "points": options.points, "images": options.images, "test": test.about}
-    return once(f"{config.name}-measured", key, measure)
+    return once(config.name, key, measure)
 
 
 def bound(model: VAE, data: Data) -> float:

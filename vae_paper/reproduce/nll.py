@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vae_numpy.command_line import run, spelled
-from vae_paper import checkpoint, estimators, evaluate
+from vae_paper import checkpoint, estimators, evaluate, objectives
 from vae_paper.config import Config
-from vae_paper.reproduce import Row, machine, over_seeds, spread, trained
+from vae_paper.reproduce import Row, at_least, machine, nll_of, over_seeds, spread, trained
 
 AIMS = {"VAE": 85.5, "IWAE-5": 84.8, "IWAE-50": 83.8}  # nats, at most
 PUBLISHED = {"VAE": 86.76, "IWAE-5": 85.54, "IWAE-50": 84.78}  # Burda et al. 2015, Table 1
@@ -61,13 +61,14 @@ class Options:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, add to the file."""
+    at_least(options, seeds=1, epochs=1, samples=1, latent_dim=1, passes=1, k=1, subset=2)
     if options.vae_epochs and options.objective == "elbo":
         raise ValueError(f"vae_epochs is {options.vae_epochs}, and nothing follows them; they go before --objective iwae")
     name = "IWAE" if options.objective == "iwae" else "VAE"
     name = name if options.samples == 1 else f"{name}-{options.samples}"
+    report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}
     measured = [measure(options, name, seed) for seed in options.seeds]
     chosen = estimators.random_subset(measured[0]["images"], options.subset).tolist()
-    report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}
     report["models"][name] = over_seeds(measured) | {
         "command": spelled("python -m vae_paper.reproduce.nll", options),
         "model": f"vae, D = {options.latent_dim}, Bernoulli",
@@ -99,16 +100,9 @@ def measure(options: Options, name: str, seed: int) -> dict[str, Any]:
     model.to(options.device)
     test = evaluate.load_data(options.source, "test", "dynamic", options.device)
     terms = evaluate.averaged(model, test, options.passes)
-    elbo = -(terms.distortion.mean(0) + terms.rate.sum(1)).cpu()
-    chosen = estimators.random_subset(len(elbo), options.subset)
-    few = test._replace(images=test.images[chosen], labels=test.labels[chosen])
-    own, bounds = estimators.importance(model, few, [options.k])
-    log_p = estimators.corrected(elbo, chosen, own.cpu(), bounds[-1].cpu())
+    elbo = objectives.elbo(terms)
     mu, _ = evaluate.posterior(model, test)
-    return {
-        "nll": -log_p.value,
-        "nll_standard_error": log_p.standard_error,
-        "elbo": elbo.mean().item(),
+    return nll_of(model, test, elbo, options.k, options.subset) | {
         "elbo_standard_error": (elbo.std() / len(elbo) ** 0.5).item(),
         "rate": terms.rate.sum(1).mean().item(),
         "active_units": int(evaluate.active_units(mu).sum()),

@@ -25,7 +25,7 @@ def main() -> None:
     data = grid.sample(200)
     found["one latent, Bernoulli"] = beside(grid.known(data.images), grid, data, k=500, subset=40)
     found["one latent, Bernoulli"]["known"] = "of these images, by sums on a grid"
-    about = {"command": "python -m vae_paper.reproduce.oracles", "units": "nats per image", "oracles": found}
+    about: dict[str, Any] = {"command": "python -m vae_paper.reproduce.oracles", "units": "nats per image", "oracles": found}
     about |= {"machine": machine(), "seconds": time.perf_counter() - started}
     checkpoint.write_json(Path("results/oracles.json"), about)
     print(table(about))
