@@ -155,8 +155,6 @@ def how(report: dict[str, Any]) -> str:
     """Seeds, binarisation, k, split, epochs, time and machine, as far as they were recorded."""
     seeds, epochs = report.get("seeds"), report.get("epochs")
     count = len(seeds) if isinstance(seeds, list) else seeds
-    if isinstance(epochs, dict):
-        epochs = ", ".join(f"{name} {number}" for name, number in epochs.items())
     took = f"{report['seconds'] / 60:.0f} min" if "seconds" in report else "time not recorded"
     k = f"; k = {report['k']}" if "k" in report else ""
     protocol = f"{count} seed{'s' if count != 1 else ''}; binarisation: {report['binarisation']}{k}; {report['split']}"

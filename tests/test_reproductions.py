@@ -232,8 +232,6 @@ def test_verdicts_follow_the_numbers():
 SMALL = {
     burgess: ["--gammas", "30", "--capacities", "5", "6", "--seeds", "0"],
     kingma: [
-        "--mlp-epochs",
-        "1",
         "--latents",
         "3",
         "5",
@@ -318,7 +316,10 @@ def reproduce_run(module, line):
 @pytest.mark.slow
 @needs_mnist
 def test_kingma_reduced():
-    """Their network, 2 epochs: N_z = 200 within 4 nats of 20; from 3 to 5 to 10 the bound rises, by 5 nats in all."""
+    """Their network, 5 epochs: N_z = 200 within 4 nats of 20; from 3 to 5 to 10 the bound rises, by 5 nats in all.
+
+    (The same was asked for after 2 epochs, and did not hold: superfluous latents cost time, and 200 was 9 nats behind.)
+    """
     options = [
         "--latents",
         "3",
@@ -329,9 +330,7 @@ def test_kingma_reduced():
         "--sampled",
         "5",
         "--epochs",
-        "1",
-        "--mlp-epochs",
-        "2",
+        "5",
         "--pictures",
         ".",
     ]

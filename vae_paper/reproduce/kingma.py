@@ -10,6 +10,7 @@ Fixed beforehand, for either network, on test images at the end of training:
     from N_z = 3 to 5 to 10 the bound rises;
     superfluous latents do not overfit: N_z = 200 is at most 2 nats below N_z = 20, and its bound on training images exceeds that
     on test images by at most 1 nat more.
+This project's network was measured with 3 epochs first; there N_z = 200 had not caught up, and the rule did not hold.
 """
 
 import itertools
@@ -47,10 +48,8 @@ class Options:
     """N_z of Fig. 5, by their network."""
     seeds: tuple[int, ...] = (0,)
     """Every curve from each."""
-    epochs: int = 3
-    """Passes of this project's network over the training images."""
-    mlp_epochs: int = 10
-    """Passes of theirs, which is cheaper."""
+    epochs: int = 10
+    """Passes of either network over the training images."""
     points: int = 8
     """Places on each curve, evenly spaced in the logarithm of samples seen."""
     images: int = 2000
@@ -105,7 +104,7 @@ def build(network: str, latent_dim: int, seed: int) -> VAE:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, draw."""
-    at_least(options, latents=2, sampled=1, seeds=1, epochs=1, mlp_epochs=1, points=1, images=1)
+    at_least(options, latents=2, sampled=1, seeds=1, epochs=1, points=1, images=1)
     data = evaluate.load_data(options.source, "train", "dynamic")
     test = evaluate.load_data(options.source, "test", "dynamic")
     report: dict[str, Any] = {
@@ -116,7 +115,7 @@ def main(options: Options) -> None:
         "seeds": list(options.seeds),
         "k": 1,
         "split": test.about,
-        "epochs": {"mlp": options.mlp_epochs, "conv": options.epochs},
+        "epochs": options.epochs,
         "machine": machine(),
         "units": f"nats per image, z sampled; `curve`: the bound on {options.images} training and test images; `test`: on all",
         "bounds": {network: {} for network in NETWORKS},
@@ -140,9 +139,8 @@ def main(options: Options) -> None:
 
 def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data, test: Data) -> dict[str, Any]:
     """Train one model with the library's own steps; its bound on the way and at the end."""
-    epochs = options.epochs if network == "conv" else options.mlp_epochs
     config = Config(name=f"kingma-{network}-{latent_dim}-{seed}", latent_dim=latent_dim, seed=seed, source=options.source)
-    config.batch_size, config.learning_rate, config.lr_schedule, config.epochs = 100, 1e-3, "constant", epochs
+    config.batch_size, config.learning_rate, config.lr_schedule, config.epochs = 100, 1e-3, "constant", options.epochs
     config.likelihood, config.binarise, config.validation = "bernoulli", "dynamic", 0.0
 
     def measure() -> dict[str, Any]:
@@ -150,10 +148,10 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
         model = build(network, latent_dim, seed)
         folder = checkpoint.RUNS / config.name
         a_run = train.Run(checked(config), folder, model, train.optimizer_of(config, model), data, data)
-        total = epochs * a_run.steps_per_epoch
+        total = options.epochs * a_run.steps_per_epoch
         looks = np.unique(np.geomspace(min(100, total), total, options.points).round().astype(int)).tolist()
         found = []
-        for _ in range(epochs):
+        for _ in range(options.epochs):
             for _ in train.steps(a_run):
                 if a_run.at["step"] in looks:
                     bounds = (bound(model, first(part, options.images)) for part in (data, test))
@@ -235,7 +233,7 @@ def draw_samples(options: Options, path: Path) -> None:
         with torch.inference_mode():
             z = torch.randn(12, latent_dim, generator=torch.Generator().manual_seed(0))
             rows[f"{latent_dim}-D"] = torch.sigmoid(model.decode(z)).numpy()
-    image_rows(path, rows, f"x̂ of z ~ N(0, I), the network of 500 tanh units, {options.mlp_epochs} epochs")
+    image_rows(path, rows, f"x̂ of z ~ N(0, I), the network of 500 tanh units, {options.epochs} epochs")
 
 
 if __name__ == "__main__":
