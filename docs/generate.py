@@ -115,6 +115,7 @@ def training_speed() -> str:
             f"({ratios['fastest_peer']}), our best in all ({ratios['best']}) {ratios['best_over_fastest_peer']:.2f} times. "
             f"The limit: a step costs {r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image, and the fastest matrix "
             f"product of this machine would allow {most}.",
+            "Level 3 alone, 5 rounds of 5 steps after 2, not in turns (so to be compared within this table only):",
             table("level 3, float32, B | " + " | ".join(sizes), [("images/s", *(f"{rate:,.0f}" for rate in sizes.values()))]),
         )
     )

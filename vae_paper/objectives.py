@@ -38,7 +38,7 @@ def free_bits(rate: Float[Tensor, "B D"], floor: float, per: str = "latent") -> 
 
     "latent": sum_j max(floor, mean_b KL_j) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);
     "image":  mean_b sum_j max(floor, KL_bj);
-    "total":  max(mean_b sum_j KL_bj, floor), as the course page writes it.
+    "total":  max(mean_b sum_j KL_bj, floor), as some texts write it.
     """
     if per == "latent":
         return rate.mean(0).clamp(min=floor).sum()

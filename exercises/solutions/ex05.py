@@ -13,7 +13,7 @@ def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
 
 
 def kl_near_prior(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " B"]:
-    """The same number, with all its digits where q is nearly the prior (mu and logvar of 1e-6, say)."""
+    """The same number, with most of its digits where q is nearly the prior (mu and logvar of 1e-6, say)."""
     # ½ Σ (μ² + (σ² - 1) - log σ²): expm1(l) is eˡ - 1 without the rounding of eˡ to a number near 1
     return 0.5 * (mu**2 + np.expm1(logvar) - logvar).sum(axis=1)
 

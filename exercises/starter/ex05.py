@@ -16,7 +16,7 @@ def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
 
 
 def kl_near_prior(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " B"]:
-    """The same number, with all its digits where q is nearly the prior (mu and logvar of 1e-6, say)."""
+    """The same number, with most of its digits where q is nearly the prior (mu and logvar of 1e-6, say)."""
     raise NotImplementedError("kl_near_prior")
 
 
