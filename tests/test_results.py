@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from cogapp import Cog
 
+from vae_paper.estimators import random_subset
+from vae_paper.reproduce import burda, burgess, higgins, kingma, nll, sohn
+
 ROOT = Path(__file__).parents[1]
 GENERATED = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if "[[[cog" in path.read_text())
 
@@ -38,6 +41,23 @@ def test_beta_buys_rate_with_distortion_on_every_seed():
         for less, more in itertools.pairwise(row["seeds"][seed] for row in betas.values()):
             assert more["rate"] < less["rate"] and more["distortion"] > less["distortion"]
     assert max(betas, key=lambda beta: betas[beta]["mean"]["elbo"]) == "1.0"
+
+
+@pytest.mark.parametrize("module", [nll, burda, kingma, sohn, higgins, burgess], ids=lambda module: module.__name__)
+def test_the_ledger_is_what_the_rule_makes_of_the_numbers(module):
+    """A rule that was changed after the measurement, or a line that was edited, shows."""
+    report = results(module.__name__.split(".")[-1])
+    lines = [line if isinstance(line, dict) else vars(line) for line in module.ledger(report)]
+    assert lines == report["ledger"]
+
+
+def test_the_likelihood_that_was_aimed_at():
+    """On all test images, dynamic binarisation; the images that were given 5,000 samples can be drawn again."""
+    for name, aim in (("VAE", 85.5), ("IWAE-5", 84.8)):
+        model = results("nll")["models"][name]
+        assert model["mean"]["nll"] <= aim and model["mean"]["nll_standard_error"] < 0.3
+        assert (model["binarisation"], model["k"], model["passes"], model["mean"]["images"]) == ("dynamic", 5000, 5, 10_000)
+        assert model["chosen"] == random_subset(10_000, 400).tolist()
 
 
 def test_a_cvae_draws_what_it_is_asked_for():
