@@ -215,8 +215,11 @@ def test_verdicts_follow_the_numbers():
         offs = (off if off_low is None else off_low, off)
         pairs = {f"beta = {beta:.3g}": (gain * index, offs[index]) for pair in higgins.PAIRS for index, beta in enumerate(pair)}
         others = dict.fromkeys(("PCA", "raw pixels", "untrained encoder"), (0.0, 0.0))
-        made = {name: seeds(higgins=(0.6 + g, o), mig=(0.1, 0)) for name, (g, o) in (pairs | others).items()}
-        return [row.holds for row in higgins.ledger({"representations": made})]
+        all_told = {f"told_{factor}": (0.1 if factor == "shape" else 0.9, 0) for factor in sprites.SIZES}
+        made = {name: seeds(higgins=(0.6 + g, o), mig=(0.1, 0), **all_told) for name, (g, o) in (pairs | others).items()}
+        rows = higgins.ledger({"representations": made})
+        assert all("neither tells shape (R²" in row.verdict for row in rows[:2])
+        return [row.holds for row in rows]
 
     assert metric(0.1, 0.05) == [True, True, None] and metric(0.1, 0.08) == [False, False, None]
     assert metric(0.1, 0.08, 0.0) == metric(0.1, 0.0, 0.08) == metric(-0.1, 0.05) == [False, False, None]
@@ -297,6 +300,15 @@ def test_a_small_run_on_sprites(few_sprites, monkeypatch):
     assert [row["holds"] for row in report["ledger"]] == [False, False, None]
     names = {"PCA", "raw pixels", "untrained encoder", "beta = 0.191", "beta = 0.766", "beta = 1", "beta = 4"}
     assert report["representations"].keys() == names
+
+
+def test_what_a_linear_map_tells(few_sprites):
+    """A latent that is twice x, and one that is half y and half noise; of shapes, which of three is the first."""
+    factors = few_sprites[0].astype(float)
+    noise = np.random.default_rng(0).permutation(factors[:, 4])
+    shares = higgins.told(np.stack([2 * factors[:, 3] + 1, factors[:, 4] + noise, factors[:, 0] == 0], 1))
+    assert shares["x"] == pytest.approx(1) and shares["y"] == pytest.approx(0.5, abs=0.1)
+    assert shares["shape"] == pytest.approx(0.5, abs=0.05) and shares["scale"] < 0.1 and shares["rotation"] < 0.1
 
 
 def test_principal_components_are_those_of_the_pixels(few_sprites):
