@@ -182,8 +182,12 @@ def test_verdicts_follow_the_numbers():
             seeds(nll=(90.0, 0.1), active_units=(20, 0)),
             seeds(nll=(90.0 - gain, 0.1 + off), active_units=(20 + active, 0)),
         )
-        return burda.ledger({"models": {"VAE, k = 1": plain, "IWAE, k = 5": best}})[-1]
+        made = {"VAE, k = 1": plain, "VAE, k = 5": seeds(nll=(89.6, 0), active_units=(22, 0)), "IWAE, k = 5": best}
+        *_, beside_plain, beside_same_k = burda.ledger({"models": made})
+        assert beside_same_k.published == "0.93" and beside_same_k.holds == (gain - 0.4 > max(0.3, off) and active >= 2)
+        return beside_plain
 
+    assert iwae(0.8).holds
     assert iwae(0.5).holds and iwae(0.5).published == "1.22" and iwae(0.5).secondary
     assert not iwae(0.2).holds and not iwae(0.5, off=0.6).holds and not iwae(0.5, active=-1).holds
 

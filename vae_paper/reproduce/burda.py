@@ -4,7 +4,8 @@
 What differs from the paper: the network (convolutions in place of two layers of 200 units), the training (a few epochs of a
 one-cycle step in place of 3,280), and k = 1,000 in place of 5,000 for the NLL. So levels are not compared, differences are.
 Fixed beforehand, of means over seeds: IWAE with the largest k has an NLL at least 0.3 nats below the VAE's with k = 1, by more
-than the standard deviation of the difference; and no fewer active units.
+than the standard deviation of the difference; and no fewer active units. The same was asked afterwards of the VAE with as many
+samples, which after three epochs is the better of the two.
 """
 
 import dataclasses
@@ -98,7 +99,7 @@ def measure(options: Options, objective: str, k: int, seed: int, test: Data) -> 
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """A line for each model; the last says whether the importance-weighted bound pays."""
+    """A line for each model; the last ones say whether the importance-weighted bound pays."""
     models = report["models"]
     rows = []
     for name, r in models.items():
@@ -107,25 +108,25 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         why = "levels are not comparable: another network, far fewer epochs"
         rows.append(Row(f"Burda et al. 2015, Table 1: NLL, {name}", published, ours, why, None, secondary=name in PUBLISHED))
     plain, *_, best = models
-    gains = over_seeds(
-        [
-            {"nll": a["nll"] - b["nll"], "active": b["active_units"] - a["active_units"]}
-            for a, b in zip(models[plain]["seeds"], models[best]["seeds"], strict=True)
-        ]
-    )
-    needed = max(EFFECT, gains.get("sd", {"nll": 0.0})["nll"])
-    holds = gains["mean"]["nll"] > needed and gains["mean"]["active"] >= 0
-    said = f"{'holds' if holds else 'does not hold'}: {EFFECT:g} nats and the spread were asked for, and no fewer active units "
-    rows.append(
-        Row(
-            f"Burda et al. 2015, Table 1: NLL of {plain} less that of {best}",
-            f"{PUBLISHED[plain] - PUBLISHED[best]:.2f}" if {plain, best} <= PUBLISHED.keys() else "none",
-            f"{spread(gains, 'nll', 2)} (same images, same noise)",
-            f"{said}({gains['mean']['active']:+.1f})",
-            holds,
-            secondary=True,
+    same_k = best.replace("IWAE", "VAE")
+    for other in (plain, same_k) if same_k in models else (plain,):
+        pairs = zip(models[other]["seeds"], models[best]["seeds"], strict=True)
+        gains = over_seeds([{"nll": a["nll"] - b["nll"], "active": b["active_units"] - a["active_units"]} for a, b in pairs])
+        needed = max(EFFECT, gains.get("sd", {"nll": 0.0})["nll"])
+        holds = gains["mean"]["nll"] > needed and gains["mean"]["active"] >= 0
+        said = (
+            f"{'holds' if holds else 'does not hold'}: {EFFECT:g} nats and the spread were asked for, and no fewer active units "
         )
-    )
+        rows.append(
+            Row(
+                f"Burda et al. 2015, Table 1: NLL of {other} less that of {best}",
+                f"{PUBLISHED[other] - PUBLISHED[best]:.2f}" if {other, best} <= PUBLISHED.keys() else "none",
+                f"{spread(gains, 'nll', 2)} (same images, same noise)",
+                f"{said}({gains['mean']['active']:+.1f})",
+                holds,
+                secondary=True,
+            )
+        )
     return rows
 
 
