@@ -30,7 +30,13 @@ def beta(r: dict[str, Any]) -> Lines:
     said = f"{'holds' if holds else 'does not hold'}: the rate falls on {every} seed; the mean ELBO is best at beta = {best} "
     said += f"(of single seeds at {', '.join(bests)})"
     row = Row("Alemi et al. 2018: beta buys rate with distortion, beta = 1 has the best ELBO", "so in words", ours, said, holds)
-    return [row], {"seeds": len(seeds), "binarisation": "dynamic", "k": 1, "split": "test", "epochs": r["training"].split()[0]}
+    return [row], {
+        "seeds": len(seeds),
+        "binarisation": "dynamic",
+        "k": 1,
+        "split": "test split",
+        "epochs": r["training"].split()[0],
+    }
 
 
 def collapse(r: dict[str, Any]) -> Lines:
@@ -48,7 +54,7 @@ def collapse(r: dict[str, Any]) -> Lines:
         said = f"{'holds' if holds else 'does not hold'} on every seed"
         rows.append(Row(what, "latents are used only with it", ours, said, holds))
     seeds = len(r["cases"][plain]["seeds"])
-    return rows, {"seeds": seeds, "binarisation": "dynamic", "k": 1, "split": "test", "epochs": r["training"].split()[0]}
+    return rows, {"seeds": seeds, "binarisation": "dynamic", "k": 1, "split": "test split", "epochs": r["training"].split()[0]}
 
 
 def vq_vae(r: dict[str, Any]) -> Lines:
@@ -70,8 +76,8 @@ def vq_vae(r: dict[str, Any]) -> Lines:
     p = r["protocol"]
     epochs = f"VAE {p['vq_epochs']}, VQ-VAE {p['vq_epochs']} and {p['prior_epochs']} of its prior"
     seconds = sum(one["seconds_vq_vae"] + one["seconds_prior"] for one in r["seeds"].values())
-    how = {"binarisation": "dynamic", "k": 1, "split": "test", "epochs": epochs, "seconds": seconds}
-    return [row], {"seeds": len(r["seeds"])} | how
+    how = {"binarisation": "dynamic", "k": 1, "split": "test split", "epochs": epochs, "seconds": seconds}
+    return [row], {"seeds": len(r["seeds"]), "command": p["command"]} | how
 
 
 def conditional(r: dict[str, Any]) -> Lines:
