@@ -60,7 +60,7 @@ class Config:
     free_bits_per: Literal["latent", "image", "total"] | None = None
     """Where free bits are counted: per latent on the batch mean (the default), per image, or on the total."""
     gamma: float | None = None
-    """Weight of |rate - C| (default 1000)."""
+    """Weight of |rate - C| (default 1000; in short trainings 10 leaves more to be learned: docs/beta.md)."""
     capacity: float | None = None
     """C, in nats, reached at the end of the ramp (default 25)."""
     epochs: int = 20
