@@ -145,7 +145,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         needed = max(r.get("sd", {"higgins": 0.0})["higgins"] for r in (a, b))
         holds = gain > needed
         untold = [name for name in sprites.SIZES if max(r["mean"][f"told_{name}"] for r in (a, b)) < UNTOLD]
-        why_not = f"; neither tells {' and '.join(untold)} (R² of a linear map below {UNTOLD:g})" if untold else ""
+        why_not = f"; neither tells {' or '.join(untold)} (R² of a linear map below {UNTOLD:g})" if untold else ""
         rows.append(
             Row(
                 f"Higgins et al. 2017, Fig. 6: beta-VAE metric in %, beta = {high:.3g} and {low:.3g} ({why})",
