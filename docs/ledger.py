@@ -165,5 +165,7 @@ def how(report: dict[str, Any]) -> str:
     count = len(seeds) if isinstance(seeds, list) else seeds
     took = f"{report['seconds'] / 60:.0f} min" if "seconds" in report else "time not recorded"
     k = f"; k = {report['k']}" if "k" in report else ""
-    protocol = f"{count} seed{'s' if count != 1 else ''}; binarisation: {report['binarisation']}{k}; {report['split']}"
+    binarisation = f"binarisation: {report['binarisation']}"
+    split = report["split"].replace(f", {binarisation}", "")
+    protocol = f"{count} seed{'s' if count != 1 else ''}; {binarisation}{k}; {split}"
     return f"{protocol}; epochs: {epochs}; {took}; machine {report.get('machine', 'not recorded')}".replace("|", "\\|")
