@@ -115,7 +115,7 @@ def parallel(model: Model) -> Model | DistributedDataParallel:
     if processes() == 1:
         return model
     unused = isinstance(model, AE)  # its logvar is not used
-    return DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=unused)  # `check`: they are constants
+    return DistributedDataParallel(model, find_unused_parameters=unused)
 
 
 def ours(start: int = 0) -> slice:
