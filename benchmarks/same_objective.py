@@ -1,8 +1,9 @@
 """Speed is worth nothing if the model is worse: `python -m benchmarks.same_objective` writes results/same_objective.json.
 
-Level 3 in float32 and bf16, level 2, and the loop of PyTorch's VAE example, each trained on all 60,000 training images, from
-the same initial parameters for each seed, with Adam at a constant 1e-3, nothing selected on anything; then all are the same
-model, and the same evaluation measures them in float32 on the test images: -ELBO, an objective on grayscale.
+Level 3 in float32 and bf16, level 2, the loop of PyTorch's VAE example, pythae and Lightning, each trained on all 60,000
+training images, from the same initial parameters for each seed, with Adam at a constant 1e-3, nothing selected on anything;
+then all are the same model, and the same evaluation measures them in float32 on the test images: -ELBO, an objective on
+grayscale.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import machine
+from benchmarks import machine, peers
 from benchmarks.contestants import LEARNING_RATE, Contestant, Job, level3, pytorch_example
 from vae_lowlevel.train import batches, train_step
 from vae_numpy import digits
@@ -49,20 +50,29 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--threads", type=int, help="of torch (default: all cores)")
     parser.add_argument("--source", default="mnist", help="digits, as everywhere")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="pythae and Lightning too")
     parser.add_argument("--out", type=Path, default=Path("results/same_objective.json"))
     chosen = parser.parse_args(args)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     data, test = digits.load(chosen.source), evaluate.load_data(chosen.source, "test", device=chosen.device)
+    others, left_out = peers.installed() if chosen.peers else ({}, {"pythae": "not asked for", "lightning": "not asked for"})
+    contestants = CONTESTANTS | others
+    if chosen.device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        left_out |= {name: "this processor has no instructions for it" for name in contestants if "bf16" in name}
+    for name, why in left_out.items():
+        print(f"{name} is left out: {why}")
+        contestants.pop(name, None)
     report: dict[str, Any] = {
         "command": "python -m benchmarks.same_objective",
         "machine": machine.about(chosen.device),
         "protocol": f"{chosen.epochs} epochs of {data.source}, grayscale, D = 20, B = 128, Adam, learning rate 1e-3 throughout",
         "measured_on": f"{test.about}, z sampled, 5 passes, float32",
         "units": "nats per image; objective is -ELBO, on grayscale no bound",
+        "left_out": left_out,
         "contestants": {},
     }
-    for name, contestant in CONTESTANTS.items():
+    for name, contestant in contestants.items():
         measured = []
         for seed in chosen.seeds:
             model = checkpoint.build("vae", 20, seed=seed).to(chosen.device)
