@@ -142,12 +142,12 @@ def lines(name: str) -> Lines:
 
 
 def table() -> str:
-    """All lines; what was not measured yet says how it would be."""
-    found = []
+    """A table for each command, under the protocol that its lines share; what was not measured yet says how it would be."""
+    sections: dict[str, list[tuple[str, ...]]] = {}
     for name in NAMES:
         command = f"python -m vae_paper reproduce {name}"
         if not Path(f"results/{name}.json").is_file():
-            found.append((f"`{command}`", "", "not measured yet", "", ""))
+            sections[f"`{command}`: not measured yet"] = []
             continue
         rows, report = lines(name)
         own = report.get("ledger", [{}] * len(rows))  # a line may say for itself how it was measured
@@ -155,8 +155,10 @@ def table() -> str:
             published = f"{row.published} (secondary source)" if row.secondary else row.published
             options = (report | more).get("command", "").partition(f"vae_paper.reproduce.{name} ")[2]
             asked = f"{command} -- {options}" if options else command
-            found.append((f"`{asked}`", row.what, f"{published} → **{row.ours}**", row.verdict, how(report | more)))
-    return generate.table("measured by | what | published → **here** | verdict | how", found)
+            section = sections.setdefault(f"`{asked}`: {how(report | more)}", [])
+            section.append((row.what, published, f"**{row.ours}**", row.verdict))
+    columns = "what | published | here | verdict"
+    return "\n\n".join(f"{head}\n\n{generate.table(columns, rows)}" if rows else head for head, rows in sections.items())
 
 
 def how(report: dict[str, Any]) -> str:

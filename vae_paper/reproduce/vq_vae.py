@@ -21,7 +21,7 @@ from vae_paper.config import Config
 from vae_paper.evaluate import Data, encode_all, load_data
 from vae_paper.likelihoods import binarise
 from vae_paper.pixel_prior import PixelPrior, table_cost, uniform_cost
-from vae_paper.reproduce import trained
+from vae_paper.reproduce import machine, trained
 from vae_paper.vq_vae import VQVAE, perplexity, usage
 
 # More of it makes codes that say less and are easier to expect: the rate falls, the distortion rises.
@@ -73,11 +73,12 @@ def main(options: Options) -> None:
             "confidence": f"mean largest probability of a classifier; of x_hat for {options.samples:,} samples of codes",
             "label_agreement": "share of class-conditional samples whose asked label the classifier finds most probable",
             "classifier_accuracy": {name: classifier.accuracy(judge, x, test.labels) for name, x in real.items()},
-            "seconds": "of the training steps on one thread of a shared 2-core machine, validation left out",
+            "seconds": "of the training steps, validation left out",
             "vq_epochs": options.vq_epochs,
             "epochs_without_restarts": options.epochs_without_restarts,
             "prior_epochs": options.prior_epochs,
         },
+        "machine": machine(),
         "confidence_on_real_digits": {name: _confidence(judge, x) for name, x in real.items()},
         "seeds": {},
     }
