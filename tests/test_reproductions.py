@@ -22,7 +22,7 @@ from vae_numpy import digits
 from vae_paper import __main__ as level3
 from vae_paper import checkpoint, evaluate, reproduce, sprites, train
 from vae_paper.config import Config
-from vae_paper.reproduce import burda, burgess, higgins, kingma, nll, sohn
+from vae_paper.reproduce import beta, burda, burgess, collapse, conditional, gaps, higgins, kingma, nll, sohn, vq_vae
 
 ROOT = Path(__file__).parents[1]
 FILES = {path.stem for path in (ROOT / "vae_paper/reproduce").glob("*.py")} - {"__init__"}
@@ -402,3 +402,58 @@ def test_nll_reduced():
     reproduce_run(nll, ["--epochs", "2", "--k", "200", "--subset", "100", "--passes", "1", "--out", "n.json"])
     mean = json.loads(Path("n.json").read_text())["models"]["VAE"]["mean"]
     assert mean["nll"] < 100 and mean["nll"] + 2 < -mean["elbo"], mean
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_beta_reduced():
+    """1 epoch, one seed: from beta = 0.1 to 1 to 10 the rate falls by 5 nats or more each time, the distortion rises by as
+    much, and the ELBO is best at 1."""
+    reproduce_run(beta, ["--betas", "0.1", "1", "10", "--seeds", "0", "--epochs", "1", "--out", "a.json", "--pictures", "."])
+    low, one, high = (r["mean"] for r in json.loads(Path("a.json").read_text())["betas"].values())
+    for less, more in ((low, one), (one, high)):
+        assert more["rate"] < less["rate"] - 5 and more["distortion"] > less["distortion"] + 5, (less, more)
+    assert one["elbo"] > max(low["elbo"], high["elbo"])
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_collapse_reduced(monkeypatch):
+    """1 epoch, one seed, the autoregressive decoder: at most 2 units are active, with free bits at least 8."""
+    cases = dict(list(collapse.CASES.items())[:2])
+    monkeypatch.setattr(collapse, "CASES", cases)
+    reproduce_run(collapse, ["--seeds", "0", "--epochs", "1", "--out", "b.json", "--pictures", "."])
+    plain, free = (r["mean"]["active_units"] for r in json.loads(Path("b.json").read_text())["cases"].values())
+    assert plain <= 2 and free >= 8, (plain, free)
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_conditional_reduced():
+    """2 epochs, one seed: 85 % of what is drawn shows the label asked for."""
+    reproduce_run(conditional, ["--seeds", "0", "--epochs", "2", "--out", "c.json", "--pictures", "."])
+    assert json.loads(Path("c.json").read_text())["mean"]["agreement_x_hat"] > 0.85
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_vq_vae_reduced():
+    """1 epoch each, one seed, 1,000 test images: the learned prior costs a fifth less than the table, and the bound is within
+    40 nats of a VAE's."""
+    few = ["--seeds", "0", "--vq-epochs", "1", "--prior-epochs", "1", "--images", "1000", "--samples", "200"]
+    reproduce_run(vq_vae, [*few, "--out", "v.json", "--pictures", "."])
+    mean = json.loads(Path("v.json").read_text())["mean"]
+    assert mean["learned_prior"] < 0.8 * mean["table_prior"] < mean["uniform_prior"], mean
+    assert mean["bound"] < mean["vae_bound"] + 40, mean
+
+
+@pytest.mark.slow
+@needs_mnist
+def test_gaps_reduced():
+    """2 epochs, 50 images: either gap is at least 1 nat, and at least two of its standard errors."""
+    config = Config(name="few", latent_dim=32, epochs=2, source="mnist", likelihood="bernoulli", binarise="dynamic")
+    train.train(config)
+    reproduce_run(gaps, ["runs/few", "--images", "50", "--k", "200", "--steps", "150", "--out", "g.json"])
+    found = json.loads(Path("g.json").read_text())["nats per image"]
+    for value, error in (found["approximation"], found["amortisation"]):
+        assert value > max(1, 2 * error), found

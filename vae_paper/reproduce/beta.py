@@ -2,36 +2,54 @@
 Broken ELBO") -> results/beta.json, docs/rate_distortion.png.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from vae_numpy.command_line import run
+from vae_numpy.command_line import run, spelled
 from vae_numpy.figures import save
 from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
-from vae_paper.reproduce import NoOptions, machine, over_seeds, trained
-
-BETAS, SEEDS, EPOCHS = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0), (0, 1, 2), 2
+from vae_paper.reproduce import at_least, machine, over_seeds, trained
 
 
-def main() -> None:
+@dataclass
+class Options:
+    """Rate and distortion over beta."""
+
+    betas: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0)
+    """1 among them: the line of its bound is drawn."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """A run for each, at every beta."""
+    epochs: int = 2
+    """Of each run."""
+    out: Path = Path("results/beta.json")
+    """Where the numbers go."""
+    pictures: Path = Path("docs")
+    """Where the picture goes."""
+
+
+def main(options: Options) -> None:
     """Train every beta from every seed, measure, draw."""
+    at_least(options, seeds=1, epochs=1)
+    if 1.0 not in options.betas:
+        raise ValueError(f"betas are {options.betas}: expected 1 among them")
     test = evaluate.load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
-        "command": "python -m vae_paper.reproduce.beta",
+        "command": spelled("python -m vae_paper.reproduce.beta", options),
         "model": "vae, D = 20, Bernoulli",
-        "training": f"{EPOCHS} epochs of 55,000 images of MNIST's train split; weights selected on 5,000 others",
+        "training": f"{options.epochs} epochs of 55,000 images of MNIST's train split; weights selected on 5,000 others",
         "measured_on": f"{test.about}, all images, z sampled, 1 pass, float32",
         "machine": machine(),
         "units": "nats per image; elbo is the beta = 1 ELBO, a lower bound on log p(x)",
         "betas": {},
     }
-    for beta in BETAS:
+    for beta in options.betas:
         measured = []
-        for seed in SEEDS:
-            config = Config(name=f"beta-{beta}-{seed}", beta=beta, seed=seed, epochs=EPOCHS, source="mnist")
+        for seed in options.seeds:
+            config = Config(name=f"beta-{beta}-{seed}", beta=beta, seed=seed, epochs=options.epochs, source="mnist")
             config.likelihood, config.binarise = "bernoulli", "dynamic"
             model, seconds = trained(config)
             result = evaluate.evaluate(model, test, passes=1)
@@ -39,27 +57,28 @@ def main() -> None:
         report["betas"][str(beta)] = over_seeds(measured)
         print(beta, report["betas"][str(beta)]["mean"], flush=True)
     report["seconds"] = sum(one["seconds"] for r in report["betas"].values() for one in r["seeds"])
-    checkpoint.write_json(Path("results/beta.json"), report)
-    draw(report)
+    checkpoint.write_json(options.out, report)
+    draw(report, options.pictures / "rate_distortion.png")
 
 
-def draw(report: dict) -> None:
+def draw(report: dict, path: Path) -> None:
     """Rate against distortion, a curve for each seed; and the line of ELBOs equal to that of beta = 1."""
     figure = Figure(figsize=(6, 4.6))
     axis = figure.add_subplot()
     rows = list(report["betas"].values())
-    for seed in SEEDS:
+    seeds = len(rows[0]["seeds"])
+    for seed in range(seeds):
         axis.plot(*zip(*((r["seeds"][seed]["rate"], r["seeds"][seed]["distortion"]) for r in rows), strict=True), ".-", lw=0.8)
     for beta, row in report["betas"].items():
         axis.annotate(f"β = {beta}", (row["mean"]["rate"], row["mean"]["distortion"]), (6, 4), textcoords="offset points")
     bound = -report["betas"]["1.0"]["mean"]["elbo"]
     axis.axline((0, bound), slope=-1, color="0.5", ls="--", lw=0.8, label=f"R + D = {bound:.1f}, the bound of β = 1 on -log p(x)")
     axis.set(xlabel="rate R, nats per image", ylabel="distortion D, nats per image", xlim=(0, 64), ylim=0)
-    axis.set_title(f"VAE, D = 20, Bernoulli, MNIST test split, {len(SEEDS)} seeds", fontsize=10)
+    axis.set_title(f"VAE, D = 20, Bernoulli, MNIST test split, {seeds} seeds", fontsize=10)
     axis.legend(frameon=False)
     figure.tight_layout()
-    save(figure, "docs/rate_distortion.png")
+    save(figure, path)
 
 
 if __name__ == "__main__":
-    run("python -m vae_paper.reproduce.beta", NoOptions, lambda _: main())
+    run("python -m vae_paper.reproduce.beta", Options, main)

@@ -2,30 +2,46 @@
 docs/cvae-grid.png.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vae_numpy.command_line import run
+from vae_numpy.command_line import run, spelled
 from vae_paper import checkpoint, classifier, evaluate, pictures
 from vae_paper.config import Config
 from vae_paper.gallery import draw
-from vae_paper.reproduce import NoOptions, machine, over_seeds, trained
+from vae_paper.reproduce import at_least, machine, over_seeds, trained
 
-SEEDS, EPOCHS, LATENT_DIM, BETA, SAMPLES = (0, 1, 2), 4, 10, 3.0, 10_000
+LATENT_DIM, BETA, SAMPLES = 10, 3.0, 10_000
+
+
+@dataclass
+class Options:
+    """Ask CVAEs for digits, and a classifier for what they drew."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """A CVAE for each."""
+    epochs: int = 4
+    """Of each CVAE."""
+    out: Path = Path("results/conditional.json")
+    """Where the numbers go."""
+    pictures: Path = Path("docs")
+    """Where the picture goes."""
 
 
 @torch.inference_mode()
-def main() -> None:
+def main(options: Options) -> None:
     """Train from every seed; classify samples of every class."""
+    at_least(options, seeds=1, epochs=1)
     with torch.inference_mode(False):
         judge = classifier.trained("mnist")
     test = evaluate.load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
-        "command": "python -m vae_paper.reproduce.conditional",
+        "command": spelled("python -m vae_paper.reproduce.conditional", options),
         "model": f"cvae, D = {LATENT_DIM}, beta = {BETA:g}, Bernoulli",
-        "training": f"{EPOCHS} epochs of 55,000 images of MNIST's train split, dynamic binarisation, batches of 64",
+        "training": f"{options.epochs} epochs of 55,000 images of MNIST's train split, dynamic binarisation, batches of 64",
         "measured": f"{SAMPLES:,} samples, 1,000 for each label, z ~ N(0, I); a classifier of this project says which digit it "
         "sees in x_hat, and in an image drawn from it pixel by pixel",
         "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels),
@@ -33,8 +49,10 @@ def main() -> None:
         "elbo_is": f"a lower bound on log p(x|label), {test.about}, 1 pass",
     }
     measured = []
-    for seed in SEEDS:
-        config = Config(name=f"cvae-{seed}", model="cvae", latent_dim=LATENT_DIM, seed=seed, epochs=EPOCHS, source="mnist")
+    for seed in options.seeds:
+        config = Config(
+            name=f"cvae-{seed}", model="cvae", latent_dim=LATENT_DIM, seed=seed, epochs=options.epochs, source="mnist"
+        )
         config.beta, config.likelihood, config.binarise, config.batch_size = BETA, "bernoulli", "dynamic", 64
         with torch.inference_mode(False):
             model, seconds = trained(config)
@@ -53,9 +71,9 @@ def main() -> None:
         )
         print(measured[-1], flush=True)
     report["seconds"] = sum(one["seconds"] for one in measured)
-    checkpoint.write_json(Path("results/conditional.json"), report | over_seeds(measured))
-    draw(pictures.load(checkpoint.RUNS / f"cvae-{SEEDS[0]}"), "cvae-grid", Path("docs"))
+    checkpoint.write_json(options.out, report | over_seeds(measured))
+    draw(pictures.load(checkpoint.RUNS / f"cvae-{options.seeds[0]}"), "cvae-grid", options.pictures)
 
 
 if __name__ == "__main__":
-    run("python -m vae_paper.reproduce.conditional", NoOptions, lambda _: main())
+    run("python -m vae_paper.reproduce.conditional", Options, main)
