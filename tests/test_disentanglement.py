@@ -84,6 +84,8 @@ def test_a_rotation_of_two_factors_leaves_each_to_a_guess():
     found = known.measure(known.rotated(), **FEW)
     for metric in ("higgins", "factor_vae"):
         assert abs(found[metric] - 0.8) < ERRORS * math.sqrt(0.16 / 400)
+    assert found["f1_shape"] == found["f1_scale"] == found["f1_rotation"] == 1
+    assert max(found["f1_x"], found["f1_y"]) < 0.75  # if all were answered with one of them: 2/3 and 0
     assert found["mig"] == pytest.approx(0.6, abs=2e-3)
 
 
@@ -102,6 +104,13 @@ def test_noise_is_at_chance():
         assert abs(found.value - 0.2) < ERRORS * math.sqrt(0.16 / 400)
         assert found.standard_error == pytest.approx(math.sqrt(found.value * (1 - found.value) / 400))
     assert disentanglement.mig(codes, known.SIZES).max() < 0.002
+
+
+def test_answers_are_counted_by_factor():
+    found = disentanglement.accuracy(np.array([0, 2, 2, 2]), np.array([0, 0, 2, 2]), 4)
+    assert found.value == 0.75 and found.chance == 0.25
+    assert found.f1[0] == pytest.approx(2 / 3) and found.f1[2] == pytest.approx(4 / 5)  # precision 1, recall 1/2; 2/3, 1
+    assert math.isnan(found.f1[1]) and math.isnan(found.f1[3])
 
 
 def test_the_gap_by_hand():

@@ -166,7 +166,8 @@ TRIED = {
         {i: [c - 1, c[:1], c[:0], c[None], c.astype(float), c.astype(bool)] for i, c in ((0, COLUMN), (1, OTHER))},
     ),
     "vae_paper.disentanglement.accuracy": (
-        disentanglement.accuracy, [COLUMN > 0, 3], {0: [COLUMN, COLUMN[:0] > 0, COLUMN[None] > 0, POINT]}
+        disentanglement.accuracy, [COLUMN, OTHER, 9],
+        {i: [c - 9, c + 9, c[:1], c[:0], c[None], c.astype(float), c.astype(bool)] for i, c in ((0, COLUMN), (1, OTHER))},
     ),
     "vae_paper.estimators.importance": (
         lambda data, ks, posterior: estimators.importance(VAE_2, data, ks, posterior=posterior), [DATA, [1, 3], POSTERIOR],

@@ -219,10 +219,10 @@ def test_verdicts_follow_the_numbers():
         offs = (off if off_low is None else off_low, off)
         pairs = {f"beta = {beta:.3g}": (gain * index, offs[index]) for pair in higgins.PAIRS for index, beta in enumerate(pair)}
         others = dict.fromkeys(("PCA", "raw pixels", "untrained encoder"), (0.0, 0.0))
-        all_told = {f"told_{factor}": (0.1 if factor == "shape" else 0.9, 0) for factor in sprites.SIZES}
-        made = {name: seeds(higgins=(0.6 + g, o), mig=(0.1, 0), **all_told) for name, (g, o) in (pairs | others).items()}
+        f1 = {f"f1_{factor}": (0.5 if factor == "shape" else 0.9, 0) for factor in sprites.SIZES}
+        made = {name: seeds(higgins=(0.6 + g, o), mig=(0.1, 0), **f1) for name, (g, o) in (pairs | others).items()}
         rows = higgins.ledger({"representations": made})
-        assert all("neither tells shape (R²" in row.verdict for row in rows[:2])
+        assert all("either takes other factors for shape, or these" in row.verdict for row in rows[:2])
         return [row.holds for row in rows]
 
     assert metric(0.1, 0.05) == [True, True, None] and metric(0.1, 0.08) == [False, False, None]
@@ -293,7 +293,8 @@ def test_a_small_run_writes_lines_for_the_ledger_and_a_second_trains_nothing(mod
 
 def test_a_small_run_on_sprites(few_sprites, monkeypatch):
     """The metrics are looked up in a table of all combinations; here of a few, whose sizes are made to fit."""
-    monkeypatch.setattr(higgins, "measure", lambda codes, *rest: {"higgins": float(codes.std() > 0), "mig": 0.1})
+    f1 = dict.fromkeys((f"f1_{factor}" for factor in sprites.SIZES), 1.0)
+    monkeypatch.setattr(higgins, "measure", lambda codes, *rest: f1 | {"higgins": float(codes.std() > 0), "mig": 0.1})
     monkeypatch.setattr(sprites, "COUNT", len(few_sprites[1]))
     line = ["--seeds", "0", "--epochs", "1", "--latent-dim", "3", "--out", "higgins.json"]
     for _ in range(2):
@@ -301,18 +302,9 @@ def test_a_small_run_on_sprites(few_sprites, monkeypatch):
         monkeypatch.setattr(train, "train_step", None)
     report = json.loads(Path("higgins.json").read_text())
     assert report["normalised"]["4"] == pytest.approx(4 * 3 / 784)
-    assert [row["holds"] for row in report["ledger"]] == [False, False, None]
+    assert [row["holds"] for row in report["ledger"]] == [None, None, None], "one seed decides nothing"
     names = {"PCA", "raw pixels", "untrained encoder", "beta = 0.191", "beta = 0.766", "beta = 1", "beta = 4"}
     assert report["representations"].keys() == names
-
-
-def test_what_a_linear_map_tells(few_sprites):
-    """A latent that is twice x, and one that is half y and half noise; of shapes, which of three is the first."""
-    factors = few_sprites[0].astype(float)
-    noise = np.random.default_rng(0).permutation(factors[:, 4])
-    shares = higgins.told(np.stack([2 * factors[:, 3] + 1, factors[:, 4] + noise, factors[:, 0] == 0], 1))
-    assert shares["x"] == pytest.approx(1) and shares["y"] == pytest.approx(0.5, abs=0.1)
-    assert shares["shape"] == pytest.approx(0.5, abs=0.05) and shares["scale"] < 0.1 and shares["rotation"] < 0.1
 
 
 def test_principal_components_are_those_of_the_pixels(few_sprites):

@@ -23,11 +23,15 @@ BINS = 20  # of a latent, for MIG: as in disentanglement_lib (Locatello et al. 2
 
 
 class Accuracy(NamedTuple):
-    """The share of right answers, and its standard error; `chance` is what guessing gives."""
+    """The share of right answers, and its standard error; `chance` is what guessing gives.
+
+    `f1` says of each factor how well it is known: the harmonic mean of precision and recall, NaN of one that never came up.
+    """
 
     value: float
     standard_error: float
     chance: float
+    f1: tuple[float, ...]
 
 
 @torch.inference_mode()
@@ -56,7 +60,7 @@ def higgins(
         features[index] = np.abs(look_up(codes, first, sizes) - look_up(codes, second, sizes)).mean(0)
     features = (features - features[:train].mean(0)) / np.maximum(features[:train].std(0), 1e-12)
     linear = LogisticRegression(C=1e4, max_iter=10_000).fit(features[:train], factor[:train])
-    return accuracy(linear.predict(features[train:]) == factor[train:], len(sizes))
+    return accuracy(linear.predict(features[train:]), factor[train:], len(sizes))
 
 
 def factor_vae(
@@ -73,15 +77,16 @@ def factor_vae(
     if not alive.any():
         raise ValueError("codes are the same for every combination: there is no latent to vote")
     codes = codes[:, alive] / spread[alive]
-    votes = np.zeros((2, codes.shape[1], len(sizes)), int)
+    kept, steady = np.zeros((2, train + test), int)
     for index in range(train + test):
-        kept = rng.integers(len(sizes))
+        kept[index] = rng.integers(len(sizes))
         factors = np.stack([rng.integers(size, size=L) for size in sizes])  # (V, L)
-        factors[kept] = factors[kept, 0]
-        votes[int(index >= train), look_up(codes, factors, sizes).var(0).argmin(), kept] += 1
-    majority = votes[0].argmax(1)  # (D,): the factor that each latent stands for
-    right = votes[1][np.arange(len(majority)), majority].sum()
-    return accuracy(np.arange(test) < right, len(sizes))
+        factors[kept[index]] = factors[kept[index], 0]
+        steady[index] = look_up(codes, factors, sizes).var(0).argmin()
+    votes = np.zeros((codes.shape[1], len(sizes)), int)
+    np.add.at(votes, (steady[:train], kept[:train]), 1)
+    majority = votes.argmax(1)  # (D,): the factor that each latent stands for
+    return accuracy(majority[steady[train:]], kept[train:], len(sizes))
 
 
 def mig(codes: Codes, sizes: Sizes) -> Float[np.ndarray, " V"]:
@@ -124,12 +129,19 @@ def look_up(codes: Codes, factors: Int64[np.ndarray, "V L"], sizes: Sizes) -> Fl
     return codes[np.ravel_multi_index(tuple(factors), sizes)]
 
 
-def accuracy(right: np.ndarray, classes: int) -> Accuracy:
-    """Of a list of right and wrong."""
-    if right.dtype != bool or right.ndim != 1 or not len(right):
-        raise ValueError(f"answers are {right.dtype} {right.shape}: expected (N,), right or wrong")
-    share = float(np.mean(right))
-    return Accuracy(share, math.sqrt(share * (1 - share) / len(right)), 1 / classes)
+def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], factors: int) -> Accuracy:
+    """Of the factors that were answered, where others may have been asked for."""
+    for name, values in {"answered": answered, "asked": asked}.items():
+        if values.shape != (len(asked),) or not len(values) or values.dtype.kind not in "iu":
+            raise ValueError(f"{name} is {values.dtype} {values.shape}: expected ({len(asked)},), integers, and at least one")
+        if not 0 <= values.min() <= values.max() < factors:
+            raise ValueError(f"{name} reaches from {values.min()} to {values.max()}: expected factors from 0 to {factors - 1}")
+    share = float(np.mean(answered == asked))
+    both = np.zeros((factors, factors))
+    np.add.at(both, (answered, asked), 1)
+    mentioned = both.sum(0) + both.sum(1)
+    f1 = np.divide(2 * both.diagonal(), mentioned, out=np.full(factors, np.nan), where=mentioned > 0)
+    return Accuracy(share, math.sqrt(share * (1 - share) / len(asked)), 1 / factors, tuple(f1.tolist()))
 
 
 def check(codes: Codes, sizes: Sizes, **counts: int) -> None:

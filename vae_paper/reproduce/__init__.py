@@ -35,6 +35,9 @@ class Row:
     secondary: bool = False  # whether the published value was read in a secondary source
 
 
+VERDICTS = {True: "holds", False: "does not hold", None: "not decided"}
+
+
 @dataclasses.dataclass
 class NoOptions:
     """Train what is missing, measure, write: as its file says. There are no options."""

@@ -45,7 +45,7 @@ def noise() -> Codes:
 
 
 def measure(codes: Codes, train: int = 10_000, test: int = 5_000) -> dict[str, float]:
-    """The three metrics."""
+    """The three metrics; and how well the first knows each factor."""
     by_classifier, by_votes = (m(codes, SIZES, np.random.default_rng(0), train, test) for m in (higgins, factor_vae))
     return {
         "higgins": by_classifier.value,
@@ -53,6 +53,7 @@ def measure(codes: Codes, train: int = 10_000, test: int = 5_000) -> dict[str, f
         "factor_vae": by_votes.value,
         "factor_vae_standard_error": by_votes.standard_error,
         "mig": float(mig(codes, SIZES).mean()),
+        **{f"f1_{factor}": f1 for factor, f1 in zip(sprites.SIZES, by_classifier.f1, strict=True)},
     }
 
 
