@@ -127,8 +127,10 @@ def same_objective() -> str:
         return ""
     r = results("same_objective")
     rows = [(name, spread(row, "objective", 2)) for name, row in r["contestants"].items()]
-    title = f"All end at the same objective (`{r['command']}`): {r['protocol']}; {r['measured_on']}; mean ± sd over seeds."
-    return f"{title}\n\n{table('trained by | -ELBO, nats per image', rows)}"
+    title = f"Their means end within {r['furthest_apart']:.2f} nats of each other (`{r['command']}`): {r['protocol']}; "
+    title += f"{r['measured_on']}; mean ± sd over {len(next(iter(r['contestants'].values()))['seeds'])} seeds."
+    left_out = "".join(f" {name} was left out: {why}." for name, why in r["left_out"].items())
+    return f"{title}{left_out}\n\n{table('trained by | -ELBO, nats per image', rows)}"
 
 
 def evaluation_cost() -> str:

@@ -3,6 +3,7 @@
 A reduced run is held to the direction of what the paper says, and to a size that was fixed before it ran.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -95,6 +96,14 @@ def test_what_was_measured_once_is_read_and_another_key_measured_anew():
         return {"value": len(calls)}
 
     assert [reproduce.once("m", {"seed": seed, "at": (1, 2)}, measure)["value"] for seed in (0, 0, 1, 1)] == [1, 1, 2, 2]
+
+
+def test_another_run_of_the_same_name_is_not_taken_for_it():
+    config = Config(name="a", epochs=1, source="handwriting", batch_size=64, latent_dim=3)
+    reproduce.trained(config)
+    with pytest.raises(ValueError, match=r"a: holds another run \(latent_dim is 3, not 4\); remove the folder or rename it"):
+        reproduce.trained(dataclasses.replace(config, latent_dim=4))
+    reproduce.trained(dataclasses.replace(config, device="cuda"))  # where it was trained makes it no other
 
 
 def test_one_seed_has_no_spread():

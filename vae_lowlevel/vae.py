@@ -87,10 +87,10 @@ def kl_divergence(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Flo
 
 
 def elbo(params: Params, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "B D"], kind: str = "bce") -> Float[Tensor, " B"]:
-    """The evidence lower bound with one sample of z per image, in nats: larger is better (eq. 10).
+    """The evidence lower bound with one sample of z per image, in nats: larger is better (Kingma & Welling 2013, eq. 10).
 
     A lower bound of log p(x) where the reconstruction loss is a negative log-likelihood ("bce" on binary images);
-    otherwise the objective that the course trains.
+    otherwise a training objective, and no bound.
     """
     mu, logvar = encode(params, x)
     logits = decode(params, reparameterize(mu, logvar, eps))

@@ -66,9 +66,17 @@ def _check_start(path: Path, start: dict[str, Any], config: Config) -> None:
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
             raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")
-    if start.get("source") == config.source and start.get("validation", 0.0) < config.validation:
-        seen = f"{path} was trained on images that this run would select weights by"
-        raise ValueError(f"validation is {config.validation}: {seen}; expected at most {start.get('validation', 0.0)}")
+    if config.validation > (unseen := _unseen(start, config.source)):
+        seen = f"{path} was, or may have been, trained on images that this run would select weights by"
+        raise ValueError(f"validation is {config.validation}: {seen}; expected at most {unseen}")
+
+
+def _unseen(start: dict[str, Any], source: str) -> float:
+    """The fraction of a source's training images that a start has certainly not seen: they are cut off in the same order."""
+    theirs, before = start.get("source"), start.get("start_from")
+    if theirs == source or (before is None and theirs is not None and "auto" in (theirs, source)):
+        return start["validation"]  # auto: these images, or others
+    return 1.0 if before is None and theirs is not None else 0.0
 
 
 def inherit(config: Config) -> Config:

@@ -269,7 +269,7 @@ def ae_beside_vae(subject: Subject, path: Path) -> None:
         found = f"{subject.about['model']} and {other.about['model']}, D = {other.model.latent_dim}"
         raise ValueError(f"ae-beside-vae: found {found}; expected an ae and a vae, D = 2 both")
     models = {r.about["model"].upper(): codes_and_samples(r) for r in both}
-    said = "Autoencoder and VAE: holes against continuity. A Gaussian is fitted to the codes of each, and sampled"
+    said = "Autoencoder and VAE: codes of test images, and samples of a Gaussian fitted to the codes of each"
     said += "".join(caption("", r.model, r.about) for r in both) + f"\nTest images: {subject.test.about}"
     figures.side_by_side(path, models, subject.test.labels[:SHOWN].numpy(), said)
 

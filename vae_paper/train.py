@@ -11,6 +11,7 @@ import math
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,7 +201,8 @@ def rest_of_epoch(run: Run) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     config, data = run.config, run.data
     epoch, position = divmod(run.at["step"], run.steps_per_epoch)
     generator, mine = torch.Generator(config.device), distributed.ours()
-    again = () if config.start_from is None else (AFTER_ANOTHER,)  # or the batches and noise of the start would come once more
+    # After another run: or the batches and noise of the start would come once more
+    again = () if config.start_from is None else (AFTER_ANOTHER, zlib.crc32(config.start_from.encode()))
     seed = (config.seed, *again)
     order = torch.randperm(len(data.images), generator=seeded(generator, *seed, ORDER, epoch), device=config.device)
     for chosen in order.split(config.batch_size)[position : run.steps_per_epoch]:

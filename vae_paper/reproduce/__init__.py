@@ -49,8 +49,9 @@ def trained(config: Config) -> tuple[Any, float]:
     path = folder / "config.json"
     if path.is_file():
         kept = as_dict(checkpoint.config_of(path, json.loads(path.read_text())))  # an option that came later has its default
-        if kept != as_dict(checkpoint.inherit(checked(config))):
-            raise ValueError(f"{folder}: holds another run, {kept}; remove the folder or rename it")
+        asked = as_dict(checkpoint.inherit(checked(config)))
+        if other := [f"{o} is {kept[o]}, not {asked[o]}" for o in kept if kept[o] != asked[o] and o != "device"]:
+            raise ValueError(f"{folder}: holds another run ({', '.join(other)}); remove the folder or rename it")
     if len(epochs_of(folder)) < config.epochs:
         begun = (folder / "state.safetensors").is_file()
         train.train(Config(name=config.name, resume=True) if begun else config)

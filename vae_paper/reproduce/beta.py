@@ -34,8 +34,8 @@ class Options:
 def main(options: Options) -> None:
     """Train every beta from every seed, measure, draw."""
     at_least(options, seeds=1, epochs=1)
-    if 1.0 not in options.betas:
-        raise ValueError(f"betas are {options.betas}: expected 1 among them")
+    if len(options.betas) < 2 or 1.0 not in options.betas or list(options.betas) != sorted({*options.betas}):
+        raise ValueError(f"betas are {options.betas}: expected at least 2, rising, 1 among them")
     test = evaluate.load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.beta", options),

@@ -5,7 +5,8 @@ What differs from the paper: the network (convolutions in place of two layers of
 one-cycle step in place of 3,280), and k = 1,000 in place of 5,000 for the NLL. So levels are not compared, differences are.
 Fixed beforehand, of means over seeds: IWAE with the largest k has an NLL at least 0.3 nats below the VAE's with k = 1, by more
 than the standard deviation of the difference; and no fewer active units. The same was asked afterwards of the VAE with as many
-samples, which after three epochs is the better of the two. Fifty samples need a GPU:
+samples. All seeds share the images that are given k samples, so that the spread over seeds leaves their choice out.
+Fifty samples need a GPU:
 
     python -m vae_paper.reproduce.burda --ks 1 5 50 --nll-k 5000 --device cuda
 """
@@ -20,7 +21,7 @@ from vae_numpy.command_line import run, spelled
 from vae_paper import checkpoint, evaluate, objectives
 from vae_paper.config import Config
 from vae_paper.evaluate import Data
-from vae_paper.reproduce import Row, at_least, machine, nll_of, once, over_seeds, spread, trained
+from vae_paper.reproduce import VERDICTS, Row, at_least, machine, nll_of, once, over_seeds, spread, trained
 
 PUBLISHED = {  # test NLL, nats
     "VAE, k = 1": 86.76, "VAE, k = 5": 86.47, "VAE, k = 50": 86.35, "IWAE, k = 5": 85.54, "IWAE, k = 50": 84.78,
@@ -119,11 +120,10 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     for other in (plain, same_k) if same_k in models else (plain,):
         pairs = zip(models[other]["seeds"], models[best]["seeds"], strict=True)
         gains = over_seeds([{"nll": a["nll"] - b["nll"], "active": b["active_units"] - a["active_units"]} for a, b in pairs])
-        needed = max(EFFECT, gains.get("sd", {"nll": 0.0})["nll"])
-        holds = gains["mean"]["nll"] > needed and gains["mean"]["active"] >= 0
-        said = (
-            f"{'holds' if holds else 'does not hold'}: {EFFECT:g} nats and the spread were asked for, and no fewer active units "
-        )
+        holds = None
+        if "sd" in gains:  # one seed decides nothing
+            holds = gains["mean"]["nll"] > max(EFFECT, gains["sd"]["nll"]) and gains["mean"]["active"] >= 0
+        said = f"{VERDICTS[holds]}: {EFFECT:g} nats and the spread were asked for, and no fewer active units "
         rows.append(
             Row(
                 f"Burda et al. 2015, Table 1: NLL of {other} less that of {best}",
@@ -131,7 +131,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"{spread(gains, 'nll', 2)} (same images, same noise)",
                 f"{said}({gains['mean']['active']:+.1f})",
                 holds,
-                secondary=True,
+                secondary={other, best} <= PUBLISHED.keys(),
             )
         )
     return rows

@@ -114,6 +114,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"{_said(bought >= BOUGHT)}: from the first C to the last it falls by at least {bought:.1f} nats "
                 f"({BOUGHT:g} were asked for)",
                 bought >= BOUGHT,
+                secondary=True,
             ),
         ]
     return rows

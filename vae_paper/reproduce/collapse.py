@@ -87,7 +87,7 @@ def draw(report: dict, seed: int, path: Path) -> None:
         axis.plot(range(1, len(kl) + 1), kl, "o-" if case.startswith("auto") else "s--", ms=4, lw=0.8, label=case)
     axis.set_yscale("symlog", linthresh=0.01)
     axis.set(xlabel="latent, the largest KL first", xticks=(1, 5, 10, 15, 20), ylim=0)
-    axis.set_ylabel("KL(q($z_j$|x) || p($z_j$)), nats per image")
+    axis.set_ylabel("KL(q($z_j$|x) || p($z_j$)), nats per image\n(linear below 0.01)")
     axis.set_title(f"D = 20, Bernoulli, MNIST test split, seed {seed}", fontsize=10)
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()

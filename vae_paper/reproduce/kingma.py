@@ -35,7 +35,7 @@ from vae_paper.vae import VAE
 
 HIDDEN = 500
 OVERFITS, GAP = 2.0, 1.0  # nats: what the verdict allows
-NETWORKS = {"mlp": "theirs: one hidden layer of 500 tanh each way", "conv": "this project's"}
+NETWORKS = {"mlp": "their network (one hidden layer of 500 tanh each way)", "conv": "this project's network"}
 
 
 @dataclass
@@ -116,6 +116,7 @@ def main(options: Options) -> None:
         "k": 1,
         "split": test.about,
         "epochs": options.epochs,
+        "images": options.images,
         "machine": machine(),
         "units": f"nats per image, z sampled; `curve`: the bound on {options.images} training and test images; `test`: on all",
         "bounds": {network: {} for network in NETWORKS},
@@ -189,13 +190,13 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         holds = within and rising and worse <= OVERFITS and more <= GAP
         rows.append(
             Row(
-                f"Kingma & Welling 2013, Fig. 2, {NETWORKS[network]}: superfluous latents do not overfit",
+                f"Kingma & Welling 2013, Fig. 2, {NETWORKS[network]}: superfluous latents do no harm",
                 "bound between -150 and -100 nats; N_z = 200 no worse than 20",
                 ", ".join(f"{n}: {end['test']:.1f}" for n, end in sorted(ends.items())),
                 f"{'holds' if holds else 'does not hold'}: N_z = {largest} is {abs(worse):.1f} nats "
                 f"{'below' if worse > 0 else 'above'} N_z = {usual} ({OVERFITS:g} below were allowed), and gains "
-                f"{more:.1f} nats more on training images ({GAP:g}); the curves {'are' if within else 'are not'} in the range, "
-                f"and {'rise' if rising else 'do not rise'} up to 10",
+                f"{more:.1f} nats more on training images ({GAP:g}); the curves {'end' if within else 'do not end'} between -150 "
+                f"and -90, and {'rise' if rising else 'do not rise'} up to 10",
                 holds,
             )
         )
@@ -210,7 +211,7 @@ def draw_bounds(report: dict[str, Any], path: Path) -> None:
         for colour, network in (("C1", "mlp"), ("C0", "conv")):
             for index, points in enumerate(report["curves"][network][latent_dim]):
                 samples, on_train, on_test = zip(*points, strict=True)
-                word = NETWORKS[network].split(":")[0] if index == 0 else None
+                word = {"mlp": "their network, trained here", "conv": "this project's"}[network] if index == 0 else None
                 axis.plot(samples, on_test, ".-", color=colour, lw=1, ms=4, label=word and f"{word}, test")
                 axis.plot(samples, on_train, "--", color=colour, lw=0.8, label=word and f"{word}, train")
         axis.axhspan(-150, -100, color="0.93", zorder=0)
@@ -218,7 +219,8 @@ def draw_bounds(report: dict[str, Any], path: Path) -> None:
         axis.set_title(f"$N_z$ = {latent_dim}", fontsize=10)
     panels[0].set_ylabel("bound on log p(x), nats per image")
     panels[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.suptitle(f"{report['split']}; grey: where the paper's curves lie from 10⁵ samples on", fontsize=9)
+    about = f"the first {report['images']:,} MNIST test and training images, binarisation: {report['binarisation']}"
+    figure.suptitle(f"{about}; grey: where the paper's curves lie from 10⁵ samples on", fontsize=9)
     figure.tight_layout()
     save(figure, path)
 
