@@ -102,10 +102,25 @@ def test_latents_collapse_and_what_cures_them():
     assert all(len(seeds) == 3 for seeds in active.values())
 
 
+def test_the_gaps_are_those_of_the_likelihood_that_is_reported():
+    report = results("gaps")
+    assert (report["weights"], report["images"], report["binarisation"]) == ("nll-vae-0", 1000, "dynamic")
+    assert report["chosen"] == random_subset(10_000, 1000).tolist()
+    nats = {name: value for name, (value, _) in report["nats per image"].items()}
+    assert nats["approximation"] + nats["amortisation"] == pytest.approx(nats["log_p"] - nats["elbo"])
+
+
 def test_bf16_ends_where_float32_does():
     report = results("precision")
     assert abs(report["bf16_minus_float32"]) <= 0.3
     assert all(len(precision["seeds"]) == 3 for precision in report["precisions"].values())
+
+
+def test_who_trains_makes_no_difference():
+    report = results("same_objective")
+    assert report["furthest_apart"] <= 0.3
+    assert {"level 2, float32", "level 3, float32", "pythae", "lightning"} <= report["contestants"].keys()
+    assert all(len(row["seeds"]) == 3 for row in report["contestants"].values())
 
 
 def test_speed_and_memory_are_as_promised():

@@ -21,7 +21,7 @@ from vae_paper.config import Config
 from vae_paper.evaluate import Data, encode_all, load_data
 from vae_paper.likelihoods import binarise
 from vae_paper.pixel_prior import PixelPrior, table_cost, uniform_cost
-from vae_paper.reproduce import machine, trained
+from vae_paper.reproduce import at_least, machine, trained
 from vae_paper.vq_vae import VQVAE, perplexity, usage
 
 # More of it makes codes that say less and are easier to expect: the rate falls, the distortion rises.
@@ -52,6 +52,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Train what is missing, measure, write."""
+    at_least(options, seeds=1, vq_epochs=1, epochs_without_restarts=1, prior_epochs=1, images=1, samples=1)
     judge = classifier.trained("mnist")
     test = load_data("mnist", "test", "dynamic")
     test = test._replace(images=test.images[: options.images], labels=test.labels[: options.images])
