@@ -1,6 +1,7 @@
 """No dead knobs: every field of the training configuration changes the result, or is refused."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -121,6 +122,18 @@ def test_a_run_starts_from_the_parameters_of_another():
         train.train(dataclasses.replace(gaussian, name="wide", sigma=0.5, start_from="narrow"))
     (folder / "weights.safetensors").unlink()
     train.train(Config(name="second", resume=True))
+
+
+def test_what_the_start_has_seen_does_not_come_in_the_same_order_again():
+    """The first batch of a run, of one that starts from another, and of one that starts from that."""
+    model, (data, none) = checkpoint.build_for(BASE), train.split(dataclasses.replace(BASE, validation=0.0))
+    first = []
+    for start in (None, "a", "b"):
+        config = dataclasses.replace(BASE, start_from=start)
+        run = train.Run(config, checkpoint.RUNS, model, train.optimizer_of(config, model), data, none)
+        first.append(next(train.rest_of_epoch(run)))
+    for (x, eps, _), (other_x, other_eps, _) in itertools.combinations(first, 2):
+        assert not torch.equal(x, other_x) and not torch.equal(eps, other_eps)
 
 
 def test_same_seed_same_bits():
