@@ -127,8 +127,10 @@ def same_objective() -> str:
         return ""
     r = results("same_objective")
     rows = [(name, spread(row, "objective", 2)) for name, row in r["contestants"].items()]
+    seeds = len(next(iter(r["contestants"].values()))["seeds"])
+    error = max(row["sd"]["objective"] for row in r["contestants"].values()) / seeds**0.5
     title = f"Their means end within {r['furthest_apart']:.2f} nats of each other (`{r['command']}`): {r['protocol']}; "
-    title += f"{r['measured_on']}; mean ± sd over {len(next(iter(r['contestants'].values()))['seeds'])} seeds."
+    title += f"{r['measured_on']}; mean ± sd over {seeds} seeds, which tell a mean to ± {error:.1f} at worst."
     left_out = "".join(f" {name} was left out: {why}." for name, why in r["left_out"].items())
     return f"{title}{left_out}\n\n{table('trained by | -ELBO, nats per image', rows)}"
 

@@ -116,11 +116,13 @@ def test_bf16_ends_where_float32_does():
     assert all(len(precision["seeds"]) == 3 for precision in report["precisions"].values())
 
 
-def test_who_trains_makes_no_difference():
-    report = results("same_objective")
-    assert report["furthest_apart"] <= 0.3
-    assert {"level 2, float32", "level 3, float32", "pythae", "lightning"} <= report["contestants"].keys()
-    assert all(len(row["seeds"]) == 3 for row in report["contestants"].values())
+def test_who_trains_makes_no_difference_that_three_seeds_can_show():
+    contestants = results("same_objective")["contestants"]
+    assert {"level 2, float32", "level 3, float32", "pytorch/examples", "pythae", "lightning"} <= contestants.keys()
+    assert all(len(row["seeds"]) == 3 for row in contestants.values())
+    for a, b in itertools.combinations(contestants.values(), 2):
+        error = ((a["sd"]["objective"] ** 2 + b["sd"]["objective"] ** 2) / 3) ** 0.5
+        assert abs(a["mean"]["objective"] - b["mean"]["objective"]) < 2 * error < 2.5
 
 
 def test_speed_and_memory_are_as_promised():
