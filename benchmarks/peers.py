@@ -88,8 +88,10 @@ def lightning(model: VAE, job: Job) -> None:
     ).fit(Module(), DataLoader(data, batch_size=job.batch_size, shuffle=True))  # fmt: skip
 
 
-def installed() -> tuple[dict[str, Contestant], dict[str, str]]:
-    """The peers that are here, and how to get those that are not."""
+def installed(asked: bool = True) -> tuple[dict[str, Contestant], dict[str, str]]:
+    """The peers that are here, and how to get those that are not; none where they are not asked for."""
     peers: dict[str, Contestant] = {"pythae": pythae, "lightning": lightning}
+    if not asked:
+        return {}, dict.fromkeys(peers, "not asked for")
     missing = {name: f"not installed: pip install {name}" for name in peers if importlib.util.find_spec(name) is None}
     return {name: peer for name, peer in peers.items() if name not in missing}, missing

@@ -56,7 +56,7 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     data, test = digits.load(chosen.source), evaluate.load_data(chosen.source, "test", device=chosen.device)
-    others, left_out = peers.installed() if chosen.peers else ({}, {"pythae": "not asked for", "lightning": "not asked for"})
+    others, left_out = peers.installed(chosen.peers)
     contestants = CONTESTANTS | others
     if chosen.device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         left_out |= {name: "this processor has no instructions for it" for name in contestants if "bf16" in name}

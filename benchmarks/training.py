@@ -47,7 +47,7 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     data = digits.load(chosen.source)
-    others, left_out = peers.installed() if chosen.peers else ({}, {"pythae": "not asked for", "lightning": "not asked for"})
+    others, left_out = peers.installed(chosen.peers)
     for name, why in left_out.items():
         print(f"{name} is left out: {why}")
     report: dict[str, Any] = {

@@ -15,7 +15,7 @@ from typing import Any
 from vae_numpy.command_line import run, spelled
 from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
-from vae_paper.reproduce import Row, at_least, machine, once, over_seeds, spread, trained
+from vae_paper.reproduce import VERDICTS, Row, at_least, machine, once, over_seeds, spread, trained
 
 MARGIN, BOUGHT = 1.0, 50.0  # nats
 
@@ -103,7 +103,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"Burgess et al. 2018: the rate is C, gamma = {gamma}",
                 "rate = C, up to 25 nats (dSprites, gamma = 1000)",
                 rates,
-                f"{_said(worst <= MARGIN)}: at most {worst:.2f} nats off, on other images ({MARGIN:g} was allowed)",
+                f"{VERDICTS[worst <= MARGIN]}: at most {worst:.2f} nats off, on other images ({MARGIN:g} was allowed)",
                 worst <= MARGIN,
                 secondary=True,
             ),
@@ -111,17 +111,13 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"Burgess et al. 2018: more rate, less distortion, gamma = {gamma}",
                 "so in words",
                 distortions,
-                f"{_said(bought >= BOUGHT)}: from the first C to the last it falls by at least {bought:.1f} nats "
+                f"{VERDICTS[bought >= BOUGHT]}: from the first C to the last it falls by at least {bought:.1f} nats "
                 f"({BOUGHT:g} were asked for)",
                 bought >= BOUGHT,
                 secondary=True,
             ),
         ]
     return rows
-
-
-def _said(holds: bool) -> str:
-    return "holds" if holds else "does not hold"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from vae_numpy.figures import image_rows, save
 from vae_paper import checkpoint, evaluate, train
 from vae_paper.config import Config, checked
 from vae_paper.evaluate import Data
-from vae_paper.reproduce import Row, at_least, machine, once, over_seeds
+from vae_paper.reproduce import VERDICTS, Row, at_least, machine, once, over_seeds
 from vae_paper.vae import VAE
 
 HIDDEN = 500
@@ -193,7 +193,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"Kingma & Welling 2013, Fig. 2, {NETWORKS[network]}: superfluous latents do no harm",
                 "bound between -150 and -100 nats; N_z = 200 no worse than 20",
                 ", ".join(f"{n}: {end['test']:.1f}" for n, end in sorted(ends.items())),
-                f"{'holds' if holds else 'does not hold'}: N_z = {largest} is {abs(worse):.1f} nats "
+                f"{VERDICTS[holds]}: N_z = {largest} is {abs(worse):.1f} nats "
                 f"{'below' if worse > 0 else 'above'} N_z = {usual} ({OVERFITS:g} below were allowed), and gains "
                 f"{more:.1f} nats more on training images ({GAP:g}); the curves {'end' if within else 'do not end'} between -150 "
                 f"and -90, and {'rise' if rising else 'do not rise'} up to 10",

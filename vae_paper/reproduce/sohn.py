@@ -15,8 +15,11 @@ is seen.
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
+from operator import lt
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +32,7 @@ from vae_paper import checkpoint, evaluate, objectives, train
 from vae_paper.config import Config, checked
 from vae_paper.cvae import QuadrantCVAE
 from vae_paper.evaluate import Data
-from vae_paper.reproduce import Row, at_least, machine, nll_of, once, over_seeds, spread, trained
+from vae_paper.reproduce import VERDICTS, Row, at_least, machine, nll_of, once, over_seeds, spread, trained
 from vae_paper.vae import Labels, Terms
 
 PUBLISHED = {1: (100.4, 71.8), 2: (61.9, 51.0), 3: (25.4, 24.2)}  # quadrants seen: baseline network, CVAE (Monte Carlo)
@@ -192,11 +195,11 @@ def without_z(config: Config) -> Network:
 def ledger(report: dict[str, Any]) -> list[Row]:
     """A line for each number of quadrants."""
     rows: list[Row] = []
-    before = None
+    before: Iterable[float] = repeat(math.inf)
     for seen, r in sorted(report["quadrants"].items()):
         gains = [min(one["network"], r["neighbours"]) - one["cvae"] for one in r["seeds"]]
         mean = sum(gains) / len(gains)
-        holds = min(gains) > 0 and all(gain < more for gain, more in zip(gains, before or [math.inf] * len(gains), strict=True))
+        holds = min(gains) > 0 and all(map(lt, gains, before))
         before = gains
         network, cvae = PUBLISHED[int(seen)]
         found = f"pixels {r['pixels']:.1f}, neighbours {r['neighbours']:.1f}, network {spread(r, 'network')}"
@@ -205,7 +208,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"Sohn et al. 2015, quadrants seen: {seen} (Pyro's numbers)",
                 f"network {network:.1f}, CVAE {cvae:.1f}",
                 f"{found}, CVAE {spread(r, 'cvae')}",
-                f"{'holds' if holds else 'does not hold'}: the CVAE beats the better baseline by {mean:.1f} nats, at least "
+                f"{VERDICTS[holds]}: the CVAE beats the better baseline by {mean:.1f} nats, at least "
                 f"{min(gains):.1f}; levels are not comparable, as Pyro's images are grayscale",
                 holds,
                 secondary=True,
