@@ -14,7 +14,7 @@ import torch
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 from vae_lowlevel.train import Config, train, train_step
-from vae_numpy import digits, weights
+from vae_numpy import checks, digits, weights
 from vae_numpy.figures import image_rows
 from vae_numpy.layers import sigmoid
 from vae_paper import checkpoint, download, figures, objectives
@@ -124,7 +124,7 @@ def traces(params: Trace, x: np.ndarray, eps: np.ndarray, dtype: str) -> tuple[T
     """The same weights, images and noise through levels 1, 2 and 3."""
     params, x, eps = {name: p.astype(dtype) for name, p in params.items()}, x.astype(dtype), eps.astype(dtype)
     tensors = {name: torch.from_numpy(p) for name, p in params.items()}
-    model = checkpoint.build("vae", weights.check_params(params)).to(getattr(torch, dtype))
+    model = checkpoint.build("vae", checks.check_params(params)).to(getattr(torch, dtype))
     model.load_state_dict(tensors)
     x_t, eps_t = torch.from_numpy(x), torch.from_numpy(eps)
     return trace_functions(level1, params, x, eps), trace_functions(level2, tensors, x_t, eps_t), trace_module(model, x_t, eps_t)

@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from vae_numpy import weights
+from vae_numpy import parameters
 
 # How often each weight is used: at the output's positions by a convolution, at the input's by a transposed one
 POSITIONS = {"encoder.conv1": 14 * 14, "encoder.conv2": 7 * 7, "decoder.conv_t1": 7 * 7, "decoder.conv_t2": 14 * 14}
@@ -18,7 +18,7 @@ POSITIONS = {"encoder.conv1": 14 * 14, "encoder.conv2": 7 * 7, "decoder.conv_t1"
 
 def forward_flops(latent_dim: int) -> dict[str, int]:
     """Per image, layer by layer."""
-    layers = {name.removesuffix(".weight"): shape for name, shape in weights.shapes(latent_dim).items() if "weight" in name}
+    layers = {name.removesuffix(".weight"): shape for name, shape in parameters.shapes(latent_dim).items() if "weight" in name}
     return {name: 2 * math.prod(shape) * POSITIONS.get(name, 1) for name, shape in layers.items()}
 
 

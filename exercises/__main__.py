@@ -17,7 +17,7 @@ from exercises import pages
 from exercises.catalogue import EXERCISES, LETTERS, Exercise, find
 from exercises.checking import load, run_all
 from vae_numpy.command_line import run
-from vae_numpy.weights import write_atomically
+from vae_numpy.files import write_atomically
 
 MY_WORK = Path("my_work")
 PROGRESS = MY_WORK / "progress.json"

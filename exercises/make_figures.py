@@ -18,8 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from vae_numpy import digits, vae, weights
+from vae_numpy.files import write_atomically
 from vae_numpy.layers import sigmoid
-from vae_numpy.weights import write_atomically
 
 FIGURES = Path(__file__).parent / "figures"
 RESULTS = Path(__file__).parents[1] / "results" / "exercises.json"

@@ -14,7 +14,7 @@ import torch
 from vae_lowlevel import __main__ as level2
 from vae_lowlevel.train import Config as Config2
 from vae_lowlevel.train import train as train2
-from vae_numpy import digits, weights
+from vae_numpy import checks, digits, weights
 from vae_numpy.command_line import run, spelled
 from vae_paper import __main__ as level3
 from vae_paper import checkpoint, download, train
@@ -97,7 +97,7 @@ def test_level_3_trains(whole):
     assert len(rows) == 3
     params, header = weights.load(whole / "weights.safetensors")
     assert header["data"] == "1,317 images of the bundled handwriting, train split (1,437 images), grayscale"
-    assert weights.check_params(params) == 3
+    assert checks.check_params(params) == 3
 
 
 @pytest.mark.parametrize("stop_at", [1, 13, 17])  # 13 steps an epoch: at the start, between epochs, inside one

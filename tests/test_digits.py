@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from vae_numpy import digits
+from vae_numpy import checks, digits
 
 rng = np.random.default_rng(0)
 IMAGES = {"train": rng.integers(0, 256, (7, 28, 28), dtype=np.uint8), "t10k": rng.integers(0, 256, (5, 28, 28), dtype=np.uint8)}
@@ -35,7 +35,7 @@ def test_official_files(raw):
         np.testing.assert_array_equal(loaded.labels, LABELS[prefix])
         assert loaded.images.dtype == np.float32
         assert loaded.source == f"MNIST {split} split ({len(IMAGES[prefix])} images)"
-        digits.check_images(loaded.images)
+        checks.check_images(loaded.images)
 
 
 def test_real_mnist_where_it_is():
@@ -52,7 +52,7 @@ def test_handwriting():
     assert train.images.shape == (1437, 1, 28, 28)
     assert test.images.shape == (360, 1, 28, 28)
     for loaded in (train, test):
-        digits.check_images(loaded.images)
+        checks.check_images(loaded.images)
         assert (np.bincount(loaded.labels) >= 33).all()
         assert loaded.images[:, :, :4].max() == loaded.images[..., -4:].max() == 0  # the frame
     assert digits.ENLARGE.sum(1) == pytest.approx(np.ones(20))  # a flat image stays flat

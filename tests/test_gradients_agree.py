@@ -8,7 +8,7 @@ from conftest import assert_close
 
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
-from vae_numpy import digits, weights
+from vae_numpy import digits, parameters
 from vae_paper import objectives
 from vae_paper.vae import VAE
 
@@ -84,7 +84,7 @@ def elbo_at(small_params, inputs, monkeypatch):
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-@pytest.mark.parametrize("name", weights.shapes(3))
+@pytest.mark.parametrize("name", parameters.shapes(3))
 def test_central_differences_of_level_1(name, small_params, inputs, elbo_at):
     """Compared where no ReLU switches between theta - h and theta + h: at least 80 % of the probes of every tensor."""
     expected = gradients(small_params, *inputs)[0][name].reshape(-1)

@@ -10,7 +10,7 @@ from conftest import assert_close
 import demo
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
-from vae_numpy import weights
+from vae_numpy import checks, parameters, weights
 from vae_paper import checkpoint, likelihoods
 from vae_paper.vae import VAE
 
@@ -18,7 +18,7 @@ U = 2.0**-24  # half a unit in the last place of float32, relative
 
 
 def noise(x, params):
-    return np.random.default_rng(7).standard_normal((len(x), weights.check_params(params)))
+    return np.random.default_rng(7).standard_normal((len(x), checks.check_params(params)))
 
 
 def test_every_tensor_agrees_in_float64(params, x):
@@ -100,7 +100,7 @@ def test_float32_end_to_end(params, x):
 def test_one_file_serves_all_levels(params, x, tmp_path):
     """Written at any level, read at any level: the same bits."""
     path = tmp_path / "weights.safetensors"
-    model = checkpoint.build("vae", weights.check_params(params))
+    model = checkpoint.build("vae", checks.check_params(params))
     model.load_state_dict({name: torch.from_numpy(p) for name, p in params.items()})
     about = {"model": "vae", "latent_dim": model.latent_dim}
     writers = {
@@ -113,7 +113,7 @@ def test_one_file_serves_all_levels(params, x, tmp_path):
         read, header = weights.load(path)
         assert header == about
         loaded, _ = checkpoint.load_model(path)
-        assert list(loaded.state_dict()) == list(weights.shapes(model.latent_dim))
+        assert list(loaded.state_dict()) == list(parameters.shapes(model.latent_dim))
         for name, p in params.items():
             np.testing.assert_array_equal(read[name], p)
             np.testing.assert_array_equal(loaded.state_dict()[name], p)

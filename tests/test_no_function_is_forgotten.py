@@ -28,7 +28,7 @@ ELSEWHERE = {
         vae_paper.objectives.beta_loss vae_paper.objectives.free_bits vae_paper.objectives.capacity
         vae_paper.schedules.linear vae_paper.schedules.cyclical vae_paper.schedules.one_cycle""",
     "test_weights": """
-        vae_numpy.weights.check_params vae_numpy.weights.save vae_numpy.weights.load
+        vae_numpy.checks.check_params vae_numpy.weights.save vae_numpy.weights.load
         vae_numpy.weights.save_tensors vae_numpy.weights.load_tensors""",
     "test_digits": "vae_numpy.digits.load vae_numpy.digits.is_on_disk",
     "test_bad_input": "vae_numpy.command_line.run vae_paper.train.train",
@@ -49,10 +49,10 @@ EXEMPT = {
     "experiments, made of what is tried here": "vae_paper.reproduce.*",
     "models that tests are made of; float64, and images of any value": "vae_paper.oracles.*",
     "the specification that the layers are compared with": "vae_numpy.layers.*_loops",
-    "a size and a generator: `weights.shapes` refuses a size below 1": "vae_*.init_params",
+    "a size and a generator: `parameters.shapes` refuses a size below 1": "vae_*.init_params",
     "a decorator": "vae_numpy.vae.in_parts",
     "bytes, a figure or a process, and a path: test_nothing_lost": """
-        vae_numpy.figures.save vae_numpy.weights.write_atomically vae_numpy.weights.is_gone""",
+        vae_numpy.figures.save vae_numpy.files.write_atomically vae_numpy.files.is_gone""",
     "no argument, or none that decides a number": """
         vae_numpy.digits.data_folder vae_paper.schedules.constant vae_paper.sprites.all_factors vae_paper.vae.Model.*
         vae_paper.vq_vae.VQVAE.end_epoch vae_paper.disentanglement.codes_of_sprites""",

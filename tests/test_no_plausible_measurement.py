@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_no_plausible_number import laid, without_the_type_checker  # noqa: F401 (a fixture)
 
-from vae_numpy import digits, weights
+from vae_numpy import checks, parameters
 from vae_numpy import figures as figures1
 from vae_paper import (
     classifier,
@@ -123,13 +123,13 @@ def at(seed):
 
 # name -> function, arguments that are right, and for each argument what is wrong in its place
 TRIED = {
-    "vae_numpy.digits.check_images": (digits.check_images, [X], {0: no_images(X)}),
-    "vae_numpy.digits.check_pixels": (digits.check_pixels, [KL], {0: [KL * 9, KL - 1, *not_finite(KL), *no_floats(KL)]}),
-    "vae_numpy.digits.check_labels": (digits.check_labels, [LABELS, 20], {0: no_labels(LABELS), 1: [19, 21]}),
-    "vae_numpy.weights.shapes": (weights.shapes, [2], {0: no_counts()}),
-    "vae_numpy.weights.check_latents": (weights.check_latents, [MU, 2], {0: [MU[0], MU[:0], *no_floats(MU)], 1: [3]}),
-    "vae_numpy.weights.check_alike": (
-        lambda a, b: weights.check_alike(2, a=a, b=b), [MU, LOGVAR], {0: [MU[0], MU[:1], MU[None], *no_floats(MU)]}
+    "vae_numpy.checks.check_images": (checks.check_images, [X], {0: no_images(X)}),
+    "vae_numpy.checks.check_pixels": (checks.check_pixels, [KL], {0: [KL * 9, KL - 1, *not_finite(KL), *no_floats(KL)]}),
+    "vae_numpy.checks.check_labels": (checks.check_labels, [LABELS, 20], {0: no_labels(LABELS), 1: [19, 21]}),
+    "vae_numpy.parameters.shapes": (parameters.shapes, [2], {0: no_counts()}),
+    "vae_numpy.checks.check_latents": (checks.check_latents, [MU, 2], {0: [MU[0], MU[:0], *no_floats(MU)], 1: [3]}),
+    "vae_numpy.checks.check_alike": (
+        lambda a, b: checks.check_alike(2, a=a, b=b), [MU, LOGVAR], {0: [MU[0], MU[:1], MU[None], *no_floats(MU)]}
     ),
     "vae_numpy.figures.image_rows": (
         lambda a, b: figures1.image_rows("nowhere.png", {"a": a, "b": b}, ""), [IMAGES, IMAGES], {0: [*no_images(IMAGES), X[:3]]}

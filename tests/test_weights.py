@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from vae_numpy import vae, weights
+from vae_numpy import checks, vae, weights
 
 HEADER = {"model": "vae", "latent_dim": 4, "note": "β = 1"}
 
@@ -119,7 +119,7 @@ def test_the_pretrained_weights():
         path = weights.PRETRAINED / f"vae_mnist_d{latent_dim}.safetensors"
         params, header = weights.load(path)
         assert path.stat().st_size <= 7_000_000
-        assert weights.check_params(params) == header["latent_dim"] == latent_dim
+        assert checks.check_params(params) == header["latent_dim"] == latent_dim
         assert header["test_objective"] <= most
         assert header["command"].startswith("python -m vae_")
         assert {"data", "test_data", "seed", "epochs", "test_objective_standard_error"} <= header.keys()

@@ -12,9 +12,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_lowlevel.vae import Params, elbo, init_params
+from vae_numpy.checks import check_params
 from vae_numpy.command_line import spelled
 from vae_numpy.digits import Digits
-from vae_numpy.weights import check_params
 
 
 @dataclass

@@ -19,8 +19,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, linear, logsigmoid, relu
 
 from vae_numpy import vae as level1
-from vae_numpy.digits import check_images
-from vae_numpy.weights import check_alike, check_latents, check_params
+from vae_numpy.checks import check_alike, check_images, check_latents, check_params
 
 Params = Mapping[str, Tensor]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vae_numpy import digits, vae, weights
+from vae_numpy import checks, digits, vae, weights
 from vae_numpy.command_line import run
 from vae_numpy.figures import image_rows
 from vae_numpy.layers import sigmoid
@@ -32,7 +32,7 @@ def main(config: Config) -> None:
     if config.count < 1:
         raise ValueError(f"--count is {config.count}: expected at least 1")
     params, header = weights.load(config.weights)
-    latent_dim = weights.check_params(params)
+    latent_dim = checks.check_params(params)
     data = digits.load(config.source, "test")
     images = data.images[: config.count]
     rng = np.random.default_rng(config.seed)

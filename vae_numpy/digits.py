@@ -18,7 +18,7 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -78,46 +78,6 @@ def is_on_disk(source: str) -> bool:
     raw = data_folder() / SOURCES[source] / "raw"
     names = [f"{p}-{kind}-ubyte" for p in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
     return all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in names)
-
-
-def check_images(x: Any) -> None:
-    """Refuse what is not a batch of images (B, 1, 28, 28) of floats in [0, 1] (an array or a tensor), saying why."""
-    if x.ndim != 4 or tuple(x.shape[1:]) != (1, 28, 28):
-        raise ValueError(f"images are {tuple(x.shape)}; expected (B, 1, 28, 28)")
-    if len(x) == 0:
-        raise ValueError("images are (0, 1, 28, 28): an empty batch; expected at least one image")
-    check_pixels(x)
-
-
-def check_pixels(x: Any) -> None:
-    """Refuse what are not floats in [0, 1] (an array or a tensor of any shape), saying why.
-
-    On an accelerator the values are not looked at, as that would make it wait for the CPU.
-    """
-    if str(x.dtype).removeprefix("torch.") not in ("float32", "float64"):
-        hint = "; divide by 255 for float32 in [0, 1]" if "uint8" in str(x.dtype) else ""
-        raise ValueError(f"images are {x.dtype}; expected float32 or float64{hint}")
-    if getattr(x, "is_cuda", False) or 0 in x.shape:
-        return
-    low, high = float(x.min()), float(x.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError("images hold NaN or infinity; expected values in [0, 1]")
-    if low < 0 or high > 1:
-        hint = "; divide by 255" if 1 < high <= 255 and low >= 0 else ""
-        raise ValueError(f"images lie in [{low:g}, {high:g}]; expected [0, 1]{hint}")
-
-
-def check_labels(labels: Any, count: int) -> None:
-    """Refuse what are not `count` labels, int64 from 0 to 9 (an array or a tensor), saying why.
-
-    On an accelerator the values are not looked at, as that would make it wait for the CPU.
-    """
-    if tuple(labels.shape) != (count,):
-        raise ValueError(f"labels: found {tuple(labels.shape)}; expected ({count},), one for each image")
-    if str(labels.dtype).removeprefix("torch.") != "int64":
-        raise ValueError(f"labels: found {labels.dtype}; expected int64")
-    if not getattr(labels, "is_cuda", False) and count and not 0 <= labels.min() <= labels.max() <= 9:
-        raise ValueError(f"labels: found {labels.min()} to {labels.max()}; expected 0 to 9")
 
 
 def _load_handwriting(split: str) -> Digits:

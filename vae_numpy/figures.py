@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from vae_numpy.digits import check_images
-from vae_numpy.weights import write_atomically
+from vae_numpy.checks import check_images
+from vae_numpy.files import write_atomically
 
 
 def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28"]], caption: str) -> None:

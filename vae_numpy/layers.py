@@ -11,7 +11,7 @@ Legend: B batch, I/C inputs/channels in, O outputs/channels out, H height, W wid
 import numpy as np
 from jaxtyping import Float
 
-from vae_numpy.weights import check_alike
+from vae_numpy.checks import check_alike
 
 Array = np.ndarray
 Pair = int | tuple[int, int]  # one number for both directions, or (vertical, horizontal)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vae_numpy.digits import check_images
+from vae_numpy.checks import check_alike, check_images, check_latents, check_params
 from vae_numpy.layers import conv2d, conv_transpose2d, linear, relu, sigmoid
-from vae_numpy.weights import check_alike, check_latents, check_params, shapes
+from vae_numpy.parameters import shapes
 
 Array = np.ndarray
 Params = Mapping[str, Array]

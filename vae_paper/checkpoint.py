@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vae_numpy import weights
+from vae_numpy import files, weights
 from vae_numpy.vae import init_params
 from vae_paper.config import MADE_WITH, Config, check_types, made_with, stored
 from vae_paper.cvae import CVAE, QuadrantCVAE
@@ -211,7 +211,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, atomically."""
-    weights.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    files.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -220,7 +220,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     table = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    weights.write_atomically(path, text.getvalue().encode())
+    files.write_atomically(path, text.getvalue().encode())
 
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:

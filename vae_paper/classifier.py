@@ -13,7 +13,7 @@ from torch.optim import Adam
 from tqdm import tqdm
 
 from vae_numpy import digits, weights
-from vae_numpy.digits import check_images, check_labels
+from vae_numpy.checks import check_images, check_labels
 from vae_paper import checkpoint, schedules
 from vae_paper.evaluate import Data, load_data
 from vae_paper.likelihoods import binarise

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from vae_numpy.digits import check_images, check_labels
-from vae_numpy.weights import check_latents
+from vae_numpy.checks import check_images, check_labels, check_latents
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import VAE, Encoder, Labels, Terms, reparameterize
 

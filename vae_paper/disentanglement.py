@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
-from vae_numpy.weights import check_alike
+from vae_numpy.checks import check_alike
 from vae_paper import sprites
 from vae_paper.vae import VAE
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from vae_numpy import digits
-from vae_numpy.weights import is_gone, write_atomically
+from vae_numpy.files import is_gone, write_atomically
 
 # In a process of its own, since a server that drips a byte a second can only be stopped by killing who listens.
 FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.argv[1])(sys.argv[2], download=True)"

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_numpy.weights import check_alike
+from vae_numpy.checks import check_alike
 from vae_paper.evaluate import Data, Estimate, check_data, mean_of
 from vae_paper.likelihoods import binarise
 from vae_paper.vae import VAE, kl_divergence, reparameterize

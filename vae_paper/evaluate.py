@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vae_numpy import digits
-from vae_numpy.weights import check_alike
+from vae_numpy.checks import check_alike
 from vae_paper import distributed, sprites
 from vae_paper.cvae import QuadrantCVAE
 from vae_paper.likelihoods import OBJECTIVES_ONLY, binarise

@@ -15,9 +15,9 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from vae_numpy.digits import check_images, check_labels
+from vae_numpy.checks import check_images, check_labels
 from vae_numpy.figures import save
-from vae_numpy.weights import write_atomically
+from vae_numpy.files import write_atomically
 
 Array = np.ndarray
 ACTIVE, COLLAPSED = "C0", "C3"

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_numpy.digits import check_labels
+from vae_numpy.checks import check_labels
 from vae_paper import classifier
 from vae_paper.classifier import Classifier
 from vae_paper.cvae import CLASSES, QuadrantCVAE

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
 
-from vae_numpy.digits import check_labels
+from vae_numpy.checks import check_labels
 from vae_paper.estimators import importance
 from vae_paper.evaluate import Data
 from vae_paper.likelihoods import binarise

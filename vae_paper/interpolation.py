@@ -6,8 +6,7 @@ Legend: D latent size, N codes, T points of a path, the first and the last of wh
 import numpy as np
 from jaxtyping import Float, Int
 
-from vae_numpy.digits import check_labels
-from vae_numpy.weights import check_alike
+from vae_numpy.checks import check_alike, check_labels
 
 Point = Float[np.ndarray, " D"]
 Path = Float[np.ndarray, "T D"]

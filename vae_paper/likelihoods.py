@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from vae_numpy.digits import check_pixels
-from vae_numpy.weights import check_alike
+from vae_numpy.checks import check_alike, check_pixels
 
 Pixels = Float[Tensor, "*pixels"]
 

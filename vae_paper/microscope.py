@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from vae_numpy.digits import check_images
+from vae_numpy.checks import check_images
 from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
 from vae_paper.cvae import QuadrantCVAE

@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from vae_numpy.digits import check_labels
-from vae_numpy.weights import check_alike
+from vae_numpy.checks import check_alike, check_labels
 from vae_paper import checkpoint, evaluate, figures, interpolation, samplers
 from vae_paper.config import Config
 from vae_paper.cvae import CLASSES, QuadrantCVAE

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from vae_numpy.digits import check_labels
+from vae_numpy.checks import check_labels
 from vae_paper.cvae import CLASSES
 from vae_paper.vae import Labels, Model, Terms
 from vae_paper.vq_vae import SIDE, VQVAE, Codes, check_codes

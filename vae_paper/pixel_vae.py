@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
-from vae_numpy.weights import check_latents
+from vae_numpy.checks import check_latents
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import VAE, Labels
 

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vae_numpy.digits import check_labels
+from vae_numpy.checks import check_alike, check_labels
 from vae_numpy.vae import reparameterize
-from vae_numpy.weights import check_alike
 from vae_paper import evaluate
 from vae_paper.cvae import CLASSES
 from vae_paper.evaluate import Data

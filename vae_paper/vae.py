@@ -17,8 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from vae_numpy.digits import check_images
-from vae_numpy.weights import check_alike, check_latents
+from vae_numpy.checks import check_alike, check_images, check_latents
 from vae_paper.likelihoods import LIKELIHOODS, WITH_LEARNED_SCALE
 
 Labels = Int64[Tensor, " B"]
@@ -92,7 +91,7 @@ class Decoder(nn.Module):
 
 
 class VAE(Model):
-    """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.weights.shapes`.
+    """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.parameters.shapes`.
 
     `likelihood` names one of `likelihoods.LIKELIHOODS`; `sigma` is its standard deviation (or scale), where it has one:
     kept, or the start of what is learned.

@@ -18,8 +18,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import embedding, relu
 
-from vae_numpy.digits import check_images
-from vae_numpy.weights import check_alike
+from vae_numpy.checks import check_alike, check_images
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Labels, Model, Terms
 
