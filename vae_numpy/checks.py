@@ -13,12 +13,12 @@ from vae_numpy.parameters import shapes
 FLOATS = ("float32", "float64")
 
 
-def check_images(x: Any) -> None:
-    """Refuse what is not a batch of images (B, 1, 28, 28) of floats in [0, 1] (an array or a tensor), saying why."""
-    if x.ndim != 4 or tuple(x.shape[1:]) != (1, 28, 28):
-        raise ValueError(f"images are {tuple(x.shape)}; expected (B, 1, 28, 28)")
+def check_images(x: Any, shape: tuple[int, int, int] = (1, 28, 28)) -> None:
+    """Refuse what is not a batch of images (B, C, H, W) of floats in [0, 1] (an array or a tensor), saying why."""
+    if x.ndim != 4 or tuple(x.shape[1:]) != shape:
+        raise ValueError(f"images are {tuple(x.shape)}; expected (B, {', '.join(map(str, shape))})")
     if len(x) == 0:
-        raise ValueError("images are (0, 1, 28, 28): an empty batch; expected at least one image")
+        raise ValueError(f"images are {tuple(x.shape)}: an empty batch; expected at least one image")
     check_pixels(x)
 
 
@@ -30,7 +30,7 @@ def check_pixels(x: Any) -> None:
     if str(x.dtype).removeprefix("torch.") not in ("float32", "float64"):
         hint = "; divide by 255 for float32 in [0, 1]" if "uint8" in str(x.dtype) else ""
         raise ValueError(f"images are {x.dtype}; expected float32 or float64{hint}")
-    if getattr(x, "is_cuda", False) or 0 in x.shape:
+    if not values_are_visible(x) or 0 in x.shape:
         return
     low, high = float(x.min()), float(x.max())
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -40,7 +40,12 @@ def check_pixels(x: Any) -> None:
         raise ValueError(f"images lie in [{low:g}, {high:g}]; expected [0, 1]{hint}")
 
 
-def check_labels(labels: Any, count: int) -> None:
+def values_are_visible(x: Any) -> bool:
+    """Whether looking at the values costs nothing: on an accelerator it would make the CPU wait."""
+    return getattr(x, "device", None) is None or str(x.device) == "cpu"
+
+
+def check_labels(labels: Any, count: int, classes: int = 10) -> None:
     """Refuse what are not `count` labels, int64 from 0 to 9 (an array or a tensor), saying why.
 
     On an accelerator the values are not looked at, as that would make it wait for the CPU.
@@ -49,8 +54,8 @@ def check_labels(labels: Any, count: int) -> None:
         raise ValueError(f"labels: found {tuple(labels.shape)}; expected ({count},), one for each image")
     if str(labels.dtype).removeprefix("torch.") != "int64":
         raise ValueError(f"labels: found {labels.dtype}; expected int64")
-    if not getattr(labels, "is_cuda", False) and count and not 0 <= labels.min() <= labels.max() <= 9:
-        raise ValueError(f"labels: found {labels.min()} to {labels.max()}; expected 0 to 9")
+    if values_are_visible(labels) and count and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(f"labels: found {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
 
 
 def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:

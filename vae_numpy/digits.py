@@ -46,8 +46,7 @@ def load(source: str = "auto", split: str = "train", folder: Path | None = None)
     """
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')
-    if source == "auto":
-        source = "mnist" if is_on_disk("mnist") else "handwriting"
+    source = resolved(source)
     if source == "handwriting":
         return _load_handwriting(split)
     if source not in SOURCES:
@@ -71,6 +70,13 @@ def load(source: str = "auto", split: str = "train", folder: Path | None = None)
 def data_folder() -> Path:
     """The folder in which data sets are looked for and into which they are downloaded: $VAE_DATA, or `data`."""
     return Path(os.environ.get("VAE_DATA") or "data")
+
+
+def resolved(source: str) -> str:
+    """The source that a name stands for: "auto" is MNIST where it is on disk, else the handwriting."""
+    if source != "auto":
+        return source
+    return "mnist" if is_on_disk("mnist") else "handwriting"
 
 
 def is_on_disk(source: str) -> bool:

@@ -3,108 +3,107 @@
 import json
 import runpy
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from vae_numpy import weights
 from vae_numpy.command_line import run
-from vae_paper import distributed, download, gallery, microscope, pictures, report, train
 from vae_paper.config import Config
-from vae_paper.sample import sample
 
-PRETRAINED = weights.PRETRAINED / "vae_mnist_d20.safetensors"
+# Everything that needs torch is imported when a command begins its work, so that --help and a wrong option answer at once.
+
+RUN = "vae_mnist_d20"
 
 
 @dataclass
 class Evaluate:
-    """Measure a model on test images: ELBO and its terms, log p(x), what z knows of x, samples; with standard errors."""
+    """Measure a model on test images: ELBO and its terms, log p(x), information in z, samples; with standard errors."""
 
-    run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
-    """A run's folder, or a weight file of any level."""
+    run: Annotated[str, tyro.conf.Positional] = RUN
+    """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     source: str | None = None
-    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites (default: as the run was trained on, where it says so)."""
+    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites. By default the data of the run's training."""
     passes: int = 5
-    """How often z is sampled for each image."""
+    """Number of samples of z for each image."""
     k: int = 100
-    """Importance samples for log p(x): each of --subset images costs so many passes of the decoder. Papers take 5000."""
+    """Importance samples for log p(x): as many passes of the decoder for each image of the subset. Papers use 5000."""
     subset: int = 400
-    """Images, chosen at random, on which log p(x) is told from the ELBO, which is of all images."""
+    """Size of the random subset of images on which the gap between IWAE-k and the ELBO is estimated. The ELBO uses all images."""
     drawn: int = 0
-    """Samples to be shown to a classifier (of this project: trained for a minute or two, where there is none yet)."""
+    """Samples to be measured by a classifier. (This project's, trained for a minute or two where there is none yet.)"""
     seed: int = 0
-    """Of the noise, and of the choice of images."""
+    """Random seed for the noise and for choosing the subset."""
     json: bool = False
-    """The numbers as JSON, the chosen images among them."""
+    """Print the numbers as JSON, with the indices of the subset."""
     publish: Path | None = None
-    """Also write the weights here, with what was measured in their header."""
+    """Also write the weights to this file, with the measured ELBO in their header."""
 
 
 @dataclass
 class Inspect:
-    """The loss microscope: what reductions make of beta, bounds, bits, rate and distortion, KL per latent, active units."""
+    """The loss microscope: effect of reductions on beta, bounds, bits, rate and distortion, KL per latent, active units."""
 
-    run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
-    """A run's folder, or a weight file of any level."""
+    run: Annotated[str, tyro.conf.Positional] = RUN
+    """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     source: str | None = None
-    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites (default: as the run was trained on, where it says so)."""
+    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites. By default the data of the run's training."""
     passes: int = 5
-    """How often z is sampled for each image."""
+    """Number of samples of z for each image."""
     seed: int = 0
-    """Of the noise."""
+    """Random seed for the noise."""
     json: bool = False
-    """The numbers as JSON."""
+    """Print the numbers as JSON."""
 
 
 @dataclass
 class Sample:
-    """Draw new images: x_hat = sigmoid(logits) of z from the prior, or from what training images are encoded as."""
+    """Draw new images from a model."""
 
-    run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
-    """A run's folder, or a weight file of any level."""
+    run: Annotated[str, tyro.conf.Positional] = RUN
+    """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
-    """N(0, I); z ~ q(z|x) of training images; a Gaussian mixture fitted to such z; given labels: the prior of a cvae, a
-    Gaussian fitted to the class's z elsewhere."""
+    """prior: the model's own; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
+    class: given labels, by the prior of a conditional model or a Gaussian fitted to the z of the class."""
     label: int | None = None
-    """The class to draw, with --sampler class (default: 0 to 9 in turn)."""
+    """The class to draw, with --sampler class. By default all classes in turn."""
     count: int = 100
-    """How many."""
+    """Number of images to draw."""
     source: str | None = None
-    """Training digits for all but the prior (default: those that the run was trained on, where it says so)."""
+    """Training images for all samplers but the prior. By default the data of the run's training."""
     seed: int = 0
-    """Of z."""
+    """Random seed for z."""
     out: Path = Path("runs/samples.png")
-    """Where the picture goes."""
+    """File of the picture."""
 
 
 @dataclass
 class Figures:
-    """Draw a run: what it reconstructs and generates, its latent space, its training."""
+    """Draw pictures of a run: reconstructions, samples, latent space, training."""
 
-    run: Annotated[Path, tyro.conf.Positional] = PRETRAINED
-    """A run's folder, or a weight file of any level."""
+    run: Annotated[str, tyro.conf.Positional] = RUN
+    """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     kind: Literal[
-        "all", "reconstructions", "samples", "manifold", "scatter", "traversals", "interpolation", "cvae-grid", "rate",
-        "curves", "ae-beside-vae", "completions", "codebook-usage", "animation",
+        "all", "reconstructions", "samples", "shared-latents", "manifold", "scatter", "traversals", "interpolation", "cvae-grid",
+        "completions", "codebook-usage", "rate", "curves", "side-by-side", "animation",
     ] = "all"  # fmt: skip
-    """all: every one that applies to the run, but for the animation, which trains it anew."""
-    beside: Path | None = None
-    """The other run of ae-beside-vae."""
+    """all: every kind that applies to the run, except the animation, which trains again."""
+    beside: str | None = None
+    """The other run of side-by-side."""
     image: int = 0
-    """The test image that traversals go around, and with which interpolations and completions begin."""
+    """Index of the test image around which traversals go, and with which interpolations and completions begin."""
     source: str | None = None
-    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites (default: as the run was trained on, where it says so)."""
+    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites. By default the data of the run's training."""
     seed: int = 0
-    """Of samples and binarisation."""
+    """Random seed for samples and binarisation."""
     out: Path | None = None
-    """The folder for the pictures (default: RUN/figures, or runs/figures for a weight file)."""
+    """Folder for the pictures. By default RUN/figures, or runs/figures/NAME for a weight file."""
 
 
 @dataclass
 class Reproduce:
-    """Measure anew what results/NAME.json holds: the same as python -m vae_paper.reproduce.NAME, which has --help."""
+    """Measure again what results/NAME.json holds. python -m vae_paper.reproduce.NAME --help shows the options of one."""
 
     name: Annotated[
         Literal[
@@ -113,23 +112,26 @@ class Reproduce:
         ],
         tyro.conf.Positional,
     ]  # fmt: skip
-    """Which."""
+    """The measurement."""
     options: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """The measurement's own, after `--`: reproduce burda -- --epochs 2"""
+    """Options of the measurement, after `--`: reproduce burda -- --epochs 2"""
 
 
 @dataclass
 class Download:
-    """Fetch a data set through torchvision into $VAE_DATA (default: data/), whole or not at all."""
+    """Download a data set through torchvision into $VAE_DATA (default: data/), whole or not at all."""
 
     source: Annotated[Literal["mnist", "fashion-mnist", "kmnist"], tyro.conf.Positional] = "mnist"
-    """Which."""
+    """The data set."""
     seconds: float = 600
-    """The time limit."""
+    """Time limit in seconds."""
 
 
+# The groups of `train --help` are the bases of the flat Config.
+GROUPS = [(base.__name__.removesuffix("Options").lower(), base, field(default_factory=base)) for base in Config.__bases__[::-1]]
+Train = tyro.conf.configure(tyro.conf.OmitArgPrefixes)(make_dataclass("Train", GROUPS, namespace={"__doc__": Config.__doc__}))
 Command = (
-    Annotated[Config, tyro.conf.subcommand("train")]
+    Annotated[Train, tyro.conf.subcommand("train")]  # type: ignore[valid-type]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Sample, tyro.conf.subcommand("sample")]
@@ -139,38 +141,66 @@ Command = (
 )
 
 
-def main(command: Config | Evaluate | Inspect | Sample | Figures | Reproduce | Download) -> None:
+def main(command: Any) -> None:
     """Run one subcommand."""
-    if distributed.processes() > 1 and not isinstance(command, Config):
+    from vae_paper import distributed
+
+    if distributed.processes() > 1 and not isinstance(command, Train):
         raise ValueError(f"{type(command).__name__.lower()} runs in one process: start it without torchrun, which is for train")
     match command:
-        case Config():
-            folder = train.train(command)
-            print(f"{folder}: weights.safetensors, metrics.csv, config.json, state.safetensors")
         case Evaluate():
+            from vae_paper.measuring import evaluate
+
             c = command
-            measured = report.report(c.run, c.source, c.passes, c.k, c.subset, c.drawn, c.seed)
-            print(json.dumps(measured, indent=2) if c.json else report.table(measured))
+            measured = evaluate.evaluate_run(c.run, c.source, c.passes, c.k, c.subset, c.drawn, c.seed)
+            print(json.dumps(measured, indent=2) if c.json else evaluate.table(measured))
             if c.publish:
-                report.publish(c.publish, c.run, measured)
+                evaluate.publish(c.publish, c.run, measured)
         case Inspect():
-            inspected = microscope.inspect(command.run, command.source, command.passes, command.seed)
-            print(json.dumps(inspected, indent=2) if command.json else microscope.table(inspected))
+            from vae_paper.measuring import inspect
+
+            inspected = inspect.inspect_run(command.run, command.source, command.passes, command.seed)
+            print(json.dumps(inspected, indent=2) if command.json else inspect.table(inspected))
         case Sample():
+            from vae_paper.drawing.sample import sample
+
             sample(**vars(command))
             print(f"{command.out}: {command.count} samples")
         case Figures():
-            subject = pictures.load(command.run, command.source, command.seed, command.image, command.beside)
-            for path in gallery.draw(subject, command.kind, command.out):
+            from vae_paper.drawing import figures, subject
+
+            of = subject.read(command.run, command.source, command.seed, command.image, command.beside)
+            for path in figures.draw(of, command.kind, command.out):
                 print(path)
         case Reproduce():
             module = f"vae_paper.reproduce.{command.name}"
             sys.argv = [module, *command.options]
             runpy.run_module(module, run_name="__main__")
         case Download():
+            from vae_paper import download
+
             print(f"{download.download(command.source, command.seconds)}: complete and checked")
+        case _:
+            from vae_paper.training import train
+
+            options = {name: value for group in vars(command).values() for name, value in vars(group).items()}
+            folder = train(Config(**options))
+            files = [p.name for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
+            print(f"{folder}: {', '.join(files)}")
+
+
+def start() -> None:
+    """The command line; under torchrun, one of its processes."""
+    import os
+
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        run("python -m vae_paper", Command, main)
+        return
+    from vae_paper import distributed
+
+    with distributed.joined():
+        run("python -m vae_paper", Command, main)
 
 
 if __name__ == "__main__":
-    with distributed.joined():
-        run("python -m vae_paper", Command, main)
+    start()

@@ -1,8 +1,8 @@
-"""Past one process: those that `torchrun` starts train one model together, each on its part of every batch.
+"""Several processes: those that `torchrun` starts train one model together, each on its part of every batch.
 
-The order of the images and the noise are functions of (seed, what for, step). So every process makes those of the whole
+The order of the images and the noise are functions of (seed, purpose, step). So every process makes those of the whole
 batch and takes its own images of it, DistributedDataParallel averages the gradients, and the steps are those of one
-process. Where there is only one, every function here gives back what it is given.
+process. Where there is only one process, every function here returns what it is given.
 """
 
 import contextlib
@@ -18,13 +18,12 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from vae_paper.config import Config
-from vae_paper.vae import AE, Model
+from vae_paper.likelihoods import LIKELIHOODS
+from vae_paper.vae import Model
 
-# What is no mean over images: a mean of the processes' values would be another number than that of the whole batch.
+# Objectives that are no mean over images: the mean of the processes' values would not be the value of the whole batch.
 OF_THE_WHOLE_BATCH = [
-    ("model", "vq-vae", "its codebook follows the averages of a batch"),
-    ("likelihood", "optimal-gaussian", "its variance is fitted to a batch"),
-    ("objective", "capacity", "|KL - C| is taken of a batch's mean KL"),
+    ("objective", "capacity", "|KL - C| is computed from a batch's mean KL"),
     ("free_bits_per", "latent", "the floor is under a batch's mean KL"),
     ("free_bits_per", "total", "the floor is under a batch's mean KL"),
 ]
@@ -44,19 +43,19 @@ def restarted() -> bool:
 
 
 def launch() -> str | None:
-    """What tells one call of torchrun from another; None where there was none."""
+    """The id of this call of torchrun; None where there was none."""
     return os.environ.get("TORCHELASTIC_RUN_ID")
 
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Be one of the processes that torchrun started. Rank 0 speaks for all; another only of an error that is its own."""
+    """Be one of torchrun's processes. Only rank 0 prints; another rank prints an error that rank 0 did not raise."""
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield
         return
     store, ours, count = next(dist.rendezvous("env://"))
-    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # which remembers those that died
-    # gloo is there in any case: it carries what is said between the processors' own steps
+    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # a store outlives the processes that died
+    # gloo always takes part: it carries the few numbers that are exchanged between the steps
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=ours, world_size=count)
     kept = io.StringIO()
@@ -76,7 +75,7 @@ def joined() -> Iterator[None]:
         if stop.code and ours == 0:
             store.set("said", "")
         elif stop.code:
-            until = time.monotonic() + 5  # torchrun ends all when one has ended: what all refuse, rank 0 has said by then
+            until = time.monotonic() + 5  # within that time rank 0 has printed an error that is common to all ranks
             while not store.check(["said"]) and time.monotonic() < until:
                 time.sleep(0.02)
             if not store.check(["said"]):
@@ -84,14 +83,18 @@ def joined() -> Iterator[None]:
         raise
 
 
-def check(config: Config, held_out: int) -> None:
+def check(config: Config, model: Model, held_out: int, own_objective: bool) -> None:
     """Refuse what several processes would train otherwise than one."""
     count = processes()
     if count == 1:
         return
-    for option, value, why in OF_THE_WHOLE_BATCH:
-        if getattr(config, option) == value:
+    whole: list[tuple[str, str, str | None]] = [*OF_THE_WHOLE_BATCH, ("model", config.model, model.whole_batch)]
+    whole += [("likelihood", model.likelihood, LIKELIHOODS[model.likelihood].whole_batch)]
+    for option, value, why in whole:
+        if why and getattr(config, option) == value:
             raise ValueError(f"{option} is {value}: {why}, and each of {count} processes sees a part of it; train in one process")
+    if own_objective:
+        raise ValueError(f"an objective of your own may need the whole batch, and each of {count} processes sees a part of it")
     if config.batch_size % count:
         raise ValueError(
             f"batch_size is {config.batch_size}: expected a multiple of {count}, the processes that share it equally"
@@ -112,19 +115,16 @@ def take_device(device: str) -> None:
 
 def parallel(model: Model) -> Model | DistributedDataParallel:
     """The model whose call trains it: DDP averages gradients only of what goes through its own `forward`."""
-    if processes() == 1:
-        return model
-    unused = isinstance(model, AE)  # its logvar is not used
-    return DistributedDataParallel(model, find_unused_parameters=unused)
+    return model if processes() == 1 else DistributedDataParallel(model)
 
 
 def ours(start: int = 0) -> slice:
-    """This process's images of a batch whose first is number `start`: every second, of two processes."""
+    """This process's images of a batch whose first image is number `start`: every second image, with two processes."""
     return slice((rank() - start) % processes(), None, processes())
 
 
 def whole(part: Tensor, total: int, dim: int) -> Tensor:
-    """The numbers of all images, of which each process has those of its own."""
+    """The numbers of all images, from the parts that the processes have."""
     if processes() == 1:
         return part
     filled = part.new_zeros(total, *part.movedim(dim, 0).shape[1:])
@@ -141,7 +141,7 @@ def mean(value: Tensor) -> Tensor:
 
 
 def any_of(noted: list[int]) -> bool:
-    """Whether any process has noted something; all get the one answer, and none goes on before all have asked."""
+    """Whether any process has noted something. All processes get the same answer, and none continues before all have asked."""
     if processes() == 1:
         return bool(noted)
     flag = torch.tensor(len(noted))

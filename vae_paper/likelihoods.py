@@ -1,75 +1,75 @@
-"""p(x|z): what the decoder's logits say about each pixel, as -log p(x|z) in nats; a model sums them over the image.
+"""Likelihoods p(x|z): what the decoder's logits say about each pixel, as -log p(x|z) in nats.
 
-Every function takes logits and x of one shape and gives nats of that shape; x_hat = sigmoid(logits), and `log_sigma` is the
-logarithm of a scale. ValueError where shapes differ, or where x is not in [0, 1] (looked at on the CPU only).
+Every function takes logits and x of one shape and returns nats of that shape; a model sums them over the image.
+x_hat = sigmoid(logits), and `log_sigma` is the logarithm of a scale, one number. `LIKELIHOODS` at the end is the table of all.
+ValueError where shapes differ, or where x is outside the likelihood's support (values are looked at on the CPU only).
 """
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Bernoulli, Normal
+from torch.distributions import Bernoulli, ContinuousBernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from vae_numpy.checks import check_alike, check_pixels
+from vae_numpy.checks import check_alike, check_pixels, values_are_visible
 
 Pixels = Float[Tensor, "*pixels"]
+Scalar = Float[Tensor, ""]
 
 
-def bernoulli(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
-    """Independent Bernoulli pixels, for images of zeros and ones. A likelihood.
-
-    Raises ValueError on grayscale images (looked at on the CPU only).
-    """
-    _check(logits, x)
-    if not x.is_cuda and ((x != 0) & (x != 1)).any():
+def bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
+    """Independent Bernoulli pixels, for images of zeros and ones. ValueError on grayscale images."""
+    _check(logits, x, log_sigma)
+    if values_are_visible(x) and ((x != 0) & (x != 1)).any():
         raise ValueError("images are grayscale: outside the support of bernoulli, which is for pixels of 0 and 1; binarise them")
     return -Bernoulli(logits=logits, validate_args=False).log_prob(x)
 
 
-def soft_bce(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
-    """The Bernoulli formula on grayscale: an objective, no likelihood; its least value is the entropy of x, not 0."""
-    _check(logits, x)
+def soft_bce(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
+    """The Bernoulli formula on grayscale: an objective and no likelihood. Its least value is the entropy of x, not 0."""
+    _check(logits, x, log_sigma)
     return binary_cross_entropy_with_logits(logits, x, reduction="none")
 
 
-def squared_error(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
-    """||x - x_hat||²: an objective; plus a constant, the Gaussian with variance 1/2."""
-    _check(logits, x)
+def squared_error(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
+    """(x - x_hat)²: an objective. Plus a constant, it is the Gaussian with variance 1/2."""
+    _check(logits, x, log_sigma)
     return (x - torch.sigmoid(logits)).square()
 
 
-def gaussian(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
-    """Normal pixels of mean x_hat and one standard deviation for all, fixed or learned. A likelihood (a density).
+def gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
+    """Normal pixels with mean x_hat and one standard deviation for all pixels, fixed or learned. A density.
 
-    Learning it is sigma-VAE: Rybkin et al. 2021, arXiv:2006.13202.
+    A learned standard deviation makes it sigma-VAE: Rybkin et al. 2021, arXiv:2006.13202.
     """
-    _check(logits, x)
+    _check(logits, x, log_sigma)
     return -Normal(torch.sigmoid(logits), log_sigma.exp(), validate_args=False).log_prob(x)
 
 
-def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
-    """`gaussian` at the variance that is best for this batch, its mean squared error (Rybkin et al. 2021, section 3.2).
+def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
+    """`gaussian` with the best variance for this batch, its mean squared error (Rybkin et al. 2021, section 3.2).
 
-    An objective: the variance is fitted to the very images that it explains.
+    An objective: the variance is fitted to the same images that it explains.
     """
-    _check(logits, x)
-    variance = (x - torch.sigmoid(logits)).square().mean()  # σ*² = MSE
+    _check(logits, x, log_sigma)
+    variance = (x - torch.sigmoid(logits)).square().mean().clamp(min=1e-12)  # σ*² = MSE; the floor keeps log σ*² finite
     return gaussian(logits, x, 0.5 * variance.log())
 
 
-def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
-    """The Bernoulli formula made a density on [0, 1] by its constant. A likelihood (Loaiza-Ganem & Cunningham 2019).
+def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
+    """The Bernoulli formula, normalised to a density on [0, 1] (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 6-8).
 
-    arXiv:1907.06845, eq. 6-8; C(λ) = 2 atanh(1 - 2λ) / (1 - 2λ), which in logits l is l / tanh(l / 2), and 2 at l = 0.
+    The constant is C(λ) = 2 atanh(1 - 2λ) / (1 - 2λ). In logits l it is l / tanh(l / 2), and 2 at l = 0.
     """
     return soft_bce(logits, x, log_sigma) - log_constant(logits)
 
 
 def log_constant(logits: Pixels) -> Pixels:
-    """log C of the continuous Bernoulli."""
+    """log C of the continuous Bernoulli, exact to 1e-12 (torch.distributions is off by up to 0.5 nats at |l| <= 60)."""
     near = logits.abs() < 0.1
     far = torch.where(near, 1.0, logits)  # keeps 0 / 0, and its gradient, out of the branch that is not taken
     # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, off by less than 1e-11
@@ -78,12 +78,18 @@ def log_constant(logits: Pixels) -> Pixels:
     return torch.where(near, series, torch.log(far / torch.tanh(far / 2)))
 
 
-def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels:
-    """A logistic density of mean x_hat and one scale, integrated over each of the 256 gray levels. A likelihood.
+def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
+    """A logistic density with mean x_hat and one scale, integrated over each of the 256 gray levels k/255.
 
-    A probability of the integers 0..255, so a true bound in bits (Kingma et al. 2016, arXiv:1606.04934, eq. 31).
+    A probability of the integers 0..255, so a true bound in bits (Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517,
+    eq. 2, with one component). ValueError where x holds other values than k/255.
     """
-    _check(logits, x)
+    _check(logits, x, log_sigma)
+    if values_are_visible(x) and ((255 * x - (255 * x).round()).abs() > 1e-3).any():
+        raise ValueError(
+            "images hold values that are no multiple of 1/255: outside the support of discretised-logistic, which is for "
+            "8-bit gray levels; choose another likelihood, or round the images"
+        )
     half = 0.5 / 255
     centre = x - torch.sigmoid(logits)
     above, below = (centre + half) / log_sigma.exp(), (centre - half) / log_sigma.exp()
@@ -93,23 +99,80 @@ def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Tensor) -> Pixels
     return -log_p
 
 
-LIKELIHOODS: dict[str, Callable[[Pixels, Pixels, Tensor], Pixels]] = {
-    "bernoulli": bernoulli,
-    "bce": soft_bce,
-    "mse": squared_error,
-    "gaussian": gaussian,
-    "learned-gaussian": gaussian,
-    "optimal-gaussian": optimal_gaussian,
-    "continuous-bernoulli": continuous_bernoulli,
-    "discretised-logistic": discretised_logistic,
-}
-WITH_LEARNED_SCALE = {"learned-gaussian", "discretised-logistic"}
-OBJECTIVES_ONLY = {"bce", "mse", "optimal-gaussian"}  # no normalised p(x|z): their ELBO bounds nothing
-
-
-def _check(logits: Tensor, x: Tensor) -> None:
+def _check(logits: Tensor, x: Tensor, log_sigma: Tensor) -> None:
     check_pixels(x)
     check_alike(None, logits=logits, x=x)
+    if log_sigma.ndim != 0:  # it would broadcast to a scale for each pixel, or to more pixels
+        raise ValueError(f"log_sigma is {tuple(log_sigma.shape)}: expected one number")
+
+
+# One sample of x from p(x|z), for each likelihood that is one: (logits, log_sigma, generator) -> pixels
+
+
+def draw_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
+    """Pixels of 0 and 1."""
+    return torch.bernoulli(torch.sigmoid(logits), generator=generator)
+
+
+def draw_gaussian(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
+    """Normal pixels, cut to [0, 1]: the density reaches outside, where no image is."""
+    noise = torch.randn(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+    return (torch.sigmoid(logits) + log_sigma.exp() * noise).clamp(0, 1)
+
+
+def draw_continuous_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
+    """Pixels in [0, 1], by the inverse of the distribution function."""
+    u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+    return ContinuousBernoulli(logits=logits, validate_args=False).icdf(u).clamp(0, 1)
+
+
+def draw_discretised_logistic(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
+    """The gray level into which a sample of the logistic density falls."""
+    u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device).clamp(1e-7, 1 - 1e-7)
+    return ((torch.sigmoid(logits) + log_sigma.exp() * torch.logit(u)).clamp(0, 1) * 255).round() / 255
+
+
+class Likelihood(NamedTuple):
+    """A row of the table."""
+
+    nats: Callable[[Pixels, Pixels, Scalar], Pixels]
+    support: str
+    unit: str
+    draw: Callable[[Pixels, Scalar, torch.Generator], Pixels] | None
+    """None for an objective that is no likelihood: then the ELBO bounds nothing."""
+    scale: str = "none"
+    """Whether sigma is "none", "fixed" or "learned"."""
+    whole_batch: str | None = None
+    """Why a loss of one part of a batch would be another number, where it would."""
+
+    @property
+    def normalised(self) -> bool:
+        """Whether exp(-nats) sums or integrates to 1 over x."""
+        return self.draw is not None
+
+
+CODE = "a probability, so bits/dim are bits of a code"
+DENSITY = "a density: may be negative, and no bits of a code"
+LIKELIHOODS = {
+    "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
+    "bce": Likelihood(
+        soft_bce, "[0, 1]", "nats of the Bernoulli formula on grayscale: no probability; at least the entropy of x", None
+    ),
+    "mse": Likelihood(squared_error, "[0, 1]", "squared error: nats of a Gaussian with variance 1/2, without its constant", None),
+    "gaussian": Likelihood(gaussian, "real numbers", f"nats of {DENSITY}", draw_gaussian, scale="fixed"),
+    "learned-gaussian": Likelihood(gaussian, "real numbers", f"nats of {DENSITY}", draw_gaussian, scale="learned"),
+    "optimal-gaussian": Likelihood(
+        optimal_gaussian, "real numbers", "nats of a density whose variance is fitted to the batch that it explains", None,
+        whole_batch="its variance is fitted to a batch",
+    ),
+    "continuous-bernoulli": Likelihood(
+        continuous_bernoulli, "[0, 1]", f"nats on [0, 1] of {DENSITY}", draw_continuous_bernoulli
+    ),
+    "discretised-logistic": Likelihood(
+        discretised_logistic, "k/255", f"nats of 256 gray levels: {CODE} (8 without a model)", draw_discretised_logistic,
+        scale="learned",
+    ),
+}  # fmt: skip
 
 
 def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
@@ -121,6 +184,6 @@ def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
         raise ValueError(f'binarise: how is {how!r}; expected "none", "dynamic" or "threshold"')
     if how == "none":
         return x
-    check_pixels(x)  # NaN would become 0, and a gray level of 128 become 1
+    check_pixels(x)  # NaN would become 0, and a gray level of 128 would become 1
     u = 0.5 if how == "threshold" else torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return (x > u).to(x.dtype)

@@ -1,6 +1,9 @@
-"""What is optimised: pure functions of the terms that a model gives per image, in nats.
+"""Objectives: pure functions of the terms that a model returns for each image, in nats.
 
-Legend: B batch, D latent size, K samples of z per image. A loss is a scalar: the mean over the batch, to be minimised.
+A loss is a scalar: the mean over the batch, to be minimised. An objective of your own is such a function too: give it to
+`vae_paper.train(..., objective=...)`.
+
+Legend: B batch, D latent size, K samples of z per image.
 """
 
 import math
@@ -34,7 +37,8 @@ def beta_loss(terms: Terms, beta: float) -> Scalar:
 
 
 def free_bits(rate: Float[Tensor, "B D"], floor: float, per: str = "latent") -> Scalar:
-    """The rate, where rates below `floor` nats cost no less than it: no gain in giving a latent up.
+    """The rate, with `floor` nats in place of every smaller rate. Below the floor a latent's KL has no gradient, so nothing
+    pushes it to collapse.
 
     "latent": sum_j max(floor, mean_b KL_j) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);
     "image":  mean_b sum_j max(floor, KL_bj);

@@ -1,6 +1,6 @@
-"""Numbers that change during training, each a function of progress: 0 at the first step, 1 when training ends.
+"""Schedules: numbers that change during training, each a function of progress: 0 at the first step, 1 when training ends.
 
-ValueError where progress is outside.
+ValueError where progress is outside 0 to 1, or where a schedule's own numbers make no sense.
 """
 
 import math
@@ -13,23 +13,27 @@ def constant(progress: float) -> float:
 
 def linear(progress: float, rise: float = 0.5) -> float:
     """KL annealing (Bowman et al. 2015, arXiv:1511.06349): from 0 to 1 in the first `rise` of training, then 1."""
-    _check(progress)
+    _check(progress, rise)
     return min(1.0, progress / rise)
 
 
 def cyclical(progress: float, cycles: int = 4, rise: float = 0.5) -> float:
-    """`linear`, started anew `cycles` times (Fu et al. 2019, arXiv:1903.10145, eq. 6-7: M = 4, R = 0.5)."""
-    _check(progress)
+    """`linear`, repeated `cycles` times (Fu et al. 2019, arXiv:1903.10145, eq. 6-7: M = 4, R = 0.5)."""
+    _check(progress, rise)
+    if cycles < 1:
+        raise ValueError(f"cycles is {cycles}: expected at least 1")
     return linear(progress * cycles % 1.0, rise) if progress < 1 else 1.0
 
 
 def one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-5) -> float:
-    """A learning rate's factor: by half a cosine from `start` to 1, by another to `end` (Smith & Topin 2017)."""
-    _check(progress)
+    """A factor of the learning rate: half a cosine up from `start` to 1, another down to `end` (Smith & Topin 2017)."""
+    _check(progress, rise)
     low, along = (start, progress / rise) if progress < rise else (end, (1 - progress) / (1 - rise))
     return low + (1 - low) * (1 - math.cos(math.pi * along)) / 2
 
 
-def _check(progress: float) -> None:
-    if not 0 <= progress <= 1:  # NaN too, of which min would make 1
+def _check(progress: float, rise: float) -> None:
+    if not 0 <= progress <= 1:  # NaN too, which min would turn into 1
         raise ValueError(f"progress is {progress}: expected 0 to 1")
+    if not 0 < rise <= 1:
+        raise ValueError(f"rise is {rise}: expected more than 0, at most 1")

@@ -1,16 +1,23 @@
 """The VAE, level 3: a torch module. The same parameters under the same names as levels 1 and 2.
 
 What changes from level 2: modules own their parameters, so a layer is called and nothing is passed to it; and a model
-ends not in a loss but in `Terms`, of which every objective is made. The variants come in through `condition`.
+returns `Terms`, from which every objective is computed, in place of one loss.
 
     encoder  x -> conv1 -> conv2 -> fc -> mu, logvar             q(z|x) = N(mu, diag(exp(logvar)))
     sample   z = mu + exp(logvar / 2) * eps                      eps ~ N(0, I), given by the caller
     decoder  z -> fc1 -> fc2 -> conv_t1 -> conv_t2 -> logits     x_hat = sigmoid(logits)
 
-Legend: B batch, D latent size, K samples of z per image.
+Read `VAE` first. `Model` above it is the contract between a model and the rest of the library: the variants in `models/`,
+and models of your own, are subclasses of `Model`.
+
+Legend: B batch, C channels, H height, W width, D latent size, K samples of z per image.
 """
 
-from typing import NamedTuple
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -18,52 +25,192 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from vae_numpy.checks import check_alike, check_images, check_latents
-from vae_paper.likelihoods import LIKELIHOODS, WITH_LEARNED_SCALE
+from vae_paper.likelihoods import LIKELIHOODS
 
+Images = Float[Tensor, "B C H W"]
 Labels = Int64[Tensor, " B"]
+Shape = tuple[int, int, int]
 
 
-class Terms(NamedTuple):
-    """What a model says of a batch, in nats per image."""
+@dataclass(frozen=True)
+class Terms:
+    """What a model says about a batch, in nats per image. Every objective is a function of these terms.
 
-    distortion: Float[Tensor, "K B"]  # -log p(x|z), or what stands in for it
-    rate: Float[Tensor, "B D"]  # KL(q(z|x) || p(z)), latent by latent
-    log_weight: Float[Tensor, "K B"]  # log p(x|z) + log p(z) - log q(z|x), at the z that was sampled
-    penalty: Float[Tensor, ""] | None = None  # what else is made small, outside every bound (VQ-VAE)
+    ValueError where the shapes do not belong together: they would broadcast to a plausible number.
+    """
+
+    distortion: Float[Tensor, "K B"]
+    """-log p(x|z), the reconstruction loss, or what stands in its place."""
+    rate: Float[Tensor, "B R"]
+    """KL(q(z|x) || p(z)), one number for each latent; its sum is the KL term."""
+    log_weight: Float[Tensor, "K B"]
+    """log p(x|z) + log p(z) - log q(z|x), at the sampled z."""
+    mu: Float[Tensor, "B D"] | None = None
+    """Mean of q(z|x), or the code itself where z has no noise. None where z is no vector."""
+    logvar: Float[Tensor, "B D"] | None = None
+    """Log variance of q(z|x). None where q(z|x) is no Gaussian."""
+    z: Float[Tensor, "K B D"] | None = None
+    """The sampled latents."""
+    penalty: Float[Tensor, ""] | None = None
+    """A further part of the training loss, outside every bound (VQ-VAE)."""
+
+    def __post_init__(self) -> None:
+        K, B = self.distortion.shape if self.distortion.ndim == 2 else (-1, -1)
+        D = self.mu.shape[-1] if self.mu is not None and self.mu.ndim else -1
+        expected = {"distortion": (K, B), "log_weight": (K, B), "mu": (B, D), "logvar": (B, D), "z": (K, B, D), "penalty": ()}
+        for name, shape in expected.items():
+            value = getattr(self, name)
+            if min(K, B) < 1 or (value is not None and value.shape != shape) or self.rate.shape[:-1] != (B,):
+                found = {f.name: tuple(v.shape) for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
+                raise ValueError(
+                    f"terms: found {found}; expected distortion and log_weight (K, B), rate, mu and logvar (B, D), z (K, B, D)"
+                )
+
+    def of_images(self, chosen: slice) -> "Terms":
+        """The terms of some of the images."""
+        mu, logvar, z = (None if t is None else t[..., chosen, :] for t in (self.mu, self.logvar, self.z))
+        return Terms(self.distortion[:, chosen], self.rate[chosen], self.log_weight[:, chosen], mu, logvar, z, self.penalty)
 
 
 class Model(nn.Module):
-    """What the training loop and the evaluation know of a model: it is given x and eps, and returns `Terms`."""
+    """The contract: a model is given x and eps, and returns `Terms`. What others must know of it, it says itself.
 
-    latent_dim: int
-    likelihood: str
+    A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `distortion`; any other model defines `forward`.
+    A model that draws images defines `images_of`, or `sample`. Override an attribute only where its default is wrong.
+    """
+
+    drawn_from: str | None = "z ~ N(0, I)"
+    """What `sample` draws latents from, in words. None: the model has no prior that could be drawn from."""
+    takes_labels: bool = False
+    """Whether the model is conditioned on a class label."""
+    classes: int = 10
+    """Number of class labels, for a model that takes them."""
+    whole_batch: str | None = None
+    """Why the loss of a part of a batch would be another number, where it would: then several processes are refused."""
+    fixed_options: ClassVar[Mapping[str, str]] = {}
+    """Training options that must keep their default with this model, each with the reason."""
+    parts: ClassVar[Mapping[str, str]] = {}
+    """Trained parts: option that names a run -> attribute whose parameters come from that run's model."""
+    pictures: tuple[str, ...] = ("curves",)
+    """The kinds of picture (`drawing/figures.py`) that can be drawn of this model."""
     log_sigma: Tensor
 
-    def add_log_sigma(self, sigma: float) -> None:
-        """The scale of the likelihood: learned where it is to be, else kept."""
-        log_sigma = torch.tensor(sigma).log()
-        if self.likelihood in WITH_LEARNED_SCALE:
+    def __init__(
+        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = (1, 28, 28)
+    ) -> None:
+        """`likelihood` names a row of `likelihoods.LIKELIHOODS`; `sigma` is its scale where it has one, or the scale's start."""
+        super().__init__()
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim is {latent_dim}: expected at least 1")
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"likelihood is {likelihood!r}; expected one of: {', '.join(LIKELIHOODS)}")
+        self.latent_dim, self.likelihood, self.image_shape = latent_dim, likelihood, image_shape
+        log_sigma, scale = torch.tensor(sigma).log(), LIKELIHOODS[likelihood].scale
+        if scale == "learned":
             self.log_sigma = nn.Parameter(log_sigma)
         else:
-            self.register_buffer("log_sigma", log_sigma, persistent=self.likelihood == "gaussian")
+            self.register_buffer("log_sigma", log_sigma, persistent=scale == "fixed")
+
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """mu and logvar of q(z|x)."""
+        raise ValueError(f"{type(self).__name__} defines no encode: it has no Gaussian q(z|x)")
+
+    def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
+        """-log p(x|z) in nats per image, for K latents of each image."""
+        raise ValueError(f"{type(self).__name__} defines no distortion of a z")
+
+    def forward(self, x: Images, eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
+        """The terms of the ELBO, with K samples of z per image."""
+        return self.terms(*self.encode(x, labels), x, eps, labels)
+
+    def terms(
+        self,
+        mu: Float[Tensor, "B D"],
+        logvar: Float[Tensor, "B D"],
+        x: Images,
+        eps: Float[Tensor, "K B D"],
+        labels: Labels | None = None,
+    ) -> Terms:
+        """The terms of the ELBO for any q(z|x) = N(mu, diag(exp(logvar))), the encoder's or another, with the prior N(0, I)."""
+        z = reparameterize(mu, logvar, eps)  # (K, B, D)
+        distortion = self.distortion(z, x, labels)  # (K, B)
+        # log p(z) - log q(z|x): the constants of the two normal densities cancel, and (z - μ) / σ is eps
+        log_ratio = 0.5 * (eps**2 + logvar - z**2).sum(2)  # (K, B)
+        return Terms(distortion, kl_per_latent(mu, logvar), log_ratio - distortion, mu, logvar, z)
+
+    def nats(self, logits: Float[Tensor, "K B C H W"], x: Images) -> Float[Tensor, "K B"]:
+        """-log p(x|z) in nats per image, from the logits of K latents of each image."""
+        per_pixel = LIKELIHOODS[self.likelihood].nats(logits.flatten(0, 1), x.repeat(len(logits), 1, 1, 1), self.log_sigma)
+        return per_pixel.sum((1, 2, 3)).view(logits.shape[:2])
+
+    def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
+        """`count` latents from the prior."""
+        return torch.randn(count, self.latent_dim, generator=generator, device=generator.device)
+
+    def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
+        """`count` images of latents from the prior: x_hat, or, with `noise`, one draw from p(x|z)."""
+        return self.images_of(self.draw_prior(count, generator), labels, generator, noise)
+
+    def images_of(
+        self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = False
+    ) -> Images:
+        """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
+        raise ValueError(f"{type(self).__name__} defines no images_of: it draws no image of a z")
+
+    def shown(self, logits: Images, noise: bool, generator: torch.Generator) -> Images:
+        """x_hat = sigmoid(logits), or, with `noise`, pixels drawn from p(x|z) where the likelihood is one."""
+        draw = LIKELIHOODS[self.likelihood].draw
+        return draw(logits, self.log_sigma, generator) if noise and draw else torch.sigmoid(logits)
+
+    def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
+        """x_hat of what the model keeps of x, each with a name: the rows of a picture below x."""
+        raise ValueError(f"{type(self).__name__} defines no reconstructions")
+
+    @property
+    def bound(self) -> str | None:
+        """What the ELBO is a lower bound on; None where it is an objective that bounds nothing."""
+        if not LIKELIHOODS[self.likelihood].normalised:
+            return None
+        return "log p(x|label)" if self.takes_labels else "log p(x)"
+
+    @property
+    def rate_is(self) -> str:
+        """The meaning of the rate, in words."""
+        return f"an upper bound on the information in z about x, I(x; z{'|label' if self.takes_labels else ''})"
+
+    @property
+    def counted(self) -> Float[Tensor, "C H W"]:
+        """1 for each pixel that the distortion counts, 0 for others."""
+        return torch.ones(self.image_shape)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments from which this model can be built again, beside latent_dim, likelihood and sigma: JSON values."""
+        names = inspect.signature(type(self)).parameters.keys() - {"latent_dim", "likelihood", "sigma"}
+        found = {name: getattr(self, name) for name in sorted(names)}
+        if self.image_shape == (1, 28, 28):
+            found.pop("image_shape", None)
+        return found
 
     def end_epoch(self) -> dict[str, float]:
-        """What a model adds to its epoch's line in metrics.csv; called once, when the epoch's last step is taken."""
+        """Numbers of the model's own for the epoch's row in metrics.csv; called once after the last step of an epoch."""
         return {}
 
 
 class Encoder(nn.Module):
     """x -> mu, logvar."""
 
-    def __init__(self, latent_dim: int) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 32, 3, stride=2, padding=1)
+        C, H, W = image_shape
+        self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
-        self.fc = nn.Linear(3136, 256)
+        self.fc = nn.Linear(64 * (H // 4) * (W // 4), 256)
         self.mu = nn.Linear(256, latent_dim)
         self.logvar = nn.Linear(256, latent_dim)
 
     def features(self, x: Tensor, condition: Tensor | float = 0.0) -> Tensor:
+        """The last hidden layer. A variant may add its condition there."""
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
         return relu(self.fc(h.flatten(1)) + condition)  # (B, 256)
@@ -76,16 +223,18 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """z -> logits."""
 
-    def __init__(self, latent_dim: int) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
         super().__init__()
+        C, H, W = image_shape
+        self.grid = (64, H // 4, W // 4)
         self.fc1 = nn.Linear(latent_dim, 256)
-        self.fc2 = nn.Linear(256, 3136)
+        self.fc2 = nn.Linear(256, 64 * (H // 4) * (W // 4))
         self.conv_t1 = nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1)
-        self.conv_t2 = nn.ConvTranspose2d(32, 1, 3, stride=2, padding=1, output_padding=1)
+        self.conv_t2 = nn.ConvTranspose2d(32, C, 3, stride=2, padding=1, output_padding=1)
 
     def forward(self, z: Tensor, condition: Tensor | float = 0.0) -> Tensor:
         h = relu(self.fc1(z) + condition)  # (B, 256)
-        h = relu(self.fc2(h)).view(-1, 64, 7, 7)  # (B, 64, 7, 7)
+        h = relu(self.fc2(h)).view(-1, *self.grid)  # (B, 64, 7, 7)
         h = relu(self.conv_t1(h))  # (B, 32, 14, 14)
         return self.conv_t2(h).to(z.dtype)  # (B, 1, 28, 28)
 
@@ -93,80 +242,84 @@ class Decoder(nn.Module):
 class VAE(Model):
     """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.parameters.shapes`.
 
-    `likelihood` names one of `likelihoods.LIKELIHOODS`; `sigma` is its standard deviation (or scale), where it has one:
-    kept, or the start of what is learned.
+    `encoder` and `decoder` take networks of your own: modules x (B, C, H, W) -> (mu, logvar), each (B, D), and
+    z (B, D) -> logits (B, C, H, W).
     """
 
-    takes_labels = False
+    pictures: tuple[str, ...] = (
+        "reconstructions", "samples", "manifold", "scatter", "traversals", "interpolation", "rate", "curves", "side-by-side",
+        "animation",
+    )  # fmt: skip
 
-    def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1) -> None:
-        super().__init__()
-        self.latent_dim, self.likelihood = latent_dim, likelihood
-        self.encoder, self.decoder = Encoder(latent_dim), Decoder(latent_dim)
-        self.add_log_sigma(sigma)
+    def __init__(
+        self,
+        latent_dim: int = 20,
+        likelihood: str = "bce",
+        sigma: float = 0.1,
+        image_shape: Shape = (1, 28, 28),
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+    ) -> None:
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
+        self.encoder = Encoder(latent_dim, image_shape) if encoder is None else encoder
+        self.decoder = Decoder(latent_dim, image_shape) if decoder is None else decoder
 
-    def encode(
-        self, x: Float[Tensor, "B 1 28 28"], labels: Labels | None = None
-    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         """mu and logvar of q(z|x)."""
-        check_images(x)
+        check_images(x, self.image_shape)
         return self.encoder(x)
 
-    def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Float[Tensor, "B 1 28 28"]:
+    def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Images:
         """The logits of p(x|z)."""
         check_latents(z, self.latent_dim)
         return self.decoder(z)
 
-    def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
-        """The terms of the ELBO, with K samples of z per image."""
-        return self.terms(*self.encode(x, labels), x, eps, labels)
-
-    def terms(
-        self,
-        mu: Float[Tensor, "B D"],
-        logvar: Float[Tensor, "B D"],
-        x: Float[Tensor, "B 1 28 28"],
-        eps: Float[Tensor, "K B D"],
-        labels: Labels | None = None,
-    ) -> Terms:
-        """The same with any q(z|x) = N(mu, diag(exp(logvar))), the encoder's or another."""
-        z = reparameterize(mu, logvar, eps)  # (K, B, D)
-        distortion = self.distortion(z, x, labels)  # (K, B)
-        # log p(z) - log q(z|x): the constants of the two normal densities cancel, and (z - μ) / σ is eps
-        log_ratio = 0.5 * (eps**2 + logvar - z**2).sum(2)  # (K, B)
-        return Terms(distortion, kl_divergence(mu, logvar), log_ratio - distortion)
-
-    def distortion(
-        self, z: Float[Tensor, "K B D"], x: Float[Tensor, "B 1 28 28"], labels: Labels | None = None
-    ) -> Float[Tensor, "K B"]:
+    def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """-log p(x|z) in nats per image, for K latents of each image."""
         repeated = None if labels is None else labels.repeat(len(z))
-        logits = self.decode(z.flatten(0, 1), repeated)  # (K*B, 1, 28, 28)
-        per_pixel = LIKELIHOODS[self.likelihood](logits, x.repeat(len(z), 1, 1, 1), self.log_sigma)
-        return per_pixel.sum((1, 2, 3)).view(len(z), len(x))
+        logits = self.decode(z.flatten(0, 1), repeated)  # (K*B, C, H, W)
+        return self.nats(logits.unflatten(0, z.shape[:2]), x)
 
+    def images_of(
+        self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = False
+    ) -> Images:
+        """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
+        return self.shown(self.decode(z, labels), noise, generator)
 
-class AE(VAE):
-    """The plain autoencoder: no noise, no prior. z = mu, and the rate is 0. Its ELBO bounds nothing."""
+    def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
+        """x_hat of mu, and of one sample of q(z|x)."""
+        mu, logvar = self.encode(x, labels)
+        z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device))
+        return {
+            "x̂ of μ": torch.sigmoid(self.decode(mu, labels)),
+            "x̂ of z ~ q(z|x)": torch.sigmoid(self.decode(z, labels)),
+        }
 
-    def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
-        """The distortion at z = mu; eps is not used."""
-        mu, _ = self.encode(x, labels)
-        distortion = self.distortion(mu[None], x, labels)
-        return Terms(distortion, torch.zeros_like(mu), -distortion)
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments from which this model can be built again; a network of your own is named by its class."""
+        found = super().arguments
+        for name, ours in (("encoder", Encoder), ("decoder", Decoder)):
+            network = found.pop(name, None)
+            if network is not None and type(network) is not ours:
+                found[name] = f"{type(network).__module__}.{type(network).__qualname__}"
+        return found
 
 
 def reparameterize(
     mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"], eps: Float[Tensor, "*K B D"]
 ) -> Float[Tensor, "*K B D"]:
     """A sample of q(z|x) through which gradients reach mu and logvar (Kingma & Welling 2013, section 2.4)."""
-    check_alike(2, mu=mu, logvar=logvar, eps=eps[(0,) * (eps.ndim - mu.ndim)])
+    check_alike(2, mu=mu, logvar=logvar)
+    check_alike(None, eps=eps)
+    if eps.shape[-2:] != mu.shape:
+        raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D) with (B, D) = {tuple(mu.shape)}, the shape of mu")
     # z = μ + σ ⊙ ε
     return mu + torch.exp(0.5 * logvar) * eps
 
 
-def kl_divergence(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-    """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B).
+def kl_per_latent(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B). Its sum is `kl_divergence`.
 
     The closed form, which stays finite where torch.distributions squares exp(logvar / 2) to infinity.
     """

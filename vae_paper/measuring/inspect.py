@@ -1,4 +1,4 @@
-"""`python -m vae_paper inspect`, the loss microscope: what the two terms of a run are, in which units, and what they bound.
+"""`python -m vae_paper inspect`, the loss microscope: the two terms of the loss, their units, and what they bound.
 
 Legend: P pixels that the distortion counts (784, or those that a quadrant-cvae does not see), D latent size, B batch size.
 """
@@ -8,63 +8,55 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vae_numpy.checks import check_images
-from vae_paper import checkpoint, evaluate
 from vae_paper.config import Config
-from vae_paper.cvae import QuadrantCVAE
-from vae_paper.evaluate import Data
-from vae_paper.vae import VAE
-
-UNITS = {
-    "bernoulli": "nats of binary pixels: a probability, so bits/dim are bits of a code",
-    "discretised-logistic": "nats of 256 gray levels: a probability, so bits/dim are bits of a code (8 without a model)",
-    "gaussian": "nats of a density: may be negative, and no bits of a code",
-    "learned-gaussian": "nats of a density: may be negative, and no bits of a code",
-    "continuous-bernoulli": "nats of a density on [0, 1]: may be negative, and no bits of a code",
-    "optimal-gaussian": "nats of a density whose variance is fitted to the batch that it explains",
-    "bce": "nats of the Bernoulli formula on grayscale, where it is no probability; its least value is the entropy of x",
-    "mse": "squared error: nats of a Gaussian with variance 1/2, but for the constant",
-}
+from vae_paper.data import Data, data_of
+from vae_paper.likelihoods import LIKELIHOODS
+from vae_paper.measuring.elbo import active_units, averaged, summary_of
+from vae_paper.vae import Model
+from vae_paper.weight_files import load_with_header
 
 
-def inspect(run: Path, source: str | None = None, passes: int = 5, seed: int = 0) -> dict[str, Any]:
-    """All that `table` says, as numbers: of the model in a run's folder or weight file, on test images."""
-    model, about = checkpoint.load_model(run)
-    if not isinstance(model, VAE):
-        raise ValueError(f"{run} holds the model {about['model']}; expected one with Gaussian latents")
-    stored = about.get("config", {})
-    data = evaluate.load_data(source or stored.get("source", "auto"), "test", stored.get("binarise", "none"))
-    trained = {name: stored.get(name) for name in ("objective", "beta", "batch_size")} if stored else {}
+def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, seed: int = 0) -> dict[str, Any]:
+    """`inspect` for a run or a weight file, on the test split of the data that it was trained on, or of `source`."""
+    model, about = load_with_header(run)
+    config = about.get("config", {})
+    trained = {name: config.get(name) for name in ("objective", "beta", "batch_size")} if config else {}
     report = {"run": str(run), "model": about["model"], "latent_dim": model.latent_dim, "likelihood": model.likelihood}
-    return report | {"trained_with": trained} | measure(model, data, passes, seed, trained.get("beta"))
+    return report | {"trained_with": trained} | inspect(model, data_of(about, "test", source), passes, seed, trained.get("beta"))
 
 
-def measure(model: VAE, data: Data, passes: int = 5, seed: int = 0, beta: float | None = None) -> dict[str, Any]:
-    """Terms, units, bounds and latents of a model that was trained with `beta` (None: it is not known)."""
-    terms = evaluate.averaged(model, data, passes, seed)
-    mu, _ = evaluate.posterior(model, data, seed)
-    summary = evaluate.summary(model, terms)
-    pixels = pixels_of(model)
+def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: float | None = None) -> dict[str, Any]:
+    """Terms, units, bounds and latents of a model that was trained with `beta` (None: unknown), on test images.
+
+    ValueError for a model whose latents are no vectors.
+    """
+    terms = averaged(model, data, passes, seed)
+    if terms.mu is None:
+        raise ValueError(f"inspect: a {type(model).__name__} has codes; expected a model whose latents are vectors")
+    summary = summary_of(model, terms)
+    pixels = round(model.counted.sum().item())
     nats_to_bits = 1 / (pixels * math.log(2))
     report: dict[str, Any] = {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
-    report |= summary | {"pixels": pixels, "units": UNITS[model.likelihood]}
+    report |= summary | {"rate_is": model.rate_is, "pixels": pixels, "units": LIKELIHOODS[model.likelihood].unit}
     report["bits_per_dim"] = {name: summary[name] * nats_to_bits for name in ("elbo", "distortion", "rate")}
     if beta is not None:
         report["distortion_plus_beta_rate"] = summary["distortion"] + beta * summary["rate"]
     if model.likelihood == "bce":
-        report["least_distortion"] = entropy(model, data)
+        report["least_distortion"] = entropy(data, model.counted)
     report["variance"] = variances(model, summary["distortion"], 1.0 if beta is None else beta)
-    report["kl_per_latent"] = evaluate.kl_per_latent(terms).tolist()
-    report["variance_of_mu"] = mu.double().var(0).tolist()
-    report["active"] = evaluate.active_units(mu).tolist()
+    report["kl_per_latent"] = terms.rate.mean(0).tolist()
+    report["variance_of_mu"] = terms.mu.var(0).tolist()
+    report["active"] = active_units(terms.mu).tolist()
     report["active_units"] = sum(report["active"])
     report["reductions"] = reductions(pixels, model.latent_dim)
     return report
 
 
 def reductions(pixels: int, latents: int, batch: int = Config.batch_size) -> list[dict[str, Any]]:
-    """The beta of distortion + beta rate, both summed, that has the same optimum as other ways to reduce the two terms."""
+    """Ways to reduce the two terms, each with the beta of (summed) distortion + beta · rate that has the same optimum."""
     if min(pixels, latents, batch) < 1:
         raise ValueError(f"reductions: {pixels} pixels, {latents} latents, a batch of {batch}; expected at least 1 of each")
     ways = [
@@ -79,22 +71,16 @@ def reductions(pixels: int, latents: int, batch: int = Config.batch_size) -> lis
     return [{"distortion": d, "kl": kl, "beta": beta, "sigma_squared": beta / 2} for d, kl, beta in ways]
 
 
-def pixels_of(model: VAE) -> int:
-    """P: the pixels that the distortion is a sum over."""
-    return round((1 - model.mask).sum().item()) if isinstance(model, QuadrantCVAE) else 784
+def entropy(data: Data, counted: Tensor) -> float:
+    """The least soft BCE that any decoder can reach: the entropy of each pixel as a probability, in nats per image."""
+    check_images(data.images, tuple(data.images.shape[1:]))
+    x = data.images.cpu().double()
+    return ((torch.special.entr(x) + torch.special.entr(1 - x)) * counted.cpu()).sum((1, 2, 3)).mean().item()
 
 
-def entropy(model: VAE, data: Data) -> float:
-    """The least soft BCE that any decoder can reach: the entropy of each pixel taken as a probability, in nats per image."""
-    check_images(data.images)
-    counted = 1 - model.mask if isinstance(model, QuadrantCVAE) else 1.0
-    x = data.images.double()
-    return ((torch.special.entr(x) + torch.special.entr(1 - x)) * counted).sum((1, 2, 3)).mean().item()
-
-
-def variances(model: VAE, distortion: float, beta: float) -> dict[str, float] | None:
-    """Of a model with squared error in its distortion: its variance, what beta makes of it, and the error per pixel."""
-    pixels = pixels_of(model)
+def variances(model: Model, distortion: float, beta: float) -> dict[str, float] | None:
+    """For a squared error in the distortion: the variance it stands for, with beta too, and the squared error per pixel."""
+    pixels = round(model.counted.sum().item())
     if model.likelihood == "mse":
         variance, error = 0.5, distortion / pixels
     elif model.likelihood in ("gaussian", "learned-gaussian"):
@@ -109,7 +95,7 @@ def variances(model: VAE, distortion: float, beta: float) -> dict[str, float] | 
 
 
 def table(report: dict[str, Any]) -> str:
-    """The report to be read."""
+    """The report as text."""
     parts = [_head(report), _terms(report), _bounds(report), _latents(report), _variance(report), _reductions(report)]
     return "\n\n".join(part for part in parts if part)
 
@@ -132,21 +118,17 @@ def _terms(r: dict[str, Any]) -> str:
     if "least_distortion" in r:
         lines.append(f"{'least D of any decoder: entropy of x':<34}{r['least_distortion']:>8.3f}")
     lines.append(f"Dimensions: {r['pixels']} pixels. Units: {r['units']}.")
-    lines.append("Standard errors are over images; another seed of the training differs by more.")
+    lines.append("Standard errors are over images; another training seed changes the numbers by more.")
     return "\n".join(lines)
 
 
 def _bounds(r: dict[str, Any]) -> str:
     beta = r["trained_with"].get("beta") or 1.0
-    lines = ["What is a bound", f"  ELBO, beta = 1    {r['elbo_is']}"]
+    lines = ["Bounds", f"  ELBO, beta = 1    {r['elbo_is']}"]
     if beta != 1 and "not" not in r["elbo_is"]:
         said = "below the ELBO: a looser bound, and not to be reported as the ELBO" if beta > 1 else "no bound"
         lines.append(f"  -(D + {beta:g} R)        {said}")
-    if r["model"] == "ae":
-        lines.append("  rate              0 by definition: an autoencoder has neither noise nor prior")
-    else:
-        given = {"cvae": "|label", "quadrant-cvae": "|x_seen"}.get(r["model"], "")
-        lines.append(f"  rate              an upper bound on the information in z about x, I(x; z{given})")
+    lines.append(f"  rate              {r['rate_is']}")
     return "\n".join(lines)
 
 
@@ -164,14 +146,14 @@ def _variance(r: dict[str, Any]) -> str:
         return ""
     v = r["variance"]
     return (
-        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} once beta has weighed the "
-        f"rate; the squared error per pixel is {v['squared_error_per_pixel']:.4g}"
+        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} with the trained "
+        f"beta; the squared error per pixel is {v['squared_error_per_pixel']:.4g}"
     )
 
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "What a reduction does to beta (and to the variance that a squared error stands for)",
+        "Reductions, and the beta (and, for a squared error, the variance) that each stands for",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

@@ -37,7 +37,7 @@ def manifold_latents(size: int) -> Float[Array, "N 2"]:
     return np.stack([z1.ravel(), z2.ravel()], axis=1)
 
 
-def manifold(path: str | Path, x_hat: Float[Array, "N 1 28 28"], caption: str) -> None:
+def manifold(path: str | Path, x_hat: Float[Array, "N C H W"], caption: str) -> None:
     """The decoded `manifold_latents`, as one sheet."""
     figure = Figure(figsize=(7, 7.4))
     axis = figure.add_subplot()
@@ -47,7 +47,7 @@ def manifold(path: str | Path, x_hat: Float[Array, "N 1 28 28"], caption: str) -
     save(figure, path)
 
 
-def animation(path: str | Path, frames: Sequence[Float[Array, "N 1 28 28"]], said: Sequence[str], caption: str) -> None:
+def animation(path: str | Path, frames: Sequence[Float[Array, "N C H W"]], said: Sequence[str], caption: str) -> None:
     """A GIF of the decoded `manifold_latents`, a title of its own over each frame; written atomically."""
     if not len(frames) == len(said) > 0 or len({len(x_hat) for x_hat in frames}) != 1:
         raise ValueError(f"{len(frames)} frames, {len(said)} titles: expected as many, at least one, and frames of one size")
@@ -61,7 +61,7 @@ def animation(path: str | Path, frames: Sequence[Float[Array, "N 1 28 28"]], sai
         gif, writer = Path(folder) / "animation.gif", PillowWriter(fps=8)
         with writer.saving(figure, str(gif), dpi=75):
             for x_hat, title in zip(frames, said, strict=True):
-                sheet.set_data(_sheet(x_hat))
+                sheet.set_data(_sheet(_square(x_hat)))
                 axis.set_title(title, fontsize=9)
                 writer.grab_frame()
             for _ in range(12):  # the end stays in view for a moment and a half
@@ -77,7 +77,7 @@ def scatter(path: str | Path, mu: Float[Array, "N 2"], labels: Int[Array, " N"],
 def scatters(
     path: str | Path, panels: Mapping[str, tuple[Float[Array, "N 2"], str]], labels: Int[Array, " N"], caption: str
 ) -> None:
-    """One or more scatters of the same points: title -> (points, what their coordinates are called)."""
+    """One or more scatters of the same points: title -> (points, the name of their coordinates)."""
     figure = Figure(figsize=(1 + 6 * len(panels), 6.2))
     for axis, (title, (points, axes)) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         _draw_scatter(axis, points, labels)
@@ -93,19 +93,21 @@ def scatters(
 
 def grid(
     path: str | Path,
-    images: Float[Array, "R C 1 28 28"],
+    images: Float[Array, "rows columns C H W"],
     caption: str,
     rows: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     across: str = "",
     down: str = "",
 ) -> None:
-    """R rows of C images, with what each row and each column is, and what changes `across` and `down`."""
+    """Rows of images, with a name for each row and column, and a label for what changes `across` and `down`."""
     if images.ndim != 5 or len(rows or images) != len(images) or (columns and len(columns) != images.shape[1]):
         found = f"{images.shape}, with {len(rows or [])} and {len(columns or [])} names"
-        raise ValueError(f"images are {found}; expected (R, C, 1, 28, 28), and a name for all rows or columns, or for none")
+        raise ValueError(
+            f"images are {found}; expected (rows, columns, C, H, W), and a name for all rows or columns, or for none"
+        )
     count, length = images.shape[:2]
-    check_images(images.reshape(count * length, *images.shape[2:]))
+    H, W = images.shape[3:]
     letters = max(len(re.sub(r"[${}_]", "", row)) for row in rows or [""])
     left = 0.15 + LETTER * 8 * letters + (0.3 if down else 0)  # inches, as are those below
     width = max(6.5, left + CELL * length + 0.15)
@@ -115,12 +117,11 @@ def grid(
     height = top + CELL * count + bottom
     figure = Figure(figsize=(width, height))
     axis = figure.add_axes((left / width, bottom / height, CELL * length / width, CELL * count / height))
-    sheet = images[:, :, 0].transpose(0, 2, 1, 3).reshape(count * 28, length * 28)
-    axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
-    for edge in range(1, count):  # rows are told apart: each is a z, a latent or an image of its own
-        axis.axhline(28 * edge - 0.5, color="0.8", lw=0.6)
-    axis.set_xticks(28 * np.arange(len(columns or [])) + 13.5, columns or [], fontsize=8)
-    axis.set_yticks(28 * np.arange(len(rows or [])) + 13.5, rows or [], fontsize=8)
+    _show(axis, images)
+    for edge in range(1, count):  # a line between rows: each is a z, a latent or an image of its own
+        axis.axhline(H * edge - 0.5, color="0.8", lw=0.6)
+    axis.set_xticks(W * np.arange(len(columns or [])) + (W - 1) / 2, columns or [], fontsize=8)
+    axis.set_yticks(H * np.arange(len(rows or [])) + (H - 1) / 2, rows or [], fontsize=8)
     axis.tick_params(length=0)
     axis.set_xlabel(across, fontsize=9)
     axis.set_ylabel(down, fontsize=9)
@@ -129,7 +130,7 @@ def grid(
 
 
 def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], caption: str) -> None:
-    """KL per latent, largest first; latents that say nothing of x in another colour: collapse at a glance."""
+    """KL per latent, largest first. Collapsed latents, which do not depend on x, have another colour."""
     if kl.shape != active.shape or kl.ndim != 1 or not len(kl) or active.dtype != bool or not np.isfinite(kl).all():
         raise ValueError(f"kl is {kl.shape}, active {active.dtype} {active.shape}; expected (D,), finite, and bool (D,)")
     order = np.argsort(-kl, kind="stable")
@@ -138,7 +139,7 @@ def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], ca
     axis.bar(range(len(kl)), kl[order], color=[ACTIVE if active[j] else COLLAPSED for j in order])
     words = {f"{active.sum()} active": ACTIVE, f"{(~active).sum()} collapsed": COLLAPSED}
     axis.set_xticks(range(len(kl)), [f"$z_{{{j + 1}}}$" for j in order], fontsize=8 if len(kl) <= 32 else 5)
-    for j, name in zip(order, axis.get_xticklabels(), strict=True):  # a collapsed bar has no height to be seen by
+    for j, name in zip(order, axis.get_xticklabels(), strict=True):  # a collapsed bar may have no height
         name.set_color("black" if active[j] else COLLAPSED)
     axis.set(xlabel="latent, the largest KL first", ylabel="KL(q($z_j$|x) || p($z_j$)), nats per image")
     patches = [Patch(color=colour, label=word) for word, colour in words.items()]
@@ -149,7 +150,7 @@ def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], ca
 
 
 def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) -> None:
-    """The lines of a run's metrics.csv: the loss that was minimised, and what it is made of, epoch by epoch."""
+    """The rows of a run's metrics.csv: the training loss, distortion and rate, epoch by epoch."""
     if not rows or not all(np.isfinite([*row.values()]).all() and row.keys() == rows[0].keys() for row in rows):
         raise ValueError(f"{len(rows)} epochs: expected at least one, with the same names in each, and finite numbers")
     panels = {
@@ -175,7 +176,7 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
 def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], caption: str) -> None:
     """How often each code is chosen, most used first, as a share of all choices; a line for each codebook.
 
-    ValueError where codebooks are not of one size, or where none of the codes was chosen.
+    ValueError for codebooks of different sizes, or where no code was chosen.
     """
     if len({n.shape for n in counts.values()}) != 1 or not all(n.ndim == 1 and n.min() >= 0 < n.sum() for n in counts.values()):
         found = {label: n.shape for label, n in counts.items()}
@@ -195,9 +196,10 @@ def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], captio
 
 
 def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labels: Int[Array, " N"], caption: str) -> None:
-    """A row for each 2-D model: the map of its codes with its samples as crosses, and the samples decoded.
+    """A row for each 2-D model: the map of its latents with its samples as crosses, and the samples decoded.
 
-    Of each model: `codes` (N, 2) and what they are, `z` (M, 2), `x_hat` (M, 1, 28, 28), and what is `measured` of them.
+    Each model has `codes` (N, 2) and `what` they are in words, samples `z` (M, 2), their `x_hat` (M, C, H, W), and the text
+    `measured`.
     """
     figure = Figure(figsize=(11, 1 + 4.6 * len(models)))
     for (left, right), (name, model) in zip(figure.subplots(len(models), 2, squeeze=False), models.items(), strict=True):
@@ -205,9 +207,9 @@ def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labe
         _check_points(model["z"])
         left.plot(*model["z"].T, "x", ms=4, mew=0.9, color="black", label="samples")
         left.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8, markerscale=2)
-        left.set(xlabel="first code", ylabel="second code", aspect="auto")
+        left.set(xlabel="first latent", ylabel="second latent", aspect="auto")
         left.set_title(f"{name}: {model['what']}", fontsize=10)
-        right.imshow(_sheet(model["x_hat"]), cmap="gray_r", vmin=0, vmax=1)
+        _show(right, _square(model["x_hat"]))
         right.set_xticks([], [])
         right.set_yticks([], [])
         right.set_xlabel(model["measured"], fontsize=9)
@@ -217,31 +219,45 @@ def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labe
     save(figure, path)
 
 
-def _draw_manifold(axis: Any, x_hat: Float[Array, "N 1 28 28"]) -> Any:
-    sheet, size = _sheet(x_hat), math.isqrt(len(x_hat))
-    at = np.linspace(0, size - 1, 6).round().astype(int)
+def _draw_manifold(axis: Any, x_hat: Float[Array, "N C H W"]) -> Any:
+    shown, size = _show(axis, _square(x_hat)), math.isqrt(len(x_hat))
+    (H, W), at = x_hat.shape[2:], np.linspace(0, size - 1, 6).round().astype(int)
     quantiles = [f"{NormalDist().inv_cdf((i + 0.5) / size):.1f}" for i in at]
-    axis.set_xticks(at * 28 + 14, quantiles)
-    axis.set_yticks(at * 28 + 14, quantiles[::-1])
+    axis.set_xticks(at * W + W / 2, quantiles)
+    axis.set_yticks(at * H + H / 2, quantiles[::-1])
     axis.set(xlabel="$z_1$", ylabel="$z_2$")
-    return axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
+    return shown
 
 
-def _sheet(images: Float[Array, "N 1 28 28"]) -> Float[Array, "H W"]:
-    """A square number of images as one."""
-    check_images(images)
+def _show(axis: Any, images: Float[Array, "rows columns C H W"]) -> Any:
+    """Draw rows of images as one sheet: ink on paper where they have one channel, else in colour."""
+    sheet = _sheet(images)
+    return axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1) if sheet.ndim == 2 else axis.imshow(sheet)
+
+
+def _sheet(images: Float[Array, "rows columns C H W"]) -> Float[Array, "..."]:
+    """The pixels of such a sheet: (rows H, columns W), or (rows H, columns W, 3) in colour."""
+    rows, columns, C, H, W = images.shape
+    check_images(images.reshape(rows * columns, C, H, W), (C, H, W))
+    sheet = images.transpose(0, 3, 1, 4, 2).reshape(rows * H, columns * W, C)
+    return sheet[:, :, 0] if C == 1 else sheet[:, :, :3]
+
+
+def _square(images: Float[Array, "N C H W"]) -> Float[Array, "rows columns C H W"]:
+    """A square number of images, row by row."""
     size = math.isqrt(len(images))
-    if size**2 != len(images):
+    if size**2 != len(images) or not len(images):
         raise ValueError(f"{len(images)} images: expected a square number of them")
-    return images.reshape(size, size, 28, 28).transpose(0, 2, 1, 3).reshape(size * 28, size * 28)
+    return images.reshape(size, size, *images.shape[1:])
 
 
 def _draw_scatter(axis: Any, points: Float[Array, "N 2"], labels: Int[Array, " N"]) -> None:
-    check_labels(labels, len(points))
+    check_labels(labels, len(points), int(labels.max(initial=0)) + 1)
     _check_points(points)
-    for label in np.unique(labels):
-        chosen = points[labels == label]
-        axis.plot(*chosen.T, ".", ms=_dot(labels), alpha=0.6, color=f"C{label}", label=str(label))
+    for label in np.unique(labels):  # for the legend
+        axis.plot([], [], ".", ms=_dot(labels), color=f"C{label % 10}", label=str(label))
+    order = np.random.default_rng(0).permutation(len(points))  # mixed: else the last class would hide the others
+    axis.scatter(*points[order].T, s=_dot(labels) ** 2, lw=0, alpha=0.6, c=[f"C{label % 10}" for label in labels[order]])
     axis.set_aspect("equal", adjustable="datalim")
 
 

@@ -1,9 +1,9 @@
-"""Why the ELBO is below log p(x): the gap, taken apart (Cremer, Li & Duvenaud 2018, arXiv:1801.03558, section 3).
+"""The inference gap between ELBO and log p(x), in two parts (Cremer, Li & Duvenaud 2018, arXiv:1801.03558, section 3).
 
     log p(x) - ELBO[q]  =  log p(x) - ELBO[q*]     approximation gap: no q of the family is the posterior
-                         + ELBO[q*] - ELBO[q]      amortisation gap: the encoder is one function for all images
+                         + ELBO[q*] - ELBO[q]      amortisation gap: one encoder serves all images
 
-q* is the best factorised Gaussian of an image, found for that image alone; q is the encoder's.
+q* is the best factorised Gaussian for an image, optimised for that image alone; q is the encoder's.
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ from torch.optim import Adam
 from tqdm import tqdm
 
 from vae_numpy.checks import check_labels
-from vae_paper.estimators import importance
-from vae_paper.evaluate import Data
+from vae_paper.data import Data
 from vae_paper.likelihoods import binarise
-from vae_paper.vae import AE, VAE, Labels, reparameterize
+from vae_paper.measuring.estimators import importance
+from vae_paper.vae import Images, Labels, Model
 
-# Added to logvar of q* where it proposes z for log p(x): the best q is narrower than a correlated posterior, and the weights of
-# too narrow a q have infinite variance (on the correlated oracle IWAE-1000 is then some hundredths of a nat too low).
+# Added to logvar of q* where it proposes z for log p(x). The best q is narrower than a correlated posterior, and importance
+# weights of a too narrow q have infinite variance (on the correlated oracle IWAE-1000 is then some hundredths of a nat too low).
 WIDER = 0.5
 
 
@@ -34,15 +34,13 @@ class Gaps(NamedTuple):
     amortisation: Float[Tensor, " N"]
 
 
-def gaps(model: VAE, data: Data, k: int = 1000, steps: int = 200, samples: int = 4, seed: int = 0) -> Gaps:
+def gaps(model: Model, data: Data, k: int = 1000, steps: int = 200, samples: int = 4, seed: int = 0) -> Gaps:
     """Both gaps of each image; k importance samples for log p(x), `steps` of Adam with `samples` of z each for q*.
 
-    ValueError for an autoencoder, which has neither.
+    ValueError for a model without a Gaussian q(z|x), which has no gap.
     """
-    if isinstance(model, AE):
-        raise ValueError("gaps: an autoencoder has no q(z|x), and so no gap")
-    x = binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))  # once: all is of the same pixels
-    data = data._replace(images=x, binarisation="none")
+    x = binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))  # once: the same pixels for all parts
+    data = data.replace(images=x, binarisation="none")
     best = best_factorised(model, x, data.labels, steps, samples, seed)
     elbo = importance(model, data, [k], seed + 1).elbo
     best_elbo = importance(model, data, [k], seed + 2, posterior=best).elbo
@@ -51,8 +49,8 @@ def gaps(model: VAE, data: Data, k: int = 1000, steps: int = 200, samples: int =
 
 
 def best_factorised(
-    model: VAE,
-    x: Float[Tensor, "N 1 28 28"],
+    model: Model,
+    x: Images,
     labels: Labels | None = None,
     steps: int = 200,
     samples: int = 4,
@@ -60,11 +58,11 @@ def best_factorised(
     learning_rate: float = 0.05,
     batch: int = 100,
 ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
-    """mu and logvar of each image that make its ELBO largest: Adam from the encoder's, its steps shrinking to nothing.
+    """mu and logvar of each image that maximise its ELBO: Adam from the encoder's, its steps shrinking to nothing.
 
-    The gradient takes z's path alone, so that where q is the posterior it has no noise (Roeder, Wu & Duvenaud 2017,
-    arXiv:1703.09194); `samples` z are drawn in pairs (one more where they are odd), eps and -eps, so that what is odd in the
-    noise falls out elsewhere too.
+    Sticking-the-landing gradient (Roeder, Wu & Duvenaud 2017, arXiv:1703.09194): only the path through z is
+    differentiated, so that the gradient has no noise where q is the posterior. Antithetic pairs ±eps cancel the odd part of
+    the noise; an odd number of `samples` is rounded up.
     """
     for name, value in (("steps", steps), ("samples", samples), ("learning_rate", learning_rate), ("batch", batch)):
         if not value > 0:
@@ -83,11 +81,16 @@ def best_factorised(
             for step in range(steps):
                 optimizer.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
                 eps = torch.randn(-(-samples // 2), *mu.shape, generator=generator, dtype=mu.dtype)
-                z = reparameterize(mu, logvar, torch.cat([eps, -eps]))
-                log_q = -0.5 * ((z - mu.detach()).square() * torch.exp(-logvar.detach()) + logvar.detach()).sum(2)
-                # -E_q[log p(x|z) + log p(z) - log q(z|x)], summed over images: each has its own q
-                loss = (model.distortion(z, x[part], of) + 0.5 * z.square().sum(2) + log_q).mean(0).sum()
-                mu.grad, logvar.grad = torch.autograd.grad(loss, [mu, logvar])  # and the decoder's weights none
+                eps = torch.cat([eps, -eps])
+                terms = model.terms(mu, logvar, x[part], eps, of)
+                assert terms.z is not None
+                # log p(x, z) = log w + log q(z|x), and log q(z|x) = -½ (ε² + log σ²) + constant
+                log_joint = terms.log_weight - 0.5 * (eps.square() + logvar).sum(2)
+                off = (terms.z - mu.detach()).square() * torch.exp(-logvar.detach())
+                log_q = -0.5 * (off + logvar.detach()).sum(2)
+                # -E_q[log p(x, z) - log q(z|x)], summed over images: each has its own q
+                loss = (log_q - log_joint).mean(0).sum()
+                mu.grad, logvar.grad = torch.autograd.grad(loss, [mu, logvar])  # the decoder's weights get no gradient
                 optimizer.step()
                 bar.update()
             found.append((mu.detach(), logvar.detach()))

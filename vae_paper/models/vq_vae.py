@@ -1,17 +1,18 @@
-"""VQ-VAE: the latent is a 7x7 grid of codes out of K (van den Oord et al. 2017, arXiv:1711.00937).
+"""VQ-VAE: the latent is a grid of codes out of K, 7x7 for a digit (van den Oord et al. 2017, arXiv:1711.00937).
 
-What changes from `vae.py`: the trunk stops at its 7x7 grid; each of the 49 vectors is replaced by the nearest of K
-learned ones. Choosing is deterministic, q(z|x) = 1 at one grid of codes, so against a uniform prior the KL is the
-constant log K per position: it is paid, and no gradient comes of it. `pixel_prior.py` learns a better price afterwards.
+What changes from `vae.py`: the encoder stops at its 7x7 grid; each of the 49 vectors is replaced by the nearest of K
+learned ones. The choice is deterministic, q(z|x) = 1 at one grid of codes. So against a uniform prior the KL is the
+constant log K per position: it counts in the bound, but has no gradient. `pixel_prior.py` learns a better prior afterwards.
 
     encoder  x -> conv1 -> conv2 -> to_code, + where -> z_e      49 vectors
     codes    k = argmin_j |z_e - e_j|,  z_q = e_k                nothing is drawn
     decoder  z_q -> from_code -> conv_t1 -> conv_t2 -> logits
 
-Legend: B batch, D size of a code's vector, K codes; N = 49 B vectors.
+Legend: B batch, D size of a code's vector, K codes, h x w the grid (7x7, a quarter of the image); N = h w B vectors.
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -20,25 +21,25 @@ from torch.nn.functional import embedding, relu
 
 from vae_numpy.checks import check_alike, check_images
 from vae_paper.likelihoods import LIKELIHOODS
-from vae_paper.vae import Labels, Model, Terms
+from vae_paper.vae import Images, Labels, Model, Shape, Terms
 
-SIDE = 7
-Grid = Float[Tensor, "B D 7 7"]
-Codes = Int64[Tensor, "B 7 7"]
+Grid = Float[Tensor, "B D h w"]
+Codes = Int64[Tensor, "B h w"]
 
 
 class Encoder(nn.Module):
     """x -> z_e. conv1 and conv2 are the VAE's."""
 
-    def __init__(self, latent_dim: int) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 32, 3, stride=2, padding=1)
+        C, H, W = image_shape
+        self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
-        # A place of its own for each position: without it all blank paper, half of MNIST, is one code. It is not learned, as
-        # it would shrink until that were so again.
+        # A fixed offset for each position. Without it all blank paper, half of MNIST, is one code. It is not learned: a
+        # learned one would shrink until blank paper is one code again.
         self.where: Tensor
-        self.register_buffer("where", 0.015 * torch.randn(latent_dim, SIDE, SIDE))
+        self.register_buffer("where", 0.015 * torch.randn(latent_dim, H // 4, W // 4))
 
     def forward(self, x: Tensor) -> Tensor:
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
@@ -49,11 +50,11 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """z_q -> logits. conv_t1 and conv_t2 are the VAE's."""
 
-    def __init__(self, latent_dim: int) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
         super().__init__()
         self.from_code = nn.Conv2d(latent_dim, 64, 3, padding=1)
         self.conv_t1 = nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1)
-        self.conv_t2 = nn.ConvTranspose2d(32, 1, 3, stride=2, padding=1, output_padding=1)
+        self.conv_t2 = nn.ConvTranspose2d(32, image_shape[0], 3, stride=2, padding=1, output_padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
         h = relu(self.from_code(z))  # (B, 64, 7, 7)
@@ -72,21 +73,31 @@ class VQVAE(Model):
     DECAY = 0.95
     DEAD = 0.25  # a code is dead that is used less than this fraction of what each would be, were all used alike
 
+    drawn_from = "uniform codes"
+    whole_batch = "its codebook follows the averages of a batch"
+    fixed_options: ClassVar = {
+        "beta": "the rate of a VQ-VAE is constant",
+        "beta_schedule": "the rate of a VQ-VAE is constant",
+        "objective": "the rate of a VQ-VAE is constant",
+        "samples": "codes are chosen, not drawn",
+    }
+    pictures = ("reconstructions", "samples", "curves", "codebook-usage")
+
     def __init__(
         self,
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
+        image_shape: Shape = (1, 28, 28),
         codes: int = 512,
         codebook: str = "ema",
         commitment: float = 0.25,
         restart: bool = True,
     ) -> None:
-        super().__init__()
-        self.latent_dim, self.likelihood = latent_dim, likelihood
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
         self.codes, self.codebook, self.commitment, self.restart = codes, codebook, commitment, restart
-        self.encoder, self.decoder = Encoder(latent_dim), Decoder(latent_dim)
-        self.add_log_sigma(sigma)
+        self.grid = (image_shape[1] // 4, image_shape[2] // 4)
+        self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
         vectors = torch.randn(codes, latent_dim)
         self.usage: Tensor
         self.counts: Tensor
@@ -99,13 +110,13 @@ class VQVAE(Model):
         self.register_buffer("usage", torch.ones(codes))  # N_i: the average number of them in a batch
         self.register_buffer("counts", torch.zeros(codes, dtype=torch.int64))  # choices since the epoch began
 
-    def encode(self, x: Float[Tensor, "B 1 28 28"]) -> Codes:
+    def codes_of(self, x: Images) -> Codes:
         """The code at each position."""
         return self.nearest(self._z_e(x))
 
-    def decode(self, codes: Codes) -> Float[Tensor, "B 1 28 28"]:
+    def decode(self, codes: Codes) -> Images:
         """The logits of p(x|codes)."""
-        check_codes(codes, self.codes)
+        check_codes(codes, self.codes, self.grid)
         return self.decoder(self.embed(codes))
 
     def embed(self, codes: Codes) -> Grid:
@@ -114,19 +125,18 @@ class VQVAE(Model):
 
     def nearest(self, z_e: Grid) -> Codes:
         """argmin_j |z_e - e_j|² of each position (eq. 1)."""
-        return nearest(_rows(z_e), self.vectors).view(len(z_e), SIDE, SIDE)
+        return nearest(_rows(z_e), self.vectors).view(len(z_e), *self.grid)
 
-    def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
-        """The terms of eq. 3 and of the bound with the uniform prior; eps only says where
-        dead codes restart.
+    def forward(self, x: Images, eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
+        """The terms of eq. 3 and of the bound with the uniform prior; eps only decides where dead codes restart.
 
-        The penalty is |sg[z_e] - z_q|² + commitment |z_e - sg[z_q]|², summed over the 49 D numbers of an image, in the
-        mean over images, as the distortion beside it is; with an "ema" codebook the first term is left out.
+        The penalty is |sg[z_e] - z_q|² + commitment |z_e - sg[z_q]|²: summed over the h w D numbers of an image, mean
+        over images, as the distortion. With an "ema" codebook the first term is left out.
         """
         z_e = self._z_e(x)
         codes = self.nearest(z_e.detach())
         z_q = self.embed(codes)
-        distortion = self.distortion(straight_through(z_e, z_q), x)
+        distortion = self.grid_distortion(straight_through(z_e, z_q), x)
         # β |z_e - sg[e]|²  pulls the encoder to its codes
         penalty = self.commitment * squared_distance(z_e, z_q.detach())
         if self.codebook == "loss":
@@ -135,12 +145,24 @@ class VQVAE(Model):
         if self.training:
             self._follow(z_e.detach(), codes, z_q.detach(), eps)
         # KL(q(z|x) || 1/K) = log K at each position: q is certain
-        rate = torch.full((len(x), SIDE * SIDE), math.log(self.codes), dtype=x.dtype, device=x.device)  # (B, 49)
-        return Terms(distortion[None], rate, -(distortion + rate.sum(1))[None], penalty)
+        rate = torch.full((len(x), math.prod(self.grid)), math.log(self.codes), dtype=x.dtype, device=x.device)  # (B, 49)
+        return Terms(distortion[None], rate, -(distortion + rate.sum(1))[None], penalty=penalty)
 
-    def distortion(self, z_q: Grid, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, " B"]:
-        """-log p(x|z) in nats per image."""
-        return LIKELIHOODS[self.likelihood](self.decoder(z_q), x, self.log_sigma).sum((1, 2, 3))
+    def grid_distortion(self, z_q: Grid, x: Images) -> Float[Tensor, " B"]:
+        """-log p(x|z) in nats per image, for a grid of vectors."""
+        return LIKELIHOODS[self.likelihood].nats(self.decoder(z_q), x, self.log_sigma).sum((1, 2, 3))
+
+    def draw_codes(self, count: int, generator: torch.Generator) -> Codes:
+        """Codes from the uniform prior."""
+        return torch.randint(self.codes, (count, *self.grid), generator=generator, device=generator.device)
+
+    def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
+        """`count` images of codes from the uniform prior."""
+        return self.shown(self.decode(self.draw_codes(count, generator)), noise, generator)
+
+    def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
+        """x_hat of the codes."""
+        return {"x̂ of its codes": torch.sigmoid(self.decode(self.codes_of(x)))}
 
     def end_epoch(self) -> dict[str, float]:
         """The perplexity of the codes chosen since the last call: over a whole epoch, not a mean over batches."""
@@ -149,12 +171,8 @@ class VQVAE(Model):
         return {"perplexity": perplexity(counts)}
 
     def _z_e(self, x: Tensor) -> Tensor:
-        check_images(x)
+        check_images(x, self.image_shape)
         return self.encoder(x)
-
-    def sample(self, count: int, generator: torch.Generator) -> Codes:
-        """Codes of the uniform prior."""
-        return torch.randint(self.codes, (count, SIDE, SIDE), generator=generator, device=generator.device)
 
     @torch.no_grad()
     def _follow(self, z_e: Tensor, codes: Tensor, z_q: Tensor, eps: Tensor) -> None:
@@ -174,14 +192,16 @@ class VQVAE(Model):
     def _restart(self, z_e: Tensor, z_q: Tensor, eps: Tensor) -> None:
         """Move dead codes to encoded vectors (Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, section 3.1).
 
-        One image for each, and in it a position drawn with probability proportional to |z_e - z_q|², so that codes go
-        where codes are missing, and not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
+        One image for each dead code, and in it a position drawn with probability proportional to |z_e - z_q|²: so codes
+        go where codes are missing, and not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
         """
-        fair = len(z_e) * SIDE * SIDE / self.codes
+        positions = math.prod(self.grid)
+        fair = len(z_e) * positions / self.codes
         dead = (self.usage < self.DEAD * fair).nonzero().flatten()[: len(z_e)]
         up_to = (z_e - z_q).square().sum(1).flatten(1).cumsum(1)  # (B, 49)
-        u = torch.special.ndtr(eps[0, :, :1])  # (B, 1), uniform, since eps is normal
-        at = (up_to < u * up_to[:, -1:]).sum(1).clamp(max=SIDE * SIDE - 1)  # (B,)
+        # The normal distribution function of a normal number is a uniform one: a draw without a random generator of its own
+        uniform = torch.special.ndtr(eps[0, :, :1])  # (B, 1)
+        at = (up_to < uniform * up_to[:, -1:]).sum(1).clamp(max=positions - 1)  # (B,)
         rows = z_e.flatten(2)[torch.arange(len(z_e)), :, at][: len(dead)]  # (dead, D)
         self.vectors[dead] = rows
         self.usage[dead] = 2 * self.DEAD * fair  # time to prove itself: log 2 / (1 - γ), 14 steps
@@ -189,10 +209,10 @@ class VQVAE(Model):
             self.sums[dead] = rows * self.usage[dead, None]
 
 
-def check_codes(codes: Codes, size: int) -> None:
+def check_codes(codes: Codes, size: int, grid: tuple[int, int]) -> None:
     """Refuse what are not grids of codes out of `size`."""
-    if codes.ndim != 3 or codes.shape[1:] != (SIDE, SIDE) or not len(codes) or codes.dtype != torch.int64:
-        raise ValueError(f"codes are {tuple(codes.shape)}, {codes.dtype}; expected (B, {SIDE}, {SIDE}), int64")
+    if codes.ndim != 3 or codes.shape[1:] != grid or not len(codes) or codes.dtype != torch.int64:
+        raise ValueError(f"codes are {tuple(codes.shape)}, {codes.dtype}; expected (B, {grid[0]}, {grid[1]}), int64")
     if not 0 <= codes.min() <= codes.max() < size:
         raise ValueError(f"codes lie in {codes.min()} to {codes.max()}; expected 0 to {size - 1}")
 
@@ -200,18 +220,20 @@ def check_codes(codes: Codes, size: int) -> None:
 def nearest(z: Float[Tensor, "N D"], vectors: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
     """The index of the vector nearest to each z; the first of equals."""
     with torch.autocast(z.device.type, enabled=False):  # bfloat16 has too few digits to compare distances
+        centre = vectors.mean(0)  # a common offset would take the digits that tell near from far
+        z, vectors = z - centre, vectors - centre
         # |z - e|² = |z|² - 2 z·e + |e|², and |z|² is the same for every code
         return (vectors.square().sum(1) - 2 * z @ vectors.T).argmin(1)
 
 
 def straight_through(z_e: Grid, z_q: Grid) -> Grid:
-    """z_q, whose gradient goes to z_e as if nothing had been replaced (section 3.2)."""
+    """z_q, with the gradient passed to z_e as if z_e had not been replaced (section 3.2)."""
     check_alike(4, z_e=z_e, z_q=z_q)
     return z_e + (z_q - z_e).detach()
 
 
 def squared_distance(a: Grid, b: Grid) -> Float[Tensor, ""]:
-    """|a - b|² per image, summed over the grid, in the mean over images."""
+    """|a - b|², summed over an image's grid, mean over images."""
     check_alike(4, a=a, b=b)
     return (a - b).square().sum((1, 2, 3)).mean()
 
@@ -225,7 +247,7 @@ def usage(codes: Codes, size: int) -> Int64[Tensor, " K"]:
 
 
 def perplexity(counts: Int64[Tensor, " K"]) -> float:
-    """exp of the entropy of the codes' frequencies: how many codes, used alike, would be as varied. 0 if none was used."""
+    """exp of the entropy of the codes' frequencies: the number of equally used codes with that entropy. 0 if none was used."""
     if counts.ndim != 1 or not counts.min() >= 0:
         raise ValueError(f"counts are {tuple(counts.shape)}, {counts.min()} at least; expected (K,), none below 0")
     p = counts.double() / counts.sum().clamp(min=1)

@@ -1,10 +1,11 @@
-"""What can be said of log p(x), and of what z knows about x, from samples: each number with its standard error.
+"""Estimators of log p(x), of the information between x and z, and of the distance between image sets, with standard errors.
 
-A standard error is over images (and the noise drawn for them): how far the number would move on other images of the same
-kind. Legend: N images, D latent size, K or k samples of z per image, F features. Nats per image.
+A standard error is over images (and the noise drawn for them): the spread of the number over other images of the same kind.
+Legend: N images, D latent size, K or k samples of z per image, F features. Nats per image.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_numpy.checks import check_alike
-from vae_paper.evaluate import Data, Estimate, check_data, mean_of
+from vae_paper.data import Data, check_data
 from vae_paper.likelihoods import binarise
-from vae_paper.vae import VAE, kl_divergence, reparameterize
+from vae_paper.measuring.elbo import Estimate, mean_of
+from vae_paper.vae import Model, Terms, kl_per_latent, reparameterize
 
 SAMPLES_AT_ONCE = 100  # of one image: what is in memory does not grow with k
 GROUPS = 10  # of the jackknife
@@ -31,7 +33,7 @@ class Importance(NamedTuple):
 
 @torch.inference_mode()
 def importance(
-    model: VAE,
+    model: Model,
     data: Data,
     ks: list[int],
     seed: int = 0,
@@ -40,9 +42,9 @@ def importance(
 ) -> Importance:
     """The IWAE-k bound of each image at each of the rising `ks`, and its ELBO (Burda et al. 2015, arXiv:1509.00519, eq. 8).
 
-    log 1/k Σ_i w_i,  w = p(x, z) / q(z|x),  is below log p(x) in expectation, and nears it as k grows: at large k it is
-    the usual estimate of log p(x). The k samples come in chunks, of which only the running sum is kept. q is the encoder's,
-    or the `posterior` given: mu and logvar of every image.
+    log 1/k Σ_i w_i,  w = p(x, z) / q(z|x),  is below log p(x) in expectation, and approaches it as k grows: at large k it
+    is the usual estimate of log p(x). The k samples come in chunks, of which only the running sum is kept. q is the
+    encoder's, or the `posterior` given: mu and logvar of every image.
     """
     check_data(data)
     if not ks or ks != sorted({*ks}) or ks[0] < 1:
@@ -54,26 +56,39 @@ def importance(
     elbos, bounds = [], []
     with tqdm(total=len(data.images) * ks[-1], unit="z", unit_scale=True, desc="importance samples", delay=2) as bar:
         for indices in torch.arange(len(data.images), device=device).split(max(1, decodes // min(SAMPLES_AT_ONCE, ks[-1]))):
-            x, labels = binarise(data.images[indices], data.binarisation, generator), data.labels[indices]
-            log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64, device=device)
-            distortion, at_each_k, done = torch.zeros_like(log_sum), [], 0
-            for k in ks:
-                while done < k:
-                    count = min(SAMPLES_AT_ONCE, k - done)
-                    eps = torch.randn(count, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
-                    if posterior is None:
-                        terms = model(x, eps, labels)
-                    else:
-                        mu, logvar = posterior
-                        terms = model.terms(mu[indices], logvar[indices], x, eps, labels)
-                    log_sum = torch.logaddexp(log_sum, terms.log_weight.double().logsumexp(0))
-                    distortion += terms.distortion.double().sum(0)
-                    done += count
-                    bar.update(count * len(x))
-                at_each_k.append(log_sum - math.log(k))
-            bounds.append(torch.stack(at_each_k))  # (M, B)
-            elbos.append(-(distortion / done + terms.rate.double().sum(1)))
+            part = data.subset(indices)
+            x = binarise(part.images, data.binarisation, generator)
+            mu, logvar = model.encode(x, part.labels) if posterior is None else (posterior[0][indices], posterior[1][indices])
+
+            def sampled(count: int, q: tuple[Tensor, Tensor] = (mu, logvar), x: Tensor = x, part: Data = part) -> Terms:
+                eps = torch.randn(count, *q[0].shape, generator=generator, device=device, dtype=x.dtype)
+                bar.update(count * len(x))
+                return model.terms(*q, x, eps, part.labels)
+
+            elbo, bounds_of_part = _importance_of(sampled, ks)
+            elbos.append(elbo)
+            bounds.append(bounds_of_part)
     return Importance(torch.cat(elbos), torch.cat(bounds, dim=1))
+
+
+def _importance_of(sampled: Callable[[int], Terms], ks: list[int]) -> tuple[Float[Tensor, " B"], Float[Tensor, "M B"]]:
+    """ELBO and bounds of a few images, from `sampled(count)`, the terms of `count` samples of z."""
+    bounds, done = [], 0
+    log_sum = distortion = torch.zeros(())
+    for k in ks:
+        for count in _parts(k - done):
+            terms = sampled(count)
+            log_w = terms.log_weight.cpu().double().logsumexp(0)  # (B,)
+            log_sum = torch.logaddexp(log_sum, log_w) if done else log_w
+            distortion = distortion + terms.distortion.cpu().double().sum(0)
+            done += count
+        bounds.append(log_sum - math.log(k))
+    return -(distortion / done + terms.rate.cpu().double().sum(1)), torch.stack(bounds)
+
+
+def _parts(total: int) -> list[int]:
+    """`total` in parts of at most SAMPLES_AT_ONCE."""
+    return [min(SAMPLES_AT_ONCE, total - start) for start in range(0, total, SAMPLES_AT_ONCE)]
 
 
 def random_subset(total: int, size: int, seed: int = 0) -> Int64[Tensor, " n"]:
@@ -87,11 +102,10 @@ def random_subset(total: int, size: int, seed: int = 0) -> Int64[Tensor, " n"]:
 def corrected(
     elbo: Float[Tensor, " N"], chosen: Int64[Tensor, " n"], own: Float[Tensor, " n"], bound: Float[Tensor, " n"]
 ) -> Estimate:
-    """The mean over all N images of a bound that is known on the `chosen` ones only: the mean ELBO of all images, plus the
-    mean gap, bound - ELBO, of the chosen, whose ELBO with the bound's own samples is `own`.
+    """The difference estimator (Cochran 1977, Sampling Techniques, 7.3) of a bound's mean over all N images.
 
-    The gap varies far less from image to image than the bound does, so a few hundred images tell it (the "difference
-    estimator": Cochran 1977, Sampling Techniques, 7.3).
+    It is the mean ELBO of all images, plus the mean gap, bound - ELBO, of the `chosen` ones. Their ELBO with the bound's
+    own samples is `own`. The gap varies far less over images than the bound does, so a few hundred images suffice.
     """
     check_alike(1, elbo=elbo)
     check_alike(1, own=own, bound=bound)
@@ -107,7 +121,7 @@ def corrected(
 
 
 class Information(NamedTuple):
-    """What the rate consists of: rate = I(x; z) + KL(q(z) || p(z)). The mutual information lies between its two numbers."""
+    """The two parts of the rate: rate = I(x; z) + KL(q(z) || p(z)). The mutual information lies between its two numbers."""
 
     mutual_information_low: Estimate  # at most log N
     mutual_information_high: Estimate
@@ -120,10 +134,9 @@ def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: in
     """I_q(x; z) and KL(q(z) || N(0, I)), q(z) being the mean over images of q(z|x), from one z ~ q(z|x) of each image.
 
     The decomposition: Hoffman & Johnson 2016, "ELBO surgery". The two estimates of the information, log q(z|x) - log q(z),
-    differ in q(z): with all N images in it, it is for these N images as a population unbiased, and for images at large
-    too small, at most log N; with all others but z's own it is too large (Poole et al. 2019, arXiv:1905.06922, the
-    bounds for a known conditional). To first order q(z) adds nothing to the standard error: the information is
-    stationary in it.
+    differ in q(z) (Poole et al. 2019, arXiv:1905.06922, the bounds for a known conditional). With all N images in q(z) the
+    estimate is too small for images at large, at most log N; without z's own image it is too large. To first order q(z)
+    adds nothing to the standard error, since the information is stationary in it.
     """
     check_alike(2, mu=mu, logvar=logvar)
     if len(mu) < 2:
@@ -146,7 +159,7 @@ def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: in
         with_own.append(log_q.logsumexp(1) - math.log(len(z)))
         log_q[itself] = -math.inf
         without.append(log_q.logsumexp(1) - math.log(len(z) - 1))
-    rate = kl_divergence(mu, logvar).sum(1)
+    rate = kl_per_latent(mu, logvar).sum(1)
     low, high = own - torch.cat(with_own), own - torch.cat(without)
     return Information(*(mean_of(nats) for nats in (low, high, rate - high, rate - low)))
 
@@ -175,13 +188,15 @@ def frechet_distance(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"]) -
     root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
     # (C_a C_b)^½ has the trace of (C_a^½ C_b C_a^½)^½, which is symmetric
     trace = np.sqrt(np.linalg.eigvalsh(root @ c_b @ root).clip(min=0)).sum()
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c_a) + np.trace(c_b) - 2 * trace)
+    distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c_a) + np.trace(c_b) - 2 * trace
+    return max(0.0, float(distance))  # rounding may take a distance of 0 below it
 
 
 def frechet(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"], groups: int = GROUPS) -> Estimate:
-    """The distance, and its standard error by a jackknife that leaves out one of `groups` parts of each set at a time."""
+    """The distance, and its standard error by a jackknife that leaves out one of `groups` random parts of each set at a time."""
     if not 2 <= groups <= min(len(a), len(b)):
         raise ValueError(f"{len(a)} and {len(b)} images in {groups} groups: expected at least 2 groups, and an image in each")
-    part_a, part_b = np.arange(len(a)) % groups, np.arange(len(b)) % groups
+    rng = np.random.default_rng(0)  # random parts: images may come in an order, such as class after class
+    part_a, part_b = (rng.permutation(len(features)) % groups for features in (a, b))
     without = [frechet_distance(a[part_a != g], b[part_b != g]) for g in range(groups)]
     return Estimate(frechet_distance(a, b), float(np.std(without) * (groups - 1) ** 0.5))

@@ -1,4 +1,4 @@
-"""Ways through the latent space from one point to another. Points in, points out: decoding them is the caller's.
+"""Paths through the latent space from one point to another: points in, points out. The caller decodes them.
 
 Legend: D latent size, N codes, T points of a path, the first and the last of which are its ends.
 """
@@ -24,10 +24,10 @@ def lerp(a: Point, b: Point, steps: int) -> Path:
 def slerp(a: Point, b: Point, steps: int) -> Path:
     """The arc: direction along a great circle, norm in a straight line (Shoemake 1985; White 2016, arXiv:1609.04468).
 
-    The ends are guarded: where they are nearly parallel, or one is 0, it is the line; where they are nearly opposite it
-    goes by way of a direction at right angles to them, as one great circle is then as good as another.
+    Special ends: if they are nearly parallel, or one is 0, the path is the line. If they are nearly opposite, many great
+    circles join them, and the path takes one through a direction at right angles.
     """
-    line = lerp(a, b, steps)  # which looks at what it is given
+    line = lerp(a, b, steps)  # lerp checks the arguments
     norms = np.linalg.norm(a), np.linalg.norm(b)
     if min(norms) == 0:
         return line
@@ -47,7 +47,7 @@ def slerp(a: Point, b: Point, steps: int) -> Path:
 def guided(
     a: Point, b: Point, codes: Float[np.ndarray, "N D"], labels: Int[np.ndarray, " N"], ends: tuple[int, int], steps: int
 ) -> Path:
-    """From a to the mean code of its class, on to the mean of b's class, then to b, at one speed all the way."""
+    """From a to the mean code of its class, to the mean code of b's class, then to b, in equal steps."""
     _check(a, b, steps)
     check_alike(2, ends=a[None], codes=codes[:1])
     check_labels(labels, len(codes))
@@ -73,7 +73,7 @@ def _arc(u: Point, v: Point, angle: float, t: Float[np.ndarray, "T 1"]) -> Path:
 
 
 def _at_right_angles(u: Point) -> Point:
-    """A unit vector at right angles to u: the axis that u leans to least, freed of its share of u."""
+    """A unit vector at right angles to u: the axis with the smallest coordinate of u, minus its projection on u."""
     axis = np.zeros_like(u)
     axis[np.argmin(np.abs(u))] = 1
     axis -= (axis @ u) * u

@@ -1,7 +1,7 @@
-"""How well the latents of a representation are the factors that made the images: three metrics, and what each is blind to.
+"""Disentanglement: three metrics of how well single latents match the factors that made the images, and their blind spots.
 
-A representation is the table of the codes of every combination of factors, (N, D), N = the product of the factors' `sizes`, in
-the order of `numpy.ravel_multi_index`. So pairs and batches are looked up, and MIG is a sum over all images.
+A representation is a table, (N, D): a row of codes for every combination of factors, N = the product of the factors' `sizes`,
+in the order of `numpy.ravel_multi_index`. So pairs and batches are looked up, and MIG is a sum over all images.
 
 Legend: N combinations, D latent size, V factors, L pairs or images of a vote.
 """
@@ -15,17 +15,17 @@ from jaxtyping import Float, Int64
 
 from vae_numpy.checks import check_alike
 from vae_paper import sprites
-from vae_paper.vae import VAE
+from vae_paper.vae import Model
 
-Codes = Float[np.ndarray, "N D"]
+Representation = Float[np.ndarray, "N D"]
 Sizes = tuple[int, ...]
 BINS = 20  # of a latent, for MIG: as in disentanglement_lib (Locatello et al. 2019, arXiv:1811.12359)
 
 
 class Accuracy(NamedTuple):
-    """The share of right answers, and its standard error; `chance` is what guessing gives.
+    """The share of right answers, and its standard error; `chance` is the share that guessing reaches.
 
-    `f1` says of each factor how well it is known: the harmonic mean of precision and recall, NaN of one that never came up.
+    `f1` holds the F1 score of each factor: the harmonic mean of precision and recall, NaN for a factor that never came up.
     """
 
     value: float
@@ -35,20 +35,20 @@ class Accuracy(NamedTuple):
 
 
 @torch.inference_mode()
-def codes_of_sprites(model: VAE) -> Codes:
-    """mu of every sprite: a quarter of a minute of drawing, once, and as much of encoding."""
+def codes_of_sprites(model: Model) -> Representation:
+    """mu of every sprite. Drawing the sprites takes a quarter of a minute, once; encoding them takes as long."""
     return torch.cat([model.encode(part)[0] for part in torch.from_numpy(sprites.all_images()).split(500)]).double().numpy()
 
 
 def higgins(
-    codes: Codes, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
+    codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
 ) -> Accuracy:
     """The beta-VAE metric (Higgins et al. 2017, section 3): can a linear classifier tell which factor L pairs share?
 
-    It is shown the mean of |z_1 - z_2| over L pairs that agree in one factor; sizes as in disentanglement_lib. Blind to
-    any linear mixing of the factors: what the classifier can undo is not entangled to it.
+    It is shown the mean of |z_1 - z_2| over L pairs that agree in one factor; sizes as in disentanglement_lib. The metric
+    is blind to linear mixtures of the factors, because the classifier can undo them.
     """
-    from sklearn.linear_model import LogisticRegression  # a second of import that the other metrics are spared
+    from sklearn.linear_model import LogisticRegression  # imported here, since only this metric needs it, and it takes a second
 
     check(codes, sizes, train=train, test=test, L=L)
     codes = codes / np.maximum(codes.std(0), 1e-12)
@@ -64,12 +64,12 @@ def higgins(
 
 
 def factor_vae(
-    codes: Codes, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
+    codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
 ) -> Accuracy:
-    """FactorVAE's metric (Kim & Mnih 2018, arXiv:1802.05983, section 4): which latent varies least where one factor is kept?
+    """FactorVAE's metric (Kim & Mnih 2018, arXiv:1802.05983, section 4): which latent varies least while one factor is fixed?
 
-    Of L images that agree in one factor, the latent of least variance, relative to its variance at large, votes for that
-    factor; the classifier is the majority of the training votes. Latents that never vary have no vote.
+    Among L images that agree in one factor, the latent of least variance, relative to its variance over all images, votes
+    for that factor; the classifier is the majority of the training votes. Latents that never vary have no vote.
     """
     check(codes, sizes, train=train, test=test, L=L)
     spread = codes.std(0)
@@ -89,11 +89,12 @@ def factor_vae(
     return accuracy(majority[steady[train:]], kept[train:], len(sizes))
 
 
-def mig(codes: Codes, sizes: Sizes) -> Float[np.ndarray, " V"]:
+def mig(codes: Representation, sizes: Sizes) -> Float[np.ndarray, " V"]:
     """The mutual information gap of each factor, 0 to 1; MIG is their mean (Chen et al. 2018, arXiv:1802.04942, eq. 6).
 
-    (I(z_a; v) - I(z_b; v)) / H(v), z_a and z_b being the two latents that know most of v: 1 where one latent alone knows all
-    of it. Over all combinations, each latent cut into 20 bins of one width (the paper samples q(z|x) instead).
+    (I(z_a; v) - I(z_b; v)) / H(v), where z_a and z_b are the two latents with the most information about v. It is 1 where
+    one latent alone has all of it. Over all combinations, with mu cut into 20 bins of equal width. (The paper samples
+    q(z|x) instead of mu, and leaves out the shape.)
     """
     check(codes, sizes)
     factors = np.unravel_index(np.arange(len(codes)), sizes)
@@ -124,13 +125,13 @@ def mutual_information(a: Int64[np.ndarray, " N"], b: Int64[np.ndarray, " N"]) -
     return float((joint[seen] * np.log(joint[seen] / independent[seen])).sum())
 
 
-def look_up(codes: Codes, factors: Int64[np.ndarray, "V L"], sizes: Sizes) -> Float[np.ndarray, "L D"]:
-    """The codes of L combinations; ValueError where there is no such value. (The table is not looked at: see `check`.)"""
+def look_up(codes: Representation, factors: Int64[np.ndarray, "V L"], sizes: Sizes) -> Float[np.ndarray, "L D"]:
+    """The codes of L combinations; ValueError where a factor has no such value. (`check` checks the table itself.)"""
     return codes[np.ravel_multi_index(tuple(factors), sizes)]
 
 
 def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], factors: int) -> Accuracy:
-    """Of the factors that were answered, where others may have been asked for."""
+    """The accuracy of the factors `answered`, where the right ones are `asked`."""
     for name, values in {"answered": answered, "asked": asked}.items():
         if values.shape != (len(asked),) or not len(values) or values.dtype.kind not in "iu":
             raise ValueError(f"{name} is {values.dtype} {values.shape}: expected ({len(asked)},), integers, and at least one")
@@ -144,12 +145,14 @@ def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], 
     return Accuracy(share, math.sqrt(share * (1 - share) / len(asked)), 1 / factors, tuple(f1.tolist()))
 
 
-def check(codes: Codes, sizes: Sizes, **counts: int) -> None:
-    """ValueError where the table is not one of every combination, or where a count is below 2: of one, nothing can vary."""
+def check(codes: Representation, sizes: Sizes, **counts: int) -> None:
+    """ValueError where the table has not a row for every combination, or where a count is below 2: one thing cannot vary."""
     check_alike(None, codes=codes)
     for name, value in counts.items():
         if value < 2:
             raise ValueError(f"{name} is {value}: expected at least 2")
+    if counts and len(sizes) < 2:
+        raise ValueError(f"sizes are {sizes}: expected at least 2 factors, or there is nothing to tell apart")
     if min(sizes, default=0) < 2:
         raise ValueError(f"sizes are {sizes}: expected at least 2 values of each factor")
     if codes.ndim != 2 or len(codes) != math.prod(sizes):

@@ -1,6 +1,6 @@
-"""Which digit is this? A small network that measures samples; the encoder's trunk with ten outputs. No model of images.
+"""A small classifier of digits, with which samples are measured: the encoder's layers with ten outputs.
 
-It sees each training batch half as grayscale and half binarised, so it can be shown x_hat as well as images of 0 and 1.
+It sees half of each training batch in grayscale and half binarised, so it can judge x_hat as well as images of 0 and 1.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from vae_numpy import digits, weights
 from vae_numpy.checks import check_images, check_labels
-from vae_paper import checkpoint, schedules
-from vae_paper.evaluate import Data, load_data
+from vae_paper import schedules, weight_files
+from vae_paper.data import Data, load_data
 from vae_paper.likelihoods import binarise
 from vae_paper.vae import Labels
 
@@ -37,7 +37,7 @@ class Classifier(nn.Module):
         return self.out(self.dropout(self.features(x)))  # (B, 10)
 
     def features(self, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B 256"]:
-        """What the last layer sees."""
+        """The last hidden layer."""
         check_images(x)
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
@@ -59,24 +59,23 @@ def accuracy(model: Classifier, x: Float[Tensor, "B 1 28 28"], labels: Labels) -
 def trained(source: str = "auto") -> Classifier:
     """A classifier for a source's digits, in eval mode: read from runs/, or trained now (a minute or two) and kept there.
 
-    Trained on the train split only. Its file says how many test digits it gets right. About 99 % of MNIST's.
+    It is trained on the train split only. Its file says how many test digits it gets right: about 99 % of MNIST's.
     """
-    if source == "auto":
-        source = "mnist" if digits.is_on_disk("mnist") else "handwriting"
-    model, path = Classifier(), checkpoint.RUNS / f"classifier-{source}.safetensors"
+    source = digits.resolved(source)
+    model, path = Classifier(), weight_files.RUNS / f"classifier-{source}.safetensors"
     if path.is_file():
         _read(path, model)
         return model.eval()
     data, test = load_data(source, "train"), load_data(source, "test")
     _train(model, data)
     report = {"model": "classifier", "data": data.about, "test_data": test.about, "epochs": EPOCHS}
-    checkpoint.save_model(path, model, report | {"test_accuracy": accuracy(model, test.images, test.labels)})
+    weight_files.save_model(path, model, report | {"test_accuracy": accuracy(model, test.images, test.labels)})
     return model
 
 
 def _train(model: Classifier, data: Data) -> None:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # of the initial parameters and of dropout
+        torch.manual_seed(0)  # for the initial parameters and for dropout
         for layer in (model.conv1, model.conv2, model.fc, model.out):
             layer.reset_parameters()
         generator = torch.Generator().manual_seed(0)
@@ -102,4 +101,4 @@ def _read(path: Path, model: Classifier) -> None:
     tensors, about = weights.load_tensors(path)
     if about.get("model") != "classifier":
         raise ValueError(f"{path}: holds {about.get('model')!r}, not a classifier; delete it to train one")
-    checkpoint.fill(path, model, tensors)
+    weight_files.fill(path, model, tensors)

@@ -1,0 +1,113 @@
+"""Data: images as tensors, with what must be said about them beside every number that is computed from them.
+
+load_data("mnist", "test")                     a source that commands know by name
+Data(images, labels, about="my images")        your own arrays or tensors
+split(data, validation=1/12)                   training and validation images
+"""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from vae_numpy import digits
+from vae_numpy.checks import check_alike
+from vae_paper import sprites
+from vae_paper.likelihoods import binarise
+
+SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites")
+OWN = "own data"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Images and labels on one device, and the words that go with every number computed from them."""
+
+    images: Any
+    """(N, C, H, W), floats in [0, 1]: an array or a tensor; kept as a tensor."""
+    labels: Any = None
+    """(N,), int64, or None."""
+    about: str = OWN
+    """What the images are, in words."""
+    binarisation: str = "none"
+    """How each use of the images makes them binary: "none", "dynamic" or "threshold" (`likelihoods.binarise`)."""
+    source: str = OWN
+    """The name from which `load_data` loads them again, if there is one."""
+
+    def __post_init__(self) -> None:
+        for name in ("images", "labels"):
+            if isinstance(value := getattr(self, name), np.ndarray):
+                object.__setattr__(self, name, torch.tensor(value))  # a copy: read-only arrays stay as they are
+
+    def subset(self, chosen: Any) -> "Data":
+        """Some of the images: a slice, or a tensor of indices."""
+        labels = None if self.labels is None else self.labels[chosen]
+        return dataclasses.replace(self, images=self.images[chosen], labels=labels)
+
+    def replace(self, **changes: Any) -> "Data":
+        """The same data with other fields."""
+        return dataclasses.replace(self, **changes)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of images and labels: a run that is resumed must find the same."""
+        sha = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        for tensor in (self.images, self.labels):
+            if tensor is not None:
+                sha.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+        return sha.hexdigest()
+
+
+def load_data(source: str, split: str, binarisation: str = "none", device: str = "cpu") -> Data:
+    """A split of a source as tensors; "fixed" binarisation draws each pixel here, once, from seed 0.
+
+    Raises FileNotFoundError where the files of a source are not on disk, ValueError for an unknown name or a damaged file.
+    """
+    source = digits.resolved(source)
+    if source not in SOURCES:
+        raise ValueError(f"source is {source!r}; expected one of: auto, {', '.join(SOURCES)}")
+    images, labels, about = sprites.load(split) if source == "sprites" else digits.load(source, split)
+    x = torch.from_numpy(images)
+    about += ", grayscale" if binarisation == "none" else f", binarisation: {binarisation}"
+    if binarisation == "fixed":
+        x, binarisation = binarise(x, "dynamic", torch.Generator().manual_seed(0)), "none"
+    return Data(x.to(device), torch.from_numpy(labels).to(device), about, binarisation, source)
+
+
+def check_data(data: Data) -> None:
+    """Refuse data without images, or without a label for each image. (Each model checks what the images hold.)"""
+    check_alike(4, images=data.images)
+    labels = len(data.images) if data.labels is None else len(data.labels)
+    if not len(data.images) == labels > 0:
+        raise ValueError(f"data: {len(data.images)} images, {labels} labels; expected as many, at least one")
+
+
+def split(data: Data, validation: float) -> tuple[Data, Data]:
+    """Training and validation images, both cut from `data`: the same ones for every seed."""
+    check_data(data)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(len(data.images))).to(data.images.device)
+    held_out = round(validation * len(order))
+    training, held = (
+        data.subset(chosen).replace(about=f"{len(chosen):,} images of {data.about}")
+        for chosen in (order[held_out:], order[:held_out])
+    )
+    return training, held
+
+
+def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
+    """A split of `source`; by default of the data that a weight file names. ValueError where it names none that can be loaded."""
+    config = about.get("config", {})
+    named = about.get("source") or config.get("source") or _source_in(about.get("data", ""))
+    if source is None and named == OWN:
+        raise ValueError("the model was trained on data of your own: choose --source, or use vae_paper.evaluate in Python")
+    return load_data(source or named, split, config.get("binarise", "none"))
+
+
+def _source_in(about: str) -> str:
+    """The source that an older file names in words only."""
+    words = {"FashionMNIST": "fashion-mnist", "KMNIST": "kmnist", "MNIST": "mnist", "handwriting": "handwriting"}
+    return next((source for word, source in words.items() if word in about), "auto")

@@ -1,0 +1,60 @@
+"""The 2-D latent space while it forms: a run's own training once more, from its seed, with frames on the way.
+
+(A run's folder keeps its best weights only: forty of them, for an animation, would take forty times the disk.)
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from vae_paper.config import Config
+from vae_paper.data import load_data, split
+from vae_paper.drawing import plots
+from vae_paper.drawing.latent_space import decoded_manifold
+from vae_paper.drawing.subject import Subject
+from vae_paper.initial import initial_model
+from vae_paper.training import adamw, steps
+from vae_paper.vae import Model
+
+FRAMES = 40
+
+
+def animation(subject: Subject, path: Path) -> None:
+    """A GIF of the decoded manifold, from the first step to the last."""
+    config = Config(**subject.about["config"])
+    frames: list[Float[np.ndarray, "N C H W"]] = []
+    said: list[str] = []
+
+    def look(step: int, total: int, model: Model) -> None:
+        frames.append(decoded_manifold(model, 12))
+        said.append(f"step {step:,} of {total:,}, epoch {step / total * config.epochs:.2f}")
+
+    replay(config, look, FRAMES)
+    plots.animation(path, frames, said, subject.caption("The latent space while it forms", tested=False))
+
+
+def replay(config: Config, look: Callable[[int, int, Model], None], times: int) -> Model:
+    """Train as `config` says, writing nothing, and call look(step, total, model) `times` times, from 0 to the last step.
+
+    Returns the model as the last step left it.
+    """
+    data, _ = split(load_data(config.source, "train", config.binarise, config.device), config.validation)
+    model = initial_model(config).to(config.device)
+    optimizer = adamw(config, model)
+    total = config.epochs * (len(data.images) // config.batch_size)
+    wanted = moments(total, times)
+    look(0, total, model)
+    for step, _ in enumerate(tqdm(steps(config, model, optimizer, data), total=total, desc="the same training again"), start=1):
+        if step in wanted:
+            look(step, total, model)
+    return model
+
+
+def moments(total: int, times: int) -> set[int]:
+    """The steps to look at, from 0 to `total`: close together at first, when most happens."""
+    if min(total, times) < 1:
+        raise ValueError(f"moments: {times} of {total} steps; expected at least 1 of both")
+    return {round(total * share**2) for share in np.linspace(0, 1, times)}

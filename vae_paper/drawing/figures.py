@@ -1,0 +1,91 @@
+"""`python -m vae_paper figures`: the kinds of picture, and where they go. A model says itself which kinds can be drawn of it."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from vae_paper.drawing import animation, latent_space, pictures
+from vae_paper.drawing.subject import Subject
+from vae_paper.weight_files import RUNS
+
+KINDS: dict[str, Callable[[Subject, Path], None]] = {
+    "reconstructions": pictures.reconstructions,
+    "samples": pictures.samples,
+    "shared-latents": pictures.shared_latents,
+    "manifold": latent_space.manifold,
+    "scatter": latent_space.scatter,
+    "traversals": latent_space.traversals,
+    "interpolation": latent_space.interpolations,
+    "cvae-grid": pictures.cvae_grid,
+    "completions": pictures.completions,
+    "codebook-usage": pictures.codebook_usage,
+    "rate": pictures.rate,
+    "curves": pictures.curves,
+    "side-by-side": latent_space.side_by_side,
+    "animation": animation.animation,
+}
+FLAT = ("manifold", "side-by-side", "animation")  # these draw the latent space itself
+
+
+def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> list[Path]:
+    """Draw one kind of picture, or all that apply to the subject (except the animation, which trains again).
+
+    Returns the files, in `folder`: by default RUN/figures, or runs/figures/NAME for the weight file NAME.safetensors. With
+    "all", a picture that cannot be drawn is skipped, and a line on stderr says why.
+    """
+    folder = folder or folder_of(subject)
+    if kind != "all":
+        if reason := why_not(subject, kind):
+            raise ValueError(f"{kind}: {reason}")
+        KINDS[kind](subject, file_of(folder, kind))
+        return [file_of(folder, kind)]
+    drawn = []
+    for name in (name for name in KINDS if name != "animation" and why_not(subject, name) is None):
+        try:
+            KINDS[name](subject, file_of(folder, name))
+            drawn.append(file_of(folder, name))
+        except ValueError as error:
+            print(f"{name}: not drawn: {error}", file=sys.stderr)
+    return drawn
+
+
+def folder_of(subject: Subject) -> Path:
+    """The folder for a subject's pictures: those of one weight file do not overwrite those of another."""
+    if subject.path is None:
+        return RUNS / "figures"
+    return subject.path / "figures" if subject.path.is_dir() else RUNS / "figures" / subject.path.stem
+
+
+def file_of(folder: Path, kind: str) -> Path:
+    """The file of a kind of picture."""
+    return folder / f"{kind}.{'gif' if kind == 'animation' else 'png'}"
+
+
+def why_not(subject: Subject, kind: str) -> str | None:
+    """Why a kind cannot be drawn of this subject, or None where it can."""
+    of = subject.path or "the model"
+    if kind not in KINDS:
+        return f"no such kind; expected one of: {', '.join(KINDS)}"
+    if kind not in subject.model.pictures:
+        return f"{of} holds the model {subject.about['model']}, of which can be drawn: {', '.join(subject.model.pictures)}"
+    if kind in FLAT and subject.model.latent_dim != 2:
+        return f"{of} has D = {subject.model.latent_dim}; expected D = 2, as the latent space itself is drawn"
+    if kind == "scatter" and subject.model.latent_dim < 2:
+        return f"{of} has D = 1; expected at least 2, one for each axis"
+    if kind == "side-by-side":
+        return _not_beside(subject)
+    if kind == "curves" and (subject.path is None or not (subject.path / "metrics.csv").is_file()):
+        return f"{of} has no metrics.csv; expected the folder of a run"
+    if kind == "animation" and ("config" not in subject.about or subject.about.get("own")):
+        return f"{of} does not say how it can be trained again; expected a run of python -m vae_paper train"
+    return None
+
+
+def _not_beside(subject: Subject) -> str | None:
+    if subject.beside is None:
+        return "expected --beside RUN, a run of another model"
+    other = subject.beside.model
+    if "side-by-side" not in other.pictures or other.latent_dim != 2:
+        found = f"the model {subject.beside.about['model']}, D = {other.latent_dim}"
+        return f"{subject.beside.path} has {found}; expected a model with D = 2"
+    return None

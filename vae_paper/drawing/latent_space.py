@@ -1,0 +1,179 @@
+"""Pictures of the latent space: maps, traversals, interpolations. Pictures are the one place where mu may stand in for z."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from vae_numpy.checks import check_alike, check_labels
+from vae_paper.drawing import plots
+from vae_paper.drawing.subject import Latents, Subject, caption, name_of, x_hat
+from vae_paper.sampling import interpolation, samplers
+from vae_paper.vae import Model
+
+Array = np.ndarray
+SHOWN = 5_000  # points of a map: more points make one blot
+EMBEDDED = 2_000  # points of t-SNE, whose time grows faster than their number
+COLUMNS = 11  # of traversals and interpolations: odd, so that there is a middle
+LATENTS = 20  # rows of traversals, at most
+
+
+def manifold(subject: Subject, path: Path) -> None:
+    """The decoded 2-D latent space."""
+    said = "The latent space decoded, evenly spaced in probability under N(0, I)"
+    plots.manifold(path, decoded_manifold(subject.model, 20), subject.caption(said, tested=False))
+
+
+def decoded_manifold(model: Model, size: int) -> Float[Array, "N C H W"]:
+    """x_hat on the inverse-CDF grid."""
+    return x_hat(model, torch.from_numpy(plots.manifold_latents(size)).float()).numpy()
+
+
+def means(subject: Subject) -> Latents:
+    """mu of all test images, float64."""
+    mu = subject.terms().mu
+    assert mu is not None  # a model with these pictures has vector latents
+    return mu.numpy()
+
+
+def scatter(subject: Subject, path: Path) -> None:
+    """Where test images are encoded: directly at D = 2, projected by PCA and t-SNE above."""
+    flat = subject.model.latent_dim == 2
+    mu = means(subject)[: SHOWN if flat else EMBEDDED]
+    panels = {"": (mu, "$\\mu$")} if flat else projections(mu, subject.seed)
+    said = subject.caption(f"Latent space: μ of {len(mu):,} images, coloured by label")
+    plots.scatters(path, panels, subject.labels(len(mu)), said)
+
+
+def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2"], str]]:
+    """More than two dimensions on paper: by PCA, which is linear, and by t-SNE, which keeps neighbours and no distances.
+
+    ValueError where there is nothing to project: fewer than 5 images or 2 latents, or latents that do not vary.
+    """
+    from sklearn.decomposition import PCA  # imported here, since it takes a second
+    from sklearn.manifold import TSNE
+
+    check_alike(2, mu=mu)
+    if len(mu) < 5 or mu.shape[1] < 2 or not np.isfinite(mu).all() or not (np.ptp(mu, axis=0) > 0).any():
+        raise ValueError(f"scatter: mu is {mu.shape}; expected at least 5 images and 2 latents, finite, not all the same")
+    pca = PCA(2).fit(mu)
+    share = pca.explained_variance_ratio_.sum()
+    perplexity = min(30.0, (len(mu) - 1) / 3)  # van der Maaten & Hinton 2008 advise 5 to 50
+    start = pca.transform(mu)
+    start = 1e-4 * start / max(start[:, 0].std(), 1e-12)  # scikit-learn's own start divides by 0 where mu is constant
+    embedded = TSNE(2, perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(mu)
+    return {
+        f"PCA: linear, {share:.0%} of the variance of μ": (pca.transform(mu), "PCA"),
+        f"t-SNE, perplexity {perplexity:.0f}: neighbours, not distances": (embedded.astype(mu.dtype), "t-SNE"),
+    }
+
+
+def traversals(subject: Subject, path: Path) -> None:
+    """One latent at a time from -3 to 3, the others at mu of an image; the latents with the largest KL first."""
+    terms, image = subject.terms(), subject.image
+    assert terms.mu is not None
+    kl = terms.rate.mean(0).numpy()
+    order, values = by_kl(kl)[:LATENTS], np.linspace(-3, 3, COLUMNS)
+    z = torch.from_numpy(traversed(terms.mu[image].numpy(), order, values)).to(subject.test.images.dtype)
+    labels = None if subject.test.labels is None else subject.test.labels[image].repeat(len(order) * COLUMNS)
+    images = x_hat(subject.model, z.flatten(0, 1), labels).unflatten(0, z.shape[:2]).numpy()
+    of = "" if subject.test.labels is None else f", a {subject.test.labels[image]}"
+    rows = [f"$z_{{{j + 1}}}$: {kl[j]:.2f} nats" for j in order]
+    columns = [f"{value:.1f}" for value in values]
+    said = subject.caption(f"Traversals: the other latents stay at μ of test image {image}{of}")
+    plots.grid(path, images, said, rows, columns, "value of the latent", "latent and its KL")
+
+
+def by_kl(kl: Float[Array, " D"]) -> Int[Array, " D"]:
+    """The latents in the order of their KL, the largest first."""
+    check_alike(1, kl=kl)
+    if not np.isfinite(kl).all():
+        raise ValueError("kl holds NaN or infinity: the latents have no order")
+    return np.argsort(-kl, kind="stable")
+
+
+def traversed(z: Float[Array, " D"], latents: Int[Array, " R"], values: Float[Array, " C"]) -> Float[Array, "R C D"]:
+    """z with one coordinate set to each of `values`: a coordinate, of `latents`, for each row."""
+    check_alike(1, z=z)
+    if latents.dtype.kind not in "iu" or not ((latents >= 0) & (latents < len(z))).all():
+        raise ValueError(f"latents are {latents}: expected integers from 0 to {len(z) - 1}")
+    points = np.tile(z, (len(latents), len(values), 1))
+    for row, latent in enumerate(latents):
+        points[row, :, latent] = values
+    return points
+
+
+def interpolations(subject: Subject, path: Path) -> None:
+    """From one image to another by three paths: the line, the arc, and through the means of their classes."""
+    mu, labels = means(subject), subject.labels(len(subject.test.images))
+    rows, images = [], []
+    for start, end in pairs(labels, subject.image):
+        for name, z in ways(mu, labels, start, end).items():
+            rows.append(f"{labels[start]} to {labels[end]}, {name}: |z| = {np.linalg.norm(z[COLUMNS // 2]):.2f} half-way")
+            images.append(x_hat(subject.model, torch.from_numpy(z).float()).numpy())
+    columns = [f"{t:.1f}" for t in np.linspace(0, 1, COLUMNS)]
+    said = "Interpolation from μ of one image to μ of another"
+    plots.grid(path, np.stack(images), subject.caption(said), rows, columns, "share of the way")
+
+
+def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[int, int]]:
+    """Ends to interpolate between: image `first` and those that follow, two by two, each pair of two classes."""
+    check_labels(labels, len(labels), int(labels.max(initial=0)) + 1)
+    if not 0 <= first < len(labels) or count < 1:
+        raise ValueError(f"{count} pairs from image {first} of {len(labels)}: expected at least 1, from an image that there is")
+    found: list[tuple[int, int]] = []
+    candidates = [index % len(labels) for index in range(first, first + len(labels))]
+    while candidates and len(found) < count:
+        start = candidates.pop(0)
+        end = next((index for index in candidates if labels[index] != labels[start]), None)
+        if end is not None:
+            candidates.remove(end)
+            found.append((start, end))
+    if not found:
+        raise ValueError("interpolation: expected images of at least two classes")
+    return found
+
+
+def ways(mu: Latents, labels: Int[Array, " N"], start: int, end: int) -> dict[str, Float[Array, "T D"]]:
+    """Three paths from mu[start] to mu[end]."""
+    check_labels(labels, len(mu), int(labels.max(initial=0)) + 1)
+    if not 0 <= min(start, end) <= max(start, end) < len(mu):
+        raise ValueError(f"from image {start} to {end}: expected 0 to {len(mu) - 1}")
+    ends = (int(labels[start]), int(labels[end]))
+    return {
+        "lerp": interpolation.lerp(mu[start], mu[end], COLUMNS),
+        "slerp": interpolation.slerp(mu[start], mu[end], COLUMNS),
+        "by class means": interpolation.guided(mu[start], mu[end], mu, labels, ends, COLUMNS),
+    }
+
+
+def side_by_side(subject: Subject, path: Path) -> None:
+    """Samples and latent maps of two 2-D models, treated alike: a Gaussian is fitted to the latents of each."""
+    assert subject.beside is not None  # `why_not` saw to it
+    both = (subject, subject.beside)
+    names = [name_of(one.about) for one in both]
+    names = names if names[0] != names[1] else [f"{name}, {'first' if i == 0 else 'second'}" for i, name in enumerate(names)]
+    models = {name: codes_and_samples(one) for name, one in zip(names, both, strict=True)}
+    said = " and ".join(names) + ": latents of test images, and samples of a Gaussian fitted to the latents of each"
+    said += "".join(caption("", one.model, one.about) for one in both) + f"\nTest images: {subject.test.about}"
+    plots.side_by_side(path, models, subject.labels(SHOWN)[: len(subject.test.images)], said)
+
+
+def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
+    """Latents of test images, samples of a Gaussian fitted to them, decoded, and the distance of samples from latents."""
+    rng = np.random.default_rng(subject.seed)
+    codes = samplers.latents_of(subject.model, subject.test.subset(slice(SHOWN)), subject.seed)
+    z = samplers.gaussian(codes, count, rng)
+    apart = nearest(z / codes.std(0), codes / codes.std(0))
+    said = f"a sample's nearest latent is {np.median(apart):.3f} away (median; 9 of 10 within {np.quantile(apart, 0.9):.3f})"
+    decoded = x_hat(subject.model, torch.from_numpy(z).float()).numpy()
+    what = f"z of {len(codes):,} test images"
+    return {"codes": codes, "what": what, "z": z, "x_hat": decoded, "measured": f"{said}\nin standard deviations of the latents"}
+
+
+def nearest(z: Float[Array, "M D"], codes: Latents) -> Float[Array, " M"]:
+    """The distance from each z to the nearest of `codes`."""
+    check_alike(2, z=z[:1], code=codes[:1])
+    return torch.cdist(torch.tensor(z), torch.tensor(codes)).min(1).values.numpy()  # copies: read-only arrays stay as they are

@@ -1,0 +1,122 @@
+"""Pictures of images and of numbers: each function computes what its picture shows, and hands it to `plots`."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vae_paper.drawing import plots
+from vae_paper.drawing.subject import Subject, x_hat
+from vae_paper.likelihoods import binarise
+from vae_paper.measuring.elbo import active_units
+from vae_paper.vae import Images
+
+SHOWN = 12  # images of a row
+DRAWS = 10  # images of one z, pixel by pixel
+
+
+@torch.inference_mode()
+def reconstructions(subject: Subject, path: Path) -> None:
+    """x, and below it what the model makes of it."""
+    x = subject.x()[:SHOWN]
+    labels = None if subject.test.labels is None else subject.test.labels[:SHOWN]
+    rows = {"x": x} | subject.model.reconstructions(x, labels, torch.Generator().manual_seed(subject.seed))
+    columns = [str(label) for label in subject.labels(len(x))]
+    plots.grid(path, torch.stack(list(rows.values())).numpy(), subject.caption("Reconstructions"), list(rows), columns, "label")
+
+
+@torch.inference_mode()
+def samples(subject: Subject, path: Path) -> None:
+    """100 samples of the model; each column a class where the model is asked for classes."""
+    model = subject.model
+    labels = torch.arange(100) % model.classes if model.takes_labels else None
+    images = model.sample(100, torch.Generator().manual_seed(subject.seed), labels)
+    said = f"Samples: {model.drawn_from or 'z ~ N(0, I), which no autoencoder is trained to decode'}"
+    columns = [str(label) for label in range(10)] if labels is not None and model.classes == 10 else None
+    across = "class asked for" if columns else ""
+    plots.grid(path, images.unflatten(0, (10, 10)).numpy(), subject.caption(said, tested=False), columns=columns, across=across)
+
+
+def shared_latents(subject: Subject, path: Path) -> None:
+    """Several images of each of five z, pixel by pixel. Where the rows look alike, z tells something about the image."""
+    generator = torch.Generator().manual_seed(subject.seed)
+    z = subject.model.draw_prior(5, generator).repeat_interleave(DRAWS, 0)
+    images = subject.model.images_of(z, None, generator).unflatten(0, (5, DRAWS))
+    said = subject.caption("Samples: each row has one z, and its pixels are drawn in turn", tested=False)
+    plots.grid(path, images.numpy(), said, [f"z of sample {row + 1}" for row in range(5)])
+
+
+def cvae_grid(subject: Subject, path: Path) -> None:
+    """A style z in each row, a class in each column."""
+    classes = subject.model.classes
+    z, labels = style_by_class(subject.model.latent_dim, 10, subject.seed, classes)
+    images = x_hat(subject.model, z, labels).unflatten(0, (-1, classes)).numpy()
+    columns, rows = [str(label) for label in range(classes)], [str(index + 1) for index in range(len(images))]
+    said = "Style against class: one z ~ N(0, I) per row, one label per column"
+    plots.grid(path, images, subject.caption(said, tested=False), rows, columns, "label given to the decoder", "style z")
+
+
+def style_by_class(
+    latent_dim: int, styles: int, seed: int = 0, classes: int = 10
+) -> tuple[Float[Tensor, "N D"], Int[Tensor, " N"]]:
+    """`styles` samples of the prior N(0, I), each with every label in turn."""
+    if min(latent_dim, styles) < 1:
+        raise ValueError(f"style_by_class: latent_dim {latent_dim}, {styles} styles; expected at least 1 of both")
+    z = torch.randn(styles, latent_dim, generator=torch.Generator().manual_seed(seed))
+    return z.repeat_interleave(classes, 0), torch.arange(classes).repeat(styles)
+
+
+@torch.inference_mode()
+def completions(subject: Subject, path: Path) -> None:
+    """The seen part of an image, several completions of it, and the image."""
+    x = subject.x()[subject.image :][:8]
+    images = completed(subject.model, x, 8, subject.seed).numpy()
+    columns = ["seen", *[str(k + 1) for k in range(images.shape[1] - 2)], "x"]
+    rows = [f"a {label}" for label in subject.labels(len(subject.test.images))[subject.image :][:8]]
+    said = "Completions: z ~ p(z|seen), the unseen part is x̂"
+    plots.grid(path, images, subject.caption(said), rows, columns, "completions between the seen part and the original")
+
+
+def completed(model: Any, x: Images, count: int, seed: int) -> Float[Tensor, "B columns C H W"]:
+    """For each image: its seen part (the rest gray), `count` completions that keep it, and the image itself."""
+    eps = torch.randn(count, len(x), model.latent_dim, generator=torch.Generator().manual_seed(seed))
+    rest = torch.sigmoid(model.complete(x, eps)) * (1 - model.mask)
+    seen = x * model.mask
+    columns = [seen + 0.5 * (1 - model.mask), *(seen + rest), x]
+    return torch.stack(columns, 1)
+
+
+def rate(subject: Subject, path: Path) -> None:
+    """KL per latent, and which latents are active."""
+    terms = subject.terms()
+    assert terms.mu is not None  # a model with this picture has vector latents
+    said = subject.caption("KL per latent; active: the variance over x of E[$z_j$|x] exceeds 0.01")
+    plots.rate(path, terms.rate.mean(0).numpy(), active_units(terms.mu).numpy(), said)
+
+
+def curves(subject: Subject, path: Path) -> None:
+    """metrics.csv as curves."""
+    assert subject.path is not None  # `why_not` saw to it
+    plots.curves(path, read_metrics(subject.path / "metrics.csv"), subject.caption("Training, epoch by epoch", tested=False))
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of metrics.csv; ValueError for a file that is no table of numbers."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise ValueError(f"{path}: no table of numbers ({str(error)[:100]}); restore it, or draw another kind") from None
+
+
+@torch.inference_mode()
+def codebook_usage(subject: Subject, path: Path) -> None:
+    """How often each code is chosen for the test images."""
+    model: Any = subject.model
+    generator = torch.Generator().manual_seed(subject.seed)
+    codes = [model.codes_of(binarise(x, subject.test.binarisation, generator)) for x in subject.test.images.split(500)]
+    counts = torch.bincount(torch.cat(codes).flatten(), minlength=model.codes)
+    plots.codebook_usage(path, {"test images": counts.numpy()}, subject.caption("How often each code is chosen"))

@@ -1,0 +1,40 @@
+"""`python -m vae_paper sample`: new images from any of the samplers, as one picture."""
+
+from pathlib import Path
+
+import torch
+
+from vae_paper.data import data_of
+from vae_paper.drawing import plots
+from vae_paper.drawing.subject import caption
+from vae_paper.sampling.samplers import SAMPLERS, needs_images, sample_images
+from vae_paper.weight_files import load_with_header
+
+ROW = 10  # images
+
+
+def sample(
+    run: str | Path,
+    out: Path,
+    sampler: str = "prior",
+    count: int = 100,
+    label: int | None = None,
+    source: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Draw `count` samples of the model in a run's folder or weight file; `label` is for the sampler "class"."""
+    if count < 1:
+        raise ValueError(f"count is {count}: expected at least 1")
+    if label is not None and sampler != "class":
+        raise ValueError(f"label is {label}, and the sampler {sampler} does not use it; choose --sampler class")
+    model, about = load_with_header(run)
+    train = data_of(about, "train", source) if needs_images(sampler, model) else None
+    images, labels = sample_images(model, count, sampler, seed, label, train)
+    said = SAMPLERS[sampler] if train is not None else model.drawn_from or "z ~ N(0, I), for which this model was not trained"
+    in_turn = labels is not None and label is None and sampler != "aggregate" and model.classes == ROW
+    columns = [str(c) for c in range(ROW)] if in_turn else None
+    blank = torch.zeros(-count % ROW, *images.shape[1:])  # fills the last row
+    sheet = torch.cat([images, blank]).unflatten(0, (-1, ROW)).numpy()
+    said = f"Samples: {said}" + ("" if label is None else f", label {label}")
+    rows = [f"{start + 1} to {min(start + ROW, count)}" for start in range(0, count, ROW)]
+    plots.grid(out, sheet, caption(said, model, about), rows, columns, "class asked for" if columns else "")

@@ -1,0 +1,88 @@
+"""The subject of a picture: a model, the header of its file, test images; and the caption that every picture carries."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vae_paper.data import Data, data_of
+from vae_paper.likelihoods import binarise
+from vae_paper.measuring.elbo import terms_of
+from vae_paper.vae import Images, Model, Terms
+from vae_paper.weight_files import describe, find, load_with_header
+
+Latents = Float[np.ndarray, "N D"]
+ABBREVIATIONS = {"vae": "VAE", "ae": "AE", "cvae": "CVAE"}  # the parts of a model's name that are set in capitals
+
+
+@dataclass
+class Subject:
+    """A model and its test images. `Subject(model, data)` is enough for most pictures; `read` makes one from a run."""
+
+    model: Model
+    test: Data
+    about: dict[str, Any] = field(default_factory=dict)
+    """The header of the model's file."""
+    path: Path | None = None
+    """The run's folder, or the weight file."""
+    seed: int = 0
+    image: int = 0
+    """The test image around which traversals go, and with which interpolations and completions begin."""
+    beside: "Subject | None" = None
+    """Another model, for the picture side by side."""
+
+    def __post_init__(self) -> None:
+        self.about = self.about or describe(self.model)
+        if not 0 <= self.image < len(self.test.images):
+            raise ValueError(
+                f"image is {self.image}: expected 0 to {len(self.test.images) - 1}, as the data are {self.test.about}"
+            )
+
+    def x(self) -> Images:
+        """The test images as the model sees its own: binarised where they were."""
+        return binarise(self.test.images, self.test.binarisation, torch.Generator().manual_seed(self.seed))
+
+    def terms(self) -> Terms:
+        """The model's terms on the test images."""
+        return terms_of(self.model, self.test, seed=self.seed)
+
+    def labels(self, count: int) -> Int[np.ndarray, " N"]:
+        """The labels of the first test images: all 0 where there are none."""
+        return np.zeros(count, np.int64) if self.test.labels is None else self.test.labels[:count].numpy()
+
+    def caption(self, what: str, tested: bool = True) -> str:
+        """What is shown; the model and its training data; and, where they are used, the test images."""
+        return caption(what, self.model, self.about) + (f"\nTest images: {self.test.about}" if tested else "")
+
+
+def read(run: str | Path, source: str | None = None, seed: int = 0, image: int = 0, beside: str | Path | None = None) -> Subject:
+    """A run, and the test split of the data that it was trained on, or of `source`."""
+    model, about = load_with_header(run)
+    other = None if beside is None else read(beside, source, seed)
+    return Subject(model, data_of(about, "test", source), about, find(run), seed, image, other)
+
+
+def name_of(about: dict[str, Any]) -> str:
+    """A model's name as a caption has it: "quadrant-cvae" is quadrant-CVAE, "my_file.MyVAE" is MyVAE."""
+    return "-".join(ABBREVIATIONS.get(part, part) for part in str(about["model"]).rpartition(".")[2].split("-"))
+
+
+def caption(what: str, model: Model, about: dict[str, Any]) -> str:
+    """What is shown, the model, and the data that it was trained on."""
+    words = [name_of(about), f"D = {model.latent_dim}"]
+    beta = about.get("config", {}).get("beta", 1.0)
+    words += [f"β = {beta:g}"] if "beta" not in model.fixed_options else []
+    trained_on = str(about.get("data", "unknown data"))[:200]
+    trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)  # "55,000 images of ... (60,000 images)"
+    return f"{what}\n{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
+
+
+@torch.inference_mode()
+def x_hat(model: Any, z: Float[Tensor, "N D"], labels: Tensor | None = None) -> Images:
+    """sigmoid(logits); only a model that is conditioned on labels gets them."""
+    return torch.sigmoid(model.decode(z, labels if model.takes_labels else None))

@@ -1,0 +1,75 @@
+"""The model that a run starts with: drawn parameters, those of another run (`start_from`), or trained parts (`codes_of`)."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vae_paper import models
+from vae_paper.config import MODELS_OWN, Config
+from vae_paper.weight_files import as_arrays, config_of, fill, find, load_with_header
+
+if TYPE_CHECKING:
+    from vae_paper.vae import Model
+
+
+def initial_model(config: Config, model: "Model | None" = None) -> "Model":
+    """The model of a checked configuration, or the `model` given, with the parameters that the run starts with."""
+    if model is None:
+        takes = models.options_of(models.class_of(config.model))
+        arguments = {
+            name: value for name in (*MODELS_OWN, "sigma") if name in takes and (value := getattr(config, name)) is not None
+        }
+        model = models.build(config.model, config.latent_dim, config.likelihood, config.seed, **arguments)
+    if config.resume:  # the state holds every parameter
+        return model
+    for option, part in model.parts.items():
+        trained, _ = load_with_header(getattr(config, option))
+        getattr(model, part).load_state_dict(trained.state_dict())
+    if config.start_from is not None:
+        start, about = load_with_header(config.start_from, None if models.name_of(model) in models.names() else model)
+        path = find(config.start_from)
+        _check_start(path, about | about.get("config", {}), config)
+        fill(path, model, as_arrays(start.state_dict()))
+    return model.train()
+
+
+def inherit(config: Config) -> Config:
+    """The configuration with what a trained part decides (`codes_of`); ValueError where the command line says otherwise."""
+    if config.codes_of is None:
+        return config
+    parts = models.class_of(config.model).parts
+    needed = type(getattr(models.build(config.model), parts["codes_of"]))
+    path = find(config.codes_of)
+    part, about = load_with_header(path)
+    if type(part) is not needed:
+        raise ValueError(f"codes_of is {config.codes_of}: {path} holds a {about['model']}; expected a {needed.__name__}")
+    decided = config_of(path, about.get("config"))
+    shared = {*models.options_of(needed)} & {*models.options_of(models.class_of(config.model))}
+    names = ["source", "binarise", *(f.name for f in dataclasses.fields(Config) if f.name in shared)]
+    inherited = {name: getattr(decided, name) for name in names}
+    for name, value in inherited.items():
+        default = Config.__dataclass_fields__[name].default
+        if getattr(config, name) not in (default, value):
+            raise ValueError(f"{name} is {getattr(config, name)}, but {path} has {value}; leave it out")
+    return dataclasses.replace(config, **inherited)
+
+
+def _check_start(path: Path, start: dict[str, Any], config: Config) -> None:
+    """Refuse a start whose tensors mean something else, or that may have been trained on this run's validation images."""
+    for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
+        theirs, ours = start.get(option), getattr(config, option)
+        if theirs != ours and option in start:
+            raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")
+    if config.validation > (unseen := _unseen(start, config.source)):
+        seen = f"{path} was, or may have been, trained on images by which this run would select its weights"
+        raise ValueError(f"validation is {config.validation}: {seen}; expected at most {unseen}")
+
+
+def _unseen(start: dict[str, Any], source: str) -> float:
+    """The fraction of a source's training images that a start has certainly not seen: every run cuts the same images first."""
+    theirs, before = start.get("source"), start.get("start_from")
+    if "validation" not in start or theirs is None:
+        return 0.0  # a weight file of level 2 does not say which images were left out
+    if theirs == source or (before is None and theirs == "auto"):
+        return start["validation"]  # auto, in an older file: these images, or others
+    return 1.0 if before is None else 0.0

@@ -1,0 +1,104 @@
+"""ELBO, distortion and rate on a whole data set: z is sampled, never replaced by mu; always float32 or float64.
+
+Legend: N images, D latent size, K samples of z per image. Nats per image.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from vae_numpy.checks import check_alike
+from vae_paper import distributed
+from vae_paper.data import Data, check_data
+from vae_paper.likelihoods import binarise
+from vae_paper.vae import Model, Terms
+
+AXIS_OF_IMAGES = {"distortion": 1, "rate": 0, "log_weight": 1, "mu": 0, "logvar": 0, "z": 1}
+
+
+class Estimate(NamedTuple):
+    """A number and its standard error."""
+
+    value: float
+    standard_error: float
+
+
+def mean_of(nats: Float[Tensor, " N"]) -> Estimate:
+    """The mean over images. ValueError for fewer than two images, which have no standard error."""
+    check_alike(1, nats=nats)
+    nats = torch.as_tensor(nats)  # NumPy's std is another one
+    if len(nats) < 2:
+        raise ValueError(f"mean_of: found {len(nats)} images; expected at least 2, as the standard error is over images")
+    return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
+
+
+@torch.inference_mode()
+def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
+    """The model's terms on all images, in float64 on the CPU; noise and binarisation are drawn from `seed`."""
+    check_data(data)
+    if samples < 1:
+        raise ValueError(f"samples is {samples}: expected at least 1")
+    device, N = data.images.device, len(data.images)
+    generator = torch.Generator(device).manual_seed(seed)
+    parts = []
+    training = model.training
+    model.eval()  # a model that changes while it trains (a codebook's averages) stays as it is
+    at_once = max(1, batch_size // samples)
+    for start in range(0, N, at_once):
+        part = data.subset(slice(start, start + at_once))
+        x = binarise(part.images, data.binarisation, generator)
+        eps = torch.randn(samples, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
+        mine = distributed.ours(start)
+        if len(x[mine]):
+            parts.append(model(x[mine], eps[:, mine], None if part.labels is None else part.labels[mine]))
+    model.train(training)
+    joined = {}
+    for name, axis in AXIS_OF_IMAGES.items():
+        if getattr(parts[0], name) is not None:
+            ours = torch.cat([getattr(part, name) for part in parts], axis)
+            joined[name] = distributed.whole(ours.cpu().double(), N, axis)
+    return Terms(**joined)
+
+
+def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
+    """The terms of all images: the nats are means of `passes` samples of z (and of the binarisation); the rest is the first's."""
+    if passes < 1:
+        raise ValueError(f"passes is {passes}: expected at least 1")
+    first, *others = (terms_of(model, data, seed=mixed(seed, index)) for index in range(passes))
+    nats = {
+        name: torch.stack([getattr(t, name) for t in (first, *others)]).mean(0) for name in ("distortion", "rate", "log_weight")
+    }
+    return dataclasses.replace(first, **nats)
+
+
+def mixed(seed: int, index: int) -> int:
+    """A seed for number `index` of several random draws: neighbouring seeds share none of them (and number 0 is `seed`)."""
+    return seed if index == 0 else seed + index * 0x9E3779B1  # odd and large: sums of small seeds and indices never meet
+
+
+def summary(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:
+    """ELBO, distortion and rate in nats per image, mean over images and `passes`, with standard errors over images."""
+    about = {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
+    return about | summary_of(model, averaged(model, data, passes, seed))
+
+
+def summary_of(model: Model, terms: Terms) -> dict[str, Any]:
+    """The terms' means over images, their standard errors, and whether the ELBO is a bound."""
+    distortion, rate = terms.distortion.mean(0), terms.rate.sum(1)
+    report: dict[str, Any] = {"elbo_is": f"a lower bound on {model.bound}" if model.bound else "an objective, not a bound"}
+    for name, nats in {"elbo": -(distortion + rate), "distortion": distortion, "rate": rate}.items():
+        report[name], report[f"{name}_standard_error"] = mean_of(nats)
+    return report
+
+
+def active_units(mu: Float[Tensor, "N D"], least: float = 0.01) -> Bool[Tensor, " D"]:
+    """Which latents depend on x: Var_x(E_q[z_j]) > 0.01 (Burda et al. 2015, arXiv:1509.00519, section 5.2)."""
+    check_alike(2, mu=mu)
+    if len(mu) < 2 or not torch.isfinite(mu).all():
+        raise ValueError(f"active_units: mu is {tuple(mu.shape)}; expected finite means of at least 2 images")
+    if not least >= 0:
+        raise ValueError(f"active_units: least is {least}; expected at least 0")
+    return mu.double().var(0) > least

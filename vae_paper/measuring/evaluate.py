@@ -1,0 +1,191 @@
+"""`python -m vae_paper evaluate`: every measure of a model on test images, with its standard error and its meaning.
+
+The estimators themselves are in elbo.py (ELBO, distortion, rate), estimators.py (log p(x), information) and
+sample_quality.py (samples).
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vae_paper.data import OWN, Data, data_of, load_data
+from vae_paper.likelihoods import LIKELIHOODS, binarise
+from vae_paper.measuring import classifier, estimators, sample_quality
+from vae_paper.measuring.elbo import Estimate, active_units, averaged, mean_of, summary_of
+from vae_paper.vae import Model, Terms
+from vae_paper.weight_files import find, load_with_header, save_model
+
+NATS = "nats per image"
+Measures = dict[str, dict[str, Any]]
+
+
+def evaluate(
+    model: Model, data: Data, passes: int = 5, k: int = 100, subset: int = 400, drawn: int = 0, seed: int = 0
+) -> dict[str, Any]:
+    """Every measure that applies to a model, on images that it was not trained on.
+
+    z is sampled `passes` times for each image; `k` samples of z for each of `subset` random images make the estimate of
+    log p(x); `drawn` samples are shown to a classifier. Under "measures", each has value, standard_error, unit, data,
+    images, and `is`, its meaning in words; "subset" holds the indices of the random images. ValueError for data that do
+    not fit the model.
+    """
+    least_drawn = estimators.GROUPS if drawn else 0  # fewer have no standard error
+    for name, value, least in (("passes", passes, 1), ("k", k, 1), ("subset", subset, 2), ("drawn", drawn, least_drawn)):
+        if value < least:
+            raise ValueError(f"{name} is {value}: expected at least {least}")
+    terms = averaged(model, data, passes, seed)
+    measures, chosen = of_terms(model, terms, data, passes), []
+    if terms.logvar is not None:
+        indices = estimators.random_subset(len(data.images), subset, seed)
+        measures |= of_likelihood(model, data, -(terms.distortion.mean(0) + terms.rate.sum(1)), indices, k, seed)
+        chosen = indices.tolist()
+    for name, sign in (("elbo", -1), ("nll", 1)):
+        if name in measures:
+            about = {"is": f"{'minus ' if sign < 0 else ''}{name}, in bits"}
+            measures[f"{name}_bits_per_dim"] = in_bits(measures[name], sign, round(model.counted.sum().item())) | about
+    if terms.mu is not None:
+        measures["active_units"] = active(terms.mu, data)
+    if terms.mu is not None and terms.logvar is not None and model.drawn_from is not None:
+        measures |= of_information(model, estimators.information(terms.mu, terms.logvar, seed), data)
+    if drawn and model.drawn_from is not None:
+        measures |= of_samples(model, data, drawn, seed)
+    return {"data": data.about, "seed": seed, "measures": measures, "subset": chosen}
+
+
+def evaluate_run(
+    run: str | Path, source: str | None = None, passes: int = 5, k: int = 100, subset: int = 400, drawn: int = 0, seed: int = 0
+) -> dict[str, Any]:
+    """`evaluate` for a run or a weight file, on the test split of the data that it was trained on, or of `source`."""
+    model, about = load_with_header(run)
+    head = {"weights": find(run).name, "model": about["model"], "latent_dim": model.latent_dim, "likelihood": model.likelihood}
+    head["units"] = LIKELIHOODS[model.likelihood].unit
+    return head | evaluate(model, data_of(about, "test", source), passes, k, subset, drawn, seed)
+
+
+def one(estimate: Estimate, unit: str, data: Data, says: str) -> dict[str, Any]:
+    """A measure: the number, its standard error, and everything that must be said beside it."""
+    return {**estimate._asdict(), "unit": unit, "data": data.about, "images": len(data.images), "is": says}
+
+
+def times(passes: int) -> str:
+    """How often z was sampled, in words."""
+    return "z sampled once" if passes == 1 else f"z sampled {passes} times"
+
+
+def of_terms(model: Model, terms: Terms, data: Data, passes: int) -> Measures:
+    """ELBO, distortion and rate."""
+    found = summary_of(model, terms)
+    says = {
+        "elbo": f"{times(passes)}; {found['elbo_is']}",
+        "distortion": f"{times(passes)}; the reconstruction loss E_q[-log p(x|z)], or what stands in its place",
+        "rate": f"the KL term KL(q(z|x) || p(z)): {model.rate_is}",
+    }
+    return {name: one(Estimate(found[name], found[f"{name}_standard_error"]), NATS, data, how) for name, how in says.items()}
+
+
+def of_likelihood(model: Model, data: Data, elbo: Float[Tensor, " N"], indices: Tensor, k: int, seed: int) -> Measures:
+    """IWAE bounds at powers of ten up to k and at k, on the chosen images; and log p(x), corrected to all images."""
+    ks = sorted({10**power for power in range(len(str(k)))} | {k})
+    few = data.subset(indices.to(data.images.device))
+    own, bounds = estimators.importance(model, few, ks, seed)
+    how = f"a lower bound on {model.bound}, in expectation" if model.bound else "an objective, not a bound"
+    measures = {
+        f"iwae_{count}": one(mean_of(bound), NATS, few, f"{times(count)}; {how}; on the random subset only")
+        for count, bound in zip(ks, bounds, strict=True)
+    }
+    log_p = estimators.corrected(elbo, indices, own, bounds[-1])
+    how = f"-(ELBO of all images + mean gap, IWAE-{k} - ELBO, of {len(few.images)} random images)"
+    what = f"an estimate of -{model.bound}, from above" if model.bound else "an objective, no likelihood"
+    return measures | {"nll": one(Estimate(-log_p.value, log_p.standard_error), NATS, data, f"{how}; {what}")}
+
+
+def of_information(model: Model, found: estimators.Information, data: Data) -> Measures:
+    """The two parts of the rate."""
+    x, log_n = "x, label" if model.takes_labels else "x", math.log(len(data.images))
+    says = {
+        "mutual_information_low": f"I({x}; z), a lower bound in expectation, never above log N = {log_n:.2f}",
+        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) without z's own image); so is the rate",
+        "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (so is 0)",
+        "aggregate_kl_high": "KL(q(z) || p(z)) = rate - I: an upper bound in expectation",
+    }
+    return {name: one(getattr(found, name), NATS, data, f"z sampled once; {how}") for name, how in says.items()}
+
+
+def active(mu: Float[Tensor, "N D"], data: Data) -> dict[str, Any]:
+    """The number of active latents; its error counts the latents within two standard errors of the threshold."""
+    variance, error = estimators.variance_of_means(mu)
+    undecided = int(((variance - 0.01).abs() < 2 * error).sum())
+    says = f"latents with Var_x(E_q[z_j]) > 0.01, of {mu.shape[1]}; ±: those within two standard errors of 0.01"
+    return one(Estimate(int(active_units(mu).sum()), undecided), "latents", data, says)
+
+
+def in_bits(nats: dict[str, Any], sign: int, pixels: int) -> dict[str, Any]:
+    """The same number as bits for each pixel: nats / (P log 2)."""
+    scale = 1 / (pixels * math.log(2))
+    bits = {"value": sign * scale * nats["value"], "standard_error": scale * nats["standard_error"]}
+    return nats | bits | {"unit": f"bits/dim, {pixels} dims"}
+
+
+def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
+    """The classifier's view of `count` samples: their distance from test images, and whether they show the label asked for."""
+    if data.source == OWN:
+        raise ValueError(f"drawn is {count}: the classifier of samples knows only named sources; leave drawn out")
+    judge = classifier.trained(data.source)
+    images, labels = sample_quality.samples(model, count, seed)
+    train = load_data(data.source, "train", data.binarisation)
+    real = shown(train.subset(estimators.random_subset(len(train.images), count, seed)), seed)
+    test = shown(data, seed + 1)  # other noise than the training images'
+    unit, kind = "squared features of the classifier", "drawn pixel by pixel" if model.likelihood == "bernoulli" else "x_hat"
+    says = f"{count} samples, {kind}: Fréchet distance in this project's classifier (not FID), an estimate that is too large: "
+    says += "compare equal numbers of samples only"
+    found = {"frechet_distance": one(sample_quality.distance(judge, test, images), unit, data, says)}
+    says = f"{len(real)} training images in place of the samples: the distance of real images"
+    found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
+    if labels is not None and data.labels is not None:
+        says = f"{count} samples, {kind}, all labels in turn: the share in which the classifier sees the label asked for"
+        found["conditional_accuracy"] = one(sample_quality.agreement(judge, images, labels), "fraction", data, says)
+        says = "the same for the test images and their labels"
+        found["classifier_accuracy"] = one(sample_quality.agreement(judge, test, data.labels), "fraction", data, says)
+    return found
+
+
+def shown(data: Data, seed: int) -> Tensor:
+    """The images as the model sees them, binarised or not."""
+    return binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))
+
+
+def publish(path: Path, run: str | Path, report: dict[str, Any]) -> None:
+    """Write a run's weights with the measured objective in their header."""
+    model, about = load_with_header(run)
+    elbo = report["measures"]["elbo"]
+    measured = {
+        "test_data": report["data"],
+        "test_objective": -elbo["value"],
+        "test_objective_standard_error": elbo["standard_error"],
+        "test_objective_is": f"-ELBO, nats per image, {elbo['is']}",
+    }
+    save_model(path, model, about | measured)
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report as text: a line for each measure, then its meaning."""
+    lines = [
+        f"{report['weights']}: {report['model']}, D = {report['latent_dim']}, likelihood {report['likelihood']}",
+        f"Units: {report['units']}.",
+        f"Measured on {report['data']}, seed {report['seed']}; ±: standard errors. For elbo and iwae, larger is better.",
+        "",
+    ]
+    for name, m in report["measures"].items():
+        value = f"{m['value']:.3f}"
+        value = "0.000" if value == "-0.000" else value
+        lines.append(f"{name:<26}{value:>10} ± {m['standard_error']:<8.3f}{m['unit']}; {m['images']:,} images")
+        lines.append(f"{'':<8}{m['is']}")
+    lines.append("")
+    lines.append("Standard errors are over images; another training seed changes the numbers by more.")
+    if "frechet_distance" not in report["measures"]:
+        lines.append("Samples were not measured: --drawn 10000 shows as many to a classifier (where the model has a prior).")
+    return "\n".join(lines)

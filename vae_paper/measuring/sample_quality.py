@@ -1,0 +1,50 @@
+"""The quality of a model's samples, seen by this project's classifier: their distance from real digits, and their labels."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vae_numpy.checks import check_labels
+from vae_paper.measuring import classifier
+from vae_paper.measuring.classifier import Classifier
+from vae_paper.measuring.elbo import Estimate, mean_of
+from vae_paper.measuring.estimators import frechet
+from vae_paper.vae import Images, Labels, Model
+
+AT_ONCE = 500  # images
+
+
+@torch.inference_mode()
+def samples(model: Model, count: int, seed: int = 0) -> tuple[Images, Labels | None]:
+    """`count` images, and the labels, all classes in turn, that a conditional model was asked for.
+
+    A model of binary images draws each pixel from p(x|z); of others the sample is x_hat, without the noise of the pixels.
+    ValueError where the model has no prior to draw from.
+    """
+    if count < 1 or model.drawn_from is None:
+        raise ValueError(f"{count} samples of a {type(model).__name__}: expected at least 1, of a model with a prior")
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % model.classes if model.takes_labels else None
+    parts = []
+    for start in range(0, count, AT_ONCE):
+        asked = None if labels is None else labels[start : start + AT_ONCE]
+        size = min(AT_ONCE, count - start)
+        parts.append(model.sample(size, generator, asked, noise=model.likelihood == "bernoulli"))
+    return torch.cat(parts), labels
+
+
+@torch.inference_mode()
+def features(judge: Classifier, x: Images) -> Float[Tensor, "N 256"]:
+    """The classifier's last hidden layer, float64."""
+    return torch.cat([judge.features(part) for part in x.split(AT_ONCE)]).double()
+
+
+def distance(judge: Classifier, real: Images, images: Images) -> Estimate:
+    """The Fréchet distance of `images` to real ones in the classifier's features. (FID takes the features of Inception.)"""
+    return frechet(features(judge, images).numpy(), features(judge, real).numpy())
+
+
+def agreement(judge: Classifier, images: Images, labels: Labels) -> Estimate:
+    """The fraction of images whose most probable label is the one asked for."""
+    check_labels(labels, len(images))
+    return mean_of((classifier.probabilities(judge, images).argmax(1) == labels).double())

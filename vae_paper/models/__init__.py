@@ -1,0 +1,61 @@
+"""The variants of the VAE, one file each. A new file here is a new model: its name on the command line is the file's name.
+
+The file `student_t.py` holds the model `student-t`: the last subclass of `Model` that the file defines. Nothing else names it.
+"""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vae_paper.vae import Model
+
+
+def names() -> list[str]:
+    """The names of all models, the VAE first. (No model is imported for it, so the command line can ask at once.)"""
+    return ["vae", *sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(__path__))]
+
+
+def class_of(name: str) -> type["Model"]:
+    """The class of a model's name; ValueError for a name of no model, with the nearest name."""
+    from vae_paper.vae import Model
+
+    if name not in names():
+        nearest = difflib.get_close_matches(name, names(), 1)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise ValueError(f"model is {name!r}; expected one of: {', '.join(names())}{hint}")
+    module = importlib.import_module("vae_paper.vae" if name == "vae" else f"{__name__}.{name.replace('-', '_')}")
+    found = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, Model) and c.__module__ == module.__name__]
+    return found[-1]
+
+
+def name_of(model: "Model") -> str:
+    """The name by which commands know a model; of a model from elsewhere, its module and class, joined by a dot."""
+    module, _, stem = type(model).__module__.rpartition(".")
+    name = stem.replace("_", "-")
+    ours = (module == "vae_paper" and name == "vae") or module == __name__
+    return name if ours and class_of(name) is type(model) else f"{type(model).__module__}.{type(model).__qualname__}"
+
+
+def options_of(model: "type[Model] | Model") -> dict[str, Any]:
+    """The names of the arguments that a model's class takes, with their defaults."""
+    cls = model if inspect.isclass(model) else type(model)
+    return {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+
+
+def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 0, **arguments: Any) -> Any:
+    """A new model. Parameters that levels 1 and 2 have too are the ones that every level draws from this seed."""
+    import numpy as np
+    import torch
+
+    from vae_numpy.vae import init_params
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for the parameters that only some models have
+        model = class_of(name)(latent_dim, likelihood, **arguments)
+    ours, drawn = model.state_dict(), init_params(latent_dim, np.random.default_rng(seed))
+    shared = {name: torch.from_numpy(p) for name, p in drawn.items() if name in ours and ours[name].shape == p.shape}
+    model.load_state_dict(shared, strict=False)
+    return model

@@ -1,0 +1,73 @@
+"""The plain autoencoder: no noise, no prior. z = mu(x), and the loss is the distortion alone.
+
+What changes from vae.py: the encoder has no logvar, the rate is 0, and the ELBO bounds nothing.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vae_numpy.checks import check_images, check_latents
+from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape, Terms
+
+
+class AE(Model):
+    """An autoencoder of the VAE's layers. Nothing teaches its decoder the samples of N(0, I), but they can be looked at."""
+
+    drawn_from = None
+    fixed_options: ClassVar = {
+        "beta": "an autoencoder has no rate",
+        "beta_schedule": "an autoencoder has no rate",
+        "objective": "an autoencoder has no rate",
+        "samples": "an autoencoder has no noise",
+    }
+    pictures = ("reconstructions", "samples", "scatter", "interpolation", "curves", "side-by-side")
+
+    def __init__(
+        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = (1, 28, 28)
+    ) -> None:
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
+        self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
+        del self.encoder.logvar
+
+    def code(self, x: Images) -> Float[Tensor, "B D"]:
+        """z = mu(x)."""
+        check_images(x, self.image_shape)
+        return self.encoder.mu(self.encoder.features(x)).to(x.dtype)
+
+    def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Images:
+        """The logits of x."""
+        check_latents(z, self.latent_dim)
+        return self.decoder(z)
+
+    def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
+        """-log p(x|z) in nats per image, or what stands in its place."""
+        return self.nats(self.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
+
+    def forward(self, x: Images, eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
+        """The distortion at z = mu; eps is not used."""
+        mu = self.code(x)
+        distortion = self.distortion(mu[None], x)  # (1, B)
+        return Terms(distortion, torch.zeros_like(mu), -distortion, mu, z=mu[None])
+
+    def images_of(
+        self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = False
+    ) -> Images:
+        """One image for each z."""
+        return self.shown(self.decode(z), noise, generator)
+
+    def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
+        """x_hat of the code."""
+        return {"x̂ of μ": torch.sigmoid(self.decode(self.code(x)))}
+
+    @property
+    def bound(self) -> str | None:
+        """None: without a prior there is no p(x)."""
+        return None
+
+    @property
+    def rate_is(self) -> str:
+        """0 by definition."""
+        return "0 by definition: an autoencoder has neither noise nor prior"

@@ -1,0 +1,193 @@
+"""A learned prior over the codes of a VQ-VAE: a gated PixelCNN (van den Oord et al. 2016, arXiv:1606.05328).
+
+What changes from `vq_vae.py`: encoder, codebook and decoder are kept as they are, and the uniform cost log K of a code
+becomes -log p(code | the codes above it and to its left). Those costs are the rates of this model's `Terms`. So the one
+training loop trains it, and its ELBO is the bound of the whole model: distortion + cost of the codes under the prior.
+
+    above   the codes of the rows above           -> vertical stack    (its 2x3 kernel cannot look down)
+    left    the codes to the left, and `above`    -> horizontal stack  (its 1x2 kernel cannot look right)
+    logits  K at each position, from the horizontal stack; no blind spot (section 2.2)
+
+No kernel is masked: each has only the weights that a mask would leave. The first kernels, which are wide, see rows above
+and columns to the left only, so that no position sees its own code; the others see the same row and column too.
+
+Legend: B batch, C channels, K codes, h x w the grid of codes, N grids that a table is counted on.
+"""
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+
+from vae_numpy.checks import check_labels
+from vae_paper.models.vq_vae import VQVAE, Codes, check_codes
+from vae_paper.vae import Images, Labels, Model, Shape, Terms
+
+Hidden = Float[Tensor, "B C h w"]
+EMBEDDED = 32  # numbers that stand for a code
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks (section 2.3, Fig. 2): gate(a, b) = tanh(a) ⊙ sigmoid(b)."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.vertical = nn.Conv2d(channels, 2 * channels, (2, 3))
+        self.horizontal = nn.Conv2d(channels, 2 * channels, (1, 2))
+        self.link = nn.Conv2d(channels, 2 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        self.label = nn.Embedding(classes, 4 * channels) if classes else None
+
+    def forward(self, v: Hidden, h: Hidden, labels: Labels | None = None) -> tuple[Hidden, Hidden]:
+        for_v, for_h = 0.0, 0.0
+        if self.label is not None:
+            for_v, for_h = self.label(labels)[:, :, None, None].chunk(2, dim=1)  # (B, 2C, 1, 1) each
+        above = self.vertical(pad(v, (1, 1, 1, 0)))  # (B, 2C, h, w), of rows i - 1 and i, columns j - 1 to j + 1
+        v = v + gate(above + for_v)  # (B, C, h, w)
+        left = self.horizontal(pad(h, (1, 0, 0, 0)))  # (B, 2C, h, w), of columns j - 1 and j
+        return v, h + self.out(gate(left + self.link(v) + for_h))
+
+
+class PixelPrior(Model):
+    """A VQ-VAE, kept as it is, and a PixelCNN over its codes; with `class_conditional`, p(codes | label).
+
+    A file of it holds the whole generative model.
+    """
+
+    fixed_options: ClassVar = VQVAE.fixed_options | {"objective": "a pixel-prior is trained on the cost of the codes"}
+    parts: ClassVar = {"codes_of": "vq_vae"}
+    pictures = ("reconstructions", "samples", "curves", "codebook-usage")
+
+    def __init__(
+        self,
+        latent_dim: int = 20,
+        likelihood: str = "bce",
+        sigma: float = 0.1,
+        image_shape: Shape = (1, 28, 28),
+        codes: int = 512,
+        codebook: str = "ema",
+        channels: int = 64,
+        layers: int = 2,
+        class_conditional: bool = False,
+    ) -> None:
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
+        del self.log_sigma  # the VQ-VAE has it
+        self.vq_vae = VQVAE(latent_dim, likelihood, sigma, image_shape, codes, codebook).requires_grad_(False)
+        self.codes, self.codebook, self.channels, self.grid = codes, codebook, channels, self.vq_vae.grid
+        self.class_conditional = self.takes_labels = class_conditional
+        self.drawn_from = "the learned prior's codes" + (", given the class" if class_conditional else "")
+        self.code = nn.Embedding(codes, EMBEDDED)
+        self.above = nn.Conv2d(EMBEDDED, channels, (3, 5))
+        self.left = nn.Conv2d(EMBEDDED, channels, (1, 3))
+        self.where = nn.Parameter(torch.zeros(1, 2 * channels, *self.grid))  # digits are centred: the position tells much
+        self.table = nn.Parameter(torch.zeros(codes, *self.grid))  # what the position alone tells about a code
+        classes = self.classes if class_conditional else 0
+        self.layers = nn.ModuleList(GatedLayer(channels, classes) for _ in range(layers))
+        self.out = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(), nn.Conv2d(2 * channels, codes, 1))
+
+    def forward(self, x: Images, eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
+        """The terms of the whole model's bound; only the rates have a gradient. eps is not used."""
+        with torch.no_grad():
+            codes = self.vq_vae.codes_of(x)  # only the VQ-VAE's forward pass moves its codebook
+            distortion = self.vq_vae.grid_distortion(self.vq_vae.embed(codes), x)  # (B,)
+        rate = self.cost(codes, labels)  # (B, 49)
+        return Terms(distortion[None], rate, -(distortion + rate.sum(1))[None])
+
+    def cost(self, codes: Codes, labels: Labels | None = None) -> Float[Tensor, "B P"]:
+        """-log p(code | codes before it) of each position, in nats. As q is certain, that is the KL."""
+        # p(k) = Π_i p(k_i | k_1, ..., k_(i-1)), row by row   (eq. 1)
+        logits = self.logits(codes, labels).permute(0, 2, 3, 1).flatten(0, 2)  # (49 B, K)
+        return cross_entropy(logits.to(self.where.dtype), codes.flatten(), reduction="none").view(len(codes), -1)  # (B, 49)
+
+    def cost_of_unlabelled(self, codes: Codes, p_label: Float[Tensor, " classes"]) -> Float[Tensor, " B"]:
+        """-log p(codes) of a class-conditional prior, exactly: the label is summed out."""
+        if p_label.shape != (self.classes,) or not p_label.min() >= 0 or abs(p_label.sum() - 1) > 1e-4:
+            raise ValueError(f"p_label is {p_label.tolist()}: expected {self.classes} probabilities")
+        log_joint = []
+        for label, p in enumerate(p_label):
+            labels = torch.full((len(codes),), label, device=codes.device)
+            log_joint.append(p.log() - self.cost(codes, labels).sum(1))  # (B,)
+        # p(k) = Σ_y p(y) p(k|y)
+        return -torch.stack(log_joint).logsumexp(0)
+
+    def logits(self, codes: Codes, labels: Labels | None = None) -> Float[Tensor, "B K h w"]:
+        """The logits of p(code | codes before it), at every position at once."""
+        *_, (_, h) = self.hidden(codes, labels)
+        return self.out(h) + self.table
+
+    def hidden(self, codes: Codes, labels: Labels | None = None) -> list[tuple[Hidden, Hidden]]:
+        """Both stacks before the first layer and after each."""
+        if self.class_conditional and labels is None:
+            raise ValueError("labels: none given, and this prior is class-conditional; expected a label for each image")
+        if self.class_conditional:
+            check_labels(labels, len(codes), self.classes)
+        embedded = self.code(codes).permute(0, 3, 1, 2)  # (B, EMBEDDED, h, w)
+        for_v, for_h = self.where.chunk(2, dim=1)
+        v = self.above(pad(embedded, (2, 2, 3, 0))[:, :, :-1]) + for_v  # of rows i - 3 to i - 1, columns j - 2 to j + 2
+        h = self.left(pad(embedded, (3, 0, 0, 0))[..., :-1]) + for_h  # of columns j - 3 to j - 1
+        stacks = [(v, h)]
+        for layer in self.layers:
+            stacks.append(layer(*stacks[-1], labels if self.class_conditional else None))
+        return stacks
+
+    @torch.no_grad()
+    def draw_codes(self, count: int, generator: torch.Generator, labels: Labels | None = None) -> Codes:
+        """Ancestral sampling: position after position, each code is drawn given the codes before it."""
+        device = self.where.device
+        codes = torch.zeros(count, *self.grid, dtype=torch.int64, device=device)
+        for row in range(self.grid[0]):
+            for column in range(self.grid[1]):
+                p = self.logits(codes, labels)[:, :, row, column].softmax(1)  # (B, K)
+                codes[:, row, column] = torch.multinomial(p, 1, generator=generator)[:, 0]
+        return codes
+
+    def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
+        """`count` images of codes from the learned prior."""
+        return self.vq_vae.shown(self.decode(self.draw_codes(count, generator, labels)), noise, generator)
+
+    def codes_of(self, x: Images) -> Codes:
+        """The VQ-VAE's code at each position."""
+        return self.vq_vae.codes_of(x)
+
+    def decode(self, codes: Codes) -> Images:
+        """The logits of p(x|codes)."""
+        return self.vq_vae.decode(codes)
+
+    def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
+        """x_hat of the codes."""
+        return self.vq_vae.reconstructions(x, labels, generator)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments from which this model can be built again."""
+        return super().arguments | {"layers": len(self.layers)}
+
+
+def gate(h: Float[Tensor, "B C2 h w"]) -> Hidden:
+    """tanh(a) ⊙ sigmoid(b), a and b being the halves of the channels (eq. 2)."""
+    a, b = h.chunk(2, dim=1)
+    return torch.tanh(a) * torch.sigmoid(b)
+
+
+def table_cost(codes: Codes, fitted_on: Int64[Tensor, "N h w"], size: int) -> Float[Tensor, " B"]:
+    """The cost of codes under the best table of frequencies at each position, in nats per image: codes are independent there.
+
+    p_i(k) = (n_ik + 1) / (n + K), counted on `fitted_on` (Laplace), so that a code never seen there has a finite cost.
+    """
+    grid = (codes.shape[-2], codes.shape[-1]) if codes.ndim == 3 else (7, 7)
+    check_codes(codes, size, grid)
+    check_codes(fitted_on, size, grid)
+    counts = torch.zeros(math.prod(grid), size, dtype=torch.float64)
+    counts.scatter_add_(1, fitted_on.flatten(1).T, torch.ones(math.prod(grid), len(fitted_on), dtype=torch.float64))
+    log_p = torch.log((counts + 1) / (len(fitted_on) + size))  # (49, K)
+    return -log_p.gather(1, codes.flatten(1).T).sum(0)  # (B,)
+
+
+def uniform_cost(size: int, positions: int = 49) -> float:
+    """positions · log K: the cost of any grid of codes under a uniform prior, in nats per image."""
+    if size < 1:
+        raise ValueError(f"size is {size}: expected at least 1 code")
+    return positions * math.log(size)

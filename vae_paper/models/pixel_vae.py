@@ -1,0 +1,99 @@
+"""A VAE whose decoder also sees the pixels before: p(x|z) = Π_i p(x_i | x_<i, z) (Gulrajani et al. 2016, "PixelVAE",
+arXiv:1611.05013). It is here to show posterior collapse: z need not tell what the pixels before can tell (Bowman et al. 2015).
+
+What changes from vae.py: the logits of `before`, a stack of masked convolutions over x, are added to the decoder's.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, relu
+
+from vae_numpy.checks import check_images, check_latents
+from vae_paper.likelihoods import LIKELIHOODS
+from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape
+
+CHANNELS = 16
+DILATIONS = (1, 2, 4, 8)  # of the layers after the first: with few weights a logit sees most of the image before it
+REACH = 3 + sum(DILATIONS)  # rows above, and columns to either side, that it sees: half of the first kernel is 3
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution that sees only the pixels before, in reading order; all but the `first` layer see the pixel itself too."""
+
+    mask: Tensor
+
+    def __init__(self, inputs: int, outputs: int, size: int, dilation: int = 1, first: bool = False) -> None:
+        super().__init__(inputs, outputs, size, padding=size // 2 * dilation, dilation=dilation)
+        mask = torch.ones(1, 1, size, size)
+        mask[..., size // 2, size // 2 + (0 if first else 1) :] = 0  # to the right
+        mask[..., size // 2 + 1 :, :] = 0  # below
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(x, self.weight * self.mask, self.bias, padding=self.padding, dilation=self.dilation)
+
+
+class Before(nn.Module):
+    """The logits that the pixels before give each pixel; the decoder's are added to them."""
+
+    def __init__(self, image_shape: Shape = (1, 28, 28)) -> None:
+        super().__init__()
+        C, H, W = image_shape
+        self.first = MaskedConv2d(C, CHANNELS, 7, first=True)
+        # A convolution does not know positions. Digits are centred: so z need not tell what the position tells.
+        self.where = nn.Parameter(torch.zeros(CHANNELS, H, W))
+        self.layers = nn.ModuleList(MaskedConv2d(CHANNELS, CHANNELS, 3, dilation) for dilation in DILATIONS)
+        self.out = nn.Conv2d(CHANNELS, C, 1)
+
+    def forward(self, x: Float[Tensor, "B C rows W"], top: int = 0) -> Float[Tensor, "B C rows W"]:
+        """For some rows of the image, the first of which is row `top`."""
+        h = self.first(x) + self.where[:, top : top + x.shape[2]]  # (B, 16, rows, W)
+        for layer in self.layers:
+            h = h + layer(relu(h))
+        return self.out(relu(h))  # (B, C, rows, W)
+
+
+class PixelVAE(Model):
+    """The logits of pixel i are decoder(z)_i + before(x_<i). The channels of one pixel do not see each other."""
+
+    pictures: tuple[str, ...] = ("samples", "scatter", "rate", "curves", "shared-latents")
+
+    def __init__(
+        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = (1, 28, 28)
+    ) -> None:
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
+        self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
+        self.before = Before(image_shape)
+        if not LIKELIHOODS[likelihood].normalised:
+            self.drawn_from, self.pictures = None, ("scatter", "rate", "curves")  # an objective has no p(x_i | x_<i, z)
+
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """mu and logvar of q(z|x)."""
+        check_images(x, self.image_shape)
+        return self.encoder(x)
+
+    def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
+        """-log p(x|z) in nats per image: every pixel is told the true pixels before it."""
+        check_latents(z.flatten(0, 1), self.latent_dim)
+        logits = self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]) + self.before(x).to(x.dtype)  # (K, B, C, H, W)
+        return self.nats(logits, x)
+
+    @torch.no_grad()
+    def images_of(self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = True) -> Images:
+        """One image for each z, pixel after pixel, always drawn: each pixel depends on the ones before.
+
+        ValueError where the likelihood is an objective only.
+        """
+        check_latents(z, self.latent_dim)
+        draw = LIKELIHOODS[self.likelihood].draw
+        if draw is None:
+            raise ValueError(f"pixel-vae: {self.likelihood} is no likelihood, so pixels cannot be drawn from it; train bernoulli")
+        given = self.decoder(z)
+        x = torch.zeros_like(given)
+        for i in range(x.shape[2]):
+            for j in range(x.shape[3]):
+                top = max(0, i - REACH)
+                before = self.before(x[:, :, top : i + 1], top)[:, :, -1, j]
+                x[:, :, i, j] = draw(given[:, :, i, j] + before, self.log_sigma, generator)
+        return x

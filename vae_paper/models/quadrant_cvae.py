@@ -1,0 +1,102 @@
+"""A conditional VAE that completes images (Sohn et al. 2015, section 5.1): 1, 2 or 3 quadrants are seen, the rest is drawn.
+
+What changes from vae.py: the prior p(z|x_seen) is learned, the decoder sees the features of x_seen too, and the distortion
+counts the unseen pixels only. So the ELBO bounds log p(x_unseen|x_seen).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vae_numpy.checks import check_images
+from vae_paper.likelihoods import LIKELIHOODS
+from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape, Terms, reparameterize
+
+
+class QuadrantCVAE(Model):
+    """p(x_unseen | z, x_seen) with the learned prior p(z|x_seen) of eq. 4 and section 4.1: an encoder of its own."""
+
+    drawn_from = None  # it depends on the image: images are completed, not drawn from nothing
+    pictures = ("scatter", "rate", "curves", "completions")
+    mask: Tensor  # (1, 1, H, W), 1 where the image is seen
+
+    def __init__(
+        self,
+        latent_dim: int = 20,
+        likelihood: str = "bce",
+        sigma: float = 0.1,
+        image_shape: Shape = (1, 28, 28),
+        seen: int = 1,
+    ) -> None:
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
+        if seen not in (1, 2, 3):
+            raise ValueError(f"seen is {seen}: expected 1, 2 or 3 quadrants")
+        self.seen = seen
+        self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
+        self.prior = Encoder(latent_dim, image_shape)
+        self.decoder_seen = nn.Linear(256, 256, bias=False)
+        H, W = image_shape[1:]
+        mask = torch.zeros(1, 1, H, W)
+        mask[..., H // 2 :, : W // 2] = 1  # 1: lower left
+        mask[..., : H // 2 if seen >= 2 else 0, : W // 2] = 1  # 2: the left half
+        mask[..., H // 2 :, W // 2 : W if seen >= 3 else W // 2] = 1  # 3: all but the upper right
+        self.register_buffer("mask", mask)
+
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """mu and logvar of q(z|x), from the whole image."""
+        check_images(x, self.image_shape)
+        return self.encoder(x)
+
+    def prior_of(self, x: Images) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"], Float[Tensor, "B 256"]]:
+        """mu and logvar of p(z|x_seen), and the features of x_seen that the decoder is given."""
+        h = self.prior.features(x * self.mask)
+        return self.prior.mu(h).to(x.dtype), self.prior.logvar(h).to(x.dtype), self.decoder_seen(h)
+
+    def decode(self, z: Float[Tensor, "K B D"], seen: Float[Tensor, "B 256"]) -> Float[Tensor, "K B C H W"]:
+        """The logits of p(x_unseen | z, x_seen); `seen` are the features of x_seen."""
+        return self.decoder(z.flatten(0, 1), seen.repeat(len(z), 1)).unflatten(0, z.shape[:2])
+
+    def complete(self, x: Images, eps: Float[Tensor, "K B D"]) -> Float[Tensor, "K B C H W"]:
+        """Logits of K completions of each image, with z from the learned prior; only x's seen quadrants are used."""
+        check_images(x, self.image_shape)
+        mu, logvar, seen = self.prior_of(x)
+        return self.decode(reparameterize(mu, logvar, eps), seen)
+
+    def unseen_nats(self, logits: Float[Tensor, "K B C H W"], x: Images) -> Float[Tensor, "K B"]:
+        """-log p(x_unseen | z, x_seen) in nats per image."""
+        per_pixel = LIKELIHOODS[self.likelihood].nats(logits.flatten(0, 1), x.repeat(len(logits), 1, 1, 1), self.log_sigma)
+        return (per_pixel * (1 - self.mask)).sum((1, 2, 3)).view(logits.shape[:2])
+
+    def terms(
+        self,
+        mu: Float[Tensor, "B D"],
+        logvar: Float[Tensor, "B D"],
+        x: Images,
+        eps: Float[Tensor, "K B D"],
+        labels: Labels | None = None,
+    ) -> Terms:
+        """The terms of the conditional ELBO: E_q[log p(x_unseen|z, x_seen)] - KL(q(z|x) || p(z|x_seen)) (eq. 5)."""
+        prior_mu, prior_logvar, seen = self.prior_of(x)
+        z = reparameterize(mu, logvar, eps)  # (K, B, D)
+        distortion = self.unseen_nats(self.decode(z, seen), x)  # (K, B)
+        # KL(N(μ, σ²) || N(m, s²)) = ½ (log s²/σ² + (σ² + (μ - m)²) / s² - 1)
+        gap = logvar - prior_logvar
+        rate = 0.5 * ((mu - prior_mu).square() * torch.exp(-prior_logvar) + torch.expm1(gap) - gap)
+        # log p(z|x_seen) - log q(z|x)
+        log_ratio = 0.5 * (eps**2 + gap - (z - prior_mu).square() * torch.exp(-prior_logvar)).sum(2)
+        return Terms(distortion, rate, log_ratio - distortion, mu, logvar, z)
+
+    @property
+    def bound(self) -> str | None:
+        """log p(x_unseen|x_seen), under a likelihood."""
+        return "log p(x_unseen|x_seen)" if super().bound else None
+
+    @property
+    def rate_is(self) -> str:
+        """A bound on the information beyond x_seen."""
+        return "an upper bound on the information in z about x, I(x; z|x_seen)"
+
+    @property
+    def counted(self) -> Float[Tensor, "C H W"]:
+        """1 for each unseen pixel."""
+        return (1 - self.mask)[0].expand(self.image_shape)

@@ -1,0 +1,350 @@
+"""Runs: all that a folder, a lock, resuming, Ctrl-C and logs need. (The training itself is in training.py.)
+
+runs/NAME/ holds config.json, metrics.csv, weights.safetensors (the best epoch's) and state.safetensors (to resume from).
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from vae_numpy import weights
+from vae_numpy.command_line import spelled
+from vae_paper import distributed, models, state_files, weight_files
+from vae_paper.config import Config, as_dict, checked
+from vae_paper.data import OWN, Data, load_data, split
+from vae_paper.initial import inherit, initial_model
+from vae_paper.vae import Model
+
+Own = Callable[..., Any] | None  # an objective or an optimiser of the user's own
+
+
+@dataclass
+class Progress:
+    """How far a run is: saved with the state, as JSON."""
+
+    step: int = 0
+    """Steps taken."""
+    loss: float = 0.0
+    """Sum of the losses of this epoch's steps."""
+    seconds: float = 0.0
+    """Time of this epoch's steps."""
+    best: float | None = None
+    """The lowest validation loss so far."""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """metrics.csv."""
+
+
+@dataclass
+class Run:
+    """A run in its folder. `train` calls `after_step` and `after_epoch`."""
+
+    config: Config
+    folder: Path
+    model: Model
+    optimizer: Optimizer
+    data: Data
+    validation: Data
+    own: dict[str, str]
+    """The model, objective and optimiser that only the user's own code can give again: what -> its name."""
+    at: Progress
+    launch: str | None
+    bar: Any
+    interrupted: list[int]
+    writer: Any = None
+    """TensorBoard's, where it is asked for."""
+
+    def __post_init__(self) -> None:
+        self.started = time.perf_counter()
+        self.loss = torch.tensor(self.at.loss, dtype=sum_dtype(self.config.device), device=self.config.device)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of an epoch."""
+        return len(self.data.images) // self.config.batch_size
+
+    def after_step(self, loss: Tensor) -> None:
+        """Count a step. After Ctrl-C: save the state and stop."""
+        self.loss += loss
+        self.at.step += 1
+        self.bar.update()
+        if self.at.step % self.per_epoch == 0:
+            self._add_up()  # now, as measuring takes time too
+        elif distributed.any_of(self.interrupted):
+            self._add_up()
+            self._stop()
+
+    def after_epoch(self, measured: dict[str, float]) -> None:
+        """Write the epoch's row, keep the weights where they are the best so far, and save the state, in that order."""
+        at, epoch = self.at, self.at.step // self.per_epoch
+        row = {"epoch": epoch, "step": at.step, "seconds": round(at.seconds, 2), "loss": at.loss / self.per_epoch}
+        row |= measured | self.model.end_epoch()
+        if bad := [name for name, value in row.items() if not math.isfinite(value)]:
+            raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}")
+        at.rows.append(row)
+        at.loss = at.seconds = 0.0
+        self.loss.zero_()
+        score = measured.get("validation_loss", -float(epoch))  # without validation images the last epoch is the best
+        best = at.best is None or score <= at.best
+        at.best = score if best else at.best
+        if distributed.rank() == 0:
+            if best:
+                about = self.header() | {"epoch": epoch, "selected_on": self.validation.about}
+                weight_files.save_model(self.folder / "weights.safetensors", self.model, about)
+            weight_files.write_csv(self.folder / "metrics.csv", at.rows)
+        self.save_state()  # last: what it calls finished is all on disk
+        if self.writer is not None:
+            for name, value in row.items():
+                self.writer.add_scalar(name, value, epoch)
+        self.bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
+        if distributed.any_of(self.interrupted):
+            self._stop()
+        self.started = time.perf_counter()
+
+    def header(self) -> dict[str, Any]:
+        """The header of the run's weight file."""
+        asked = dataclasses.replace(self.config, resume=False)
+        return weight_files.describe(self.model) | {
+            "command": spelled("python -m vae_paper train", asked),
+            "epochs": self.config.epochs,
+            "seed": self.config.seed,
+            "config": as_dict(self.config),
+            "own": self.own,
+            "data": self.data.about,
+            "source": self.data.source,
+            "digest": self.data.digest,
+        }
+
+    def save_state(self) -> None:
+        """Write all that training needs to continue exactly: parameters, the optimiser's state, the progress."""
+        if distributed.rank() == 0:
+            about = {"config": as_dict(self.config), "own": self.own, "digest": self.data.digest, "data": self.data.about}
+            state_files.save_state(self.folder, self.model, self.optimizer, vars(self.at) | {"launch": self.launch} | about)
+        distributed.any_of([])  # no process goes on, or ends, before it is on disk
+
+    def _add_up(self) -> None:
+        self.at.loss = distributed.mean(self.loss).item()
+        self.at.seconds += time.perf_counter() - self.started
+
+    def _stop(self) -> None:
+        self.save_state()
+        again = f"python -m vae_paper train --name {self.config.name} --resume"
+        raise KeyboardInterrupt(f"stopped after step {self.at.step}, state saved; go on with: {again}")
+
+
+@contextlib.contextmanager
+def begun(
+    config: Config, model: Model | None, data: Data | None, objective: Own, optimizer: Own, default_optimizer: Callable[..., Any]
+) -> Iterator[Run]:
+    """A run, new or resumed, in its locked folder. ValueError, before any work, where it cannot be what was asked for.
+
+    A ValueError while it is open is told with the run's folder and step.
+    """
+    folder = weight_files.RUNS / config.name
+    own = own_parts(model, objective, optimizer)
+    config = _configured(folder, config, model, data)
+    check_device(config)
+    if config.tensorboard:
+        _summary_writer()
+    training, validation = split(data or load_data(config.source, "train", config.binarise, config.device), config.validation)
+    if len(training.images) < config.batch_size:
+        raise ValueError(f"batch_size is {config.batch_size}: there are only {len(training.images)} training images")
+    model = initial_model(config, model).to(config.device)
+    distributed.check(config, model, len(validation.images), "objective" in own)
+    made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
+    for group in made.param_groups:
+        group.setdefault("initial_lr", group["lr"])  # which a schedule multiplies
+    with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
+        if not config.resume and (folder / "state.safetensors").exists():
+            raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
+        at = _resumed(folder, config, model, made, own, training) if config.resume else Progress()
+        if distributed.rank() == 0:
+            weight_files.write_json(folder / "config.json", as_dict(config))
+            print(f"{folder}: {training.about}" + (f", resumed at step {at.step}" if at.step else ""), file=sys.stderr)
+        total = config.epochs * (len(training.images) // config.batch_size)
+        writer = _summary_writer()(folder / "tensorboard") if config.tensorboard and distributed.rank() == 0 else None
+        bar = tqdm(total=total, initial=at.step, unit="step", desc=config.name, disable=distributed.rank() > 0)
+        with bar, interrupts() as noted, writer or contextlib.nullcontext():
+            run = Run(config, folder, model, made, training, validation, own, at, distributed.launch(), bar, noted, writer)
+            try:
+                yield run
+            except ValueError as error:
+                raise ValueError(f"{folder}: step {run.at.step}: {error}; what was saved before is intact") from None
+
+
+def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, str]:
+    """The names of what a run was given in Python, and needs again to be resumed."""
+    own = {} if model is None or models.name_of(model) in models.names() else {"model": models.name_of(model)}
+    for what, given in (("objective", objective), ("optimizer", optimizer)):
+        if given is not None:
+            own[what] = f"{getattr(given, '__module__', '?')}.{getattr(given, '__qualname__', type(given).__name__)}"
+    return own
+
+
+def _configured(folder: Path, config: Config, model: Model | None, data: Data | None) -> Config:
+    """The configuration that is trained: the run's own where it is resumed; else checked, with everything filled in."""
+    restarted, config = _was_restarted(folder, config), _of_model(config, model)
+    if config.resume:
+        config = _stored(folder, config)
+        if model is None and config.model not in models.names():
+            raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
+    else:
+        config = inherit(checked(config, model))
+        source = OWN if data is not None and data.source == OWN else load_source(config.source if data is None else data.source)
+        config = dataclasses.replace(config, source=source, resume=restarted)
+    if data is None and config.source == OWN:
+        raise ValueError(f"{folder} was trained on data of your own: resume it in Python, train(config, data=...)")
+    return config
+
+
+def load_source(source: str) -> str:
+    """The source that is really loaded: "auto" depends on what is on disk."""
+    from vae_numpy import digits
+
+    return digits.resolved(source)
+
+
+def _of_model(config: Config, model: Model | None) -> Config:
+    """The configuration with the sizes of a model that was given; ValueError where it says otherwise."""
+    if model is None:
+        return config
+    if not isinstance(model, Model):
+        raise ValueError(f"model is a {type(model).__name__}; expected a subclass of vae_paper.Model")
+    found: dict[str, Any] = {"latent_dim": model.latent_dim, "likelihood": model.likelihood}
+    for option, value in found.items():
+        if getattr(config, option) not in (Config.__dataclass_fields__[option].default, value):
+            raise ValueError(
+                f"{option} is {getattr(config, option)} in the configuration, and {value} in the model; leave it out"
+            )
+    return dataclasses.replace(config, **found, model=models.name_of(model))
+
+
+def _stored(folder: Path, config: Config) -> Config:
+    """The configuration of the run in a folder; other options of the command line are refused."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no run of this name to resume")
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged ({error}); the same configuration is in the header of state.safetensors") from None
+    kept = dataclasses.replace(weight_files.config_of(path, content), resume=True, name=config.name)
+    for option in dataclasses.fields(Config):
+        asked, stored = getattr(config, option.name), getattr(kept, option.name)
+        if asked not in (option.default, stored) and option.name != "device":
+            begin = f"; to begin another run with its parameters: --start-from {config.name}"
+            raise ValueError(f"{option.name} is {asked}, but {folder} was started with {stored}{begin}")
+    if config.device != Config.device or not _is_there(kept.device):
+        kept = dataclasses.replace(kept, device=config.device)
+    return kept
+
+
+def _was_restarted(folder: Path, config: Config) -> bool:
+    """Whether torchrun starts this very run again after it died with a saved state: then it resumes without being asked."""
+    path = folder / "state.safetensors"
+    if not distributed.restarted() or not path.exists():
+        return False
+    died = weights.load_tensors(path)[1]
+    asked = as_dict(dataclasses.replace(inherit(checked(config)), source=load_source(config.source)))
+    return died.get("launch") == distributed.launch() and died.get("config") == asked
+
+
+def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
+    """Put the state back into model and optimiser; the progress. Refused where it is no state of this run, or of other data."""
+    path = folder / "state.safetensors"
+    at = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
+    free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
+    if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
+        raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
+    if (needed := at.get("own", {})) != own:
+        raise ValueError(
+            f"{folder} was started with your own {needed or 'nothing'}, and now finds {own or 'nothing'}; give the same"
+        )
+    if at.get("digest", data.digest) != data.digest:
+        raise ValueError(f"{folder} was trained on {at.get('data')}, and finds other images: {data.about}; restore the data")
+    found: dict[str, Any] = {name: at.get(name) for name in ("step", "loss", "seconds", "best", "rows")}
+    kinds = {"step": int, "loss": float, "seconds": float, "rows": list}
+    whole = all(type(found[name]) is kind for name, kind in kinds.items()) and type(found["best"]) in (float, type(None))
+    if not whole or found["step"] < 0 or not all(isinstance(row, dict) for row in found["rows"]):
+        raise ValueError(f"{path}: its header does not say how far the run is; it cannot be resumed")
+    return Progress(**found)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder for this process alone; a second run into it is refused. Removes temporary files of a killed run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ".lock"
+    if path.is_symlink():
+        raise ValueError(f"{path}: is a link, which no run makes; remove it")
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"{folder}: another process is training into this folder; choose another --name") from None
+    except (OSError, NotImplementedError):  # a file system without locks: nothing says that another process holds it
+        pass
+    try:
+        for stale in folder.glob(".*.tmp"):
+            stale.unlink()
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[list[int]]:
+    """Ctrl-C is noted in the list, to be acted on between two steps. (Only the main thread gets signals.)"""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def check_device(config: Config) -> None:
+    """Refuse a device that is not there; say where bf16 is slow."""
+    distributed.take_device(config.device)
+    if not _is_there(config.device):
+        raise ValueError(f"device is {config.device!r}: not available here; choose --device cpu")
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # private, and absent on some platforms
+    if config.precision == "bf16" and config.device == "cpu" and supported is not None and not supported():
+        print("bf16: this processor has no instructions for it, and is several times faster in float32", file=sys.stderr)
+
+
+def _is_there(device: str) -> bool:
+    try:
+        return torch.zeros(1, device=device).add(1).item() == 1  # "meta" holds no values
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return False
+
+
+def sum_dtype(device: str) -> torch.dtype:
+    """The precision in which losses are added up: float64, which MPS does not have."""
+    return torch.float32 if device.startswith("mps") else torch.float64
+
+
+def _summary_writer() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ValueError("tensorboard is not installed: pip install 'vae-levels[tensorboard]'") from None
+    return SummaryWriter

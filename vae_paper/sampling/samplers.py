@@ -1,0 +1,135 @@
+"""Samplers: where z comes from when a decoder draws new images.
+
+The VAE was trained for its prior. The other samplers use the latents of training images, and so repair the mismatch between
+the aggregate posterior q(z) = mean over x of q(z|x) and the prior p(z).
+
+Legend: N training images, M samples, D latent size; every function takes a numpy Generator, and so can be repeated.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from vae_numpy.checks import check_alike, check_labels
+from vae_paper.data import Data
+from vae_paper.measuring.elbo import terms_of
+from vae_paper.vae import Images, Model
+
+Latents = Float[np.ndarray, "N D"]
+Samples = Float[np.ndarray, "M D"]
+ClassLabels = Int64[np.ndarray, " N"]
+
+FITTED_ON = 10_000  # training images: enough for 10 full covariances at D = 20, encoded in seconds
+COMPONENTS = 10  # of the mixture, as in Ghosh et al. 2020 (arXiv:1903.12436, section 4)
+AT_ONCE = 500  # images that are decoded together
+
+SAMPLERS = {
+    "prior": "the prior",
+    "aggregate": "z ~ q(z|x) of random training images",
+    "mixture": f"z from a mixture of {COMPONENTS} Gaussians, fitted to training images' z",
+    "class": "z given the class, from a Gaussian fitted to the z of training images",
+}
+
+
+def needs_images(name: str, model: Model) -> bool:
+    """Whether a sampler needs training images: all but the prior, which a conditional model has for each class."""
+    if name not in SAMPLERS:
+        raise ValueError(f"sampler is {name!r}; expected one of: {', '.join(SAMPLERS)}")
+    return name != "prior" and not (name == "class" and model.takes_labels)
+
+
+@torch.inference_mode()
+def sample_images(
+    model: Model, count: int, name: str = "prior", seed: int = 0, label: int | None = None, train: Data | None = None
+) -> tuple[Images, Int64[Tensor, " M"] | None]:
+    """`count` images from the sampler `name`, and their labels where classes are asked for: `label`, or all in turn.
+
+    `train`, training images, is needed where `needs_images` says so.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}: expected at least 1")
+    generator = torch.Generator().manual_seed(seed)
+    if needs_images(name, model):
+        z, labels = draw(name, model, count, seed, label, train)
+        parts = [model.images_of(*part, generator) for part in zip(z.split(AT_ONCE), labels.split(AT_ONCE), strict=True)]
+        return torch.cat(parts), labels if name == "class" or model.takes_labels else None
+    asked = torch.arange(count) % model.classes if label is None else torch.full((count,), label)
+    check_labels(asked, count, model.classes)
+    asked_parts = asked.split(AT_ONCE)
+    images = [model.sample(len(part), generator, part if model.takes_labels else None) for part in asked_parts]
+    return torch.cat(images), asked if model.takes_labels else None
+
+
+def draw(
+    name: str, model: Model, count: int, seed: int = 0, label: int | None = None, train: Data | None = None
+) -> tuple[Float[Tensor, "M D"], Int64[Tensor, " M"]]:
+    """`count` latents from the sampler `name`, and the labels that go with them: `label`, or all classes in turn."""
+    if count < 1:
+        raise ValueError(f"count is {count}: expected at least 1")
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % model.classes if label is None else np.full(count, label)
+    check_labels(labels, count, model.classes)
+    if not needs_images(name, model):
+        return model.draw_prior(count, torch.Generator().manual_seed(seed)), torch.from_numpy(labels)
+    if train is None:
+        raise ValueError(f"the sampler {name} needs training images; none were given")
+    train = train.subset(rng.permutation(len(train.images))[:FITTED_ON])
+    encoded = latents_of(model, train, int(rng.integers(2**31)))
+    classes = labels if train.labels is None else train.labels.cpu().numpy()
+    if name == "aggregate":
+        picked = rng.integers(len(encoded), size=count)
+        z, labels = encoded[picked], classes[picked] if model.takes_labels else labels
+    elif name == "mixture":
+        z = mixture(encoded, count, rng)
+    elif train.labels is None:
+        raise ValueError("the sampler class needs training images with labels; these have none")
+    else:
+        z = per_class(encoded, classes, labels, rng)
+    return torch.from_numpy(z.astype(np.float32)), torch.from_numpy(labels.astype(np.int64))
+
+
+def latents_of(model: Model, data: Data, seed: int = 0) -> Latents:
+    """The aggregate posterior, float64: one z ~ q(z|x) for each image (an autoencoder's z has no noise)."""
+    terms = terms_of(model, data, seed=seed)
+    if terms.z is None:
+        raise ValueError(f"a {type(model).__name__} has codes; expected a model whose latents are vectors")
+    return terms.z[0].numpy()
+
+
+def mixture(encoded: Latents, count: int, rng: np.random.Generator, components: int = COMPONENTS) -> Samples:
+    """z from a Gaussian mixture of full covariances, fitted to the codes by expectation maximisation (scikit-learn)."""
+    from sklearn.mixture import GaussianMixture  # imported here, since only this sampler needs it, and it takes a second
+
+    _check(encoded, count)
+    if len(encoded) < components:
+        raise ValueError(f"the mixture has {components} components: expected at least as many images, found {len(encoded)}")
+    fitted = GaussianMixture(components, random_state=int(rng.integers(2**31))).fit(encoded)
+    z, _ = fitted.sample(count)  # component after component
+    return rng.permutation(z)
+
+
+def gaussian(encoded: Latents, count: int, rng: np.random.Generator) -> Samples:
+    """z from one Gaussian with the codes' mean and full covariance."""
+    _check(encoded, count)
+    return rng.multivariate_normal(encoded.mean(0), np.atleast_2d(np.cov(encoded.T)), size=count)
+
+
+def per_class(encoded: Latents, classes: ClassLabels, labels: Int64[np.ndarray, " M"], rng: np.random.Generator) -> Samples:
+    """For each of `labels` a z from the Gaussian fitted to the codes of that class."""
+    check_labels(classes, len(encoded))
+    z = np.empty((len(labels), encoded.shape[1]))
+    for label in np.unique(labels):
+        of_class, asked = encoded[classes == label], labels == label
+        if len(of_class) < 2:
+            raise ValueError(f"label is {label}: {len(of_class)} training images of that class; expected at least 2")
+        z[asked] = gaussian(of_class, int(asked.sum()), rng)
+    return z
+
+
+def _check(encoded: Latents, count: int) -> None:
+    check_alike(2, codes=encoded)
+    if len(encoded) < 2 or not np.isfinite(encoded).all():
+        raise ValueError(f"codes are {encoded.shape}: expected at least 2, all finite")
+    if count < 1:
+        raise ValueError(f"count is {count}: expected at least 1")

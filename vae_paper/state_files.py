@@ -1,0 +1,54 @@
+"""The state of a run, state.safetensors: all that training needs to continue exactly."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vae_numpy import weights
+from vae_paper.weight_files import as_arrays, check_tensors, fill
+
+
+def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
+    """Write the parameters, the optimiser's state (tensors, and numbers in the header), and `progress` (any JSON)."""
+    tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
+    numbers: dict[str, Any] = {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{name}"] = value
+    about = progress | ({"optimizer": numbers} if numbers else {})
+    weights.save_tensors(folder / "state.safetensors", as_arrays(tensors), about)
+
+
+def load_state(folder: Path, model: nn.Module, optimizer: Optimizer, strict: bool = True) -> dict[str, Any]:
+    """Put what `save_state` wrote back into model and optimizer; return `progress`. `strict`: the optimiser is AdamW.
+
+    Raises FileNotFoundError, or ValueError for a file that is damaged or holds the state of another model.
+    """
+    path = folder / "state.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no state to resume from; train without --resume")
+    tensors, progress = weights.load_tensors(path)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    expected = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    of_optimizer = [name for name in tensors if name.startswith("optimizer.")]
+    if strict:
+        for index in [i for i in range(len(parameters)) if f"optimizer.{i}.step" in tensors]:
+            moments = {
+                "step": torch.zeros((), dtype=torch.float32),
+                "exp_avg": parameters[index],
+                "exp_avg_sq": parameters[index],
+            }
+            expected |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        check_tensors(path, expected, tensors)
+    fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})
+    numbers = progress.pop("optimizer", {})
+    values = {name: torch.from_numpy(tensors[name]) for name in of_optimizer} | numbers
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in values.items():
+        _, number, of_state = name.split(".", 2)
+        state.setdefault(int(number), {})[of_state] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return progress

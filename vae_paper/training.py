@@ -1,0 +1,169 @@
+"""Training: batch, terms, loss, step, in one loop that knows no model. (Folders, resuming and logs are in runs.py.)
+
+Every random number is a function of (seed, purpose, step): a run that stops anywhere and is resumed in another process takes
+exactly the steps that it would have taken.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from vae_paper import distributed, objectives, runs, schedules
+from vae_paper.config import Config
+from vae_paper.data import Data
+from vae_paper.likelihoods import binarise
+from vae_paper.measuring.elbo import terms_of
+from vae_paper.vae import Model, Terms
+
+ORDER, NOISE, AFTER_ANOTHER = range(3)  # the purposes of random numbers
+Objective = Callable[[Terms], Tensor]
+
+
+def train(
+    config: Config,
+    model: Model | None = None,
+    data: Data | None = None,
+    objective: Objective | None = None,
+    optimizer: Callable[..., Optimizer] | None = None,
+) -> Path:
+    """Train as configured; returns the run's folder. Ctrl-C saves the state, from which `resume` continues.
+
+    Your own parts take the place of the configuration's: a `model` (a subclass of `Model`), `data` (the training images),
+    an `objective` (from `Terms` to a loss), an `optimizer` (from parameters to an Optimizer). To resume, give them again.
+
+    Raises ValueError before any work where the configuration contradicts itself or the folder holds another run, and
+    during training where a term is not finite; what was saved before stays.
+    """
+    with runs.begun(config, model, data, objective, optimizer, adamw) as run:
+        in_parallel = distributed.parallel(run.model)
+        for loss in steps(run.config, in_parallel, run.optimizer, run.data, run.at.step, objective):
+            run.after_step(loss)
+            if run.at.step % run.per_epoch == 0:
+                run.after_epoch(validate(run.config, run.model, run.validation, objective))
+    return run.folder
+
+
+def steps(
+    config: Config, model: nn.Module, optimizer: Optimizer, data: Data, start: int = 0, objective: Objective | None = None
+) -> Iterator[Tensor]:
+    """Take the steps from number `start` to the last one, and give the loss of each."""
+    per_epoch = len(data.images) // config.batch_size
+    total = config.epochs * per_epoch
+    order = torch.empty(0)
+    for step in range(start, total):
+        epoch, position = divmod(step, per_epoch)
+        if position == 0 or step == start:
+            order = torch.randperm(len(data.images), generator=generator_of(config, ORDER, epoch), device=data.images.device)
+        chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
+        x, eps, labels = batch(config, data, chosen, step)
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * lr_factor(config, step / total)
+        yield train_step(config, model, optimizer, x, eps, labels, step / total, objective)
+
+
+def batch(config: Config, data: Data, chosen: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The chosen images (binarised), their noise and their labels: this process's part of them."""
+    generator, mine = generator_of(config, NOISE, step), distributed.ours()
+    x = binarise(data.images[chosen], data.binarisation, generator)  # (B, C, H, W)
+    eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=x.device)  # (K, B, D)
+    return x[mine], eps[:, mine], None if data.labels is None else data.labels[chosen][mine]
+
+
+def train_step(
+    config: Config,
+    model: nn.Module,
+    optimizer: Optimizer,
+    x: Float[Tensor, "B C H W"],
+    eps: Float[Tensor, "K B D"],
+    labels: Tensor | None = None,
+    progress: float = 1.0,
+    objective: Objective | None = None,
+) -> Float[Tensor, ""]:
+    """One step down the gradient of the loss; `progress` (0 to 1) places it in the schedules. Returns the loss."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        terms = model(x, eps, labels)
+        loss = loss_of(config, terms, progress, objective)
+    if x.device.type == "cpu" and not torch.isfinite(loss):  # elsewhere looking would stall the device at every step
+        raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}")
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def loss_of(config: Config, terms: Terms, progress: float, objective: Objective | None = None) -> Float[Tensor, ""]:
+    """The loss that the configuration, or an objective of your own, minimises at `progress` (0 to 1)."""
+    weight = config.beta * beta_factor(config, progress)
+    if objective is not None:
+        loss = objective(terms)
+    elif config.objective == "iwae":
+        loss = -objectives.iwae(terms).mean()
+    elif config.objective == "free-bits":
+        assert config.free_bits is not None and config.free_bits_per is not None  # `checked` filled them in
+        loss = terms.distortion.mean() + weight * objectives.free_bits(terms.rate, config.free_bits, config.free_bits_per)
+    elif config.objective == "capacity":
+        assert config.gamma is not None and config.capacity is not None
+        target = config.capacity * schedules.linear(progress, warmup(config))
+        loss = terms.distortion.mean() + objectives.capacity(terms.rate, config.gamma, target)
+    else:
+        loss = objectives.beta_loss(terms, weight)
+    return loss if terms.penalty is None else loss + terms.penalty
+
+
+def validate(config: Config, model: Model, data: Data, objective: Objective | None = None) -> dict[str, float]:
+    """The loss at the end of all schedules, batch by batch as in training, and the ELBO, on validation images (none: nothing)."""
+    if not len(data.images):
+        return {}
+    terms = terms_of(model, data, config.samples)
+    B, N = config.batch_size, len(data.images)
+    losses = [loss_of(config, terms.of_images(slice(i, i + B)), 1.0, objective).item() * min(B, N - i) for i in range(0, N, B)]
+    return {
+        "validation_loss": sum(losses) / N,
+        "validation_elbo": objectives.elbo(terms).mean().item(),
+        "validation_distortion": terms.distortion.mean().item(),
+        "validation_rate": terms.rate.sum(1).mean().item(),
+    }
+
+
+def adamw(config: Config, model: nn.Module) -> Optimizer:
+    """AdamW; without weight decay that is Adam."""
+    return AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+
+def lr_factor(config: Config, progress: float) -> float:
+    """The schedule's factor of the learning rate."""
+    return schedules.one_cycle(progress) if config.lr_schedule == "one-cycle" else 1.0
+
+
+def beta_factor(config: Config, progress: float) -> float:
+    """The schedule's factor of beta."""
+    if config.beta_schedule == "linear":
+        return schedules.linear(progress, warmup(config))
+    return getattr(schedules, config.beta_schedule)(progress)
+
+
+def warmup(config: Config) -> float:
+    """The share of training in which beta, or the capacity, rises."""
+    assert config.warmup_epochs is not None  # `checked` filled it in
+    return config.warmup_epochs / config.epochs
+
+
+def generator_of(config: Config, *purpose: int) -> torch.Generator:
+    """A random generator for one purpose, seeded from the run's seed and the purpose, well mixed."""
+    # A run that starts from another would otherwise repeat its shuffles and its noise
+    again = () if config.start_from is None else (AFTER_ANOTHER, zlib.crc32(config.start_from.encode()))
+    seed = np.random.SeedSequence((config.seed, *again, *purpose)).generate_state(1)[0]
+    return torch.Generator(config.device).manual_seed(int(seed))
+
+
+def not_finite(terms: Terms) -> str:
+    """Which terms are not finite."""
+    named = {name: getattr(terms, name) for name in ("distortion", "rate", "log_weight", "penalty")}
+    bad = [name for name, value in named.items() if value is not None and not torch.isfinite(value).all()]
+    return f"not finite: {', '.join(bad) or 'their sum'}"

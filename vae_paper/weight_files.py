@@ -1,0 +1,135 @@
+"""Weight files: a model's parameters and a header that says how to build it again, what it was trained on, and how."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vae_numpy import files, weights
+from vae_paper import models
+from vae_paper.config import Config, check_types, stored
+
+if TYPE_CHECKING:
+    from vae_paper.vae import Model
+
+RUNS = Path("runs")
+PRETRAINED = "vae_mnist_d20"
+
+
+def find(run: str | Path) -> Path:
+    """The path of a run's folder or a weight file, given as such, as a run's name, or as the name of a bundled file."""
+    for path in (Path(run), RUNS / run, weights.PRETRAINED / f"{run}.safetensors"):
+        if path.exists():
+            return path
+    bundled = ", ".join(sorted(path.stem for path in weights.PRETRAINED.glob("*.safetensors")))
+    raise FileNotFoundError(f"{run}: no such file, no run in {RUNS}/, and none of the bundled weights ({bundled})")
+
+
+def load(run: str | Path = PRETRAINED, model: "Model | None" = None) -> Any:
+    """The model of a run (its folder or its name) or of a weight file (of any level, or bundled), in eval mode.
+
+    Give a `model` of your own class, whose parameters are then filled. Raises FileNotFoundError, or ValueError for a file
+    that is damaged, not ours, or does not fit the model.
+    """
+    return load_with_header(run, model)[0]
+
+
+def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any, dict[str, Any]]:
+    """The same, and the file's header."""
+    path = find(run)
+    path = path / "weights.safetensors" if path.is_dir() else path
+    tensors, about = weights.load_tensors(path)
+    if "config" in about:
+        config_of(path, about["config"])
+    model = _rebuilt(path, about, tensors) if model is None else model
+    fill(path, model, tensors)
+    return model.eval(), about
+
+
+def describe(model: "Model") -> dict[str, Any]:
+    """What a header must say so that `load` can build the model again. (A model of your own is named, and not built again.)"""
+    name = models.name_of(model)
+    ours = name in models.names()
+    made_with = model.arguments if ours else {}
+    return {"model": name, "latent_dim": model.latent_dim, "likelihood": model.likelihood, "made_with": made_with}
+
+
+def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Model":
+    """A model as the header describes it; refused where the tensors are others, before a model of the claimed size is made."""
+    name, latent_dim, likelihood = about.get("model"), about.get("latent_dim", 0), about.get("likelihood", "bce")
+    made: Any = about.get("made_with", {})
+    if not isinstance(name, str) or (name not in models.names() and "." not in name):
+        raise ValueError(f"{path}: its header names no model of this project, but {str(name)[:80]!r}")
+    own = [name] if name not in models.names() else [v for k, v in made.items() if k in ("encoder", "decoder")]
+    if own:
+        raise ValueError(
+            f"{path}: needs {' and '.join(map(str, own))}, which only your own code can build: "
+            f"use vae_paper.load({str(path)!r}, model=...) in Python"
+        )
+    try:
+        if "image_shape" in made:
+            made = made | {"image_shape": tuple(made["image_shape"])}
+        options = {name: value for name, value in made.items() if name not in ("image_shape", "classes")}
+        check_types({"latent_dim": latent_dim, "likelihood": likelihood, **options})
+        unknown = made.keys() - models.options_of(models.class_of(name)).keys()
+        if latent_dim < 1 or unknown or made.get("layers", 0) > len(tensors):
+            raise ValueError(f"D = {latent_dim}, made with {made}")
+        with torch.device("meta"):  # takes no memory, however large the claim
+            claimed = models.class_of(name)(latent_dim, likelihood, **made)
+    except (ValueError, TypeError, RuntimeError, OverflowError, AttributeError) as error:
+        raise ValueError(f"{path}: its header describes no {name} of this project ({str(error).splitlines()[0][:200]})") from None
+    check_tensors(path, claimed.state_dict(), tensors)
+    return models.build(name, latent_dim, likelihood, **made)
+
+
+def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
+    """Write a model's parameters and a header; the parameters of a plain VAE are read at every level."""
+    weights.save_tensors(path, as_arrays(model.state_dict()), about)
+
+
+def fill(path: Path, model: nn.Module, tensors: dict[str, np.ndarray]) -> None:
+    """Put the tensors of the file `path` into a model, or refuse them as `check_tensors` does."""
+    check_tensors(path, model.state_dict(), tensors)
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+
+
+def check_tensors(path: Path, expected: dict[str, Tensor], tensors: dict[str, np.ndarray]) -> None:
+    """Refuse tensors of the file `path` that are not as expected: ValueError names the first that does not fit."""
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        raise ValueError(f"{path}: {name} is {'missing' if name in expected else 'not part of this model'}")
+    for name, tensor in expected.items():
+        if tuple(tensor.shape) != tensors[name].shape or str(tensor.dtype).removeprefix("torch.") != tensors[name].dtype:
+            found = f"{tensors[name].dtype} {tensors[name].shape}"
+            raise ValueError(f"{path}: {name} is {found}; expected {tensor.dtype} {tuple(tensor.shape)}")
+
+
+def config_of(path: Path, content: Any) -> Config:
+    """The configuration that a file holds (`config.as_dict` made it), or ValueError where it is none that can be run."""
+    try:
+        return stored(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: its configuration is not one of this project's: {error}") from None
+
+
+def as_arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """Tensors as they are saved: on the CPU, in C order."""
+    return {name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()}
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, atomically."""
+    files.write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows with one header line, atomically."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    files.write_atomically(path, text.getvalue().encode())
