@@ -17,7 +17,8 @@ from vae_lowlevel.train import Config, train, train_step
 from vae_numpy import checks, digits, weights
 from vae_numpy.figures import image_rows
 from vae_numpy.layers import sigmoid
-from vae_paper import checkpoint, download, figures, objectives
+from vae_paper import download, models, objectives
+from vae_paper.drawing import plots
 from vae_paper.vae import reparameterize
 
 OUT = Path("runs/demo")
@@ -124,7 +125,7 @@ def traces(params: Trace, x: np.ndarray, eps: np.ndarray, dtype: str) -> tuple[T
     """The same weights, images and noise through levels 1, 2 and 3."""
     params, x, eps = {name: p.astype(dtype) for name, p in params.items()}, x.astype(dtype), eps.astype(dtype)
     tensors = {name: torch.from_numpy(p) for name, p in params.items()}
-    model = checkpoint.build("vae", checks.check_params(params)).to(getattr(torch, dtype))
+    model = models.build("vae", checks.check_params(params)).to(getattr(torch, dtype))
     model.load_state_dict(tensors)
     x_t, eps_t = torch.from_numpy(x), torch.from_numpy(eps)
     return trace_functions(level1, params, x, eps), trace_functions(level2, tensors, x_t, eps_t), trace_module(model, x_t, eps_t)
@@ -155,11 +156,11 @@ def draw(trained: dict[int, Trace], test: digits.Digits) -> None:
     image_rows(OUT / "samples.png", {"": x_hat[0], " ": x_hat[1], "  ": x_hat[2]}, "Samples: z ~ N(0, I), D = 20")
 
     params = trained[2]
-    z = figures.manifold_latents(20).astype(np.float32)
+    z = plots.manifold_latents(20).astype(np.float32)
     caption = f"VAE, D = 2, trained on {test.source.split(' test')[0].removesuffix(',')}"
-    figures.manifold(OUT / "manifold.png", sigmoid(level1.decode(params, z)), f"{caption}: the decoded latent space")
+    plots.manifold(OUT / "manifold.png", sigmoid(level1.decode(params, z)), f"{caption}: the decoded latent space")
     mu, _ = level1.encode(params, test.images[:5000])
-    figures.scatter(OUT / "latents.png", mu, test.labels[:5000], f"{caption}: where {len(mu):,} test digits are encoded")
+    plots.scatter(OUT / "latents.png", mu, test.labels[:5000], f"{caption}: where {len(mu):,} test digits are encoded")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 
 import demo
 from vae_numpy import digits, weights
-from vae_paper.checkpoint import write_json
+from vae_paper.weight_files import write_json
 
 COUNT = 64
 

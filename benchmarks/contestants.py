@@ -20,9 +20,10 @@ from torch.utils.data import DataLoader
 
 import vae_lowlevel.train as level2_train
 from vae_numpy.digits import Digits
-from vae_paper import evaluate
 from vae_paper.config import Config, checked
-from vae_paper.train import Run, optimizer_of, steps
+from vae_paper.data import Data
+from vae_paper.runs import Run
+from vae_paper.training import steps
 from vae_paper.vae import VAE
 
 LEARNING_RATE = 1e-3
@@ -59,7 +60,7 @@ def level2(model: VAE, job: Job, precision: Any = "float32") -> None:
     config = level2_train.Config(
         latent_dim=model.latent_dim, batch_size=job.batch_size, precision=precision, device=job.device, seed=job.seed
     )
-    few = job.data._replace(images=job.data.images[:128], labels=job.data.labels[:128])  # measured on when all is done
+    few = job.data.replace(images=job.data.images[:128], labels=job.data.labels[:128])  # measured on when all is done
     train_step_of_level2 = level2_train.train_step
     with mock.patch.object(level2_train, "train_step", watched):
         params = level2_train.train(config, job.data, few, job.steps)
@@ -76,7 +77,7 @@ def level3(model: VAE, job: Job, precision: Any = "float32") -> None:
         )
     )  # fmt: skip
     tensors = (torch.from_numpy(array).to(job.device) for array in job.data[:2])
-    data = evaluate.Data(*tensors, job.data.source)
+    data = Data(*tensors, job.data.source)
     run = Run(config, Path(), model, optimizer_of(config, model), data, data)
     loss = torch.zeros((), dtype=torch.float64, device=job.device)
     while True:

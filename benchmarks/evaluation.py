@@ -18,10 +18,11 @@ import torch
 
 from benchmarks import machine, memory
 from vae_numpy import digits, weights
-from vae_paper import checkpoint, estimators, evaluate
-from vae_paper.checkpoint import write_json
-from vae_paper.evaluate import Data
+from vae_paper import weight_files
+from vae_paper.data import Data, load_data
+from vae_paper.measuring import estimators
 from vae_paper.vae import VAE
+from vae_paper.weight_files import write_json
 
 ROOT = Path(__file__).parents[1]
 KS = (1, 10, 100, 1000, 5000)
@@ -45,9 +46,9 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     # the processes that are started find this project and the digits from any folder
     os.environ |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     os.environ |= {"VAE_DATA": str(digits.data_folder().resolve())}
-    model, _ = checkpoint.load_model(weights.PRETRAINED / "vae_mnist_d20.safetensors")
-    test = evaluate.load_data(chosen.source, "test", "dynamic")
-    few = test._replace(images=test.images[: chosen.images], labels=test.labels[: chosen.images])
+    model, _ = weight_files.load_with_header(weights.PRETRAINED / "vae_mnist_d20.safetensors")
+    test = load_data(chosen.source, "test", "dynamic")
+    few = test.replace(images=test.images[: chosen.images], labels=test.labels[: chosen.images])
     seconds = {k: statistics.median(seconds_of(model, few, k) for _ in range(chosen.repeats)) for k in chosen.ks}
     report: dict[str, Any] = {
         "command": "python -m benchmarks.evaluation",

@@ -17,10 +17,11 @@ from benchmarks import machine
 from benchmarks.contestants import Contestant, Job, level2, level3, pytorch_example
 from vae_numpy import digits, weights
 from vae_numpy.digits import Digits
-from vae_paper import checkpoint, estimators, evaluate
-from vae_paper.checkpoint import write_json
-from vae_paper.evaluate import Data
+from vae_paper import models, weight_files
+from vae_paper.data import Data, load_data
+from vae_paper.measuring import elbo, estimators
 from vae_paper.vae import VAE
+from vae_paper.weight_files import write_json
 
 CONTESTANTS: dict[str, Contestant] = {
     "level 3, float32": level3,
@@ -47,7 +48,7 @@ class UntilReached(Job):
         if len(self.stamps) % (len(self.data.images) // self.batch_size) == 0:
             synchronize(self.device)
             self.seconds += time.perf_counter() - self.since
-            if evaluate.evaluate(self.model, self.test, passes=1)["elbo"] >= -TARGET:
+            if elbo.summary(self.model, self.test, passes=1)["elbo"] >= -TARGET:
                 raise Reached
             self.since = time.perf_counter()
         return last
@@ -64,7 +65,7 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--source", default="mnist", help="digits, as everywhere")
     parser.add_argument("--out", type=Path, default=Path("results/gpu.json"))
     chosen = parser.parse_args(args)
-    data, test = digits.load(chosen.source), evaluate.load_data(chosen.source, "test", device=chosen.device)
+    data, test = digits.load(chosen.source), load_data(chosen.source, "test", device=chosen.device)
     report: dict[str, Any] = {
         "command": "python -m benchmarks --device cuda",
         "machine": machine.about(chosen.device),
@@ -84,7 +85,7 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
         if contestant is not level2:  # its one cycle ends low where it is told to end, and not before
             report["seconds_to_target"][name] = seconds_to_target(contestant, data, test, chosen.epochs, chosen.device)
     print(f"seconds to {report['target']}: {report['seconds_to_target']}", flush=True)
-    report["nll"] = nll(evaluate.load_data(chosen.source, "test", "dynamic", chosen.device), chosen.k, chosen.device)
+    report["nll"] = nll(load_data(chosen.source, "test", "dynamic", chosen.device), chosen.k, chosen.device)
     print(report["nll"])
     write_json(chosen.out, report)
     return report
@@ -98,7 +99,7 @@ def synchronize(device: str) -> None:
 
 def seconds_of_an_epoch(contestant: Contestant, data: Digits, batch_size: int, device: str) -> float:
     """One epoch of a new model, from its first batch to the device's last result."""
-    model = checkpoint.build("vae", 20).to(device)
+    model = models.build("vae", 20).to(device)
     with machine.quiet():
         contestant(model, Job(data, 3, batch_size, device))  # what is compiled and chosen once, is so before
         synchronize(device)
@@ -110,7 +111,7 @@ def seconds_of_an_epoch(contestant: Contestant, data: Digits, batch_size: int, d
 
 def seconds_to_target(contestant: Contestant, data: Digits, test: Data, epochs: int, device: str) -> float | None:
     """Seconds of training, B = 128, after which the test objective is at the target; None where `epochs` are not enough."""
-    model = checkpoint.build("vae", 20).to(device)
+    model = models.build("vae", 20).to(device)
     job = UntilReached(data, epochs * (len(data.images) // 128), device=device)
     job.model, job.test, job.since = model, test, time.perf_counter()
     try:
@@ -123,7 +124,7 @@ def seconds_to_target(contestant: Contestant, data: Digits, test: Data, epochs: 
 
 def nll(test: Data, k: int, device: str) -> dict[str, Any]:
     """-log p(x) of all test images by the pretrained weights, from k samples each, and how long it takes."""
-    model = checkpoint.load_model(weights.PRETRAINED / "vae_mnist_d20.safetensors")[0].to(device)
+    model = weight_files.load_with_header(weights.PRETRAINED / "vae_mnist_d20.safetensors")[0].to(device)
     started = time.perf_counter()
     with machine.quiet():
         estimate = estimators.mean_of(-estimators.importance(model, test, [k], decodes=20_000).iwae[-1])

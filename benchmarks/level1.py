@@ -13,7 +13,7 @@ import torch
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 from benchmarks import machine
-from vae_paper.checkpoint import write_json
+from vae_paper.weight_files import write_json
 
 REPEATS = 15
 

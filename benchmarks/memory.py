@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 
 from vae_numpy import weights
-from vae_paper import checkpoint, estimators, evaluate, train
+from vae_paper import training, weight_files
 from vae_paper.config import Config
+from vae_paper.data import load_data
+from vae_paper.measuring import estimators
 
 STATUS = Path("/proc/self/status")
 
@@ -29,14 +31,14 @@ def resident_mb() -> tuple[float, float]:
 
 def nll(k: int, source: str, images: int = 10) -> None:
     """log p(x) of a few test images from k samples each."""
-    model, _ = checkpoint.load_model(weights.PRETRAINED / "vae_mnist_d20.safetensors")
-    test = evaluate.load_data(source, "test", "dynamic")
-    estimators.importance(model, test._replace(images=test.images[:images], labels=test.labels[:images]), [k])
+    model, _ = weight_files.load_with_header(weights.PRETRAINED / "vae_mnist_d20.safetensors")
+    test = load_data(source, "test", "dynamic")
+    estimators.importance(model, test.replace(images=test.images[:images], labels=test.labels[:images]), [k])
 
 
 def training(batch_size: int, source: str) -> None:
     """One epoch of `python -m vae_paper train`."""
-    train.train(Config(name="memory", epochs=1, batch_size=batch_size, source=source))
+    training.train(Config(name="memory", epochs=1, batch_size=batch_size, source=source))
 
 
 WORK = {"nll": nll, "training": training}

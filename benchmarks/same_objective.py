@@ -17,10 +17,12 @@ from benchmarks import machine, peers
 from benchmarks.contestants import LEARNING_RATE, Contestant, Job, level3, pytorch_example
 from vae_lowlevel.train import batches, train_step
 from vae_numpy import digits
-from vae_paper import checkpoint, evaluate
-from vae_paper.checkpoint import write_json
+from vae_paper import models
+from vae_paper.data import load_data
+from vae_paper.measuring import elbo
 from vae_paper.reproduce import over_seeds
 from vae_paper.vae import VAE
+from vae_paper.weight_files import write_json
 
 
 def level2(model: VAE, job: Job) -> None:
@@ -55,7 +57,7 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     chosen = parser.parse_args(args)
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    data, test = digits.load(chosen.source), evaluate.load_data(chosen.source, "test", device=chosen.device)
+    data, test = digits.load(chosen.source), load_data(chosen.source, "test", device=chosen.device)
     others, left_out = peers.installed(chosen.peers)
     contestants = CONTESTANTS | others
     if chosen.device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
@@ -75,11 +77,11 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
     for name, contestant in contestants.items():
         measured = []
         for seed in chosen.seeds:
-            model = checkpoint.build("vae", 20, seed=seed).to(chosen.device)
+            model = models.build("vae", 20, seed=seed).to(chosen.device)
             torch.manual_seed(seed)
             with machine.quiet():
                 contestant(model, Job(data, chosen.epochs * (len(data.images) // 128), device=chosen.device, seed=seed))
-            result = evaluate.evaluate(model, test)
+            result = elbo.summary(model, test)
             measured.append({"objective": -result["elbo"]} | {term: result[term] for term in ("rate", "distortion")})
             print(name, seed, measured[-1], flush=True)
         report["contestants"][name] = over_seeds(measured)

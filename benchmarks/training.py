@@ -17,8 +17,8 @@ from benchmarks import limit, machine, peers
 from benchmarks.contestants import Contestant, Job, level2, level3, pytorch_example
 from vae_numpy import digits
 from vae_numpy.digits import Digits
-from vae_paper import checkpoint
-from vae_paper.checkpoint import write_json
+from vae_paper import models
+from vae_paper.weight_files import write_json
 
 OURS: dict[str, Contestant] = {
     "level 2, float32": level2,
@@ -76,7 +76,7 @@ def images_per_second(contestant: Contestant, data: Digits, steps: int, warm_up:
     """One turn of a contestant, with a new model: from the last step of the warm-up to the last of all."""
     job = Job(data, steps + warm_up, batch_size)
     with machine.quiet():
-        contestant(checkpoint.build("vae", 20), job)
+        contestant(models.build("vae", 20), job)
     return batch_size * steps / (job.stamps[steps + warm_up - 1] - job.stamps[warm_up - 1])
 
 

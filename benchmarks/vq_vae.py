@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks import machine
 from vae_numpy import digits
-from vae_paper.checkpoint import write_json
 from vae_paper.reproduce.vq_vae import Options, configurations
-from vae_paper.train import train
+from vae_paper.training import train
+from vae_paper.weight_files import write_json
 
 
 def main(options: Options, out: Path = Path("results/vq_vae_seconds.json")) -> dict[str, Any]:

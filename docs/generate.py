@@ -180,7 +180,7 @@ def first_picture() -> None:
     from vae_numpy import digits, vae
     from vae_numpy.figures import save
     from vae_numpy.layers import sigmoid
-    from vae_paper.figures import manifold_latents
+    from vae_paper.drawing.plots import manifold_latents
 
     (d2, _), (d20, _) = (weights.load(weights.PRETRAINED / f"vae_mnist_d{d}.safetensors") for d in (2, 20))
     x = digits.load("mnist", "test").images[:8]

@@ -15,7 +15,7 @@ from vae_numpy import layers
 from vae_numpy.__main__ import Config as Config1
 from vae_numpy.__main__ import main as main1
 from vae_numpy.command_line import run
-from vae_paper import train
+from vae_paper import training
 from vae_paper.__main__ import Command
 from vae_paper.__main__ import main as main3
 from vae_paper.config import Config
@@ -147,5 +147,5 @@ def test_command_lines(prog, config, main, args, message, capsys, tmp_path, monk
 def test_a_device_that_is_not_there(device, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=f"device is '{device}': not to be had here"):
-        train.train(Config(device=device, source="handwriting"))
+        training.train(Config(device=device, source="handwriting"))
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import evaluation, gpu, limit, machine, memory, peers, same_objective, training
 from benchmarks.contestants import Job, OneByOne, level2, level3, pytorch_example
 from vae_numpy import digits
-from vae_paper import checkpoint
+from vae_paper import models
 
 DATA = digits.load("handwriting")
 
@@ -31,7 +31,7 @@ def out(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("latent_dim", [2, 20])
 def test_flops_are_those_that_torch_counts(latent_dim):
-    model, x, eps = checkpoint.build("vae", latent_dim), torch.rand(3, 1, 28, 28), torch.randn(1, 3, latent_dim)
+    model, x, eps = models.build("vae", latent_dim), torch.rand(3, 1, 28, 28), torch.randn(1, 3, latent_dim)
     with FlopCounterMode(display=False) as counter:
         terms = model(x, eps)
         assert counter.get_total_flops() == 3 * sum(limit.forward_flops(latent_dim).values())
@@ -102,7 +102,7 @@ def test_the_gpu_benchmark_runs_where_there_is_none(out, monkeypatch):
 
 @pytest.mark.parametrize("contestant", [level2, level3, pytorch_example])
 def test_a_contestant_takes_the_steps_of_its_job_and_learns(contestant):
-    model, job = checkpoint.build("vae", 20), Job(DATA, 12)  # more than the epoch of 11 steps
+    model, job = models.build("vae", 20), Job(DATA, 12)  # more than the epoch of 11 steps
     before = {name: p.clone() for name, p in model.state_dict().items()}
     with machine.quiet():
         contestant(model, job)
@@ -126,7 +126,7 @@ def test_a_missing_peer_is_left_out_in_a_line_that_helps(monkeypatch):
 def test_a_peer_trains_our_network(name, tmp_path, monkeypatch):
     pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
-    model, job = checkpoint.build("vae", 20), Job(DATA, 3)
+    model, job = models.build("vae", 20), Job(DATA, 3)
     before = model.decoder.conv_t2.weight.clone()
     with machine.quiet():
         getattr(peers, name)(model, job)

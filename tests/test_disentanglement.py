@@ -8,7 +8,8 @@ import torch
 from conftest import assert_close
 from test_evaluator import ERRORS
 
-from vae_paper import checkpoint, disentanglement, sprites
+from vae_paper import models, sprites
+from vae_paper.measuring import disentanglement
 from vae_paper.reproduce import disentanglement as known
 
 FEW = {"train": 400, "test": 400}
@@ -139,7 +140,7 @@ def test_latents_that_never_vary_have_no_vote():
 def test_codes_are_in_the_order_of_the_factors(monkeypatch):
     few = sprites.all_factors()[::130]
     monkeypatch.setattr(sprites, "all_images", lambda: sprites.render(few))
-    model = checkpoint.build("vae", 2).eval()
+    model = models.build("vae", 2).eval()
     codes = disentanglement.codes_of_sprites(model)
     assert codes.shape == (532, 2)
     with torch.no_grad():

@@ -17,11 +17,12 @@ import torch
 import torch.distributed as dist
 
 from benchmarks.soak import children
-from vae_numpy import weights
+from vae_numpy import command_line, weights
 from vae_numpy.command_line import run
-from vae_paper import checkpoint, distributed, evaluate, train
+from vae_paper import distributed, runs, training
 from vae_paper.__main__ import Command, Evaluate, main
 from vae_paper.config import Config, checked
+from vae_paper.data import Data, load_data
 
 # 20 steps; of 4 samples 125 images are measured at once: an odd number, of which two processes have not the same share
 WHOLE = Config(name="whole", source="handwriting", latent_dim=3, batch_size=4, validation=0.765, epochs=2, samples=4)
@@ -53,16 +54,16 @@ def prepare(folder: Path) -> None:
     """In a process of its own: few images, all in float64, and runs in this folder."""
     os.chdir(folder)
     torch.set_default_dtype(torch.float64)
-    evaluate.load_data = lambda *options: few_digits(options[2])
+    load_data = lambda *options: few_digits(options[2])
 
 
 @functools.cache
-def few_digits(binarisation: str) -> evaluate.Data:
+def few_digits(binarisation: str) -> Data:
     data = LOAD("handwriting", "train", binarisation)
-    return data._replace(images=data.images[:170].double(), labels=data.labels[:170])
+    return data.replace(images=data.images[:170].double(), labels=data.labels[:170])
 
 
-LOAD = evaluate.load_data
+LOAD = load_data
 
 
 def command(*words: str) -> None:
@@ -106,7 +107,7 @@ def alone(work, folder: Path) -> None:
 
 def dying(at_step: int, rank: int, how: signal.Signals) -> None:
     """Train as WHOLE does, and at a step of one process, send it a signal."""
-    step, taken = train.train_step, []
+    step, taken = training.train_step, []
 
     def train_step(*arguments):
         taken.append(1)
@@ -114,14 +115,14 @@ def dying(at_step: int, rank: int, how: signal.Signals) -> None:
             os.kill(os.getpid(), how)
         return step(*arguments)
 
-    train.train_step = train_step
+    training.train_step = train_step
     with distributed.joined():
         WHOLE.name = "dying"
-        run("python -m vae_paper", Config, train.train, words(WHOLE))
+        run("python -m vae_paper", Config, training.train, words(WHOLE))
 
 
 def words(config: Config) -> list[str]:
-    return train.spelled("", config).split()
+    return command_line.spelled("", config).split()
 
 
 def last_line(said: str) -> str:
@@ -133,13 +134,13 @@ def by_one_and_by_two(configs: list[Config], folder: Path) -> tuple[Path, Path]:
     one, two = folder / "one", folder / "two"
     one.mkdir(), (two / "runs").mkdir(parents=True)
     (two / "runs/vq").symlink_to(one / "runs/vq")  # which two would refuse to train
-    alone(lambda: [train.train(config) for config in configs], one)
+    alone(lambda: [training.train(config) for config in configs], one)
 
     def all_of_them():
         with distributed.joined():
             for config in configs:
                 if config.model != "vq-vae":
-                    train.train(config)
+                    training.train(config)
 
     ended = together(all_of_them, two)
     assert [code for code, _ in ended] == [0, 0], ended
@@ -200,7 +201,7 @@ def test_what_all_refuse_rank_0_says_once(tmp_path):
 def test_what_one_refuses_ends_all(tmp_path):
     """Rank 0 finds the folder locked; rank 1 has another's data: the one that knows why says it."""
     small = words(dataclasses.replace(SHORT, name="a", likelihood="bce"))
-    with checkpoint.locked(tmp_path / "runs/a"):
+    with runs.locked(tmp_path / "runs/a"):
         (code0, said0), (code1, said1) = together(lambda: command(*small), tmp_path)
     assert (code0, code1, said1) == (2, 2, "")
     assert said0 == "python -m vae_paper: runs/a: another process is training into this folder; choose another --name\n"

@@ -24,7 +24,7 @@ def test_the_evaluators_elbo_is_level_1s(small_params):
     model = checkpoint.build("vae", 3).double()
     model.load_state_dict({name: torch.from_numpy(array) for name, array in small_params.items()})
     data = evaluate.load_data("handwriting", "test")
-    data = data._replace(images=data.images[:40].double(), labels=data.labels[:40])
+    data = data.replace(images=data.images[:40].double(), labels=data.labels[:40])
     got, _ = report.measure(model, data, passes=2, k=1, subset=2, seed=7)
     eps = [torch.randn(1, 40, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)[0] for seed in (7, 8)]
     expected = np.mean([level1.elbo(small_params, data.images.numpy(), e.numpy()) for e in eps], axis=0)
@@ -71,7 +71,7 @@ def test_bounds_of_a_linear_model_image_by_image():
 def test_one_latent_integrated_on_a_grid():
     model = oracles.GridVAE()
     few = model.sample(8)
-    data = few._replace(images=few.images.repeat(60, 1, 1, 1), labels=few.labels.repeat(60))
+    data = few.replace(images=few.images.repeat(60, 1, 1, 1), labels=few.labels.repeat(60))
     found = estimators.importance(model, data, [1, 2])
     for what, got, known in (("ELBO", found.elbo, model.elbo(few.images)), ("IWAE-2", found.iwae[1], model.iwae_2(few.images))):
         off = estimators.mean_of(got - known.repeat(60))
@@ -95,7 +95,7 @@ class Recorder(VAE):
 
 def test_samples_come_in_chunks_and_nothing_is_lost():
     model, data = Recorder(), evaluate.load_data("handwriting", "test", "threshold")
-    data = data._replace(images=data.images[:5], labels=data.labels[:5])
+    data = data.replace(images=data.images[:5], labels=data.labels[:5])
     found = estimators.importance(model, data, [1, 7, 2345])
     assert max(model.sizes) <= 500
     eps = torch.cat(model.noise).double()  # five images at a time, so one after another

@@ -10,7 +10,7 @@ from conftest import PRETRAINED, SOURCES, assert_close
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 from vae_numpy import digits, weights
-from vae_paper import checkpoint
+from vae_paper import weight_files
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -32,7 +32,7 @@ def test_golden_values(source, latent_dim, level):
         losses = [level2.reconstruction_loss(logits, x, kind) for kind in ("bce", "mse")]
         kl = level2.kl_divergence(mu, logvar)
     else:
-        model, x = checkpoint.load_model(PRETRAINED[latent_dim])[0].double(), torch.from_numpy(x)
+        model, x = weight_files.load_with_header(PRETRAINED[latent_dim])[0].double(), torch.from_numpy(x)
         with torch.inference_mode():
             mu, logvar = model.encode(x)
             terms = model(x, torch.from_numpy(golden["eps"])[None])

@@ -8,11 +8,11 @@ from conftest import assert_close
 from test_evaluator import ERRORS
 
 from vae_numpy.command_line import run
-from vae_paper import checkpoint
-from vae_paper.estimators import mean_of
-from vae_paper.inference_gap import best_factorised, gaps
-from vae_paper.oracles import LinearVAE
+from vae_paper import models, weight_files
+from vae_paper.measuring.estimators import mean_of
+from vae_paper.measuring.inference_gap import best_factorised, gaps
 from vae_paper.reproduce.gaps import Options, main
+from vae_paper.reproduce.oracle_models import LinearVAE
 
 
 @pytest.mark.parametrize("correlated", [False, True], ids=["diagonal", "correlated"])
@@ -49,7 +49,7 @@ def test_the_command(tmp_path, capsys):
         "likelihood": "bernoulli",
         "config": {"source": "handwriting", "binarise": "dynamic", "likelihood": "bernoulli"},
     }
-    checkpoint.save_model(tmp_path / "w.safetensors", checkpoint.build("cvae", 2, "bernoulli"), about)
+    weight_files.save_model(tmp_path / "w.safetensors", models.build("cvae", 2, "bernoulli"), about)
     out = tmp_path / "gaps.json"
     line = [str(tmp_path / "w.safetensors"), "--images", "3", "--k", "20", "--steps", "60", "--out", str(out)]
     run("p", Options, main, line)
@@ -61,8 +61,8 @@ def test_the_command(tmp_path, capsys):
         report["is"] == "log_p: IWAE-20 with each image's best factorised q, made wider, an estimate of log p(x|label) from below"
     )
     assert f"{nats['amortisation']:9.3f}" in capsys.readouterr().out
-    model = checkpoint.build("ae", 2)
-    checkpoint.save_model(tmp_path / "w.safetensors", model, {"model": "ae", "latent_dim": 2})
+    model = models.build("ae", 2)
+    weight_files.save_model(tmp_path / "w.safetensors", model, {"model": "ae", "latent_dim": 2})
     for wrong, message in (
         (line, "holds the model ae; expected a vae, cvae"),
         ([*line, "--images", "1"], "images is 1: expected"),

@@ -10,8 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
 from vae_paper import checkpoint, evaluate, microscope
-from vae_paper.evaluate import Data
-from vae_paper.vae import kl_divergence
+from vae_paper.data import Data
+from vae_paper.vae import kl_per_latent
 
 COSTS = [0.0, 2.0, 0.125]  # nats of the latents of `made`
 
@@ -32,7 +32,7 @@ def made(likelihood: str = "bce", model: str = "vae", **options) -> torch.nn.Mod
 @pytest.fixture(scope="module")
 def data() -> Data:
     test = evaluate.load_data("handwriting", "test")
-    return test._replace(images=test.images[:100], labels=test.labels[:100])
+    return test.replace(images=test.images[:100], labels=test.labels[:100])
 
 
 def test_reductions_are_what_torch_makes_of_them() -> None:
@@ -41,7 +41,7 @@ def test_reductions_are_what_torch_makes_of_them() -> None:
     logits, x = (torch.randn(batch, pixels, generator=generator, dtype=torch.float64) for _ in range(2))
     x = torch.sigmoid(x)
     mu, logvar = (torch.randn(batch, latents, generator=generator, dtype=torch.float64) for _ in range(2))
-    kl = kl_divergence(mu, logvar)
+    kl = kl_per_latent(mu, logvar)
     bce = binary_cross_entropy_with_logits(logits, x, reduction="none")
     distortion, rate = bce.sum(1).mean(), kl.sum(1).mean()  # the loss of this project
     as_written = [
@@ -69,7 +69,7 @@ def test_the_mean_squared_error_is_a_gaussian_of_variance_392() -> None:
 
 
 def test_latents_terms_and_units(data) -> None:
-    got = microscope.measure(made("bernoulli"), data._replace(binarisation="threshold"), passes=2, beta=4.0)
+    got = microscope.measure(made("bernoulli"), data.replace(binarisation="threshold"), passes=2, beta=4.0)
     assert got["kl_per_latent"] == pytest.approx(COSTS, abs=1e-6)
     assert got["rate"] == pytest.approx(2.125)
     assert got["distortion"] == pytest.approx(784 * math.log(2))  # one bit for each pixel
@@ -107,9 +107,9 @@ def test_standard_errors_are_over_images(data) -> None:
 
 
 def test_the_least_soft_bce_is_the_entropy_of_the_images(data) -> None:
-    gray = data._replace(images=torch.full_like(data.images, 0.5))
+    gray = data.replace(images=torch.full_like(data.images, 0.5))
     assert microscope.measure(made(), gray, passes=1)["least_distortion"] == pytest.approx(784 * math.log(2))
-    white = data._replace(images=(data.images > 0.5).float())
+    white = data.replace(images=(data.images > 0.5).float())
     assert microscope.measure(made(), white, passes=1)["least_distortion"] == 0
 
 
@@ -131,7 +131,7 @@ def test_a_quadrant_cvae_counts_the_pixels_that_it_does_not_see(seen, data) -> N
     with torch.no_grad():
         model.decoder.conv_t2.weight.zero_()
         model.decoder.conv_t2.bias.zero_()
-    got = microscope.measure(model, data._replace(binarisation="threshold"), passes=1)
+    got = microscope.measure(model, data.replace(binarisation="threshold"), passes=1)
     assert got["pixels"] == 784 * (4 - seen) // 4
     assert got["bits_per_dim"]["distortion"] == pytest.approx(1)
     assert got["elbo_is"] == "a lower bound on log p(x_unseen|x_seen)"
@@ -150,7 +150,7 @@ SAID = [
 
 @pytest.mark.parametrize(("model", "likelihood", "beta", "said", "unsaid"), SAID)
 def test_the_table_says_what_bounds_what(model, likelihood, beta, said, unsaid, data) -> None:
-    data = data._replace(binarisation="threshold" if likelihood == "bernoulli" else "none")
+    data = data.replace(binarisation="threshold" if likelihood == "bernoulli" else "none")
     report = microscope.measure(made(likelihood, model), data, passes=1, beta=beta)
     head = {"run": "r", "model": model, "latent_dim": 3, "likelihood": likelihood, "trained_with": {"beta": beta}}
     table = microscope.table(head | report)

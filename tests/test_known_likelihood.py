@@ -13,7 +13,7 @@ from torch.distributions import Normal
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 from vae_paper import objectives, vae
-from vae_paper.oracles import SIGMA, LinearVAE
+from vae_paper.reproduce.oracle_models import SIGMA, LinearVAE
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_gap_is_the_kl_to_the_posterior(images):
     for j in range(3):
         shift = math.sqrt(3) * std * torch.eye(3, dtype=torch.float64)[j]
         distortion += model.distortion(torch.stack([mu + shift, mu - shift]), images).sum(0) / 6 - at_mu / 3
-    elbo = -(distortion + vae.kl_divergence(mu, logvar).sum(1))
+    elbo = -(distortion + vae.kl_per_latent(mu, logvar).sum(1))
     post_mu, post_logvar = LinearVAE(exact=True).encode(images)
     q, posterior = Normal(mu, std), Normal(post_mu, (post_logvar / 2).exp())
     gap = torch.distributions.kl_divergence(q, posterior).sum(1)
@@ -74,7 +74,7 @@ def test_kl_by_quadrature(seed, B, D):
     at_levels = (
         level1.kl_divergence(mu, logvar),
         level2.kl_divergence(torch.from_numpy(mu), torch.from_numpy(logvar)),
-        vae.kl_divergence(torch.from_numpy(mu), torch.from_numpy(logvar)).sum(1),
+        vae.kl_per_latent(torch.from_numpy(mu), torch.from_numpy(logvar)).sum(1),
     )
     for level, got in enumerate(at_levels, start=1):
         assert_close(np.asarray(got) / np.maximum(1, expected), expected / np.maximum(1, expected), 1e-10, f"level {level}")

@@ -11,7 +11,7 @@ import demo
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 from vae_numpy import checks, parameters, weights
-from vae_paper import checkpoint, likelihoods
+from vae_paper import likelihoods, models, weight_files
 from vae_paper.vae import VAE
 
 U = 2.0**-24  # half a unit in the last place of float32, relative
@@ -100,19 +100,19 @@ def test_float32_end_to_end(params, x):
 def test_one_file_serves_all_levels(params, x, tmp_path):
     """Written at any level, read at any level: the same bits."""
     path = tmp_path / "weights.safetensors"
-    model = checkpoint.build("vae", checks.check_params(params))
+    model = models.build("vae", checks.check_params(params))
     model.load_state_dict({name: torch.from_numpy(p) for name, p in params.items()})
     about = {"model": "vae", "latent_dim": model.latent_dim}
     writers = {
         "level 1": lambda: weights.save(path, params, about),
         "level 2": lambda: weights.save(path, {n: p.numpy() for n, p in model.state_dict().items()}, about),
-        "level 3": lambda: checkpoint.save_model(path, model, about),
+        "level 3": lambda: weight_files.save_model(path, model, about),
     }
     for write in writers.values():
         write()
         read, header = weights.load(path)
         assert header == about
-        loaded, _ = checkpoint.load_model(path)
+        loaded, _ = weight_files.load_with_header(path)
         assert list(loaded.state_dict()) == list(parameters.shapes(model.latent_dim))
         for name, p in params.items():
             np.testing.assert_array_equal(read[name], p)
@@ -124,7 +124,7 @@ def test_one_draw_starts_all_levels():
     drawn = level1.init_params(20, np.random.default_rng(3))
     assert sum(p.size for p in drawn.values()) == 1_662_249
     second = level2.init_params(20, np.random.default_rng(3))
-    third = checkpoint.build("vae", 20, seed=3).state_dict()
+    third = models.build("vae", 20, seed=3).state_dict()
     reference = VAE(20)
     for name, p in drawn.items():
         np.testing.assert_array_equal(p, second[name].detach())

@@ -23,31 +23,31 @@ ELSEWHERE = {
         vae_lowlevel.vae.encode vae_lowlevel.vae.decode vae_lowlevel.vae.reparameterize vae_lowlevel.vae.reconstruction_loss
         vae_lowlevel.vae.kl_divergence vae_lowlevel.vae.elbo
         vae_paper.vae.VAE.encode vae_paper.vae.VAE.decode vae_paper.vae.VAE.forward vae_paper.vae.reparameterize
-        vae_paper.vae.kl_divergence vae_paper.cvae.CVAE.encode vae_paper.likelihoods.bernoulli vae_paper.likelihoods.binarise
-        vae_paper.interpolation.lerp vae_paper.interpolation.slerp vae_paper.objectives.elbo vae_paper.objectives.iwae
+        vae_paper.vae.kl_per_latent vae_paper.models.cvae.CVAE.encode vae_paper.likelihoods.bernoulli vae_paper.likelihoods.binarise
+        vae_paper.sampling.interpolation.lerp vae_paper.sampling.interpolation.slerp vae_paper.objectives.elbo vae_paper.objectives.iwae
         vae_paper.objectives.beta_loss vae_paper.objectives.free_bits vae_paper.objectives.capacity
         vae_paper.schedules.linear vae_paper.schedules.cyclical vae_paper.schedules.one_cycle""",
     "test_weights": """
         vae_numpy.checks.check_params vae_numpy.weights.save vae_numpy.weights.load
         vae_numpy.weights.save_tensors vae_numpy.weights.load_tensors""",
     "test_digits": "vae_numpy.digits.load vae_numpy.digits.is_on_disk",
-    "test_bad_input": "vae_numpy.command_line.run vae_paper.train.train",
+    "test_bad_input": "vae_numpy.command_line.run vae_paper.training.train",
     "test_nothing_lost": """
-        vae_lowlevel.train.train vae_lowlevel.train.train_step vae_paper.train.train_step vae_paper.train.split
-        vae_paper.checkpoint.save_state vae_paper.checkpoint.write_csv""",
+        vae_lowlevel.train.train vae_lowlevel.train.train_step vae_paper.training.train_step vae_paper.data.split
+        vae_paper.state_files.save_state vae_paper.weight_files.write_csv""",
     "test_nothing_let_in": "vae_paper.download.download",
     "test_configuration": "vae_paper.config.checked",
-    "test_commands": "vae_paper.checkpoint.locked vae_numpy.command_line.spelled",
-    "test_pictures": "vae_paper.pictures.load vae_paper.gallery.draw vae_paper.replay.replay vae_paper.pictures.caption",
-    "test_inspect": "vae_paper.microscope.inspect vae_paper.microscope.table",
-    "test_evaluator": "vae_paper.report.report vae_paper.report.measure",
+    "test_commands": "vae_paper.runs.locked vae_numpy.command_line.spelled",
+    "test_pictures": "vae_paper.drawing.subject.read vae_paper.drawing.figures.draw vae_paper.drawing.animation.replay vae_paper.drawing.subject.caption",
+    "test_inspect": "vae_paper.measuring.inspect.inspect_run vae_paper.measuring.inspect.table",
+    "test_evaluator": "vae_paper.measuring.evaluate.evaluate_run vae_paper.measuring.evaluate.evaluate",
     "test_layers_are_exact": "vae_numpy.layers.conv2d_loops",
 }  # fmt: skip
 # Why a function needs no test of wrong values -> names, or patterns of names
 EXEMPT = {
-    "a command line: test_bad_input, and a test of its own": "*.main vae_paper.sample.*",
+    "a command line: test_bad_input, and a test of its own": "*.main vae_paper.drawing.sample.*",
     "experiments, made of what is tried here": "vae_paper.reproduce.*",
-    "models that tests are made of; float64, and images of any value": "vae_paper.oracles.*",
+    "models that tests are made of; float64, and images of any value": "vae_paper.reproduce.oracle_models.*",
     "the specification that the layers are compared with": "vae_numpy.layers.*_loops",
     "a size and a generator: `parameters.shapes` refuses a size below 1": "vae_*.init_params",
     "a decorator": "vae_numpy.vae.in_parts",
@@ -55,37 +55,37 @@ EXEMPT = {
         vae_numpy.figures.save vae_numpy.files.write_atomically vae_numpy.files.is_gone""",
     "no argument, or none that decides a number": """
         vae_numpy.digits.data_folder vae_paper.schedules.constant vae_paper.sprites.all_factors vae_paper.vae.Model.*
-        vae_paper.vq_vae.VQVAE.end_epoch vae_paper.disentanglement.codes_of_sprites""",
+        vae_paper.models.vq_vae.VQVAE.end_epoch vae_paper.measuring.disentanglement.codes_of_sprites""",
     "called by `train`, which looks at its configuration; a batch is looked at by the model": """
-        vae_lowlevel.train.* vae_paper.train.*""",
+        vae_lowlevel.train.* vae_paper.training.*""",
     "processes of torchrun and numbers of a batch that the model has looked at: test_distributed": "vae_paper.distributed.*",
-    "files and configurations: test_nothing_let_in": "vae_paper.checkpoint.* vae_paper.config.*",
-    "a name, which `digits.load` looks at": "vae_paper.classifier.trained vae_paper.evaluate.load_data",
+    "files and configurations: test_nothing_let_in": "vae_paper.weight_files.* vae_paper.config.*",
+    "a name, which `digits.load` looks at": "vae_paper.measuring.classifier.trained vae_paper.data.load_data",
     "a question about a model's class": """
-        vae_paper.evaluate.bounded vae_paper.generated.has_samples vae_paper.samplers.looks_at_images
-        vae_paper.pictures_of_codes.vq_vae_of vae_paper.microscope.pixels_of""",
+        vae_paper.measuring.elbo.bounded vae_paper.measuring.sample_quality.has_samples vae_paper.sampling.samplers.looks_at_images
+        vae_paper.drawing.pictures.vq_vae_of vae_paper.measuring.inspect.pixels_of""",
     "any float; NaN shows: test_what_is_not_finite_shows_in_terms_and_formulas": """
-        vae_paper.evaluate.kl_per_latent vae_paper.likelihoods.log_constant vae_paper.microscope.variances""",
+        vae_paper.measuring.elbo.kl_per_latent vae_paper.likelihoods.log_constant vae_paper.measuring.inspect.variances""",
     "tried by its name in LIKELIHOODS: test_no_plausible_number": "vae_paper.likelihoods.*",
     "a run that `pictures.load` has read, and a path: test_pictures": """
-        vae_paper.gallery.* vae_paper.pictures.Subject.* vae_paper.pictures*.reconstructions vae_paper.pictures*.samples
-        vae_paper.pictures.pixel_samples vae_paper.pictures.manifold vae_paper.pictures.scatter vae_paper.pictures.traversals
-        vae_paper.pictures.interpolations vae_paper.pictures.cvae_grid vae_paper.pictures.rate vae_paper.pictures.curves
-        vae_paper.pictures.ae_beside_vae vae_paper.pictures.codes_and_samples vae_paper.pictures.completions
-        vae_paper.pictures.animation vae_paper.pictures_of_codes.codebook_usage""",
-    "`decode` and `manifold_latents` look at it": "vae_paper.pictures.x_hat vae_paper.pictures.decoded_manifold",
-    "words around numbers that are tried here": "vae_paper.report.*",
-    "test_combinations_that_there_are_not": "vae_paper.disentanglement.look_up",
+        vae_paper.drawing.figures.* vae_paper.drawing.subject.Subject.* vae_paper.pictures*.reconstructions vae_paper.pictures*.samples
+        vae_paper.drawing.pictures.pixel_samples vae_paper.drawing.latent_space.manifold vae_paper.drawing.latent_space.scatter vae_paper.drawing.latent_space.traversals
+        vae_paper.drawing.latent_space.interpolations vae_paper.drawing.pictures.cvae_grid vae_paper.drawing.pictures.rate vae_paper.drawing.pictures.curves
+        vae_paper.drawing.pictures.ae_beside_vae vae_paper.drawing.latent_space.codes_and_samples vae_paper.drawing.pictures.completions
+        vae_paper.drawing.pictures.animation vae_paper.drawing.pictures.codebook_usage""",
+    "`decode` and `manifold_latents` look at it": "vae_paper.drawing.subject.x_hat vae_paper.drawing.latent_space.decoded_manifold",
+    "words around numbers that are tried here": "vae_paper.measuring.evaluate.*",
+    "test_combinations_that_there_are_not": "vae_paper.measuring.disentanglement.look_up",
     "a part of a model, whose `encode`, `decode`, `hidden` or likelihood look at what goes in": """
-        vae_paper.*.Encoder.* vae_paper.*.Decoder.* vae_paper.vae.VAE.terms vae_paper.vae.VAE.distortion vae_paper.vae.AE.forward
-        vae_paper.cvae.QuadrantCVAE.prior_of vae_paper.cvae.QuadrantCVAE.unseen_nats vae_paper.pixel_vae.MaskedConv2d.forward
-        vae_paper.pixel_vae.Before.forward
-        vae_paper.pixel_prior.GatedLayer.forward vae_paper.pixel_prior.gate vae_paper.vq_vae.VQVAE.distortion""",
+        vae_paper.*.Encoder.* vae_paper.*.Decoder.* vae_paper.vae.VAE.terms vae_paper.vae.VAE.distortion vae_paper.models.ae.AE.forward
+        vae_paper.models.quadrant_cvae.QuadrantCVAE.prior_of vae_paper.models.quadrant_cvae.QuadrantCVAE.unseen_nats vae_paper.models.pixel_vae.MaskedConv2d.forward
+        vae_paper.models.pixel_vae.Before.forward
+        vae_paper.models.pixel_prior.GatedLayer.forward vae_paper.models.pixel_prior.gate vae_paper.models.vq_vae.VQVAE.distortion""",
     "refuses everything: test_what_is_seen_decides_a_completion, test_variants": """
-        vae_paper.cvae.QuadrantCVAE.decode vae_paper.pixel_vae.PixelVAE.decode""",
+        vae_paper.models.quadrant_cvae.QuadrantCVAE.decode vae_paper.models.pixel_vae.PixelVAE.decode""",
     "at every step of training: torch refuses codes that there are not, and NaN shows in the penalty": """
-        vae_paper.vq_vae.VQVAE.embed vae_paper.vq_vae.VQVAE.nearest vae_paper.vq_vae.nearest""",
-    "a count, which `drawn` looks at": "vae_paper.vq_vae.VQVAE.sample",
+        vae_paper.models.vq_vae.VQVAE.embed vae_paper.models.vq_vae.VQVAE.nearest vae_paper.models.vq_vae.nearest""",
+    "a count, which `drawn` looks at": "vae_paper.models.vq_vae.VQVAE.sample",
 }
 
 

@@ -15,7 +15,10 @@ import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 import vae_paper.vae as level3
 from vae_numpy import layers
-from vae_paper import cvae, evaluate, interpolation, likelihoods, objectives, samplers, schedules
+from vae_paper import likelihoods, objectives, schedules
+from vae_paper.measuring import elbo
+from vae_paper.models import cvae
+from vae_paper.sampling import interpolation, samplers
 from vae_paper.vae import Terms
 
 
@@ -213,7 +216,7 @@ def test_huge_log_variances_and_saturated_logits(level, dtype):
 def test_every_likelihood_of_saturated_logits_is_finite(name, logit):
     for pixel in (0.0, 1.0):
         logits = torch.tensor([logit, 0.0, -logit], requires_grad=True)
-        nats = likelihoods.LIKELIHOODS[name](logits, torch.full((3,), pixel), SIGMA)
+        nats = likelihoods.LIKELIHOODS[name].nats(logits, torch.full((3,), pixel), SIGMA)
         nats.sum().backward()
         assert torch.isfinite(nats).all() and torch.isfinite(logits.grad).all()
 
@@ -266,8 +269,8 @@ def test_units_of_one_image_are_not_counted():
     """The variance over one image, or of NaN, is NaN, and NaN > 0.01 is False: "0 active units"."""
     for mu in (torch.zeros(1, 4), torch.full((5, 4), torch.nan)):
         with pytest.raises(ValueError, match="active_units: "):
-            evaluate.active_units(mu)
-    assert evaluate.active_units(torch.tensor([[0.0, 1.0], [0.0, 2.0]])).tolist() == [False, True]
+            elbo.active_units(mu)
+    assert elbo.active_units(torch.tensor([[0.0, 1.0], [0.0, 2.0]])).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("schedule", [schedules.linear, schedules.cyclical, schedules.one_cycle])

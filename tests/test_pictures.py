@@ -18,8 +18,8 @@ from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
 from vae_paper import checkpoint, evaluate, figures, gallery, interpolation, pictures, train
 from vae_paper.config import Config
-from vae_paper.gallery import draw
-from vae_paper.replay import moments, replay
+from vae_paper.drawing.animation import moments, replay
+from vae_paper.drawing.figures import draw
 
 MADE = {"ae": 2, "cvae": 3, "quadrant-cvae": 3, "pixel-vae": 3, "vae": 5}
 

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from vae_paper import checkpoint, evaluate, objectives, train
+from vae_paper import initial, models, objectives, training, weight_files
 from vae_paper.__main__ import Evaluate, Figures, Sample, main
 from vae_paper.config import Config, checked
-from vae_paper.pixel_prior import PixelPrior, table_cost, uniform_cost
-from vae_paper.vq_vae import SIDE
+from vae_paper.data import load_data
+from vae_paper.measuring import elbo
+from vae_paper.models.pixel_prior import PixelPrior, table_cost, uniform_cost
+from vae_paper.models.vq_vae import SIDE
 
 PLACES = [(row, column) for row in range(SIDE) for column in range(SIDE)]
 
 
 def small(**options) -> PixelPrior:
     options = {"codes": 5, "codebook": "ema", "channels": 6, "layers": 6} | options
-    return checkpoint.build("pixel-prior", 4, "bernoulli", seed=5, **options).eval()
+    return models.build("pixel-prior", 4, "bernoulli", seed=5, **options).eval()
 
 
 def grids(count: int, size: int = 5, seed: int = 0) -> torch.Tensor:
@@ -113,22 +115,22 @@ def runs(tmp_path_factory):
     """A tiny VQ-VAE and a tiny prior over its codes, trained on the handwriting by the one loop."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "RUNS", folder)
+        patch.setattr(weight_files, "RUNS", folder)
         shared = {"epochs": 3, "batch_size": 64, "source": "handwriting"}
         made = {"latent_dim": 4, "codes": 16, "likelihood": "bernoulli", "binarise": "dynamic"}
-        train.train(Config(name="vq", model="vq-vae", **made, **shared))
-        train.train(Config(name="prior", model="pixel-prior", codes_of="vq", channels=8, layers=2, **shared))
+        training.train(Config(name="vq", model="vq-vae", **made, **shared))
+        training.train(Config(name="prior", model="pixel-prior", codes_of="vq", channels=8, layers=2, **shared))
     return folder
 
 
 def test_training_moves_the_prior_and_leaves_the_vq_vae_as_it_was(runs) -> None:
-    vq_vae, _ = checkpoint.load_model(runs / "vq")
-    prior, about = checkpoint.load_model(runs / "prior")
+    vq_vae, _ = weight_files.load_with_header(runs / "vq")
+    prior, about = weight_files.load_with_header(runs / "prior")
     stored = prior.vq_vae.state_dict()
     assert stored.keys() == vq_vae.state_dict().keys()
     assert all(torch.equal(t, stored[name]) for name, t in vq_vae.state_dict().items())
     assert about["config"]["binarise"] == "dynamic" and about["made_with"]["codes"] == 16  # the VQ-VAE's
-    start = checkpoint.build("pixel-prior", 4, "bernoulli", **about["made_with"])
+    start = models.build("pixel-prior", 4, "bernoulli", **about["made_with"])
     moved = [not torch.equal(p, q) for p, q in zip(prior.parameters(), start.parameters(), strict=True) if p.requires_grad]
     assert len(moved) > 10 and all(moved)
 
@@ -136,11 +138,11 @@ def test_training_moves_the_prior_and_leaves_the_vq_vae_as_it_was(runs) -> None:
 def test_a_file_of_the_prior_is_the_whole_model(runs, tmp_path) -> None:
     """Alone in a folder, it gives what it gave beside its VQ-VAE; and its bound beats the uniform prior's."""
     shutil.copy(runs / "prior" / "weights.safetensors", tmp_path / "alone.safetensors")
-    alone, _ = checkpoint.load_model(tmp_path / "alone.safetensors")
-    beside, _ = checkpoint.load_model(runs / "prior")
-    data = evaluate.load_data("handwriting", "test", "dynamic")
-    vq_vae, _ = checkpoint.load_model(runs / "vq")
-    got, expected, uniform = (evaluate.evaluate(model, data, passes=1) for model in (alone, beside, vq_vae))
+    alone, _ = weight_files.load_with_header(tmp_path / "alone.safetensors")
+    beside, _ = weight_files.load_with_header(runs / "prior")
+    data = load_data("handwriting", "test", "dynamic")
+    vq_vae, _ = weight_files.load_with_header(runs / "vq")
+    got, expected, uniform = (elbo.summary(model, data, passes=1) for model in (alone, beside, vq_vae))
     assert got == expected
     assert got["distortion"] == pytest.approx(uniform["distortion"], rel=1e-6)
     assert uniform["rate"] == pytest.approx(uniform_cost(16))
@@ -169,15 +171,15 @@ def test_options_that_contradict_each_other_or_do_nothing_are_refused(options, m
 
 
 def test_a_prior_takes_what_its_vq_vae_has_decided(runs, monkeypatch) -> None:
-    monkeypatch.setattr(checkpoint, "RUNS", runs)
-    config = checkpoint.inherit(checked(Config(model="pixel-prior", codes_of="vq")))
+    monkeypatch.setattr(weight_files, "RUNS", runs)
+    config = initial.inherit(checked(Config(model="pixel-prior", codes_of="vq")))
     assert (config.latent_dim, config.likelihood, config.binarise, config.codes) == (4, "bernoulli", "dynamic", 16)
     with pytest.raises(ValueError, match=r"latent_dim is 7, but .*vq has 4"):
-        checkpoint.inherit(Config(model="pixel-prior", codes_of="vq", latent_dim=7))
+        initial.inherit(Config(model="pixel-prior", codes_of="vq", latent_dim=7))
     with pytest.raises(ValueError, match="holds a pixel-prior; expected a vq-vae"):
-        checkpoint.inherit(Config(model="pixel-prior", codes_of="prior"))
+        initial.inherit(Config(model="pixel-prior", codes_of="prior"))
     with pytest.raises(FileNotFoundError, match="no such file"):
-        checkpoint.inherit(Config(model="pixel-prior", codes_of="absent"))
+        initial.inherit(Config(model="pixel-prior", codes_of="absent"))
 
 
 def test_summing_out_the_label_is_exact() -> None:

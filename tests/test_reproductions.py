@@ -275,7 +275,7 @@ def few_digits(monkeypatch):
     def load_few(source, split, *rest):
         data = load(source, split, *rest)
         size = slice(600 if split == "train" else 200)
-        return data._replace(images=data.images[size], labels=data.labels[size])
+        return data.replace(images=data.images[size], labels=data.labels[size])
 
     monkeypatch.setattr(evaluate, "load_data", load_few)
 

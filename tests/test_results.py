@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cogapp import Cog
 
-from vae_paper.estimators import random_subset
+from vae_paper.measuring.estimators import random_subset
 from vae_paper.reproduce import burda, burgess, higgins, kingma, nll, sohn
 
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ import torch
 from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
 from vae_paper import checkpoint, evaluate, samplers
-from vae_paper.evaluate import Data
+from vae_paper.data import Data
 
 SIGMAS = 5  # standard errors that a moment may be off: a false failure in 2 million, were the seeds not fixed
 

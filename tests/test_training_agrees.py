@@ -2,17 +2,17 @@
 
 import numpy as np
 import torch
+import vae_paper.train as level3
 from conftest import assert_close
 
 import vae_lowlevel.train as level2
-import vae_paper.train as level3
-from vae_paper import checkpoint
+from vae_paper import models
 from vae_paper.config import Config
 
 
 def test_twenty_steps(small_params, x):
     params = {name: torch.tensor(p, requires_grad=True) for name, p in small_params.items()}
-    model = checkpoint.build("vae", 3).double()
+    model = models.build("vae", 3).double()
     model.load_state_dict(params)
     adam2 = torch.optim.Adam(params.values(), lr=2e-3, fused=True)
     adam3 = torch.optim.Adam(model.parameters(), lr=2e-3, fused=True)

@@ -7,10 +7,11 @@ from conftest import assert_close
 from torch.distributions import Normal, kl_divergence
 
 from vae_numpy import digits
-from vae_paper import checkpoint, objectives
-from vae_paper.cvae import QuadrantCVAE
-from vae_paper.pixel_vae import REACH
-from vae_paper.vae import AE, VAE, reparameterize
+from vae_paper import models, objectives
+from vae_paper.models.ae import AE
+from vae_paper.models.pixel_vae import REACH
+from vae_paper.models.quadrant_cvae import QuadrantCVAE
+from vae_paper.vae import VAE, reparameterize
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def batch():
 
 
 def model(name, **options):
-    return checkpoint.build(name, 3, seed=4, **options).double()
+    return models.build(name, 3, seed=4, **options).double()
 
 
 def test_an_autoencoder_has_no_noise_and_no_rate(batch):
@@ -113,7 +114,7 @@ def test_a_pixel_vae_sees_the_pixels_before_and_no_other():
 
 
 def test_a_pixel_vaes_samples_follow_its_own_probabilities():
-    pixel = checkpoint.build("pixel-vae", 3, "bernoulli", seed=4)
+    pixel = models.build("pixel-vae", 3, "bernoulli", seed=4)
     torch.nn.init.normal_(pixel.before.where, std=10, generator=torch.Generator().manual_seed(0))
     z = torch.randn(1, 3, generator=torch.Generator().manual_seed(0))
     x = pixel.sample(z, torch.Generator().manual_seed(1))

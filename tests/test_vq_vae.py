@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from vae_numpy import weights
-from vae_paper import checkpoint, evaluate, train
+from vae_paper import models, training, weight_files
 from vae_paper.config import Config
-from vae_paper.evaluate import Data
-from vae_paper.vq_vae import VQVAE, nearest, perplexity, straight_through
+from vae_paper.data import Data
+from vae_paper.measuring import elbo
+from vae_paper.models.vq_vae import VQVAE, nearest, perplexity, straight_through
 
 EPS = torch.zeros(1, 2, 1)  # of which restarts are made; 0 is the median
 PARAMETERS = {
@@ -23,7 +24,7 @@ PARAMETERS = {
 
 
 def small(**options) -> VQVAE:
-    return checkpoint.build("vq-vae", 4, "bernoulli", seed=3, **({"codes": 16} | options))
+    return models.build("vq-vae", 4, "bernoulli", seed=3, **({"codes": 16} | options))
 
 
 def binary(count: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -166,7 +167,7 @@ def test_the_terms_are_the_uniform_priors_bound_per_image() -> None:
 def test_evaluation_leaves_the_codebook_alone() -> None:
     model = small().train()
     before = {name: t.clone() for name, t in model.state_dict().items()}
-    evaluate.terms(model, Data(binary(6), torch.zeros(6, dtype=torch.int64), "blobs"))
+    elbo.terms_of(model, Data(binary(6), torch.zeros(6, dtype=torch.int64), "blobs"))
     assert model.training
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
 
@@ -174,12 +175,12 @@ def test_evaluation_leaves_the_codebook_alone() -> None:
 @pytest.mark.parametrize("codebook", ["ema", "loss"])
 def test_a_run_stopped_in_the_middle_and_resumed_is_a_run_never_stopped(codebook, tmp_path, monkeypatch) -> None:
     """Parameters, codebook, averages, counts: equal to the last bit, through files."""
-    monkeypatch.setattr(checkpoint, "RUNS", tmp_path)
+    monkeypatch.setattr(weight_files, "RUNS", tmp_path)
     options = {"model": "vq-vae", "latent_dim": 4, "codes": 16, "codebook": codebook, "source": "handwriting"}
     options |= {"likelihood": "bernoulli", "binarise": "dynamic", "epochs": 2, "batch_size": 256}
-    train.train(Config(name="whole", **options))
+    training.train(Config(name="whole", **options))
 
-    step, taken = train.train_step, []
+    step, taken = training.train_step, []
 
     def interrupted(*arguments):
         loss = step(*arguments)
@@ -188,10 +189,10 @@ def test_a_run_stopped_in_the_middle_and_resumed_is_a_run_never_stopped(codebook
             os.kill(os.getpid(), signal.SIGINT)
         return loss
 
-    monkeypatch.setattr(train, "train_step", interrupted)
+    monkeypatch.setattr(training, "train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train.train(Config(name="parts", **options))
-    train.train(Config(name="parts", resume=True))
+        training.train(Config(name="parts", **options))
+    training.train(Config(name="parts", resume=True))
     assert len(taken) == 10
     whole, parts = (weights.load_tensors(tmp_path / name / "state.safetensors") for name in ("whole", "parts"))
     assert whole[0].keys() == parts[0].keys()

@@ -271,9 +271,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
     if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
         raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
     if (needed := at.get("own", {})) != own:
-        raise ValueError(
-            f"{folder} was started with your own {needed or 'nothing'}, and now finds {own or 'nothing'}; give the same"
-        )
+        raise ValueError(f"{folder} was started with your own {needed or 'parts'}, and finds {own or 'none'}; give the same")
     if at.get("digest", data.digest) != data.digest:
         raise ValueError(f"{folder} was trained on {at.get('data')}, and finds other images: {data.about}; restore the data")
     found: dict[str, Any] = {name: at.get(name) for name in ("step", "loss", "seconds", "best", "rows")}

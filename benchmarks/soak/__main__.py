@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.soak import children, downloads, files, training
-from vae_paper.checkpoint import write_json
+from vae_paper.weight_files import write_json
 
 HOUR = 3600.0
 

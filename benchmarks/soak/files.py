@@ -17,7 +17,8 @@ import torch
 from benchmarks.soak import children
 from benchmarks.soak.downloads import NAMES, files, idx
 from vae_numpy import digits, vae, weights
-from vae_paper import checkpoint, classifier, config, train
+from vae_paper import config, state_files, training, weight_files
+from vae_paper.measuring import classifier
 from vae_paper.vae import VAE
 
 MOST_MEMORY, MOST_SECONDS = 200_000_000, 20.0
@@ -83,7 +84,7 @@ class Places:
         weights.save(self.full, vae.init_params(1, rng), {"model": "vae", "latent_dim": 1})
         self.config = folder / "run" / "config.json"
         options = config.as_dict(config.checked(config.Config(name="run")))
-        checkpoint.write_json(self.config, options)
+        weight_files.write_json(self.config, options)
         self.options = options
         self.handwriting = folder / "handwriting.npz"
         self.bundled = (digits.BUNDLED / "handwriting.npz").read_bytes()
@@ -95,8 +96,8 @@ class Places:
 
     def stored(self) -> Any:
         """A run's configuration, as resuming reads it and compares it with the state."""
-        kept = train._stored(self.config.parent, config.Config(name="run", resume=True))
-        return train._progress(
+        kept = training._stored(self.config.parent, config.Config(name="run", resume=True))
+        return training._progress(
             self.config.parent, kept, {"step": 0, "loss": 0.0, "best": None, "rows": [], "config": self.options}
         )
 
@@ -255,7 +256,7 @@ def hostile(folder: Path) -> dict[str, Any]:
     inside = folder / "inside"
     at = Places(inside)
     executed = folder / "executed"
-    train.optimizer_of(config.Config(), VAE(1))  # torch's first imports much, which is no file's doing
+    training.adamw(config.Config(), VAE(1))  # torch's first imports much, which is no file's doing
     report: dict[str, Any] = {"tried": 0, "survived": 0, "lost": [], "extra_megabytes": 0.0}
     for what, data in (pickles(executed) | false_tables() | sealed_lies()).items():
         for path, read in readers(at, data):
@@ -270,7 +271,7 @@ def readers(at: Places, data: bytes) -> Iterator[tuple[Path, Read]]:
     """The same bytes under each name that something reads, and what reads it."""
     pickled = data[:1] == b"\x80" or data[:2] == b"PK"
     for name in ("weights.safetensors", "w.npz", "w.pt") if pickled else ("weights.safetensors",):
-        for read in (checkpoint.load_model, weights.load):
+        for read in (weight_files.load_with_header, weights.load):
             path = at.folder / name
             path.write_bytes(data)
             yield path, lambda path=path, read=read: read(path)
@@ -291,7 +292,7 @@ def state(folder: Path) -> None:
     """A state, as resuming reads it."""
     model = VAE(1)
     options = config.checked(config.Config())
-    train._progress(folder, options, checkpoint.load_state(folder, model, train.optimizer_of(options, model)))
+    training._progress(folder, options, state_files.load_state(folder, model, training.adamw(options, model)))
 
 
 def pickles(executed: Path) -> dict[str, bytes]:

@@ -20,9 +20,10 @@ import torch
 from benchmarks.soak import children
 from vae_numpy import weights
 from vae_numpy.command_line import run
-from vae_paper import checkpoint, evaluate, train
+from vae_paper import state_files, training, weight_files
 from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
+from vae_paper.data import Data, load_data
 
 COMMON = {"name": "a", "source": "handwriting", "batch_size": 16, "epochs": 4}
 VQ = Config(model="vq-vae", latent_dim=2, codes=8, **COMMON)  # 80,000 numbers: a kill costs little; its averages move too
@@ -133,28 +134,28 @@ def work(config: Config, folder: Path, tell: int | None = None) -> None:
     if tell is not None:
         fsync = os.fsync
         os.fsync = lambda file: (time.sleep(0.01), fsync(file))[1]
-    save = checkpoint.save_state
+    save = state_files.save_state
 
     def save_and_tell(*arguments: Any) -> None:
         save(*arguments)
         if tell is not None:
             os.write(tell, arguments[-1]["step"].to_bytes(8, "little"))
 
-    checkpoint.save_state = save_and_tell
-    train.train(dataclasses.replace(config, resume=(folder / "runs/a/state.safetensors").exists()))
+    state_files.save_state = save_and_tell
+    training.train(dataclasses.replace(config, resume=(folder / "runs/a/state.safetensors").exists()))
 
 
 def prepare(folder: Path) -> None:
     """In a child: few images, and runs in this folder."""
     os.chdir(folder)
-    evaluate.load_data = lambda *ignored: few_digits()
+    load_data = lambda *ignored: few_digits()
 
 
 @functools.cache
-def few_digits() -> evaluate.Data:
+def few_digits() -> Data:
     """The first training digits."""
-    data = evaluate.load_data("handwriting", "train")
-    return data._replace(images=data.images[:IMAGES], labels=data.labels[:IMAGES])
+    data = load_data("handwriting", "train")
+    return data.replace(images=data.images[:IMAGES], labels=data.labels[:IMAGES])
 
 
 def limited(folder: Path, limit: int) -> None:
@@ -216,7 +217,7 @@ def look_at(folder: Path) -> tuple[int, list[str]]:
             if path.suffix == ".safetensors":
                 step = weights.load_tensors(path)[1].get("step", step)
             elif path.suffix == ".json":
-                checkpoint.config_of(path, json.loads(path.read_text()))
+                weight_files.config_of(path, json.loads(path.read_text()))
             elif len({line.count(",") for line in path.read_text().splitlines()}) != 1:
                 raise ValueError(f"{path}: not a table")
         except ValueError as error:

@@ -17,9 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_paper import checkpoint, estimators, train
+from vae_paper import initial, training, weight_files
 from vae_paper.config import Config, as_dict, checked
-from vae_paper.evaluate import Data
+from vae_paper.data import Data
+from vae_paper.measuring import estimators
 from vae_paper.vae import VAE
 
 
@@ -45,23 +46,23 @@ class NoOptions:
 
 def trained(config: Config) -> tuple[Any, float]:
     """The model of a run, and the seconds that its steps took: found in runs/, gone on with, or trained now."""
-    folder = checkpoint.RUNS / config.name
+    folder = weight_files.RUNS / config.name
     path = folder / "config.json"
     if path.is_file():
-        kept = as_dict(checkpoint.config_of(path, json.loads(path.read_text())))  # an option that came later has its default
-        asked = as_dict(checkpoint.inherit(checked(config)))
+        kept = as_dict(weight_files.config_of(path, json.loads(path.read_text())))  # an option that came later has its default
+        asked = as_dict(initial.inherit(checked(config)))
         if other := [f"{o} is {kept[o]}, not {asked[o]}" for o in kept if kept[o] != asked[o] and o != "device"]:
             raise ValueError(f"{folder}: holds another run ({', '.join(other)}); remove the folder or rename it")
     if len(epochs_of(folder)) < config.epochs:
         begun = (folder / "state.safetensors").is_file()
-        train.train(Config(name=config.name, resume=True) if begun else config)
-    model, _ = checkpoint.load_model(folder)
+        training.train(Config(name=config.name, resume=True) if begun else config)
+    model, _ = weight_files.load_with_header(folder)
     return model, sum(float(row["seconds"]) for row in epochs_of(folder))
 
 
 def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `measure` found, with the `key` that it was measured with: read from runs/NAME/measured.json, or measured and kept."""
-    path = checkpoint.RUNS / name / "measured.json"
+    path = weight_files.RUNS / name / "measured.json"
     key = json.loads(json.dumps(key))  # as a file has it
     if path.is_file():
         kept = json.loads(path.read_text())
@@ -69,14 +70,14 @@ def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) 
             return kept["found"]
     found = measure()
     path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_json(path, {"key": key, "found": found})
+    weight_files.write_json(path, {"key": key, "found": found})
     return found
 
 
 def nll_of(model: VAE, data: Data, elbo: Float[Tensor, " N"], k: int, subset: int) -> dict[str, float]:
     """-log p(x) of all images, whose ELBO is known: an estimate from above, by k importance samples of a random `subset`."""
     chosen = estimators.random_subset(len(elbo), subset)
-    few = data._replace(images=data.images[chosen], labels=data.labels[chosen])
+    few = data.replace(images=data.images[chosen], labels=data.labels[chosen])
     own, bounds = estimators.importance(model, few, [k])
     log_p = estimators.corrected(elbo.cpu(), chosen, own.cpu(), bounds[-1].cpu())
     return {"nll": -log_p.value, "nll_standard_error": log_p.standard_error, "elbo": elbo.mean().item()}

@@ -12,12 +12,16 @@ import torch
 from jaxtyping import Float
 
 from vae_numpy.command_line import run
-from vae_paper import checkpoint, classifier, evaluate, pictures, samplers
+from vae_paper import weight_files
 from vae_paper.config import Config
-from vae_paper.evaluate import Data
-from vae_paper.gallery import draw
+from vae_paper.data import Data, load_data
+from vae_paper.drawing import subject
+from vae_paper.drawing.figures import draw
+from vae_paper.measuring import classifier
+from vae_paper.models.ae import AE
 from vae_paper.reproduce import NoOptions, over_seeds, trained
-from vae_paper.vae import AE, VAE
+from vae_paper.sampling import samplers
+from vae_paper.vae import VAE
 
 SEEDS, EPOCHS, LATENT_DIM, COUNT = (0, 1, 2), 3, 8, 2000
 
@@ -25,7 +29,7 @@ SEEDS, EPOCHS, LATENT_DIM, COUNT = (0, 1, 2), 3, 8, 2000
 def main() -> None:
     """Train both from every seed, measure; then draw both at D = 2."""
     judge = classifier.trained("mnist")
-    train, test = (evaluate.load_data("mnist", split, "dynamic") for split in ("train", "test"))
+    train, test = (load_data("mnist", split, "dynamic") for split in ("train", "test"))
     report: dict[str, Any] = {
         "command": "python -m vae_paper.reproduce.autoencoder",
         "model": f"ae and vae, D = {LATENT_DIM}, Bernoulli",
@@ -45,12 +49,12 @@ def main() -> None:
         each = [measure(trained(config(name, LATENT_DIM, seed))[0], train, test, judge, seed) for seed in SEEDS]
         report["models"][name] = over_seeds(each)
         print(name, report["models"][name]["mean"], flush=True)
-    checkpoint.write_json(Path("results/autoencoder.json"), report)
+    weight_files.write_json(Path("results/autoencoder.json"), report)
     flat = [config(name, 2, 0) for name in ("ae", "vae")]
     for each_config in flat:
         trained(each_config)
-    ae, vae = (checkpoint.RUNS / each_config.name for each_config in flat)
-    draw(pictures.load(ae, beside=vae), "ae-beside-vae", Path("docs"))
+    ae, vae = (weight_files.RUNS / each_config.name for each_config in flat)
+    draw(subject.read(ae, beside=vae), "ae-beside-vae", Path("docs"))
 
 
 def config(model: Any, latent_dim: int, seed: int) -> Config:
@@ -64,12 +68,12 @@ def config(model: Any, latent_dim: int, seed: int) -> Config:
 def measure(model: VAE, train: Data, test: Data, judge: classifier.Classifier, seed: int) -> dict[str, float]:
     """All numbers of one model."""
     rng = np.random.default_rng(seed)
-    fitted = samplers.codes(model, _first(train, samplers.FITTED_ON), rng)
+    fitted = samplers.latents_of(model, _first(train, samplers.FITTED_ON), rng)
     center, scale = fitted.mean(0), fitted.std(0)
-    codes = (samplers.codes(model, _first(test, COUNT), rng) - center) / scale
+    codes = (samplers.latents_of(model, _first(test, COUNT), rng) - center) / scale
 
     def x_hat(z: Float[np.ndarray, "N D"]) -> torch.Tensor:
-        return pictures.x_hat(model, torch.from_numpy((z * scale + center).astype(np.float32)))
+        return subject.x_hat(model, torch.from_numpy((z * scale + center).astype(np.float32)))
 
     other = rng.permutation(COUNT)
     decoded = {
@@ -79,7 +83,7 @@ def measure(model: VAE, train: Data, test: Data, judge: classifier.Classifier, s
         "half_way": x_hat((codes + codes[other]) / 2),
     }
     if not isinstance(model, AE):
-        decoded["prior"] = pictures.x_hat(model, torch.from_numpy(samplers.prior(COUNT, model.latent_dim, rng)).float())
+        decoded["prior"] = subject.x_hat(model, torch.from_numpy(samplers.prior(COUNT, model.latent_dim, rng)).float())
     result: dict[str, float] = {}
     for name, images in decoded.items():
         confidence = classifier.probabilities(judge, images).amax(1).double()
@@ -101,7 +105,7 @@ def apart(images: torch.Tensor, partner: np.ndarray) -> torch.Tensor:
 
 
 def _first(data: Data, count: int) -> Data:
-    return data._replace(images=data.images[:count], labels=data.labels[:count])
+    return data.replace(images=data.images[:count], labels=data.labels[:count])
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 
 from vae_numpy.command_line import run, spelled
 from vae_numpy.figures import save
-from vae_paper import checkpoint, evaluate
+from vae_paper import weight_files
 from vae_paper.config import Config
+from vae_paper.data import load_data
+from vae_paper.measuring import elbo
 from vae_paper.reproduce import at_least, machine, over_seeds, trained
 
 
@@ -36,7 +38,7 @@ def main(options: Options) -> None:
     at_least(options, seeds=1, epochs=1)
     if len(options.betas) < 2 or 1.0 not in options.betas or list(options.betas) != sorted({*options.betas}):
         raise ValueError(f"betas are {options.betas}: expected at least 2, rising, 1 among them")
-    test = evaluate.load_data("mnist", "test", "dynamic")
+    test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.beta", options),
         "model": "vae, D = 20, Bernoulli",
@@ -52,12 +54,12 @@ def main(options: Options) -> None:
             config = Config(name=f"beta-{beta}-{seed}", beta=beta, seed=seed, epochs=options.epochs, source="mnist")
             config.likelihood, config.binarise = "bernoulli", "dynamic"
             model, seconds = trained(config)
-            result = evaluate.evaluate(model, test, passes=1)
+            result = elbo.summary(model, test, passes=1)
             measured.append({name: result[name] for name in ("rate", "distortion", "elbo")} | {"seconds": seconds})
         report["betas"][str(beta)] = over_seeds(measured)
         print(beta, report["betas"][str(beta)]["mean"], flush=True)
     report["seconds"] = sum(one["seconds"] for r in report["betas"].values() for one in r["seeds"])
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
     draw(report, options.pictures / "rate_distortion.png")
 
 

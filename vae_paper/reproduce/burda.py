@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from vae_numpy.command_line import run, spelled
-from vae_paper import checkpoint, evaluate, objectives
+from vae_paper import objectives, weight_files
 from vae_paper.config import Config
-from vae_paper.evaluate import Data
+from vae_paper.data import Data, load_data
+from vae_paper.measuring import elbo
 from vae_paper.reproduce import VERDICTS, Row, at_least, machine, nll_of, once, over_seeds, spread, trained
 
 PUBLISHED = {  # test NLL, nats
@@ -58,7 +59,7 @@ def main(options: Options) -> None:
     at_least(options, seeds=1, epochs=1, latent_dim=1, nll_k=1, subset=2)
     if options.ks[:1] != (1,) or len(options.ks) < 2 or list(options.ks) != sorted({*options.ks}):
         raise ValueError(f"ks are {options.ks}: expected 1, which is the plain VAE, and then rising numbers of samples")
-    test = evaluate.load_data(options.source, "test", "dynamic", options.device)
+    test = load_data(options.source, "test", "dynamic", options.device)
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.burda", options),
         "model": f"vae, D = {options.latent_dim}, Bernoulli, batches of 100",
@@ -80,7 +81,7 @@ def main(options: Options) -> None:
             print(objective, k, report["models"][f"{objective}, k = {k}"]["mean"], flush=True)
     report["seconds"] = sum(one["seconds"] for r in report["models"].values() for one in r["seeds"])
     report["ledger"] = [vars(row) for row in ledger(report)]
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
 
 
 def measure(options: Options, objective: str, k: int, seed: int, test: Data) -> dict[str, float]:
@@ -95,10 +96,10 @@ def measure(options: Options, objective: str, k: int, seed: int, test: Data) -> 
 
     def found() -> dict[str, float]:
         started = time.perf_counter()
-        elbo = objectives.elbo(evaluate.averaged(model, test, passes=1))
-        mu, _ = evaluate.posterior(model, test)
+        elbo = objectives.elbo(elbo.averaged(model, test, passes=1))
+        mu, _ = elbo.posterior(model, test)
         return nll_of(model, test, elbo, options.nll_k, options.subset) | {
-            "active_units": int(evaluate.active_units(mu).sum()),
+            "active_units": int(elbo.active_units(mu).sum()),
             "seconds": seconds + time.perf_counter() - started,
         }
 

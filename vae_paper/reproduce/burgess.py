@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from vae_numpy.command_line import run, spelled
-from vae_paper import checkpoint, evaluate
+from vae_paper import weight_files
 from vae_paper.config import Config
+from vae_paper.data import Data, load_data
+from vae_paper.measuring import elbo
 from vae_paper.reproduce import VERDICTS, Row, at_least, machine, once, over_seeds, spread, trained
 
 MARGIN, BOUGHT = 1.0, 50.0  # nats
@@ -43,7 +45,7 @@ def main(options: Options) -> None:
     at_least(options, gammas=1, seeds=1, epochs=1)
     if len(options.capacities) < 2 or list(options.capacities) != sorted({*options.capacities}):
         raise ValueError(f"capacities are {options.capacities}: expected at least 2, rising, to be compared")
-    test = evaluate.load_data(options.source, "test", "dynamic")
+    test = load_data(options.source, "test", "dynamic")
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.burgess", options),
         "model": "vae, D = 20, Bernoulli, objective capacity, batches of 128",
@@ -64,10 +66,10 @@ def main(options: Options) -> None:
         report["gammas"][f"{gamma:g}"] = found
     report["seconds"] = sum(one["seconds"] for cs in report["gammas"].values() for r in cs.values() for one in r["seeds"])
     report["ledger"] = [vars(row) for row in ledger(report)]
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
 
 
-def measure(options: Options, gamma: float, capacity: float, seed: int, test: evaluate.Data) -> dict[str, Any]:
+def measure(options: Options, gamma: float, capacity: float, seed: int, test: Data) -> dict[str, Any]:
     """Rate and distortion at the end, on test images."""
     config = Config(name=f"burgess-{gamma:g}-{capacity:g}-{seed}", seed=seed, epochs=options.epochs, source=options.source)
     config.likelihood, config.binarise, config.objective = "bernoulli", "dynamic", "capacity"
@@ -76,7 +78,7 @@ def measure(options: Options, gamma: float, capacity: float, seed: int, test: ev
     model, seconds = trained(config)
 
     def found() -> dict[str, Any]:
-        result = evaluate.evaluate(model, test, passes=1)
+        result = elbo.summary(model, test, passes=1)
         return {
             "rate": result["rate"],
             "off": abs(result["rate"] - capacity),

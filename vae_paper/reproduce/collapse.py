@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 
 from vae_numpy.command_line import run, spelled
 from vae_numpy.figures import save
-from vae_paper import checkpoint, evaluate
+from vae_paper import weight_files
 from vae_paper.config import Config
+from vae_paper.data import load_data
 from vae_paper.likelihoods import binarise
+from vae_paper.measuring import elbo
 from vae_paper.reproduce import at_least, machine, over_seeds, trained
 
 CASES: dict[str, dict[str, Any]] = {
@@ -43,7 +45,7 @@ class Options:
 def main(options: Options) -> None:
     """Train every case from every seed; count active units."""
     at_least(options, seeds=1, epochs=1)
-    test = evaluate.load_data("mnist", "test", "dynamic")
+    test = load_data("mnist", "test", "dynamic")
     x = binarise(test.images, "dynamic", torch.Generator().manual_seed(0))
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.collapse", options),
@@ -66,16 +68,16 @@ def main(options: Options) -> None:
             model, seconds = trained(config)
             with torch.inference_mode():
                 mu = torch.cat([model.encode(part)[0] for part in x.split(500)])
-            terms = evaluate.averaged(model, test, passes=1)
-            result, active = evaluate.summary(model, terms), int(evaluate.active_units(mu).sum())
+            terms = elbo.averaged(model, test, passes=1)
+            result, active = elbo.summary_of(model, terms), int(elbo.active_units(mu).sum())
             numbers = {name: result[name] for name in ("rate", "distortion", "elbo")}
             measured.append({"active_units": active} | numbers | {"seconds": seconds})
             print(case, measured[-1], flush=True)
             if seed == options.seeds[0]:
-                report["kl_per_latent"][case] = sorted(evaluate.kl_per_latent(terms).tolist(), reverse=True)
+                report["kl_per_latent"][case] = sorted(elbo.kl_per_latent(terms).tolist(), reverse=True)
         report["cases"][case] = over_seeds(measured)
     report["seconds"] = sum(one["seconds"] for r in report["cases"].values() for one in r["seeds"])
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
     draw(report, options.seeds[0], options.pictures / "collapse.png")
 
 

@@ -9,9 +9,12 @@ from typing import Any
 import torch
 
 from vae_numpy.command_line import run, spelled
-from vae_paper import checkpoint, classifier, evaluate, pictures
+from vae_paper import weight_files
 from vae_paper.config import Config
-from vae_paper.gallery import draw
+from vae_paper.data import load_data
+from vae_paper.drawing import subject
+from vae_paper.drawing.figures import draw
+from vae_paper.measuring import classifier, elbo
 from vae_paper.reproduce import at_least, machine, over_seeds, trained
 
 LATENT_DIM, BETA, SAMPLES = 10, 3.0, 10_000
@@ -37,7 +40,7 @@ def main(options: Options) -> None:
     at_least(options, seeds=1, epochs=1)
     with torch.inference_mode(False):
         judge = classifier.trained("mnist")
-    test = evaluate.load_data("mnist", "test", "dynamic")
+    test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.conditional", options),
         "model": f"cvae, D = {LATENT_DIM}, beta = {BETA:g}, Bernoulli",
@@ -65,14 +68,14 @@ def main(options: Options) -> None:
             {
                 "agreement_x_hat": classifier.accuracy(judge, x_hat, labels),
                 "agreement_bernoulli_samples": classifier.accuracy(judge, drawn, labels),
-                "elbo": evaluate.evaluate(model, test, passes=1)["elbo"],
+                "elbo": elbo.summary(model, test, passes=1)["elbo"],
                 "seconds": seconds,
             }
         )
         print(measured[-1], flush=True)
     report["seconds"] = sum(one["seconds"] for one in measured)
-    checkpoint.write_json(options.out, report | over_seeds(measured))
-    draw(pictures.load(checkpoint.RUNS / f"cvae-{options.seeds[0]}"), "cvae-grid", options.pictures)
+    weight_files.write_json(options.out, report | over_seeds(measured))
+    draw(subject.read(weight_files.RUNS / f"cvae-{options.seeds[0]}"), "cvae-grid", options.pictures)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import numpy as np
 from vae_numpy.command_line import run
 from vae_numpy.figures import image_rows
 from vae_paper import sprites
-from vae_paper.checkpoint import write_json
-from vae_paper.disentanglement import Codes, factor_vae, higgins, mig
+from vae_paper.measuring.disentanglement import Codes, factor_vae, higgins, mig
 from vae_paper.reproduce import NoOptions
+from vae_paper.weight_files import write_json
 
 SIZES = tuple(sprites.SIZES.values())
 MAPS = 5  # random mixtures, over which one number is the mean

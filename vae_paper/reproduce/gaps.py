@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import tyro
 
 from vae_numpy.command_line import run, spelled
-from vae_paper import checkpoint, evaluate
+from vae_paper import weight_files
 from vae_paper.__main__ import PRETRAINED
-from vae_paper.estimators import random_subset
-from vae_paper.evaluate import Data
-from vae_paper.inference_gap import gaps
+from vae_paper.data import Data, load_data
+from vae_paper.measuring import elbo
+from vae_paper.measuring.estimators import random_subset
+from vae_paper.measuring.inference_gap import gaps
 from vae_paper.reproduce import at_least, machine
 from vae_paper.vae import VAE
 
@@ -42,13 +43,13 @@ class Options:
 def main(options: Options) -> None:
     """Measure and write."""
     at_least(options, images=2, k=1, steps=1, samples=1)
-    model, about = checkpoint.load_model(options.run)
+    model, about = weight_files.load_with_header(options.run)
     if about["model"] not in ("vae", "cvae", "pixel-vae"):
         raise ValueError(f"{options.run} holds the model {about['model']}; expected a vae, cvae or pixel-vae, with prior N(0, I)")
     stored = about.get("config", {})
-    data = evaluate.load_data(options.source or stored.get("source", "auto"), "test", stored.get("binarise", "none"))
+    data = load_data(options.source or stored.get("source", "auto"), "test", stored.get("binarise", "none"))
     report = measure(model, data, options) | {"weights": options.run.name, "epochs": about.get("epochs", "not recorded")}
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
     print(f"{report['weights']}, {report['images']} random images of {report['data']}; {report['is']}")
     for name, (value, error) in report["nats per image"].items():
         print(f"  {name:<20}{value:>9.3f} ± {error:.3f}")
@@ -57,10 +58,10 @@ def main(options: Options) -> None:
 def measure(model: VAE, data: Data, options: Options) -> dict[str, Any]:
     """The gaps' means over images, with standard errors."""
     chosen = random_subset(len(data.images), options.images, options.seed)
-    few = data._replace(images=data.images[chosen], labels=data.labels[chosen])
+    few = data.replace(images=data.images[chosen], labels=data.labels[chosen])
     started = time.perf_counter()
     found = gaps(model, few, options.k, options.steps, options.samples, options.seed)
-    bounded = evaluate.bounded(model)
+    bounded = elbo.bounded(model)
     return {
         "command": spelled("python -m vae_paper.reproduce.gaps", options).replace(" --run ", " "),
         "data": data.about,
@@ -74,8 +75,8 @@ def measure(model: VAE, data: Data, options: Options) -> dict[str, Any]:
         "seconds": time.perf_counter() - started,
         "is": f"log_p: IWAE-{options.k} with each image's best factorised q, made wider, "
         + (f"an estimate of {bounded} from below" if bounded else "of an objective that is no log-likelihood"),
-        "nats per image": {name: list(evaluate.mean_of(nats)) for name, nats in found._asdict().items()},
-        "amortisation less approximation": list(evaluate.mean_of(found.amortisation - found.approximation)),
+        "nats per image": {name: list(elbo.mean_of(nats)) for name, nats in found._asdict().items()},
+        "amortisation less approximation": list(elbo.mean_of(found.amortisation - found.approximation)),
         "chosen": chosen.tolist(),
     }
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from vae_numpy.command_line import run, spelled
-from vae_paper import checkpoint, sprites
+from vae_paper import models, sprites, weight_files
 from vae_paper.config import Config
-from vae_paper.disentanglement import Codes, codes_of_sprites
+from vae_paper.measuring.disentanglement import Codes, codes_of_sprites
 from vae_paper.reproduce import VERDICTS, Row, at_least, machine, once, over_seeds, spread, trained
 from vae_paper.reproduce.disentanglement import measure
 
@@ -79,7 +79,7 @@ def main(options: Options) -> None:
     report["representations"] = found
     report["seconds"] = sum(one["seconds"] for r in found.values() for one in r["seeds"])
     report["ledger"] = [vars(row) for row in ledger(report)]
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
 
 
 def of_beta(options: Options, beta: float, seed: int) -> dict[str, float]:
@@ -104,7 +104,7 @@ def measured(options: Options, name: str, codes: Any, key: dict[str, Any] | None
 
 def untrained(options: Options, seed: int) -> Codes:
     """mu of an encoder as it is before training."""
-    return codes_of_sprites(checkpoint.build("vae", options.latent_dim, seed=seed).eval())
+    return codes_of_sprites(models.build("vae", options.latent_dim, seed=seed).eval())
 
 
 def pixels() -> Codes:

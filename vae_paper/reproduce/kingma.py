@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from vae_numpy import weights
 from vae_numpy.command_line import run, spelled
 from vae_numpy.figures import image_rows, save
-from vae_paper import checkpoint, evaluate, train
+from vae_paper import models, runs, training, weight_files
 from vae_paper.config import Config, checked
-from vae_paper.evaluate import Data
+from vae_paper.data import Data, load_data
+from vae_paper.measuring import elbo
 from vae_paper.reproduce import VERDICTS, Row, at_least, machine, once, over_seeds
 from vae_paper.vae import VAE
 
@@ -96,7 +97,7 @@ class MLP(VAE):
 def build(network: str, latent_dim: int, seed: int) -> VAE:
     """An untrained model."""
     if network == "conv":
-        return checkpoint.build("vae", latent_dim, "bernoulli", seed=seed)
+        return models.build("vae", latent_dim, "bernoulli", seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MLP(latent_dim)
@@ -105,8 +106,8 @@ def build(network: str, latent_dim: int, seed: int) -> VAE:
 def main(options: Options) -> None:
     """Train what is missing, measure, draw."""
     at_least(options, latents=2, sampled=1, seeds=1, epochs=1, points=1, images=1)
-    data = evaluate.load_data(options.source, "train", "dynamic")
-    test = evaluate.load_data(options.source, "test", "dynamic")
+    data = load_data(options.source, "train", "dynamic")
+    test = load_data(options.source, "test", "dynamic")
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.kingma", options),
         "networks": NETWORKS,
@@ -131,7 +132,7 @@ def main(options: Options) -> None:
             print(network, latent_dim, report["bounds"][network][str(latent_dim)]["mean"], flush=True)
     report["seconds"] = sum(one["seconds"] for n in report["bounds"].values() for r in n.values() for one in r["seeds"])
     report["ledger"] = [vars(row) for row in ledger(report)]
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
     draw_bounds(report, options.pictures / "kingma-fig2.png")
     for latent_dim in options.sampled:
         curve(options, "mlp", latent_dim, options.seeds[0], data, test)
@@ -147,18 +148,20 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
     def measure() -> dict[str, Any]:
         started = time.perf_counter()
         model = build(network, latent_dim, seed)
-        folder = checkpoint.RUNS / config.name
-        a_run = train.Run(checked(config), folder, model, train.optimizer_of(config, model), data, data)
+        folder = weight_files.RUNS / config.name
+        a_run = runs.Run(checked(config), folder, model, training.adamw(config, model), data, data)
         total = options.epochs * a_run.steps_per_epoch
         looks = np.unique(np.geomspace(min(100, total), total, options.points).round().astype(int)).tolist()
         found = []
         for _ in range(options.epochs):
-            for _ in train.steps(a_run):
+            for _ in training.steps(a_run):
                 if a_run.at["step"] in looks:
                     bounds = (bound(model, first(part, options.images)) for part in (data, test))
                     found.append([a_run.at["step"] * config.batch_size, *bounds])
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.save_model(folder / "weights.safetensors", model, {"network": network, "latent_dim": latent_dim, "seed": seed})
+        weight_files.save_model(
+            folder / "weights.safetensors", model, {"network": network, "latent_dim": latent_dim, "seed": seed}
+        )
         ends = {"train": bound(model, first(data, len(test.images))), "test": bound(model, test)}
         return ends | {"curve": found, "seconds": time.perf_counter() - started}
 
@@ -168,12 +171,12 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
 
 def bound(model: VAE, data: Data) -> float:
     """The ELBO, mean over images."""
-    return evaluate.evaluate(model, data, passes=1)["elbo"]
+    return elbo.summary(model, data, passes=1)["elbo"]
 
 
 def first(data: Data, count: int) -> Data:
     """The first images."""
-    return data._replace(images=data.images[:count], labels=data.labels[:count])
+    return data.replace(images=data.images[:count], labels=data.labels[:count])
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
@@ -230,8 +233,8 @@ def draw_samples(options: Options, path: Path) -> None:
     rows = {}
     for latent_dim in options.sampled:
         model = build("mlp", latent_dim, options.seeds[0])
-        file = checkpoint.RUNS / f"kingma-mlp-{latent_dim}-{options.seeds[0]}" / "weights.safetensors"
-        checkpoint.fill(file, model, weights.load_tensors(file)[0])
+        file = weight_files.RUNS / f"kingma-mlp-{latent_dim}-{options.seeds[0]}" / "weights.safetensors"
+        weight_files.fill(file, model, weights.load_tensors(file)[0])
         with torch.inference_mode():
             z = torch.randn(12, latent_dim, generator=torch.Generator().manual_seed(0))
             rows[f"{latent_dim}-D"] = torch.sigmoid(model.decode(z)).numpy()

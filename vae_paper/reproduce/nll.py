@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vae_numpy.command_line import run, spelled
-from vae_paper import checkpoint, estimators, evaluate, objectives
+from vae_paper import objectives, weight_files
 from vae_paper.config import Config
+from vae_paper.data import load_data
+from vae_paper.measuring import elbo, estimators
 from vae_paper.reproduce import Row, at_least, machine, nll_of, over_seeds, spread, trained
 
 AIMS = {"VAE": 85.5, "IWAE-5": 84.8, "IWAE-50": 83.8}  # nats, at most
@@ -82,7 +84,7 @@ def main(options: Options) -> None:
         "chosen": chosen,
     }
     report["ledger"] = ledger(report)
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
     print(name, json.dumps(over_seeds(measured), indent=2))
 
 
@@ -98,14 +100,14 @@ def measure(options: Options, name: str, seed: int) -> dict[str, Any]:
     model, seconds = trained(config)
     started = time.perf_counter()
     model.to(options.device)
-    test = evaluate.load_data(options.source, "test", "dynamic", options.device)
-    terms = evaluate.averaged(model, test, options.passes)
+    test = load_data(options.source, "test", "dynamic", options.device)
+    terms = elbo.averaged(model, test, options.passes)
     elbo = objectives.elbo(terms)
-    mu, _ = evaluate.posterior(model, test)
+    mu, _ = elbo.posterior(model, test)
     return nll_of(model, test, elbo, options.k, options.subset) | {
         "elbo_standard_error": (elbo.std() / len(elbo) ** 0.5).item(),
         "rate": terms.rate.sum(1).mean().item(),
-        "active_units": int(evaluate.active_units(mu).sum()),
+        "active_units": int(elbo.active_units(mu).sum()),
         "images": len(elbo),
         "seconds": before + seconds + time.perf_counter() - started,
     }

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
 from vae_numpy.vae import init_params
-from vae_paper.evaluate import Data
-from vae_paper.vae import VAE, Labels, kl_divergence
+from vae_paper.data import Data
+from vae_paper.vae import VAE, Labels, kl_per_latent
 
 Images = Float[Tensor, "N 1 28 28"]
 SIGMA = 0.7
@@ -93,7 +93,7 @@ class LinearVAE(VAE):
         # x ~ p(x) makes m ~ N(0, I - P⁻¹), so that z ~ q(z) is N(shift, scale² (I - P⁻¹) + S)
         spread = torch.eye(3, dtype=P.dtype) - P.inverse()
         q = MultivariateNormal(self.shift, self.scale**2 * spread + S)
-        aggregate = torch.distributions.kl_divergence(
+        aggregate = torch.distributions.kl_per_latent(
             q, MultivariateNormal(torch.zeros_like(self.shift), torch.eye(3, dtype=P.dtype))
         )
         information = 0.5 * (q.covariance_matrix.logdet() - S.logdet())
@@ -177,7 +177,7 @@ class GridVAE(VAE):
         log_aggregate = log_q.logsumexp(1) - math.log(len(x))
         aggregate = (log_aggregate.exp() * (log_aggregate - log_prior)).sum()
         with torch.no_grad():
-            rate = kl_divergence(*self.encode(x)).sum(1).mean()
+            rate = kl_per_latent(*self.encode(x)).sum(1).mean()
         values = {"elbo": self.elbo(x).mean(), "iwae_2": self.iwae_2(x).mean(), "nll": -self.log_p(x).mean(), "rate": rate}
         values |= {"mutual_information": rate - aggregate, "aggregate_kl": aggregate}
         return {name: value.item() for name, value in values.items()}

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from vae_numpy.command_line import run
-from vae_paper import checkpoint, report
-from vae_paper.evaluate import Data
-from vae_paper.oracles import GridVAE, LinearVAE
+from vae_paper import weight_files
+from vae_paper.data import Data
+from vae_paper.measuring import evaluate
 from vae_paper.reproduce import NoOptions, machine
+from vae_paper.reproduce.oracle_models import GridVAE, LinearVAE
 
 LINEAR = {"linear, exact q": (True, False), "linear, wrong q": (False, False), "linear, correlated posterior": (True, True)}
 
@@ -27,13 +28,13 @@ def main() -> None:
     found["one latent, Bernoulli"]["known"] = "of these images, by sums on a grid"
     about: dict[str, Any] = {"command": "python -m vae_paper.reproduce.oracles", "units": "nats per image", "oracles": found}
     about |= {"machine": machine(), "seconds": time.perf_counter() - started}
-    checkpoint.write_json(Path("results/oracles.json"), about)
+    weight_files.write_json(Path("results/oracles.json"), about)
     print(table(about))
 
 
 def beside(known: dict[str, float], model: Any, data: Data, k: int, subset: int) -> dict[str, Any]:
     """Every estimate of the evaluator, the exact value, and how many standard errors lie between them."""
-    measures, _ = report.measure(model, data, passes=1, k=k, subset=subset)
+    measures, _ = evaluate.evaluate(model, data, passes=1, k=k, subset=subset)
     rows = {}
     for name, measured in measures.items():
         of = name.removesuffix("_low").removesuffix("_high")

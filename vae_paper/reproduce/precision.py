@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from vae_numpy.command_line import run
-from vae_paper import checkpoint, evaluate
+from vae_paper import weight_files
 from vae_paper.config import Config
+from vae_paper.data import load_data
+from vae_paper.measuring import elbo
 from vae_paper.reproduce import NoOptions, machine, over_seeds, trained
 
 SEEDS, EPOCHS = (0, 1, 2), 5
@@ -14,7 +16,7 @@ SEEDS, EPOCHS = (0, 1, 2), 5
 
 def main() -> None:
     """Train in both precisions from every seed, evaluate both in float32."""
-    test = evaluate.load_data("mnist", "test", "dynamic")
+    test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
         "command": "python -m vae_paper.reproduce.precision",
         "model": "vae, D = 20, Bernoulli",
@@ -31,14 +33,14 @@ def main() -> None:
             config = Config(name=f"{precision}-{seed}", seed=seed, epochs=EPOCHS, source="mnist", precision=precision)
             config.likelihood, config.binarise = "bernoulli", "dynamic"
             model, seconds = trained(config)
-            result = evaluate.evaluate(model, test)
+            result = elbo.summary(model, test)
             measured.append({name: result[name] for name in ("rate", "distortion", "elbo")} | {"seconds": seconds})
             print(precision, seed, measured[-1], flush=True)
         report["precisions"][precision] = over_seeds(measured)
-        checkpoint.write_json(Path("results/precision.json"), report)  # float32 is of use by itself
+        weight_files.write_json(Path("results/precision.json"), report)  # float32 is of use by itself
     pairs = zip(*(report["precisions"][p]["seeds"] for p in ("bf16", "float32")), strict=True)
     report["bf16_minus_float32"] = statistics.fmean(b["elbo"] - f["elbo"] for b, f in pairs)
-    checkpoint.write_json(Path("results/precision.json"), report)
+    weight_files.write_json(Path("results/precision.json"), report)
 
 
 if __name__ == "__main__":

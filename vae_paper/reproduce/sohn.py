@@ -28,10 +28,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vae_numpy.command_line import run, spelled
-from vae_paper import checkpoint, evaluate, objectives, train
+from vae_paper import objectives, runs, training, weight_files
 from vae_paper.config import Config, checked
-from vae_paper.cvae import QuadrantCVAE
-from vae_paper.evaluate import Data
+from vae_paper.data import Data, load_data, split
+from vae_paper.measuring import elbo
+from vae_paper.models.quadrant_cvae import QuadrantCVAE
 from vae_paper.reproduce import VERDICTS, Row, at_least, machine, nll_of, once, over_seeds, spread, trained
 from vae_paper.vae import Labels, Terms
 
@@ -113,7 +114,7 @@ def fitted(images: Float[Tensor, "N P"], held_out: Float[Tensor, "M P"], mask: B
 def main(options: Options) -> None:
     """Train what is missing, measure, write."""
     at_least(options, seen=1, seeds=1, epochs=1, k=1, subset=2)
-    test = evaluate.load_data(options.source, "test", "fixed")
+    test = load_data(options.source, "test", "fixed")
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.sohn", options),
         "model": "quadrant-cvae, D = 20, Bernoulli, batches of 128",
@@ -135,13 +136,13 @@ def main(options: Options) -> None:
         print(seen, without, report["quadrants"][str(seen)]["mean"], flush=True)
     report["seconds"] = sum(one["seconds"] for r in report["quadrants"].values() for one in (r, *r["seeds"]))
     report["ledger"] = [vars(row) for row in ledger(report)]
-    checkpoint.write_json(options.out, report)
+    weight_files.write_json(options.out, report)
 
 
 def baselines(options: Options, seen: int, test: Data) -> dict[str, Any]:
     """What pixels by themselves and neighbours say; 500 training images are held out to choose the neighbours by."""
     started = time.perf_counter()
-    data = evaluate.load_data(options.source, "train", "fixed")
+    data = load_data(options.source, "train", "fixed")
     mask = QuadrantCVAE(2, seen=seen).mask.flatten().bool()
     images, held_out, x = data.images[500:].flatten(1), data.images[:500].flatten(1), test.images.flatten(1)
     neighbours = fitted(images, held_out, mask)
@@ -164,9 +165,9 @@ def measure(options: Options, seen: int, seed: int, test: Data) -> dict[str, flo
     def found() -> dict[str, float]:
         started = time.perf_counter()
         network = without_z(config)
-        found = nll_of(model, test, objectives.elbo(evaluate.terms(model, test)), options.k, options.subset)
+        found = nll_of(model, test, objectives.elbo(elbo.terms_of(model, test)), options.k, options.subset)
         return {
-            "network": evaluate.terms(network, test).distortion.mean().item(),
+            "network": elbo.terms_of(network, test).distortion.mean().item(),
             "cvae": found["nll"],
             "cvae_standard_error": found["nll_standard_error"],
             "cvae_elbo": found["elbo"],
@@ -184,10 +185,10 @@ def without_z(config: Config) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = Network(config.latent_dim, config.likelihood, seen=config.seen)
-    data, validation = train.split(config)
-    a_run = train.Run(config, checkpoint.RUNS / config.name, model, train.optimizer_of(config, model), data, validation)
+    data, validation = split(config)
+    a_run = runs.Run(config, weight_files.RUNS / config.name, model, training.adamw(config, model), data, validation)
     for _ in range(config.epochs):
-        for _ in train.steps(a_run):
+        for _ in training.steps(a_run):
             pass
     return model
 

@@ -1,7 +1,7 @@
 """python -m vae_paper.reproduce.vq_vae: VQ-VAE and its learned prior on MNIST -> results/vq_vae.json, pictures in docs/.
 
 For each seed: a VQ-VAE, the same without restarts, a class-conditional PixelCNN over the first one's codes, and a VAE to set
-beside them, all by `train.train`. Runs that are whole in runs/ are measured again, not trained again; those begun go on
+beside them, all by `training.train`. Runs that are whole in runs/ are measured again, not trained again; those begun go on
 where they stopped.
 """
 
@@ -16,13 +16,16 @@ import torch
 
 from vae_numpy.command_line import run, spelled
 from vae_numpy.figures import image_rows
-from vae_paper import checkpoint, classifier, evaluate, figures, train
+from vae_paper import weight_files
 from vae_paper.config import Config
-from vae_paper.evaluate import Data, encode_all, load_data
+from vae_paper.data import Data, load_data, split
+from vae_paper.drawing import plots
 from vae_paper.likelihoods import binarise
-from vae_paper.pixel_prior import PixelPrior, table_cost, uniform_cost
+from vae_paper.measuring import classifier, elbo
+from vae_paper.measuring.elbo import encode_all
+from vae_paper.models.pixel_prior import PixelPrior, table_cost, uniform_cost
+from vae_paper.models.vq_vae import VQVAE, perplexity, usage
 from vae_paper.reproduce import at_least, machine, trained
-from vae_paper.vq_vae import VQVAE, perplexity, usage
 
 # More of it makes codes that say less and are easier to expect: the rate falls, the distortion rises.
 COMMITMENT = 0.8
@@ -55,7 +58,7 @@ def main(options: Options) -> None:
     at_least(options, seeds=1, vq_epochs=1, epochs_without_restarts=1, prior_epochs=1, images=1, samples=1)
     judge = classifier.trained("mnist")
     test = load_data("mnist", "test", "dynamic")
-    test = test._replace(images=test.images[: options.images], labels=test.labels[: options.images])
+    test = test.replace(images=test.images[: options.images], labels=test.labels[: options.images])
     real = {"grayscale": test.images, "binarised": binarise(test.images, "dynamic", torch.Generator().manual_seed(0))}
     report: dict[str, Any] = {
         "protocol": {
@@ -89,7 +92,7 @@ def main(options: Options) -> None:
         report["mean"] = {name: statistics.fmean(r[name] for r in each) for name in each[0]}
         if len(each) > 1:
             report["sd"] = {name: statistics.stdev(r[name] for r in each) for name in each[0]}
-        checkpoint.write_json(options.out, report)
+        weight_files.write_json(options.out, report)
         print(json.dumps(report["seeds"][str(seed)], indent=2))
 
 
@@ -112,22 +115,22 @@ def measure(options: Options, seed: int, test: Data, judge: classifier.Classifie
         trained(dataclasses.replace(vq, name=f"vq-{seed}-no-restart", restart=False, epochs=epochs))
         _, seconds_prior = trained(prior)
         vae, _ = trained(dataclasses.replace(vq, name=f"vae-{seed}", model="vae", latent_dim=20, codes=None, commitment=None))
-    model: PixelPrior = checkpoint.load_model(checkpoint.RUNS / prior.name)[0]
-    collapsed: VQVAE = checkpoint.load_model(checkpoint.RUNS / f"{vq.name}-no-restart")[0]
+    model: PixelPrior = weight_files.load_with_header(weight_files.RUNS / prior.name)[0]
+    collapsed: VQVAE = weight_files.load_with_header(weight_files.RUNS / f"{vq.name}-no-restart")[0]
     size = model.vq_vae.codes
 
-    train_data, _ = train.split(vq)
+    train_data, _ = split(vq)
     p_label = torch.bincount(train_data.labels, minlength=10) / len(train_data.labels)
     fitted = encode_all(model.vq_vae, train_data, torch.Generator().manual_seed(0))
     x = binarise(test.images, "dynamic", torch.Generator().manual_seed(0))
     seen = Data(x, test.labels, test.about)
     codes = encode_all(model.vq_vae, seen, torch.Generator())
-    terms = evaluate.terms(model, seen)
+    terms = elbo.terms_of(model, seen)
     distortion = terms.distortion.mean().item()
     unlabelled = torch.cat([model.cost_of_unlabelled(part, p_label) for part in codes.split(500)]).double()
     nats = terms.distortion[0] + unlabelled
     table = table_cost(codes, fitted, size).mean().item()
-    without = evaluate.terms(collapsed, seen)
+    without = elbo.terms_of(collapsed, seen)
     codes_without = encode_all(collapsed, seen, torch.Generator())
 
     generator = torch.Generator().manual_seed(seed)
@@ -136,7 +139,7 @@ def measure(options: Options, seed: int, test: Data, judge: classifier.Classifie
     uniform = torch.sigmoid(model.decode(model.vq_vae.sample(options.samples, generator)))
     if seed == options.seeds[0]:
         _draw(options, model, x, codes, codes_without, uniform, generator)
-    continuous = evaluate.evaluate(vae, test, passes=1)
+    continuous = elbo.summary(vae, test, passes=1)
     return {
         "bound": nats.mean().item(),
         "bound_standard_error": (nats.std() / len(nats) ** 0.5).item(),
@@ -185,7 +188,7 @@ def _draw(
         f"with restarts, {options.vq_epochs} epochs": usage(codes, size).numpy(),
         f"without, {options.epochs_without_restarts}": usage(codes_without, size).numpy(),
     }
-    figures.codebook_usage(options.pictures / "vq_vae_codebook.png", counts, f"{made}: codes of the test digits")
+    plots.codebook_usage(options.pictures / "vq_vae_codebook.png", counts, f"{made}: codes of the test digits")
 
 
 if __name__ == "__main__":
