@@ -1,7 +1,7 @@
 """The ledger of reproductions: one line for each published result that this project measured.
 
-The lines and their verdicts are computed from results/NAME.json by `ledger` in vae_paper/reproduce/NAME.py. This file collects the
-lines and prints them as tables.
+The function `ledger` in vae_paper/reproduce/NAME.py computes the lines and their verdicts from results/NAME.json. This file
+collects the lines and prints them as tables.
 """
 
 import importlib
