@@ -199,7 +199,7 @@ def _configured(folder: Path, config: Config, model: Model | None, data: Data | 
     """The configuration that is trained: the run's own where it is resumed; else checked, with everything filled in."""
     restarted, config = _was_restarted(folder, config), _of_model(config, model)
     if config.resume:
-        config = _stored(folder, config)
+        config = stored_config(folder, config)
         if model is None and config.model not in models.names():
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
@@ -233,7 +233,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
     return dataclasses.replace(config, **found, model=models.name_of(model))
 
 
-def _stored(folder: Path, config: Config) -> Config:
+def stored_config(folder: Path, config: Config) -> Config:
     """The configuration of the run in a folder; other options of the command line are refused."""
     path = folder / "config.json"
     if not path.is_file():
@@ -265,15 +265,20 @@ def _was_restarted(folder: Path, config: Config) -> bool:
 
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
     """Put the state back into model and optimiser; the progress. Refused where it is no state of this run, or of other data."""
-    path = folder / "state.safetensors"
     at = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
-    free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
-    if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
-        raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
     if (needed := at.get("own", {})) != own:
         raise ValueError(f"{folder} was started with your own {needed or 'parts'}, and finds {own or 'none'}; give the same")
     if at.get("digest", data.digest) != data.digest:
         raise ValueError(f"{folder} was trained on {at.get('data')}, and finds other images: {data.about}; restore the data")
+    return progress_of(folder, config, at)
+
+
+def progress_of(folder: Path, config: Config, at: dict[str, Any]) -> Progress:
+    """The progress in a state's header; refused where it is no progress, or another configuration's: config.json may have changed."""
+    path = folder / "state.safetensors"
+    free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
+    if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
+        raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
     found: dict[str, Any] = {name: at.get(name) for name in ("step", "loss", "seconds", "best", "rows")}
     kinds = {"step": int, "loss": float, "seconds": float, "rows": list}
     whole = all(type(found[name]) is kind for name, kind in kinds.items()) and type(found["best"]) in (float, type(None))
