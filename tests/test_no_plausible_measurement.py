@@ -131,6 +131,7 @@ TRIED = {
     "vae_numpy.checks.check_alike": (
         lambda a, b: checks.check_alike(2, a=a, b=b), [MU, LOGVAR], {0: [MU[0], MU[:1], MU[None], *no_floats(MU)]}
     ),
+    "vae_numpy.checks.check_floats": (lambda a: checks.check_floats(a=a), [MU], {0: no_floats(MU)}),
     "vae_numpy.figures.image_rows": (
         lambda a, b: figures1.image_rows("nowhere.png", {"a": a, "b": b}, ""), [IMAGES, IMAGES], {0: [*no_images(IMAGES), X[:3]]}
     ),

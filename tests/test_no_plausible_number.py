@@ -136,7 +136,7 @@ def test_wrong_types_and_shapes_are_refused(name, index):
 def test_samples_are_no_images(name):
     """(K, B, D) summed over its second axis would be a KL for each of K images."""
     function, arguments, _ = FUNCTIONS[name]
-    with pytest.raises(ValueError, match="expected one shape of 2 numbers"):
+    with pytest.raises(ValueError, match=r"expected .* equal 2-D shape"):
         function(*(array[None] for array in arguments))
 
 
@@ -185,7 +185,7 @@ def test_images_out_of_range_are_refused(name, value, place):
     array.flat[place] = value
     with pytest.raises(ValueError, match=r"images lie in .* expected \[0, 1\]"):
         function(*with_one(arguments, index, array))
-    with pytest.raises(ValueError, match=r"empty batch|one shape"):
+    with pytest.raises(ValueError, match=r"empty batch|equal (4-D )?shape"):
         function(*with_one(arguments, index, array[:0]))
 
 
@@ -222,7 +222,7 @@ def test_noise_is_not_stretched_over_a_batch():
     """One eps for all images would broadcast in silence, and correlate them."""
     for reparameterize in (FUNCTIONS[f"{level} reparameterize"][0] for level in (1, 2, 3)):
         for eps in (EPS[:1], EPS[:, :1]):
-            with pytest.raises(ValueError, match=r"mu \(2, 3\), logvar \(2, 3\), eps .*expected one shape of 2 numbers"):
+            with pytest.raises(ValueError, match=r"mu \(2, 3\), logvar \(2, 3\), eps .*expected .* equal 2-D shape"):
                 reparameterize(MU, LOGVAR, eps)
 
 
