@@ -48,17 +48,15 @@ class Job:
 Contestant = Callable[[VAE, Job], None]
 
 
-def level2(model: VAE, job: Job, precision: Any = "float32") -> None:
-    """`vae_lowlevel.train.train` itself, watched at its train_step: progress bar, schedule, checks and all."""
+def level2(model: VAE, job: Job) -> None:
+    """`vae_lowlevel.train.train` itself, watched at its train_step: progress bar, schedule, checks and all. On the CPU only."""
 
     def watched(*arguments: Any) -> Tensor:
         loss = train_step_of_level2(*arguments)
         job.done()
         return loss
 
-    config = level2_train.Config(
-        latent_dim=model.latent_dim, batch_size=job.batch_size, precision=precision, device=job.device, seed=job.seed
-    )
+    config = level2_train.Config(latent_dim=model.latent_dim, batch_size=job.batch_size, seed=job.seed)
     few = job.data._replace(images=job.data.images[:128], labels=job.data.labels[:128])  # measured on when all is done
     train_step_of_level2 = level2_train.train_step
     with mock.patch.object(level2_train, "train_step", watched):

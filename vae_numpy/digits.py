@@ -46,12 +46,9 @@ def load(source: str = "auto", split: str = "train", folder: Path | None = None)
     """
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')
-    if source == "auto":
-        source = "mnist" if is_on_disk("mnist") else "handwriting"
+    source = resolved(source)
     if source == "handwriting":
         return _load_handwriting(split)
-    if source not in SOURCES:
-        raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}")
 
     prefix = "train" if split == "train" else "t10k"
     raw = (folder or data_folder()) / SOURCES[source] / "raw"
@@ -66,6 +63,18 @@ def load(source: str = "auto", split: str = "train", folder: Path | None = None)
         raise ValueError(f"{labels_path}: holds label {labels.max()}; expected 0 to 9")
     images = images[:, None].astype(np.float32) / 255  # (N, 1, 28, 28)
     return Digits(images, labels.astype(np.int64), f"{SOURCES[source]} {split} split ({len(images):,} images)")
+
+
+def resolved(source: str) -> str:
+    """The source that a name stands for: "auto" stands for mnist if it is on disk, otherwise for handwriting.
+
+    Raises ValueError for an unknown name.
+    """
+    if source == "auto":
+        return "mnist" if is_on_disk("mnist") else "handwriting"
+    if source not in ("handwriting", *SOURCES):
+        raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}")
+    return source
 
 
 def data_folder() -> Path:
