@@ -56,11 +56,11 @@ def decode(params: Params, z: Float[Tensor, "B D"]) -> Float[Tensor, "B 1 28 28"
 def reconstruction_loss(
     logits: Float[Tensor, "B 1 28 28"], x: Float[Tensor, "B 1 28 28"], kind: str = "bce"
 ) -> Float[Tensor, " B"]:
-    """How badly x_hat explains x, in nats per image (summed over pixels); "bce" or "mse", as at level 1."""
+    """How badly x_hat reconstructs x, in nats per image, summed over pixels; "bce" or "mse", as at level 1."""
     check_images(x)
     check_alike(4, logits=logits, x=x)
     if kind == "bce":
-        # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l; logsigmoid, since F.softplus turns linear above 20
+        # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l; logsigmoid, because F.softplus is linear above 20
         per_pixel = -logsigmoid(-logits) - x * logits
     elif kind == "mse":
         # (x - x̂)²
@@ -80,8 +80,8 @@ def kl_divergence(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Flo
 def elbo(params: Params, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "B D"], kind: str = "bce") -> Float[Tensor, " B"]:
     """The evidence lower bound with one sample of z per image, in nats: larger is better (Kingma & Welling 2013, eq. 10).
 
-    A lower bound of log p(x) where the reconstruction loss is a negative log-likelihood ("bce" on binary images);
-    otherwise a training objective, and no bound.
+    A lower bound on log p(x) if the reconstruction loss is a negative log-likelihood ("bce" on binary images).
+    Otherwise it is a training objective, not a bound.
     """
     mu, logvar = encode(params, x)
     logits = decode(params, reparameterize(mu, logvar, eps))

@@ -60,11 +60,11 @@ def decode(params: Params, z: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
 
 
 def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 28 28"], kind: str = "bce") -> Float[Array, " B"]:
-    """How badly x_hat explains x, in nats per image (summed over pixels).
+    """How badly x_hat reconstructs x, in nats per image, summed over pixels.
 
-    "bce": -log p(x|z) of independent Bernoulli pixels where x is 0 or 1. For grayscale x the same formula is an
-    objective and not a likelihood: its least value is the entropy of x, not 0.
-    "mse": squared error, which is -log N(x; x_hat, 1/2) up to a constant.
+    "bce": binary cross-entropy. Where x is 0 or 1 it is -log p(x|z) for independent Bernoulli pixels. For grayscale x it is
+    an objective and not a likelihood: its smallest value is the entropy of x, not 0.
+    "mse": squared error. It equals -log N(x; x_hat, 1/2) up to a constant (variance 1/2).
     """
     check_images(x)
     check_alike(4, logits=logits, x=x)
@@ -89,8 +89,8 @@ def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
 def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"], kind: str = "bce") -> Float[Array, " B"]:
     """The evidence lower bound with one sample of z per image, in nats: larger is better (Kingma & Welling 2013, eq. 10).
 
-    A lower bound of log p(x) where the reconstruction loss is a negative log-likelihood ("bce" on binary images);
-    otherwise a training objective, and no bound.
+    A lower bound on log p(x) if the reconstruction loss is a negative log-likelihood ("bce" on binary images).
+    Otherwise it is a training objective, not a bound.
     """
     mu, logvar = encode(params, x)
     logits = decode(params, reparameterize(mu, logvar, eps))
