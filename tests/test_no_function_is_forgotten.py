@@ -30,8 +30,8 @@ ELSEWHERE = {
     "test_weights": """
         vae_numpy.checks.check_params vae_numpy.weights.save vae_numpy.weights.load
         vae_numpy.weights.save_tensors vae_numpy.weights.load_tensors""",
-    "test_digits": "vae_numpy.digits.load vae_numpy.digits.is_on_disk",
-    "test_bad_input": "vae_numpy.command_line.run vae_paper.training.train",
+    "test_digits": "vae_numpy.digits.load vae_numpy.digits.is_on_disk vae_numpy.digits.resolved",
+    "test_bad_input": "vae_numpy.checks.check_layer vae_numpy.checks.check_pair vae_numpy.command_line.run vae_paper.training.train",
     "test_nothing_lost": """
         vae_lowlevel.train.train vae_lowlevel.train.train_step vae_paper.training.train_step vae_paper.data.split
         vae_paper.state_files.save_state vae_paper.weight_files.write_csv""",
@@ -48,9 +48,9 @@ EXEMPT = {
     "a command line: test_bad_input, and a test of its own": "*.main vae_paper.drawing.sample.*",
     "experiments, made of what is tried here": "vae_paper.reproduce.*",
     "models that tests are made of; float64, and images of any value": "vae_paper.reproduce.oracle_models.*",
-    "the specification that the layers are compared with": "vae_numpy.layers.*_loops",
+    "the definitions of the layers, with the same checks: test_layers": "vae_numpy.layers.*_loops",
     "a size and a generator: `parameters.shapes` refuses a size below 1": "vae_*.init_params",
-    "a decorator": "vae_numpy.vae.in_parts",
+    "encode and decode on a large batch: test_a_large_batch_is_taken_in_parts": "vae_numpy.vae.in_parts",
     "bytes, a figure or a process, and a path: test_nothing_lost": """
         vae_numpy.figures.save vae_numpy.files.write_atomically vae_numpy.files.is_gone""",
     "no argument, or none that decides a number": """

@@ -121,6 +121,7 @@ TRIED = {
     "vae_numpy.checks.check_alike": (
         lambda a, b: checks.check_alike(2, a=a, b=b), [MU, LOGVAR], {0: [MU[0], MU[:1], MU[None], *no_floats(MU)]}
     ),
+    "vae_numpy.checks.check_floats": (lambda a: checks.check_floats(a=a), [MU], {0: no_floats(MU)}),
     "vae_numpy.figures.image_rows": (
         lambda a, b: figures1.image_rows("nowhere.png", {"a": a, "b": b}, ""), [IMAGES, IMAGES], {0: [*no_images(IMAGES), X[:3]]}
     ),
@@ -368,7 +369,10 @@ def numbers(out):
 
 PURE = [
     *(f"measuring.disentanglement.{name}" for name in ("mig", "bins", "mutual_information", "accuracy")),
-    *(f"measuring.estimators.{name}" for name in ("corrected", "information", "variance_of_means", "frechet_distance", "frechet")),
+    *(
+        f"measuring.estimators.{name}"
+        for name in ("corrected", "information", "variance_of_means", "frechet_distance", "frechet")
+    ),
     *("measuring.elbo.mean_of", "measuring.elbo.active_units", "measuring.classifier.probabilities", "measuring.inspect.entropy"),
     *(f"drawing.latent_space.{name}" for name in ("by_kl", "traversed", "pairs", "nearest")),
     *("sampling.interpolation.guided", "sampling.samplers.gaussian", "sampling.samplers.per_class", "sprites.render"),

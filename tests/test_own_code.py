@@ -27,7 +27,9 @@ class MyVAE(Model):
     def __init__(self, latent_dim: int = 4, hidden: int = 50) -> None:
         super().__init__(latent_dim, likelihood="bce")
         self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, hidden), nn.Tanh(), nn.Linear(hidden, 2 * latent_dim))
-        self.decoder = nn.Sequential(nn.Linear(latent_dim, hidden), nn.Tanh(), nn.Linear(hidden, 784), nn.Unflatten(1, (1, 28, 28)))
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, hidden), nn.Tanh(), nn.Linear(hidden, 784), nn.Unflatten(1, (1, 28, 28))
+        )
 
     def encode(self, x, labels=None):
         return tuple(self.encoder(x).chunk(2, dim=1))
