@@ -82,13 +82,6 @@ def data_folder() -> Path:
     return Path(os.environ.get("VAE_DATA") or "data")
 
 
-def resolved(source: str) -> str:
-    """The source that a name stands for: "auto" is MNIST where it is on disk, else the handwriting."""
-    if source != "auto":
-        return source
-    return "mnist" if is_on_disk("mnist") else "handwriting"
-
-
 def is_on_disk(source: str) -> bool:
     """Whether all four files of a source are on disk, packed or unpacked."""
     raw = data_folder() / SOURCES[source] / "raw"

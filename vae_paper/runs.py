@@ -26,7 +26,7 @@ from vae_numpy import weights
 from vae_numpy.command_line import spelled
 from vae_paper import distributed, models, state_files, weight_files
 from vae_paper.config import Config, as_dict, checked
-from vae_paper.data import OWN, Data, load_data, split
+from vae_paper.data import OWN, Data, load_data, resolved, split
 from vae_paper.initial import inherit, initial_model
 from vae_paper.vae import Model
 
@@ -204,18 +204,11 @@ def _configured(folder: Path, config: Config, model: Model | None, data: Data | 
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
         config = checked(inherit(config), model)
-        source = OWN if data is not None and data.source == OWN else load_source(config.source if data is None else data.source)
+        source = OWN if data is not None and data.source == OWN else resolved(config.source if data is None else data.source)
         config = dataclasses.replace(config, source=source, resume=restarted)
     if data is None and config.source == OWN:
         raise ValueError(f"{folder} was trained on data of your own: resume it in Python, train(config, data=...)")
     return config
-
-
-def load_source(source: str) -> str:
-    """The source that is really loaded: "auto" depends on what is on disk."""
-    from vae_numpy import digits
-
-    return digits.resolved(source)
 
 
 def _of_model(config: Config, model: Model | None) -> Config:
@@ -259,7 +252,7 @@ def _was_restarted(folder: Path, config: Config) -> bool:
     if not distributed.restarted() or not path.exists():
         return False
     died = weights.load_tensors(path)[1]
-    asked = as_dict(dataclasses.replace(checked(inherit(config)), source=load_source(config.source)))
+    asked = as_dict(dataclasses.replace(checked(inherit(config)), source=resolved(config.source)))
     return died.get("launch") == distributed.launch() and died.get("config") == asked
 
 
