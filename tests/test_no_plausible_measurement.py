@@ -132,8 +132,10 @@ TRIED = {
         lambda x, y: classifier.accuracy(JUDGE, x, y), [X, LABELS], {0: no_images(X), 1: no_labels(LABELS)}
     ),
     "vae_paper.models.cvae.CVAE.decode": (CVAE_2.decode, [MU.float(), LABELS], {0: no_floats(MU), 1: [*no_labels(LABELS), None]}),
-    "vae_paper.models.quadrant_cvae.QuadrantCVAE.complete": (lambda x: QUADRANT.complete(x, MU[None].float()), [X], {0: no_images(X)}),
-    "vae_paper.models.quadrant_cvae.QuadrantCVAE.forward": (lambda x: QUADRANT(x, MU[None].float()), [X], {0: no_images(X)}),
+    "vae_paper.models.quadrant_cvae.QuadrantCVAE.complete": (
+        lambda x: QUADRANT.complete(x, MU[None].float()), [X], {0: no_images(X)}
+    ),
+    "vae_paper.models.quadrant_cvae.QuadrantCVAE.terms": (lambda x: QUADRANT(x, MU[None].float()), [X], {0: no_images(X)}),
     "vae_paper.measuring.disentanglement.higgins": (
         lambda *a: disentanglement.higgins(a[0], a[1], at(0), *a[2:]), [TABLE, SIZES, 20, 5, 3],
         {0: [TABLE[:9], *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (24,) * 2, (-2, -12), (1, 24)]}
@@ -151,7 +153,9 @@ TRIED = {
     "vae_paper.measuring.disentanglement.check": (
         disentanglement.check, [TABLE, SIZES], {0: [TABLE[:9], *not_finite(TABLE)], 1: [(1, 24)]}
     ),
-    "vae_paper.measuring.disentanglement.bins": (disentanglement.bins, [POINT], {0: [POINT[:0], POINT[None], *not_finite(POINT)]}),
+    "vae_paper.measuring.disentanglement.bins": (
+        disentanglement.bins, [POINT], {0: [POINT[:0], POINT[None], *not_finite(POINT)]}
+    ),
     "vae_paper.measuring.disentanglement.mutual_information": (
         disentanglement.mutual_information, [COLUMN, OTHER],
         {i: [c - 1, c[:1], c[:0], c[None], c.astype(float), c.astype(bool)] for i, c in ((0, COLUMN), (1, OTHER))},
@@ -226,7 +230,8 @@ TRIED = {
     ),
     "vae_paper.drawing.plots.side_by_side": (
         lambda m, y: plots.side_by_side("nowhere.png", {"AE": OF_SIDE, "VAE": m}, y, ""), [OF_SIDE, LABELS.numpy()],
-        {0: [OF_SIDE | {k: with_one(OF_SIDE[k], NAN)} for k in ("codes", "z", "x_hat")], 1: no_labels_of_any_classes(LABELS.numpy())},
+
+               {0: [OF_SIDE | {k: with_one(OF_SIDE[k], NAN)} for k in ("codes", "z", "x_hat")], 1: no_labels_of_any_classes(LABELS.numpy())},
     ),
     "vae_paper.measuring.sample_quality.samples": (
         sample_quality.samples, [CVAE_2, 3], {0: [QUADRANT, AE(2), pixel_vae.PixelVAE(2)], 1: no_counts()}
@@ -252,16 +257,21 @@ TRIED = {
         | {3: no_labels(CLASSES), 4: [(0, 7)], 5: no_counts(2)},
     ),
     "vae_paper.measuring.inspect.reductions": (inspect.reductions, [784, 2, 128], dict.fromkeys((0, 1, 2), no_counts())),
-    "vae_paper.measuring.inspect.entropy": (lambda d: inspect.entropy(d, VAE_2.counted), [DATA], {0: [NO_IMAGES_IN[0], *NO_IMAGES_IN[2:]]}),
+    "vae_paper.measuring.inspect.entropy": (
+        lambda d: inspect.entropy(d, VAE_2.counted), [DATA], {0: [NO_IMAGES_IN[0], *NO_IMAGES_IN[2:]]}
+    ),
     "vae_paper.measuring.inspect.inspect": (lambda d: inspect.inspect(VAE_2, d, 1), [DATA], {0: NO_IMAGES_IN}),
-    "vae_paper.drawing.latent_space.projections": (latent_space.projections, [CODES], {0: [CODES[:1], CODES[0], *no_floats(CODES)]}),
+    "vae_paper.drawing.latent_space.projections": (
+        latent_space.projections, [CODES], {0: [CODES[:1], CODES[0], *no_floats(CODES)]}
+    ),
     "vae_paper.drawing.latent_space.by_kl": (latent_space.by_kl, [KL], {0: [KL[None], *not_finite(KL), *no_floats(KL)]}),
     "vae_paper.drawing.latent_space.traversed": (
         latent_space.traversed, [POINT, np.array([2, 0]), KL],
         {0: [POINT[None], *no_floats(POINT)], 1: [np.array([2, -1]), np.array([3, 0]), np.array([1.0])]},
     ),
     "vae_paper.drawing.latent_space.pairs": (
-        latent_space.pairs, [CLASSES, 3, 2], {0: [CLASSES * 0, CLASSES[:0], *no_labels_of_any_classes(CLASSES)[1:]], 1: [-1, 40], 2: no_counts()}
+        latent_space.pairs, [CLASSES, 3, 2],
+        {0: [CLASSES * 0, CLASSES[:0], *no_labels_of_any_classes(CLASSES)[1:]], 1: [-1, 40], 2: no_counts()}
     ),
     "vae_paper.drawing.latent_space.ways": (
         latent_space.ways, [CODES, CLASSES, 0, 1],
@@ -269,7 +279,8 @@ TRIED = {
     ),
     "vae_paper.drawing.pictures.style_by_class": (pictures.style_by_class, [2, 3], {0: no_counts(), 1: no_counts()}),
     "vae_paper.drawing.latent_space.nearest": (
-        latent_space.nearest, [POINT[None], CODES], {0: [POINT, POINT[None, :2], *no_floats(POINT[None])], 1: [CODES[:0], CODES[0]]}
+        latent_space.nearest, [POINT[None], CODES],
+        {0: [POINT, POINT[None, :2], *no_floats(POINT[None])], 1: [CODES[:0], CODES[0]]}
     ),
     "vae_paper.drawing.pictures.completed": (lambda x: pictures.completed(QUADRANT, x, 2, 0), [X], {0: no_images(X)}),
     "vae_paper.sampling.samplers.sample_images": (
@@ -296,7 +307,8 @@ TRIED = {
         lambda x: PIXEL.distortion(MU[None].float(), x), [X.round()], {0: [X, X * 255, X - 0.1, *not_finite(X)]}
     ),
     "vae_paper.models.pixel_vae.PixelVAE.images_of": (
-        lambda z: PIXEL.images_of(z, None, torch.Generator()), [MU[:1].float()], {0: [MU[:0].float(), MU[0].float(), *no_floats(MU)]}
+        lambda z: PIXEL.images_of(z, None, torch.Generator()), [MU[:1].float()],
+        {0: [MU[:0].float(), MU[0].float(), *no_floats(MU)]}
     ),
     "vae_paper.drawing.animation.moments": (animation.moments, [20, 4], {0: no_counts(), 1: no_counts()}),
     "vae_paper.sampling.samplers.draw": (
@@ -322,11 +334,15 @@ TRIED = {
     "vae_paper.models.vq_vae.VQVAE.codes_of": (VQ.codes_of, [X], {0: no_images(X)}),
     "vae_paper.models.vq_vae.VQVAE.forward": (lambda x: VQ(x, MU[None].float()), [X], {0: no_images(X)}),
     "vae_paper.models.vq_vae.VQVAE.decode": (VQ.decode, [GRIDS], {0: NO_GRIDS}),
-    "vae_paper.models.vq_vae.check_codes": (lambda codes, size: vq_vae.check_codes(codes, size, (7, 7)), [GRIDS, 5], {0: NO_GRIDS, 1: [4]}),
+    "vae_paper.models.vq_vae.check_codes": (
+        lambda codes, size: vq_vae.check_codes(codes, size, (7, 7)), [GRIDS, 5], {0: NO_GRIDS, 1: [4]}
+    ),
     "vae_paper.models.vq_vae.straight_through": (vq_vae.straight_through, [Z_E, Z_Q], {0: [Z_E[:1], Z_E[0], *no_floats(Z_E)]}),
     "vae_paper.models.vq_vae.squared_distance": (vq_vae.squared_distance, [Z_E, Z_Q], {0: [Z_E[:1], Z_E[0], *no_floats(Z_E)]}),
     "vae_paper.models.vq_vae.usage": (vq_vae.usage, [GRIDS, 5], {0: [GRIDS + 1], 1: [4]}),
-    "vae_paper.models.vq_vae.perplexity": (vq_vae.perplexity, [COUNTS], {0: [COUNTS - 1, COUNTS[None], with_one(COUNTS * 1.0, NAN)]}),
+    "vae_paper.models.vq_vae.perplexity": (
+        vq_vae.perplexity, [COUNTS], {0: [COUNTS - 1, COUNTS[None], with_one(COUNTS * 1.0, NAN)]}
+    ),
 }  # fmt: skip
 # One line, which says what was expected, or why there is nothing to be expected
 SAID = r".*(expected|have no order|logits depend|has no q|no code has|the same for every|NaN|binarise them).*"

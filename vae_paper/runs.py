@@ -267,7 +267,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
 
 
 def progress_of(folder: Path, config: Config, at: dict[str, Any]) -> Progress:
-    """The progress in a state's header; refused where it is no progress, or another configuration's: config.json may have changed."""
+    """The progress in a state's header; refused where it is none, or where the configuration is another one."""
     path = folder / "state.safetensors"
     free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
     if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
