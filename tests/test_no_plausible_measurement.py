@@ -95,6 +95,7 @@ IMAGES, POINTS = X.numpy(), normal(20, 2)
 ROWS = [{"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": 1.0}]
 OF_SIDE = {"codes": POINTS, "what": "", "z": POINTS[:4], "x_hat": IMAGES[:4], "measured": ""}
 POSTERIOR = (MU.float(), LOGVAR.float())
+NO_CLASSES = no_labels_of_any_classes(LABELS.numpy())
 
 NO_DATA = [DATA.replace(images=X[:0], labels=LABELS[:0]), DATA.replace(labels=LABELS[:9])]
 NO_IMAGES_IN = NO_DATA + [DATA.replace(images=wrong) for wrong in no_images(X) if len(wrong) == 20]
@@ -207,11 +208,11 @@ TRIED = {
     ),
     "vae_paper.drawing.plots.scatter": (
         drawing(plots.scatter), [POINTS, LABELS.numpy(), ""],
-        {0: [POINTS[:9], POINTS[:, :1], POINTS[None], *not_finite(POINTS)], 1: no_labels_of_any_classes(LABELS.numpy())},
+        {0: [POINTS[:9], POINTS[:, :1], POINTS[None], *not_finite(POINTS)], 1: NO_CLASSES},
     ),
     "vae_paper.drawing.plots.scatters": (
         lambda p, y: plots.scatters("nowhere.png", {"": (POINTS, ""), "b": (p, "")}, y, ""), [POINTS, LABELS.numpy()],
-        {0: [POINTS[:9], POINTS[:, :1], *not_finite(POINTS)], 1: no_labels_of_any_classes(LABELS.numpy())},
+        {0: [POINTS[:9], POINTS[:, :1], *not_finite(POINTS)], 1: NO_CLASSES},
     ),
     "vae_paper.drawing.plots.grid": (
         drawing(plots.grid), [IMAGES.reshape(4, 5, 1, 28, 28), "", list("abcd"), list("abcde")],
@@ -230,8 +231,7 @@ TRIED = {
     ),
     "vae_paper.drawing.plots.side_by_side": (
         lambda m, y: plots.side_by_side("nowhere.png", {"AE": OF_SIDE, "VAE": m}, y, ""), [OF_SIDE, LABELS.numpy()],
-
-               {0: [OF_SIDE | {k: with_one(OF_SIDE[k], NAN)} for k in ("codes", "z", "x_hat")], 1: no_labels_of_any_classes(LABELS.numpy())},
+        {0: [OF_SIDE | {k: with_one(OF_SIDE[k], NAN)} for k in ("codes", "z", "x_hat")], 1: NO_CLASSES},
     ),
     "vae_paper.measuring.sample_quality.samples": (
         sample_quality.samples, [CVAE_2, 3], {0: [QUADRANT, AE(2), pixel_vae.PixelVAE(2)], 1: no_counts()}
