@@ -63,7 +63,7 @@ def steps(
         chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
         x, eps, labels = batch(config, data, chosen, step)
         for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * lr_factor(config, step / total)
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor(config, step / total)
         yield train_step(config, model, optimizer, x, eps, labels, step / total, objective)
 
 

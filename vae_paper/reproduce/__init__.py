@@ -1,13 +1,15 @@
-"""One file per measurement: it trains, measures and writes results/NAME.json, protocol included.
+"""One file per measurement: it trains, measures and writes results/NAME.json, with the protocol in it.
 
-`python -m vae_paper reproduce NAME` runs one. Those that a paper has published numbers for also write their lines of the
-README's ledger: `Row`s, whose verdict is computed, by a rule that stands in the file and was fixed before the measurement.
+`python -m vae_paper reproduce NAME` runs one. A file whose paper published numbers also has a function `ledger`: it makes the
+lines of the ledger of reproductions from the numbers in results/NAME.json. The verdict of a line is computed by a rule, which
+stands in that file.
 """
 
 import csv
 import dataclasses
 import json
 import os
+import platform
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -17,56 +19,69 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_paper import initial, training, weight_files
+from vae_numpy import digits
+from vae_paper import initial, models, training, weight_files
 from vae_paper.config import Config, as_dict, checked
 from vae_paper.data import Data
 from vae_paper.measuring import estimators
-from vae_paper.vae import VAE
+from vae_paper.vae import Model
 
 
 @dataclasses.dataclass
 class Row:
-    """A line of the ledger: what was published, what was found here, and whether they say the same."""
+    """A line of the ledger: the published result, our result, and whether they agree."""
 
     what: str
     published: str
     ours: str
     verdict: str
-    holds: bool | None  # None: nothing to hold or to fail, as the two cannot be compared
+    holds: bool | None  # None: not decided, or not comparable
     secondary: bool = False  # whether the published value was read in a secondary source
+    protocol: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Seeds, binarisation, k, split, epochs, ... of this line, where the report does not hold them at its top."""
+
+    def stored(self) -> dict[str, Any]:
+        """The line as results/NAME.json holds it."""
+        line = vars(self).copy()
+        return line | line.pop("protocol")
 
 
 VERDICTS = {True: "holds", False: "does not hold", None: "not decided"}
+QUALITATIVE = "qualitative claim"  # the published result of a line, where the paper gives no number
 
 
 @dataclasses.dataclass
 class NoOptions:
-    """Train what is missing, measure, write: as its file says. There are no options."""
+    """Train the missing runs, measure, write. This measurement has no options."""
 
 
-def trained(config: Config) -> tuple[Any, float]:
-    """The model of a run, and the seconds that its steps took: found in runs/, gone on with, or trained now."""
+def trained(config: Config, model: Model | None = None) -> tuple[Any, float]:
+    """The model of a run, and the seconds of its training steps. A run that is missing or unfinished is trained now.
+
+    `model` is an untrained model of a class of your own. ValueError where runs/NAME holds a run of another configuration.
+    """
     folder = weight_files.RUNS / config.name
     path = folder / "config.json"
     if path.is_file():
-        kept = as_dict(weight_files.config_of(path, json.loads(path.read_text())))  # an option that came later has its default
-        asked = as_dict(initial.inherit(checked(config)))
-        if other := [f"{o} is {kept[o]}, not {asked[o]}" for o in kept if kept[o] != asked[o] and o != "device"]:
+        kept = as_dict(weight_files.config_of(path, json.loads(path.read_text())))  # options newer than the file get defaults
+        named = dataclasses.replace(config, model=models.name_of(model)) if model else config
+        wanted = as_dict(initial.inherit(checked(named, model))) | {"source": digits.resolved(config.source)}
+        if other := [f"{o} is {kept[o]}, not {wanted[o]}" for o in kept if kept[o] != wanted[o] and o != "device"]:
             raise ValueError(f"{folder}: holds another run ({', '.join(other)}); remove the folder or rename it")
     if len(epochs_of(folder)) < config.epochs:
         begun = (folder / "state.safetensors").is_file()
-        training.train(Config(name=config.name, resume=True) if begun else config)
-    model, _ = weight_files.load_with_header(folder)
-    return model, sum(float(row["seconds"]) for row in epochs_of(folder))
+        training.train(Config(name=config.name, resume=True) if begun else config, model)
+    return weight_files.load(folder, model), sum(float(row["seconds"]) for row in epochs_of(folder))
 
 
 def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `measure` found, with the `key` that it was measured with: read from runs/NAME/measured.json, or measured and kept."""
+    """The result of `measure`: read from runs/NAME/measured.json if it was measured with the same `key`, else measured now."""
     path = weight_files.RUNS / name / "measured.json"
-    key = json.loads(json.dumps(key))  # as a file has it
+    key = json.loads(json.dumps(key))  # tuples become lists, as in the file
     if path.is_file():
         kept = json.loads(path.read_text())
-        if {name: value for name, value in as_dict(Config()).items() if name in key} | kept["key"] == key:  # as in `trained`
+        defaults = {name: value for name, value in as_dict(Config()).items() if name in key}  # of options newer than the file
+        if defaults | kept["key"] == key:
             return kept["found"]
     found = measure()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,17 +89,19 @@ def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) 
     return found
 
 
-def nll_of(model: VAE, data: Data, elbo: Float[Tensor, " N"], k: int, subset: int) -> dict[str, float]:
-    """-log p(x) of all images, whose ELBO is known: an estimate from above, by k importance samples of a random `subset`."""
+def nll_of(model: Model, data: Data, elbo: Float[Tensor, " N"], k: int, subset: int) -> dict[str, float]:
+    """-log p(x), mean over all images, in nats: an estimate from above.
+
+    It is minus the mean `elbo` of all images, less the mean gap, IWAE-k - ELBO, of `subset` random images.
+    """
     chosen = estimators.random_subset(len(elbo), subset)
-    few = data.replace(images=data.images[chosen], labels=data.labels[chosen])
-    own, bounds = estimators.importance(model, few, [k])
+    own, bounds = estimators.importance(model, data.subset(chosen.to(data.images.device)), [k])
     log_p = estimators.corrected(elbo.cpu(), chosen, own.cpu(), bounds[-1].cpu())
     return {"nll": -log_p.value, "nll_standard_error": log_p.standard_error, "elbo": elbo.mean().item()}
 
 
 def at_least(options: Any, **least: int) -> None:
-    """Refuse, before hours of training, an option that is smaller, or has fewer values, than the measurement needs."""
+    """Refuse an option that is too small, or has too few values, before hours of training."""
     for name, needed in least.items():
         value = getattr(options, name)
         if isinstance(value, tuple) and len(value) < needed:
@@ -94,7 +111,7 @@ def at_least(options: Any, **least: int) -> None:
 
 
 def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
-    """Every seed's numbers, their mean and their standard deviation, which one seed alone does not have."""
+    """The numbers of every seed, their mean, and their standard deviation (if there are two seeds or more)."""
     names = measured[0].keys()
     report: dict[str, Any] = {"seeds": measured, "mean": {name: statistics.fmean(m[name] for m in measured) for name in names}}
     if len(measured) > 1:
@@ -103,26 +120,42 @@ def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def spread(report: dict[str, Any], name: str, digits: int = 1, times: int | float = 1) -> str:
-    """Mean ± standard deviation over seeds, as `over_seeds` has them."""
+    """Mean ± standard deviation over seeds as text, from a report of `over_seeds`."""
     mean = f"{times * report['mean'][name]:.{digits}f}"
-    return f"{mean} ± {times * report['sd'][name]:.{digits}f}" if "sd" in report else mean
+    return f"{mean} ± {abs(times) * report['sd'][name]:.{digits}f}" if "sd" in report else mean
 
 
 def machine(device: str = "cpu") -> str:
-    """The processor on which numbers and seconds came about, and how many threads it was given."""
-    if device != "cpu":
+    """The processor and its number of threads, or the GPU, in one line."""
+    if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    return f"{cpuinfo().get('model name', 'a CPU of unknown name')}, {os.cpu_count()} cores, torch on {torch.get_num_threads()}"
+    found = about_machine()
+    return f"{found['processor']}, {found['cores']} cores, torch on {found['threads']}"
+
+
+def about_machine(device: str = "cpu") -> dict[str, Any]:
+    """The processor, the threads of torch, the processor's bfloat16 instructions, and versions. It names no user and no host."""
+    found = cpuinfo()
+    flags = found.get("flags", "").split()
+    report = {
+        "processor": found.get("model name") or platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "bf16_instructions": [name for name in ("avx512_bf16", "amx_bf16") if name in flags],
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    return report | ({"device": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {})
 
 
 def cpuinfo() -> dict[str, str]:
-    """What Linux says of the processor; other systems say nothing."""
+    """Linux's description of the processor; empty on other systems."""
     path = Path("/proc/cpuinfo")
     lines = [line.partition(":") for line in path.read_text().splitlines()] if path.is_file() else []
     return {name.strip(): value.strip() for name, _, value in lines}
 
 
-def epochs_of(folder: Any) -> list[dict[str, str]]:
-    """The lines of a run's metrics.csv."""
+def epochs_of(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's metrics.csv."""
     path = folder / "metrics.csv"
     return list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []

@@ -1,7 +1,7 @@
-"""python -m vae_paper.reproduce.autoencoder: what a VAE's noise and rate buy, beside a plain autoencoder
+"""python -m vae_paper.reproduce.autoencoder: a VAE beside a plain autoencoder: the effect of noise and rate
 -> results/autoencoder.json, docs/ae-beside-vae.png.
 
-Neither has a prior to be drawn from that is fair to both (the AE has none), so a Gaussian is fitted to the codes of each.
+An autoencoder has no prior. To treat both models alike, a Gaussian is fitted to the latents of each, and samples are drawn from it.
 """
 
 from pathlib import Path
@@ -18,30 +18,29 @@ from vae_paper.data import Data, load_data
 from vae_paper.drawing import subject
 from vae_paper.drawing.figures import draw
 from vae_paper.measuring import classifier
-from vae_paper.models.ae import AE
 from vae_paper.reproduce import NoOptions, over_seeds, trained
 from vae_paper.sampling import samplers
-from vae_paper.vae import VAE
+from vae_paper.vae import Model
 
 SEEDS, EPOCHS, LATENT_DIM, COUNT = (0, 1, 2), 3, 8, 2000
 
 
 def main() -> None:
-    """Train both from every seed, measure; then draw both at D = 2."""
+    """Train both models from every seed, measure; then draw both at D = 2."""
     judge = classifier.trained("mnist")
     train, test = (load_data("mnist", split, "dynamic") for split in ("train", "test"))
     report: dict[str, Any] = {
         "command": "python -m vae_paper.reproduce.autoencoder",
         "model": f"ae and vae, D = {LATENT_DIM}, Bernoulli",
         "training": f"{EPOCHS} epochs of 55,000 images of MNIST's train split, dynamic binarisation, batches of 64",
-        "codes": "what the decoder was trained on: mu of the ae, a sample of q(z|x) of the vae; standardised, each latent by its "
-        "mean and standard deviation over codes of 10,000 training images",
+        "codes": "the latents that the decoder was trained on: mu of the ae, a sample of q(z|x) of the vae; standardised, each "
+        "latent by its mean and standard deviation over 10,000 training images",
         "reconstructions": f"x_hat of the codes of the first {COUNT:,} test images",
         "samples": f"x_hat of {COUNT:,} draws from the Gaussian fitted to the training codes (mean and full covariance)",
-        "mixture": f"the same from a mixture of {samplers.COMPONENTS} Gaussians; prior: from N(0, I), for the vae",
+        "mixture": f"the same from a mixture of {samplers.COMPONENTS} Gaussians; prior: from N(0, I), of the vae only",
         "half_way": f"x_hat of the points half-way between the codes of {COUNT:,} random pairs of test images",
         "confidence": "largest probability of a classifier of this project; sd over images",
-        "neighbours": "the distance |x_hat - x_hat'| of a test code and the nearest other one, over that of random pairs",
+        "neighbours": "mean distance |x_hat - x_hat'| of a test code and its nearest other code, divided by that of random pairs",
         "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels),
         "models": {},
     }
@@ -57,20 +56,26 @@ def main() -> None:
     draw(subject.read(ae, beside=vae), "ae-beside-vae", Path("docs"))
 
 
-def config(model: Any, latent_dim: int, seed: int) -> Config:
-    """The same training for both models."""
-    made = Config(name=f"{model}-d{latent_dim}-{seed}", model=model, latent_dim=latent_dim, seed=seed, source="mnist")
-    made.epochs, made.batch_size, made.likelihood, made.binarise = EPOCHS, 64, "bernoulli", "dynamic"
-    return made
+def config(model: str, latent_dim: int, seed: int) -> Config:
+    """The run of a model and a seed; both models have the same training."""
+    how: dict[str, Any] = {
+        "source": "mnist",
+        "likelihood": "bernoulli",
+        "binarise": "dynamic",
+        "batch_size": 64,
+        "epochs": EPOCHS,
+    }
+    return Config(name=f"{model}-d{latent_dim}-{seed}", model=model, latent_dim=latent_dim, seed=seed, **how)
 
 
 @torch.inference_mode()
-def measure(model: VAE, train: Data, test: Data, judge: classifier.Classifier, seed: int) -> dict[str, float]:
+def measure(model: Model, train: Data, test: Data, judge: classifier.Classifier, seed: int) -> dict[str, float]:
     """All numbers of one model."""
     rng = np.random.default_rng(seed)
-    fitted = samplers.latents_of(model, _first(train, samplers.FITTED_ON), rng)
+    noise = rng.integers(2**31, size=2).tolist()  # other noise for test images than for training images
+    fitted = samplers.latents_of(model, train.subset(slice(samplers.FITTED_ON)), noise[0])
     center, scale = fitted.mean(0), fitted.std(0)
-    codes = (samplers.latents_of(model, _first(test, COUNT), rng) - center) / scale
+    codes = (samplers.latents_of(model, test.subset(slice(COUNT)), noise[1]) - center) / scale
 
     def x_hat(z: Float[np.ndarray, "N D"]) -> torch.Tensor:
         return subject.x_hat(model, torch.from_numpy((z * scale + center).astype(np.float32)))
@@ -82,8 +87,8 @@ def measure(model: VAE, train: Data, test: Data, judge: classifier.Classifier, s
         "mixture": x_hat(samplers.mixture((fitted - center) / scale, COUNT, rng)),
         "half_way": x_hat((codes + codes[other]) / 2),
     }
-    if not isinstance(model, AE):
-        decoded["prior"] = subject.x_hat(model, torch.from_numpy(samplers.prior(COUNT, model.latent_dim, rng)).float())
+    if model.drawn_from is not None:
+        decoded["prior"] = subject.x_hat(model, model.draw_prior(COUNT, torch.Generator().manual_seed(seed)))
     result: dict[str, float] = {}
     for name, images in decoded.items():
         confidence = classifier.probabilities(judge, images).amax(1).double()
@@ -93,7 +98,7 @@ def measure(model: VAE, train: Data, test: Data, judge: classifier.Classifier, s
 
 
 def nearest_other(codes: Float[np.ndarray, "N D"]) -> np.ndarray:
-    """For each code, the index of the nearest of the others."""
+    """For each code, the index of the nearest other code."""
     distance = np.linalg.norm(codes[:, None] - codes[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     return distance.argmin(1)
@@ -102,10 +107,6 @@ def nearest_other(codes: Float[np.ndarray, "N D"]) -> np.ndarray:
 def apart(images: torch.Tensor, partner: np.ndarray) -> torch.Tensor:
     """The Euclidean distance of each image from its partner."""
     return (images - images[partner]).flatten(1).norm(dim=1).double()
-
-
-def _first(data: Data, count: int) -> Data:
-    return data.replace(images=data.images[:count], labels=data.labels[:count])
 
 
 if __name__ == "__main__":

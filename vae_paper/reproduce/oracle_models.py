@@ -1,7 +1,7 @@
-"""Models of which everything is known, to try estimators on: log p(x), the ELBO, the information, each as a formula or a sum.
+"""Oracles: models whose log p(x), ELBO and information are known exactly, on which estimators are tested.
 
-`LinearVAE` is Gaussian throughout, so that all is in closed form, for images at large; `GridVAE` is this library's VAE with
-one latent, so that every integral over z is a sum on a grid, for given images. Both are float64; what is known is in nats.
+`LinearVAE` is Gaussian throughout. Its exact values are formulas, in expectation over images x ~ p(x). `GridVAE` is this library's
+VAE with one latent. Its exact values are sums over a grid of z, for given images. Both are float64; values are in nats per image.
 
 Legend: N images, D latent size, G points of a grid.
 """
@@ -16,18 +16,18 @@ from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
 from vae_numpy.vae import init_params
 from vae_paper.data import Data
-from vae_paper.vae import VAE, Labels, kl_per_latent
+from vae_paper.vae import VAE, Labels, Model, kl_per_latent
 
 Images = Float[Tensor, "N 1 28 28"]
 SIGMA = 0.7
 
 
-class LinearVAE(VAE):
+class LinearVAE(Model):
     """Probabilistic PCA (Tipping & Bishop 1999): z ~ N(0, I), p(x|z) = N(W z + b, sigma²), D = 3.
 
-    The posterior is N(m(x), P⁻¹) with P = I + WᵀW / sigma², m = P⁻¹ Wᵀ(x - b) / sigma². Where W's columns are orthogonal P is
-    diagonal, and q can be exact; where they are `correlated` no factorised q is. With `exact` the encoder is the best
-    factorised q there is, N(m, diag(1 / P_jj)); else it is wrong by a known amount.
+    The posterior is N(m(x), P⁻¹) with P = I + WᵀW / sigma², m = P⁻¹ Wᵀ(x - b) / sigma². If the columns of W are orthogonal, P is
+    diagonal, and a factorised q can be the posterior. If they are `correlated`, no factorised q is the posterior. With `exact`
+    the encoder is the best factorised q, N(m, diag(1 / P_jj)); otherwise it differs from that by a known amount.
     """
 
     def __init__(self, exact: bool = True, correlated: bool = False) -> None:
@@ -57,18 +57,18 @@ class LinearVAE(VAE):
         return self.scale * self.posterior_mean(x) + self.shift, logvar.expand(len(x), 3)
 
     def distortion(self, z: Float[Tensor, "K N D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K N"]:
-        """-log p(x|z); the square is multiplied out, so that a sample of z costs D numbers and not 784."""
+        """-log p(x|z). The square is multiplied out, so that a sample of z costs D multiplications instead of 784 D."""
         rest = x.flatten(1) - self.b
         # |x - b - W z|² = |x - b|² - 2 (x - b)ᵀ W z + zᵀ WᵀW z
         square = rest.square().sum(1) - 2 * (rest @ self.W * z).sum(2) + (z @ (self.W.T @ self.W) * z).sum(2)
         return square / (2 * SIGMA**2) + 392 * math.log(2 * math.pi * SIGMA**2)
 
-    def sample(self, count: int, seed: int = 0) -> Data:
-        """Images of the model's own, drawn by NumPy: torch's noise of the same seed would be an estimator's eps too."""
+    def drawn(self, count: int, seed: int = 0) -> Data:
+        """Images x ~ p(x). NumPy draws them: torch's noise from the same seed would also be the eps of an estimator."""
         rng = np.random.default_rng(seed)
         z, noise = (torch.from_numpy(rng.standard_normal((count, d))) for d in (3, 784))
         x = (z @ self.W.T + self.b + SIGMA * noise).view(-1, 1, 28, 28)
-        return Data(x, torch.zeros(count, dtype=torch.int64), f"{count:,} samples of a linear-Gaussian model")
+        return Data(x, about=f"{count:,} samples of a linear-Gaussian model")
 
     def marginal(self) -> MultivariateNormal:
         """p(x) = N(b, W Wᵀ + sigma² I)."""
@@ -87,7 +87,7 @@ class LinearVAE(VAE):
         return 0.5 * (trace - 3 - self.precision.logdet() - logvar.sum(1))
 
     def known(self) -> dict[str, float]:
-        """Of images at large: the mean ELBO and log p(x), the rate, and the two parts of the rate."""
+        """Expectations over x ~ p(x): the ELBO, -log p(x), the rate, and the two parts of the rate."""
         P = self.precision
         S = (self.stretch - P.diagonal().log()).exp().diag()
         # x ~ p(x) makes m ~ N(0, I - P⁻¹), so that z ~ q(z) is N(shift, scale² (I - P⁻¹) + S)
@@ -106,9 +106,9 @@ class LinearVAE(VAE):
 
 
 class GridVAE(VAE):
-    """The library's decoder with D = 1 and Bernoulli pixels; drawn, not trained. Its q is a straight line through its samples:
+    """The library's decoder with D = 1 and Bernoulli pixels, with random weights. Its q is a linear regression on its own samples:
 
-    q(z|x) = N(a t + c, s²), t = Σ x (logits(1) - logits(-1)), by least squares, with s too large by half.
+    q(z|x) = N(a t + c, s²), t = Σ x (logits(1) - logits(-1)). Least squares give a and c; s is 1.5 times the residual's.
     """
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class GridVAE(VAE):
         self.double().load_state_dict({name: torch.from_numpy(array).double() for name, array in drawn.items()})
         self.z = torch.linspace(-8, 8, 801, dtype=torch.float64)  # (G,)
         with torch.no_grad():
-            self.decoder.conv_t2.weight *= 4  # so that an image tells something of its z
+            self.get_parameter("decoder.conv_t2.weight").mul_(4)  # so that an image holds some information about its z
             self.logits = self.decode(self.z[:, None]).flatten(1)  # (G, 784)
         self.direction = self.logits[450] - self.logits[350]  # at z = 1 and z = -1
         x, z = self._draw(2000, seed=1)
@@ -130,10 +130,9 @@ class GridVAE(VAE):
         mu = x.flatten(1) @ self.direction[:, None] * self.line[0] + self.line[1]
         return mu, self.logvar.expand(len(x), 1)
 
-    def sample(self, count: int, seed: int = 0) -> Data:
-        """Images of the model's own."""
-        labels = torch.zeros(count, dtype=torch.int64)
-        return Data(self._draw(count, seed)[0], labels, f"{count:,} samples of a model with one latent")
+    def drawn(self, count: int, seed: int = 0) -> Data:
+        """Images x ~ p(x)."""
+        return Data(self._draw(count, seed)[0], about=f"{count:,} samples of a model with one latent")
 
     @torch.no_grad()
     def _draw(self, count: int, seed: int) -> tuple[Images, Float[Tensor, "N 1"]]:
@@ -144,7 +143,7 @@ class GridVAE(VAE):
 
     @torch.no_grad()
     def on_grid(self, x: Images) -> tuple[Float[Tensor, "G N"], Float[Tensor, "G N"]]:
-        """log p(x, z) and log q(z|x) at the grid's points, each with the logarithm of the spacing added."""
+        """log p(x, z) and log q(z|x) at the points of the grid, each plus the logarithm of the spacing."""
         dark = Bernoulli(logits=self.logits).log_prob(torch.zeros_like(self.logits)).sum(1)
         log_prior = Normal(0.0, 1.0).log_prob(self.z)
         mu, logvar = self.encode(x)
@@ -163,7 +162,7 @@ class GridVAE(VAE):
         return (log_q.exp() * (log_joint - log_q)).sum(0)
 
     def iwae_2(self, x: Images, step: int = 4) -> Float[Tensor, " N"]:
-        """The IWAE-2 bound: a sum over pairs of points, of every `step`-th of the grid."""
+        """The expected IWAE-2 bound: a sum over pairs of points, with every `step`-th point of the grid."""
         log_joint, log_q = (t[::step] for t in self.on_grid(x))
         bounds = []
         for log_w, q in zip((log_joint - log_q).T, (log_q + math.log(step)).exp().T, strict=True):
@@ -171,7 +170,7 @@ class GridVAE(VAE):
         return torch.stack(bounds)
 
     def known(self, x: Images) -> dict[str, float]:
-        """Of these images: the mean ELBO, IWAE-2 and log p(x), the rate, and its two parts, with q(z) of these images."""
+        """Means over these images: ELBO, IWAE-2, -log p(x), the rate, and its two parts, with q(z) made of these images."""
         _, log_q = self.on_grid(x)
         log_prior = Normal(0.0, 1.0).log_prob(self.z) + (self.z[1] - self.z[0]).log()
         log_aggregate = log_q.logsumexp(1) - math.log(len(x))

@@ -1,4 +1,6 @@
-"""python -m vae_paper.reproduce.precision: does bf16 training end where float32 training ends? -> results/precision.json."""
+"""python -m vae_paper.reproduce.precision: does training in bf16 reach the ELBO of training in float32?
+-> results/precision.json.
+"""
 
 import statistics
 from pathlib import Path
@@ -15,7 +17,7 @@ SEEDS, EPOCHS = (0, 1, 2), 5
 
 
 def main() -> None:
-    """Train in both precisions from every seed, evaluate both in float32."""
+    """Train in both precisions from every seed, and evaluate both in float32."""
     test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
         "command": "python -m vae_paper.reproduce.precision",
@@ -30,14 +32,13 @@ def main() -> None:
     for precision in ("float32", "bf16"):
         measured = []
         for seed in SEEDS:
-            config = Config(name=f"{precision}-{seed}", seed=seed, epochs=EPOCHS, source="mnist", precision=precision)
-            config.likelihood, config.binarise = "bernoulli", "dynamic"
-            model, seconds = trained(config)
+            how: dict[str, Any] = {"source": "mnist", "likelihood": "bernoulli", "binarise": "dynamic", "precision": precision}
+            model, seconds = trained(Config(name=f"{precision}-{seed}", seed=seed, epochs=EPOCHS, **how))
             result = elbo.summary(model, test)
             measured.append({name: result[name] for name in ("rate", "distortion", "elbo")} | {"seconds": seconds})
             print(precision, seed, measured[-1], flush=True)
         report["precisions"][precision] = over_seeds(measured)
-        weight_files.write_json(Path("results/precision.json"), report)  # float32 is of use by itself
+        weight_files.write_json(Path("results/precision.json"), report)  # after each precision: float32 is useful alone
     pairs = zip(*(report["precisions"][p]["seeds"] for p in ("bf16", "float32")), strict=True)
     report["bf16_minus_float32"] = statistics.fmean(b["elbo"] - f["elbo"] for b, f in pairs)
     weight_files.write_json(Path("results/precision.json"), report)
