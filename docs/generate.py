@@ -1,4 +1,4 @@
-"""What the text takes from the source and from results/, so that it cannot drift: `make readme` fills it in."""
+"""Parts of the pages that are made from the source and from results/. `make readme` inserts them; a test finds outdated ones."""
 
 import inspect
 import json
@@ -20,29 +20,28 @@ LEVELS = (("Level 1, NumPy", vae_numpy.vae), ("Level 2, torch functions", vae_lo
 
 
 def function(name: str, level3: Any = None) -> str:
-    """One function at each level, from the source."""
+    """The source of one function at each level. `level3` is the function or class of level 3, if it has another name there."""
     blocks = []
     for title, module in LEVELS:
-        what = level3 if level3 is not None and module is vae_paper.vae else getattr(module, name)
-        path = what.__module__.replace(".", "/") + ".py"
-        names = f"<!-- invisible-code-block: python\nfrom {what.__module__} import *\n-->"  # the tests run the blocks
-        blocks.append(f"{title} ([`{path}`]({path})):\n\n{names}\n\n```python\n{inspect.getsource(what).rstrip()}\n```\n")
+        shown = level3 if level3 is not None and module is vae_paper.vae else getattr(module, name)
+        path = shown.__module__.replace(".", "/") + ".py"
+        names = f"<!-- invisible-code-block: python\nfrom {shown.__module__} import *\n-->"  # the tests run the blocks
+        blocks.append(f"{title} ([`{path}`]({path})):\n\n{names}\n\n```python\n{inspect.getsource(shown).rstrip()}\n```\n")
     return "\n".join(blocks)
 
 
-def source(*what: Any) -> str:
-    """Functions, classes or methods, as their files have them; the tests run the block."""
-    path = inspect.getsourcefile(what[0])
-    module = inspect.getmodule(what[0])
-    assert path is not None and module is not None
+def source(*objects: Any) -> str:
+    """The source of functions, classes or methods of one file; the tests run the block."""
+    module = inspect.getmodule(objects[0])
+    assert module is not None
     name = module.__name__.replace(".", "/") + ".py"
-    code = "\n\n\n".join(textwrap.dedent(inspect.getsource(w)).rstrip() for w in what)
+    code = "\n\n\n".join(textwrap.dedent(inspect.getsource(one)).rstrip() for one in objects)
     names = f"<!-- invisible-code-block: python\nfrom {module.__name__} import *\n-->"
     return f"[`{name}`](../{name}):\n\n{names}\n\n```python\n{code}\n```\n"
 
 
 def table(columns: str, rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table; `columns` are its headings, with | between them."""
+    """A Markdown table; `columns` are its headings, separated by |."""
     names = [name.strip() for name in re.split(r"(?<!\\)\|", columns)]
     lines = [names, ["---"] * len(names), *map(list, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -54,7 +53,7 @@ def results(name: str) -> dict[str, Any]:
 
 
 def agreement_table(key: str) -> str:
-    """Tensor by tensor, from results/agreement.json."""
+    """The differences between levels, one row per tensor, from results/agreement.json."""
     rows = ["| tensor | reaches | float64: levels differ by | float32 |", "|---|---|---|---|"]
     for name, row in results("agreement")[key].items():
         rows.append(f"| {name} | {row['reaches']:.1f} | {row['float64']:.0e} | {row['float32']:.0e} |")
@@ -73,15 +72,15 @@ def pretrained_table() -> str:
 
 
 def soak_table() -> str:
-    """Faults tried, survived, lost, from results/soak.json."""
+    """Numbers of faults tried, survived and lost, from results/soak.json."""
     rows = ["| fault | tried | survived | lost |", "|---|---|---|---|"]
-    for what, row in results("soak")["faults"].items():
-        rows.append(f"| {what} | {row['tried']:,} | {row['survived']:,} | {len(row['lost'])} |")
+    for fault, row in results("soak")["faults"].items():
+        rows.append(f"| {fault} | {row['tried']:,} | {row['survived']:,} | {len(row['lost'])} |")
     return "\n".join(rows)
 
 
-def machine(report: dict[str, Any]) -> str:
-    """What a report was measured on."""
+def machine_of(report: dict[str, Any]) -> str:
+    """The machine of a benchmark's report, in one line."""
     on = report["machine"]
     bf16 = ", ".join(on["bf16_instructions"]) or "no instructions for bf16"
     card = f"{on['device']}, " if "device" in on else ""
@@ -89,12 +88,12 @@ def machine(report: dict[str, Any]) -> str:
 
 
 def speed() -> str:
-    """What `make bench` measured, each part that was."""
+    """The measurements of `make bench`."""
     return "\n\n".join(part for part in (training_speed(), same_objective(), evaluation_cost(), gpu_speed()) if part)
 
 
 def training_speed() -> str:
-    """Images per second, beside the peers' and the limit; and by batch size."""
+    """Images per second of every trainer, their share of the limit, and level 3's by batch size."""
     if not Path("results/training.json").is_file():
         return "*Training: not measured yet (`make bench`).*"
     r = results("training")
@@ -109,34 +108,38 @@ def training_speed() -> str:
     sizes = r["batch_sizes"]
     return "\n\n".join(
         (
-            f"`{r['command']}`: {machine(r)}; {r['data']}; {r['protocol']}.{left_out}",
+            f"`{r['command']}`: {machine_of(r)}; {r['data']}; {r['protocol']}.{left_out}",
             table("training | images/s | of the limit", rows),
-            f"Our best in float32 is {ratios['float32_over_fastest_peer']:.2f} times as fast as the fastest peer "
-            f"({ratios['fastest_peer']}), our best in all ({ratios['best']}) {ratios['best_over_fastest_peer']:.2f} times. "
-            f"The limit: a step costs {r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image, and the fastest matrix "
-            f"product of this machine would allow {most}.",
-            "Level 3 alone, 5 rounds of 5 steps after 2, not in turns (so to be compared within this table only):",
+            f"Our fastest training in float32 is {ratios['float32_over_fastest_peer']:.2f} times as fast as the fastest peer "
+            f"({ratios['fastest_peer']}), our fastest of all ({ratios['best']}) {ratios['best_over_fastest_peer']:.2f} times. "
+            f"The limit: a step costs {r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image; at the speed of this machine's "
+            f"fastest matrix product, that gives {most}.",
+            "Level 3 alone: 5 rounds of 5 steps, after 2 steps of warm-up. The trainers above took turns and these runs did not, "
+            "so compare the numbers only within this table:",
             table("level 3, float32, B | " + " | ".join(sizes), [("images/s", *(f"{rate:,.0f}" for rate in sizes.values()))]),
         )
     )
 
 
 def same_objective() -> str:
-    """Where the contestants end."""
+    """The objective that each trainer reaches."""
     if not Path("results/same_objective.json").is_file():
         return ""
     r = results("same_objective")
     rows = [(name, spread(row, "objective", 2)) for name, row in r["contestants"].items()]
     seeds = len(next(iter(r["contestants"].values()))["seeds"])
     error = max(row["sd"]["objective"] for row in r["contestants"].values()) / seeds**0.5
-    title = f"Their means end within {r['furthest_apart']:.2f} nats of each other (`{r['command']}`): {r['protocol']}; "
-    title += f"{r['measured_on']}; mean ± sd over {seeds} seeds, which tell a mean to ± {error:.1f} at worst."
+    title = f"The mean objectives of the trainers differ by at most {r['furthest_apart']:.2f} nats (`{r['command']}`): "
+    title += (
+        f"{r['protocol']}; {r['measured_on']}; mean ± standard deviation over {seeds} seeds; the standard error of a mean is "
+    )
+    title += f"at most {error:.1f}."
     left_out = "".join(f" {name} was left out: {why}." for name, why in r["left_out"].items())
     return f"{title}{left_out}\n\n{table('trained by | -ELBO, nats per image', rows)}"
 
 
 def evaluation_cost() -> str:
-    """Seconds and megabytes as k grows, and the way to a picture."""
+    """Seconds and megabytes for each k, and the time from a command to its picture."""
     if not Path("results/evaluation.json").is_file():
         return "*Evaluation: not measured yet (`make bench`).*"
     r = results("evaluation")
@@ -148,8 +151,8 @@ def evaluation_cost() -> str:
     waits = ", ".join(f"`{row['command']}` {row['seconds']:.0f} s" for row in r["seconds_to_a_picture"].values())
     return "\n\n".join(
         (
-            f"`{r['command']}`: {machine(r)}; log p(x) of {r['data']}, k samples of z each.",
-            table("k | seconds | µs per decode | peak MB | of them after the imports", rows),
+            f"`{r['command']}`: {machine_of(r)}; log p(x) of {r['data']}, k samples of z each.",
+            table("k | seconds | µs per decode | peak MB | of which after the imports", rows),
             f"Training at B = 128 takes {training['total_mb']:,.0f} MB ({training['above_import_mb']:,.0f} after the imports). "
             f"The limits: {most['training']:,} MB for training, {most['nll']:,} for log p(x). From command to picture: {waits}.",
         )
@@ -157,16 +160,16 @@ def evaluation_cost() -> str:
 
 
 def gpu_speed() -> str:
-    """Seconds on a GPU."""
+    """Seconds per epoch on a GPU."""
     if not Path("results/gpu.json").is_file():
-        return "On a GPU: `python -m benchmarks --device cuda`, which has not been run for this page."
+        return "GPU: not measured yet (`python -m benchmarks --device cuda`)."
     r = results("gpu")
     sizes = r["seconds_per_epoch"]
     target = {name: "not reached" if s is None else f"{s:.0f}" for name, s in r["seconds_to_target"].items()}
     rows = [(n, *(f"{each[n]:.2f}" for each in sizes.values()), target.get(n, "–")) for n in next(iter(sizes.values()))]
     return "\n\n".join(
         (
-            f"`{r['command']}`: {machine(r)}; seconds per epoch, and seconds of training to {r['target']}.",
+            f"`{r['command']}`: {machine_of(r)}; seconds per epoch, and seconds of training until {r['target']}.",
             table(f"trained by | {' | '.join(sizes)} | to {r['target'].split(',')[0]}", rows),
             f"NLL({r['nll']['k']:,}) of {r['nll']['images']:,} images: {r['nll']['seconds']:.0f} s.",
         )
@@ -174,7 +177,7 @@ def gpu_speed() -> str:
 
 
 def first_picture() -> None:
-    """docs/first.png: what the pretrained weights make of test digits, of noise, and of the plane."""
+    """Draw docs/first.png: reconstructions, samples and the latent plane of the pretrained weights."""
     from matplotlib.figure import Figure
 
     from vae_numpy import digits, vae

@@ -146,6 +146,6 @@ def test_command_lines(prog, config, main, args, message, capsys, tmp_path, monk
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there(device, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=f"device is '{device}': not to be had here"):
+    with pytest.raises(ValueError, match=f"device is '{device}': not available here"):
         training.train(Config(device=device, source="handwriting"))
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ from vae_lowlevel.train import train as train2
 from vae_numpy import checks, digits, weights
 from vae_numpy.command_line import run, spelled
 from vae_paper import __main__ as level3
-from vae_paper import checkpoint, download, train
+from vae_paper import download, runs, training, weight_files
 from vae_paper.config import Config as Config3
 
 WITHOUT_TORCH = """
@@ -85,7 +85,7 @@ def whole(tmp_path_factory):
     """The folder of a run that nothing interrupted; of which a test takes a copy, where it does something to it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("whole"))
-        return train.train(small(name="whole")).absolute()
+        return training.train(small(name="whole")).absolute()
 
 
 def test_level_3_trains(whole):
@@ -102,7 +102,7 @@ def test_level_3_trains(whole):
 
 @pytest.mark.parametrize("stop_at", [1, 13, 17])  # 13 steps an epoch: at the start, between epochs, inside one
 def test_interrupted_and_resumed_is_never_stopped(stop_at, whole, monkeypatch):
-    step = train.train_step
+    step = training.train_step
     calls = []
 
     def interrupted_step(*arguments):
@@ -111,10 +111,10 @@ def test_interrupted_and_resumed_is_never_stopped(stop_at, whole, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)  # the middle of a step: it must be finished first
         return step(*arguments)
 
-    monkeypatch.setattr(train, "train_step", interrupted_step)
+    monkeypatch.setattr(training, "train_step", interrupted_step)
     with pytest.raises(KeyboardInterrupt, match="go on with: python -m vae_paper train --name parts --resume"):
-        train.train(small(name="parts"))
-    parts = train.train(Config3(name="parts", resume=True))
+        training.train(small(name="parts"))
+    parts = training.train(Config3(name="parts", resume=True))
     assert len(calls) == 26
     for file in ("weights.safetensors", "state.safetensors"):
         a, b = (weights.load_tensors(folder / file)[0] for folder in (whole, parts))
@@ -128,32 +128,32 @@ def test_interrupted_and_resumed_is_never_stopped(stop_at, whole, monkeypatch):
 def test_tensorboard_that_is_not_there_is_missed_before_any_work(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # what is None cannot be imported
     with pytest.raises(ValueError, match=r"tensorboard is not installed: pip install 'vae-levels\[tensorboard\]'"):
-        train.train(small(name="a", tensorboard=True))
+        training.train(small(name="a", tensorboard=True))
     assert not list(tmp_path.iterdir())
 
 
 def test_resume_keeps_the_runs_own_configuration(whole):
     shutil.copytree(whole, "runs/whole")
     with pytest.raises(ValueError, match=r"beta is 4\.0, but .*whole was started with 1\.0"):
-        train.train(Config3(name="whole", beta=4.0, resume=True))
+        training.train(Config3(name="whole", beta=4.0, resume=True))
 
 
 def test_a_second_run_into_one_folder_is_refused():
-    with checkpoint.locked(checkpoint.RUNS / "a"), pytest.raises(ValueError, match="another process is training"):
-        train.train(small(name="a"))
+    with runs.locked(weight_files.RUNS / "a"), pytest.raises(ValueError, match="another process is training"):
+        training.train(small(name="a"))
 
 
 def test_a_finished_run_is_not_overwritten(whole):
-    folder = shutil.copytree(whole, checkpoint.RUNS / "whole")
+    folder = shutil.copytree(whole, weight_files.RUNS / "whole")
     before = (folder / "weights.safetensors").read_bytes()
     with pytest.raises(ValueError, match="already holds a run: go on with --resume, choose another --name"):
-        train.train(small(name="whole", seed=1))
+        training.train(small(name="whole", seed=1))
     assert (folder / "weights.safetensors").read_bytes() == before
 
 
 def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monkeypatch):
     """NaN gets into a parameter in the second epoch: the first one's files stay, and training can go on from them."""
-    step, calls = train.train_step, []
+    step, calls = training.train_step, []
 
     def step_with_nan(config, model, *rest):
         calls.append(1)
@@ -161,10 +161,10 @@ def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monk
             model.encoder.mu.bias.data[1] = np.nan
         return step(config, model, *rest)
 
-    monkeypatch.setattr(train, "train_step", step_with_nan)
+    monkeypatch.setattr(training, "train_step", step_with_nan)
     with pytest.raises(ValueError, match="step 15: the loss is nan: not finite: distortion, rate, log_weight"):
-        train.train(small(name="broken"))
-    broken = train.train(Config3(name="broken", resume=True))
+        training.train(small(name="broken"))
+    broken = training.train(Config3(name="broken", resume=True))
     for file in ("weights.safetensors", "state.safetensors"):
         a, b = (weights.load_tensors(folder / file)[0] for folder in (broken, whole))
         for name in a:

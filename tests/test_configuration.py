@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from vae_numpy import weights
-from vae_paper import data as data_module
-from vae_paper import initial, runs, training, weight_files
+from vae_paper import runs, weight_files
+from vae_paper import training as train
 from vae_paper.config import Config, checked
 from vae_paper.data import load_data, split
+from vae_paper.initial import initial_model
 
 BASE = Config(name="base", source="handwriting", latent_dim=3, batch_size=16, epochs=2)
 # For each field: another value, and what it needs around it (which the run it is compared with has too).
@@ -59,12 +60,12 @@ def few_images(tmp_path, monkeypatch):
         start = 0 if source == "handwriting" else 200
         return data.replace(images=data.images[start : start + 60], labels=data.labels[start : start + 60])
 
-    monkeypatch.setattr(data_module, "load_data", load_few)
+    monkeypatch.setattr(runs, "load_data", load_few)
     monkeypatch.chdir(tmp_path)
 
 
 def parameters(name, **options):
-    folder = training.train(dataclasses.replace(BASE, name=name, **options))
+    folder = train.train(dataclasses.replace(BASE, name=name, **options))
     return weights.load_tensors(folder / "weights.safetensors")[0]
 
 
@@ -83,57 +84,57 @@ def test_a_knob_changes_the_result(knob):
 
 
 def test_the_name_and_the_device_say_where():
-    folder = training.train(dataclasses.replace(BASE, name="here"))
+    folder = train.train(dataclasses.replace(BASE, name="here"))
     assert folder == weight_files.RUNS / "here"
-    with pytest.raises(ValueError, match="device is 'nowhere': not to be had here"):
-        training.train(dataclasses.replace(BASE, name="there", device="nowhere"))
+    with pytest.raises(ValueError, match="device is 'nowhere': not available here"):
+        train.train(dataclasses.replace(BASE, name="there", device="nowhere"))
 
 
 def test_a_run_starts_from_the_parameters_of_another():
     """By its name or its file; resumed, it goes on from where it was; other models and other sizes are refused."""
-    folder = training.train(dataclasses.replace(BASE, name="first"))
+    folder = train.train(dataclasses.replace(BASE, name="first"))
     kept = weights.load_tensors(folder / "weights.safetensors")[0]
     for start in ("first", str(folder / "weights.safetensors")):
-        begun = initial.initial_model(dataclasses.replace(BASE, seed=7, start_from=start)).state_dict()
+        begun = initial_model(dataclasses.replace(BASE, seed=7, start_from=start)).state_dict()
         assert all(np.array_equal(begun[name].numpy(), kept[name]) for name in begun)
     for options, message in (
         ({"model": "ae"}, "start_from is first: model is vae in .*first, and ae in this run"),
         ({"latent_dim": 4}, "start_from is first: latent_dim is 3 in .*first, and 4 in this run"),
-        ({"validation": 0.2}, "was, or may have been, trained on images that this run would .* by; expected at most 0.08"),
+        ({"validation": 0.2}, "was, or may have been, trained on images by which this run would .*; expected at most 0.08"),
         ({"validation": 0.2, "source": "auto"}, "may have been, trained on images .*; expected at most 0.08"),
         ({"start_from": "absent"}, "absent: no such file"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            training.train(dataclasses.replace(BASE, **{"name": "refused", "start_from": "first"} | options))
+            train.train(dataclasses.replace(BASE, **{"name": "refused", "start_from": "first"} | options))
     again = dataclasses.replace(BASE, name="second", start_from="first", source="mnist", validation=0.2)
-    training.train(again)  # other images: any may select
+    train.train(again)  # other images: any may select
     back = dataclasses.replace(BASE, name="back", start_from="second")  # which began with images of this source
     with pytest.raises(ValueError, match=r"validation is 0\.08.* expected at most 0\.0$"):
-        training.train(back)
-    training.train(dataclasses.replace(back, validation=0.0))
+        train.train(back)
+    train.train(dataclasses.replace(back, validation=0.0))
     pretrained = str(weights.PRETRAINED / "vae_mnist_d20.safetensors")
     with pytest.raises(ValueError, match=r"expected at most 0\.0$"):  # a file of level 2 does not say what was left out
-        training.train(dataclasses.replace(BASE, name="b", latent_dim=20, start_from=pretrained))
+        train.train(dataclasses.replace(BASE, name="b", latent_dim=20, start_from=pretrained))
     quadrants = dataclasses.replace(BASE, name="one", model="quadrant-cvae", seen=1)
-    training.train(quadrants)
+    train.train(quadrants)
     with pytest.raises(ValueError, match=r"seen is 1 in .*one, and 3 in this run"):
-        training.train(dataclasses.replace(quadrants, name="three", seen=3, start_from="one"))
+        train.train(dataclasses.replace(quadrants, name="three", seen=3, start_from="one"))
     gaussian = dataclasses.replace(BASE, name="narrow", likelihood="gaussian", sigma=0.1)
-    training.train(gaussian)
+    train.train(gaussian)
     with pytest.raises(ValueError, match=r"sigma is 0\.1 in .*narrow, and 0\.5 in this run"):
-        training.train(dataclasses.replace(gaussian, name="wide", sigma=0.5, start_from="narrow"))
+        train.train(dataclasses.replace(gaussian, name="wide", sigma=0.5, start_from="narrow"))
     (folder / "weights.safetensors").unlink()
-    training.train(Config(name="second", resume=True))
+    train.train(Config(name="second", resume=True))
 
 
 def test_what_the_start_has_seen_does_not_come_in_the_same_order_again():
     """The first batch of a run, of one that starts from another, and of one that starts from that."""
-    model, (data, none) = initial.initial_model(BASE), split(dataclasses.replace(BASE, validation=0.0))
+    data, _ = split(load_data("handwriting", "train"), 0.0)
     first = []
     for start in (None, "a", "b"):
         config = dataclasses.replace(BASE, start_from=start)
-        run = runs.Run(config, weight_files.RUNS, model, training.adamw(config, model), data, none)
-        first.append(next(training.rest_of_epoch(run)))
+        order = torch.randperm(len(data.images), generator=train.generator_of(config, train.ORDER, 0))
+        first.append(train.batch(config, data, order[: config.batch_size], step=0))
     for (x, eps, _), (other_x, other_eps, _) in itertools.combinations(first, 2):
         assert not torch.equal(x, other_x) and not torch.equal(eps, other_eps)
 
@@ -154,7 +155,7 @@ REFUSED = [
     ({"gamma": 3.0}, "gamma is 3.0, and nothing in this configuration uses it"),
     ({"sigma": 1.0}, "sigma is 1.0, and nothing"),
     ({"seen": 2}, "seen is 2, and nothing"),
-    ({"model": "quadrant-cvae", "seen": 4}, "seen is 1, 2 or 3 quadrants"),
+    ({"model": "quadrant-cvae", "seen": 4}, "seen is 4: expected 1, 2 or 3 quadrants"),
     ({"model": "ae", "beta": 2.0}, "an autoencoder has no rate"),
     ({"model": "ae", "samples": 2}, "an autoencoder has no noise"),
     ({"objective": "capacity", "beta": 2.0}, "leave beta out"),
@@ -175,6 +176,6 @@ def test_a_quadrant_cvae_has_a_rate_like_any_vae(options):
 @pytest.mark.parametrize(("options", "message"), REFUSED, ids=[str(options) for options, _ in REFUSED])
 def test_contradictions_are_refused_before_any_work(options, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        training.train(dataclasses.replace(BASE, **options))
+        train.train(dataclasses.replace(BASE, **options))
     assert list(tmp_path.iterdir()) == []
     checked(BASE)

@@ -17,12 +17,15 @@ import torch
 import torch.distributed as dist
 
 from benchmarks.soak import children
-from vae_numpy import command_line, weights
-from vae_numpy.command_line import run
-from vae_paper import distributed, runs, training
+from vae_numpy import weights
+from vae_numpy.command_line import run, spelled
+from vae_paper import distributed
+from vae_paper import runs as runs_module
+from vae_paper import training as train
 from vae_paper.__main__ import Command, Evaluate, main
 from vae_paper.config import Config, checked
 from vae_paper.data import Data, load_data
+from vae_paper.initial import initial_model
 
 # 20 steps; of 4 samples 125 images are measured at once: an odd number, of which two processes have not the same share
 WHOLE = Config(name="whole", source="handwriting", latent_dim=3, batch_size=4, validation=0.765, epochs=2, samples=4)
@@ -41,7 +44,7 @@ KINDS = {
 REFUSED = [
     ({"model": "vq-vae"}, "model is vq-vae: its codebook follows the averages of a batch"),
     ({"likelihood": "optimal-gaussian", "binarise": "none"}, "likelihood is optimal-gaussian: its variance is fitted to a batch"),
-    ({"objective": "capacity"}, r"objective is capacity: \|KL - C\| is taken of a batch's mean KL"),
+    ({"objective": "capacity"}, r"objective is capacity: \|KL - C\| is computed from a batch's mean KL"),
     ({"objective": "free-bits"}, "free_bits_per is latent: the floor is under a batch's mean KL"),
     ({"objective": "free-bits", "free_bits_per": "total"}, "free_bits_per is total: the floor"),
     ({"batch_size": 21}, "batch_size is 21: expected a multiple of 2"),
@@ -54,7 +57,7 @@ def prepare(folder: Path) -> None:
     """In a process of its own: few images, all in float64, and runs in this folder."""
     os.chdir(folder)
     torch.set_default_dtype(torch.float64)
-    load_data = lambda *options: few_digits(options[2])
+    runs_module.load_data = lambda *options: few_digits(options[2])
 
 
 @functools.cache
@@ -107,7 +110,7 @@ def alone(work, folder: Path) -> None:
 
 def dying(at_step: int, rank: int, how: signal.Signals) -> None:
     """Train as WHOLE does, and at a step of one process, send it a signal."""
-    step, taken = training.train_step, []
+    step, taken = train.train_step, []
 
     def train_step(*arguments):
         taken.append(1)
@@ -115,14 +118,14 @@ def dying(at_step: int, rank: int, how: signal.Signals) -> None:
             os.kill(os.getpid(), how)
         return step(*arguments)
 
-    training.train_step = train_step
+    train.train_step = train_step
     with distributed.joined():
         WHOLE.name = "dying"
-        run("python -m vae_paper", Config, training.train, words(WHOLE))
+        run("python -m vae_paper", Config, train.train, words(WHOLE))
 
 
 def words(config: Config) -> list[str]:
-    return command_line.spelled("", config).split()
+    return spelled("", config).split()
 
 
 def last_line(said: str) -> str:
@@ -134,13 +137,13 @@ def by_one_and_by_two(configs: list[Config], folder: Path) -> tuple[Path, Path]:
     one, two = folder / "one", folder / "two"
     one.mkdir(), (two / "runs").mkdir(parents=True)
     (two / "runs/vq").symlink_to(one / "runs/vq")  # which two would refuse to train
-    alone(lambda: [training.train(config) for config in configs], one)
+    alone(lambda: [train.train(config) for config in configs], one)
 
     def all_of_them():
         with distributed.joined():
             for config in configs:
                 if config.model != "vq-vae":
-                    training.train(config)
+                    train.train(config)
 
     ended = together(all_of_them, two)
     assert [code for code, _ in ended] == [0, 0], ended
@@ -186,7 +189,7 @@ def test_what_is_of_a_whole_batch_is_refused(monkeypatch):
     for options, message in REFUSED:
         config = checked(dataclasses.replace(WHOLE, **{"samples": 1} | options))
         with pytest.raises(ValueError, match=message):
-            distributed.check(config, held_out=round(170 * config.validation))
+            distributed.check(config, initial_model(config), round(170 * config.validation), own_objective=False)
 
 
 def test_what_all_refuse_rank_0_says_once(tmp_path):
@@ -201,7 +204,7 @@ def test_what_all_refuse_rank_0_says_once(tmp_path):
 def test_what_one_refuses_ends_all(tmp_path):
     """Rank 0 finds the folder locked; rank 1 has another's data: the one that knows why says it."""
     small = words(dataclasses.replace(SHORT, name="a", likelihood="bce"))
-    with runs.locked(tmp_path / "runs/a"):
+    with runs_module.locked(tmp_path / "runs/a"):
         (code0, said0), (code1, said1) = together(lambda: command(*small), tmp_path)
     assert (code0, code1, said1) == (2, 2, "")
     assert said0 == "python -m vae_paper: runs/a: another process is training into this folder; choose another --name\n"

@@ -9,8 +9,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
-from vae_paper import checkpoint, evaluate, microscope
-from vae_paper.data import Data
+from vae_paper import models, weight_files
+from vae_paper.data import Data, load_data
+from vae_paper.measuring import elbo, inspect
 from vae_paper.vae import kl_per_latent
 
 COSTS = [0.0, 2.0, 0.125]  # nats of the latents of `made`
@@ -18,7 +19,7 @@ COSTS = [0.0, 2.0, 0.125]  # nats of the latents of `made`
 
 def made(likelihood: str = "bce", model: str = "vae", **options) -> torch.nn.Module:
     """A model whose decoder says 1/2 of every pixel, and whose latents cost COSTS on every image."""
-    made = checkpoint.build(model, 3, likelihood, **options)
+    made = models.build(model, 3, likelihood, **options)
     with torch.no_grad():
         made.decoder.conv_t2.weight.zero_()
         made.decoder.conv_t2.bias.zero_()
@@ -31,7 +32,7 @@ def made(likelihood: str = "bce", model: str = "vae", **options) -> torch.nn.Mod
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    test = evaluate.load_data("handwriting", "test")
+    test = load_data("handwriting", "test")
     return test.replace(images=test.images[:100], labels=test.labels[:100])
 
 
@@ -52,14 +53,14 @@ def test_reductions_are_what_torch_makes_of_them() -> None:
         (distortion + kl.mean(), 1),
         (binary_cross_entropy_with_logits(logits, x) + kl.sum(), pixels),
     ]
-    found = microscope.reductions(pixels, latents, batch)
+    found = inspect.reductions(pixels, latents, batch)
     assert [row["beta"] for row in found] == [1, 1, 784, 39.2, 0.05, 784 * 128]
     for row, (loss, divided_by) in zip(found, as_written, strict=True):
         torch.testing.assert_close(loss * divided_by, distortion + row["beta"] * rate, rtol=1e-12, atol=0)
 
 
 def test_the_mean_squared_error_is_a_gaussian_of_variance_392() -> None:
-    row = microscope.reductions(784, 20)[2]
+    row = inspect.reductions(784, 20)[2]
     assert (row["distortion"], row["kl"], row["sigma_squared"]) == ("mean over pixels", "sum over latents", 392)
     generator = torch.Generator().manual_seed(0)
     x, x_hat = (torch.rand(1, 784, generator=generator, dtype=torch.float64) for _ in range(2))
@@ -69,7 +70,7 @@ def test_the_mean_squared_error_is_a_gaussian_of_variance_392() -> None:
 
 
 def test_latents_terms_and_units(data) -> None:
-    got = microscope.measure(made("bernoulli"), data.replace(binarisation="threshold"), passes=2, beta=4.0)
+    got = inspect.inspect(made("bernoulli"), data.replace(binarisation="threshold"), passes=2, beta=4.0)
     assert got["kl_per_latent"] == pytest.approx(COSTS, abs=1e-6)
     assert got["rate"] == pytest.approx(2.125)
     assert got["distortion"] == pytest.approx(784 * math.log(2))  # one bit for each pixel
@@ -84,8 +85,8 @@ def test_latents_terms_and_units(data) -> None:
 
 def test_active_units_are_those_whose_mean_varies_by_more_than_a_hundredth() -> None:
     mu = torch.tensor([[0.0, 5.0, 1.0], [0.14, 5.0, -1.0]])  # variances 0.0098, 0 and 2
-    assert evaluate.active_units(mu).tolist() == [False, False, True]
-    assert evaluate.active_units(1.02 * mu).tolist() == [True, False, True]
+    assert elbo.active_units(mu).tolist() == [False, False, True]
+    assert elbo.active_units(1.02 * mu).tolist() == [True, False, True]
 
 
 def test_active_units_of_a_model_are_of_its_means_over_images(data) -> None:
@@ -93,13 +94,13 @@ def test_active_units_of_a_model_are_of_its_means_over_images(data) -> None:
     with torch.no_grad():
         model.encoder.mu.weight[0] = 1.0
         mu = model.encode(data.images)[0].double()
-    got = microscope.measure(model, data, passes=1)
+    got = inspect.inspect(model, data, passes=1)
     assert got["variance_of_mu"] == pytest.approx(mu.var(0).tolist(), rel=1e-5)
     assert got["active"] == [True, False, False] and got["active_units"] == 1
 
 
 def test_standard_errors_are_over_images(data) -> None:
-    got = microscope.measure(made("mse"), data, passes=1)
+    got = inspect.inspect(made("mse"), data, passes=1)
     each = (data.images.double() - 0.5).square().sum((1, 2, 3))
     assert got["distortion"] == pytest.approx(each.mean().item(), rel=1e-6)
     assert got["distortion_standard_error"] == pytest.approx(each.std().item() / 10, rel=1e-5)
@@ -108,9 +109,9 @@ def test_standard_errors_are_over_images(data) -> None:
 
 def test_the_least_soft_bce_is_the_entropy_of_the_images(data) -> None:
     gray = data.replace(images=torch.full_like(data.images, 0.5))
-    assert microscope.measure(made(), gray, passes=1)["least_distortion"] == pytest.approx(784 * math.log(2))
+    assert inspect.inspect(made(), gray, passes=1)["least_distortion"] == pytest.approx(784 * math.log(2))
     white = data.replace(images=(data.images > 0.5).float())
-    assert microscope.measure(made(), white, passes=1)["least_distortion"] == 0
+    assert inspect.inspect(made(), white, passes=1)["least_distortion"] == 0
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_the_least_soft_bce_is_the_entropy_of_the_images(data) -> None:
 )
 def test_the_implied_variance(likelihood, sigma, variance, data) -> None:
     error = (data.images.double() - 0.5).square().mean().item()
-    got = microscope.measure(made(likelihood, sigma=sigma), data, passes=1, beta=4.0)["variance"]
+    got = inspect.inspect(made(likelihood, sigma=sigma), data, passes=1, beta=4.0)["variance"]
     assert got["squared_error_per_pixel"] == pytest.approx(error, rel=1e-4)
     assert got["of_the_likelihood"] == pytest.approx(variance or error, rel=1e-4)
     assert got["with_beta"] == pytest.approx(4 * (variance or error), rel=1e-4)
@@ -127,11 +128,11 @@ def test_the_implied_variance(likelihood, sigma, variance, data) -> None:
 
 @pytest.mark.parametrize("seen", [1, 2, 3])
 def test_a_quadrant_cvae_counts_the_pixels_that_it_does_not_see(seen, data) -> None:
-    model = checkpoint.build("quadrant-cvae", 3, "bernoulli", seen=seen).eval()
+    model = models.build("quadrant-cvae", 3, "bernoulli", seen=seen).eval()
     with torch.no_grad():
         model.decoder.conv_t2.weight.zero_()
         model.decoder.conv_t2.bias.zero_()
-    got = microscope.measure(model, data.replace(binarisation="threshold"), passes=1)
+    got = inspect.inspect(model, data.replace(binarisation="threshold"), passes=1)
     assert got["pixels"] == 784 * (4 - seen) // 4
     assert got["bits_per_dim"]["distortion"] == pytest.approx(1)
     assert got["elbo_is"] == "a lower bound on log p(x_unseen|x_seen)"
@@ -151,9 +152,9 @@ SAID = [
 @pytest.mark.parametrize(("model", "likelihood", "beta", "said", "unsaid"), SAID)
 def test_the_table_says_what_bounds_what(model, likelihood, beta, said, unsaid, data) -> None:
     data = data.replace(binarisation="threshold" if likelihood == "bernoulli" else "none")
-    report = microscope.measure(made(likelihood, model), data, passes=1, beta=beta)
+    report = inspect.inspect(made(likelihood, model), data, passes=1, beta=beta)
     head = {"run": "r", "model": model, "latent_dim": 3, "likelihood": likelihood, "trained_with": {"beta": beta}}
-    table = microscope.table(head | report)
+    table = inspect.table(head | report)
     for words in said:
         assert words in table, table
     for words in unsaid:
@@ -166,7 +167,7 @@ def test_the_table_says_what_bounds_what(model, likelihood, beta, said, unsaid, 
 def test_the_command(tmp_path, capsys) -> None:
     about = {"model": "vae", "latent_dim": 3, "likelihood": "bce", "config": {"source": "handwriting", "beta": 3.0}}
     path = tmp_path / "w.safetensors"
-    checkpoint.save_model(path, made(), about)
+    weight_files.save_model(path, made(), about)
     run("p", level3.Command, level3.main, ["inspect", str(path), "--passes", "1", "--json"])
     report = json.loads(capsys.readouterr().out)
     assert report["kl_per_latent"] == pytest.approx(COSTS, abs=1e-6)
@@ -175,8 +176,8 @@ def test_the_command(tmp_path, capsys) -> None:
     assert report["distortion_plus_beta_rate"] == pytest.approx(report["distortion"] + 3 * 2.125, rel=1e-6)
     run("p", level3.Command, level3.main, ["inspect", str(path), "--passes", "1"])
     assert f"{report['distortion']:.3f}" in capsys.readouterr().out
-    codes = checkpoint.build("vq-vae", 3, codes=8)
-    checkpoint.save_model(path, codes, {"model": "vq-vae", "latent_dim": 3, "made_with": {"codes": 8}})
+    codes = models.build("vq-vae", 3, codes=8)
+    weight_files.save_model(path, codes, {"model": "vq-vae", "latent_dim": 3, "made_with": {"codes": 8}})
     for args, message in (([], "holds the model vq-vae; expected one with Gaussian latents"), (["--passes", "x"], "--passes")):
         with pytest.raises(SystemExit) as stop:
             run("p", level3.Command, level3.main, ["inspect", str(path), *args])

@@ -18,11 +18,10 @@ from vae_lowlevel.train import Config as Config2
 from vae_lowlevel.train import train as train2
 from vae_numpy import digits, weights
 from vae_numpy.command_line import run
-from vae_paper import data as data_module
-from vae_paper import state_files, training, weight_files
+from vae_paper import runs, state_files, weight_files
+from vae_paper import training as train
 from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
-from vae_paper.data import split
 from vae_paper.vae import Terms
 
 
@@ -30,7 +29,7 @@ from vae_paper.vae import Terms
 def few_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     few = training.few_digits()
-    monkeypatch.setattr(data_module, "load_data", lambda *ignored: few)
+    monkeypatch.setattr(runs, "load_data", lambda *ignored: few)
 
 
 SMALL = Config(name="a", source="handwriting", latent_dim=1, batch_size=16, epochs=2)
@@ -53,7 +52,7 @@ def test_killed_after_its_last_epoch_the_table_is_whole(tmp_path, monkeypatch):
     """The state is written last: what it says is finished is on disk, whatever came between."""
     monkeypatch.setattr(weight_files, "write_csv", lambda *ignored: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
-        training.train(SMALL)
+        train.train(SMALL)
     assert (tmp_path / "runs/a/weights.safetensors").exists()
     assert not (tmp_path / "runs/a/state.safetensors").exists()
 
@@ -69,19 +68,19 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
     assert ours.exists()  # its process lives, and may be writing
 
 
-@pytest.mark.parametrize("name", ["adam.0.exp_avg", "adam.99.step", "model.encoder.fc.bias"])
+@pytest.mark.parametrize("name", ["optimizer.0.exp_avg", "optimizer.99.step", "model.encoder.fc.bias"])
 def test_a_state_that_does_not_fit_is_refused(name, tmp_path):
-    training.train(dataclasses.replace(SMALL, epochs=1))
+    train.train(dataclasses.replace(SMALL, epochs=1))
     path = tmp_path / "runs/a/state.safetensors"
     tensors, header = weights.load_tensors(path)
     weights.save_tensors(path, tensors | {name: np.zeros(3, np.float32)}, header)
     with pytest.raises(ValueError, match=f"state.safetensors: {name} is "):
-        training.train(Config(name="a", resume=True))
+        train.train(Config(name="a", resume=True))
 
 
 def poisoned(what, at_step, monkeypatch):
     """Make the data, a parameter, the loss, or the last gradient of an epoch NaN at one step."""
-    step, calls = training.train_step, []
+    step, calls = train.train_step, []
 
     def train_step(config, model, optimizer, x, *rest):
         calls.append(1)
@@ -92,13 +91,13 @@ def poisoned(what, at_step, monkeypatch):
             if what == "parameters":
                 model.decoder.fc1.weight.data[2, 0] = torch.inf
             if what == "loss":
-                monkeypatch.setattr(training, "loss_of", lambda *ignored: torch.tensor(torch.nan))
+                monkeypatch.setattr(train, "loss_of", lambda *ignored: torch.tensor(torch.nan))
         loss = step(config, model, optimizer, x, *rest)
         if what == "gradient" and len(calls) == at_step + 1:
             model.encoder.fc.bias.data[0] = torch.nan
         return loss
 
-    monkeypatch.setattr(training, "train_step", train_step)
+    monkeypatch.setattr(train, "train_step", train_step)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_what_is_not_finite_stops_the_run_and_spoils_nothing(what, at_step, said
         monkeypatch.setattr(state_files, "save_state", save_and_look)
     poisoned(what, at_step, monkeypatch)
     with pytest.raises(ValueError, match=f"runs/a: {said}.*what was saved before is intact"):
-        training.train(SMALL)
+        train.train(SMALL)
     after = {path.name: path.read_bytes() for path in (weight_files.RUNS / "a").iterdir()}
     assert after == (first or {".lock": b"", "config.json": after["config.json"]})
 
@@ -134,9 +133,9 @@ def test_nan_in_the_data_is_not_binarised_away(how, monkeypatch):
     few = training.few_digits()
     images = few.images.clone()
     images[:, 0, 14, 14] = torch.nan
-    monkeypatch.setattr(data_module, "load_data", lambda *ignored: few.replace(images=images, binarisation=how))
+    monkeypatch.setattr(runs, "load_data", lambda *ignored: few.replace(images=images, binarisation=how))
     with pytest.raises(ValueError, match="images hold NaN or infinity"):
-        training.train(Config(**vars(SMALL) | {"likelihood": "bernoulli", "binarise": how}))
+        train.train(Config(**vars(SMALL) | {"likelihood": "bernoulli", "binarise": how}))
 
 
 def test_level_2_stops_at_the_step_that_is_not_finite(monkeypatch):
@@ -152,7 +151,7 @@ def test_level_2_stops_at_the_step_that_is_not_finite(monkeypatch):
 
     monkeypatch.setattr(module, "train_step", train_step)
     data = digits.load("handwriting", "test")
-    few = data.replace(images=data.images[:32], labels=data.labels[:32])
+    few = data._replace(images=data.images[:32], labels=data.labels[:32])
     with pytest.raises(ValueError, match="step 4: the loss is nan; nothing saved"):
         train2(Config2(latent_dim=1, batch_size=8, epochs=20), few, few)
 
@@ -171,13 +170,13 @@ def test_ctrl_c_at_the_command_line(tmp_path):
 
     def interrupted():
         training.prepare(folder)
-        train_step = training.train_step
+        train_step = train.train_step
 
         def once(*arguments):
             os.kill(os.getpid(), 2)
             return train_step(*arguments)
 
-        training.train_step = once
+        train.train_step = once
         run("python -m vae_paper", Command, main, ["train", "--name", "a", "--resume"])
 
     code, said = children.said(interrupted, 60)
@@ -202,26 +201,26 @@ def test_two_runs_into_one_folder(tmp_path):
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         with pytest.raises(ValueError, match="another process is training into this folder"):
-            training.train(SMALL)
+            train.train(SMALL)
         other.communicate(b"\n")
-    split = split
+    split = runs.split
 
-    def split_meanwhile(config):
+    def split_meanwhile(*arguments):
         (weight_files.RUNS / "a/state.safetensors").write_bytes(b"the other's")
-        return split(config)
+        return split(*arguments)
 
-    split, before = split_meanwhile, split
+    runs.split, before = split_meanwhile, runs.split
     try:
         with pytest.raises(ValueError, match="already holds a run"):
-            training.train(SMALL)
+            train.train(SMALL)
     finally:
-        split = before
+        runs.split = before
     assert (weight_files.RUNS / "a/state.safetensors").read_bytes() == b"the other's"
 
 
 def test_a_changed_configuration_is_not_resumed():
     """config.json has no checksum of its own; the state, which has one, knows what the run was started with."""
-    folder = training.train(SMALL)
+    folder = train.train(SMALL)
     path = folder / "config.json"
     kept = json.loads(path.read_text())
     for change, message in (
@@ -234,12 +233,12 @@ def test_a_changed_configuration_is_not_resumed():
     ):
         path.write_text(json.dumps(kept | change))
         with pytest.raises(ValueError, match=message):
-            training.train(Config(name="a", resume=True))
+            train.train(Config(name="a", resume=True))
     path.write_text(json.dumps(kept)[:-5])
     with pytest.raises(ValueError, match=r"config\.json: damaged"):
-        training.train(Config(name="a", resume=True))
+        train.train(Config(name="a", resume=True))
     path.write_text(json.dumps({option: value for option, value in kept.items() if option != "start_from"}))
-    assert training.train(Config(name="a", resume=True)) == folder  # an option that came later has its default
+    assert train.train(Config(name="a", resume=True)) == folder  # an option that came later has its default
 
 
 def test_same_seed_same_bits_in_another_process(tmp_path):
@@ -247,9 +246,9 @@ def test_same_seed_same_bits_in_another_process(tmp_path):
 
     def digest():
         training.prepare(tmp_path)
-        folder = training.train(Config(**vars(SMALL) | {"name": f"p{os.getpid()}"}))
+        folder = train.train(Config(**vars(SMALL) | {"name": f"p{os.getpid()}"}))
         data = digits.load("handwriting", "test")
-        few = data.replace(images=data.images[:32], labels=data.labels[:32])
+        few = data._replace(images=data.images[:32], labels=data.labels[:32])
         level2 = train2(Config2(latent_dim=1, batch_size=8, epochs=1), few, few)
         arrays = weights.load_tensors(folder / "weights.safetensors")[0] | {f"2.{n}": p.numpy() for n, p in level2.items()}
         return weights._digest(arrays, "")
@@ -259,4 +258,4 @@ def test_same_seed_same_bits_in_another_process(tmp_path):
 
 def test_terms_are_named():
     terms = Terms(torch.zeros(1, 2), torch.full((2, 3), torch.inf), torch.zeros(1, 2))
-    assert training.not_finite(terms) == "not finite: rate"
+    assert train.not_finite(terms) == "not finite: rate"

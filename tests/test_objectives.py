@@ -99,7 +99,7 @@ def test_the_expected_bound_at_each_k_is_what_quadrature_says(k, images):  # noq
     expected = (joint * (torch.logsumexp(torch.stack(grids), 0) - math.log(k))).sum().item()
     eps = torch.randn(k, 10_000, 1, generator=torch.Generator().manual_seed(k), dtype=torch.float64)
     log_w = model(x, eps.reshape(-1, 1, 1)).log_weight.reshape(k, -1).detach()
-    bound = objectives.iwae(Terms(log_w, log_w, log_w))
+    bound = objectives.iwae(Terms(log_w, log_w.T, log_w))
     assert expected < model.log_p(x).item()
     assert abs(bound.mean().item() - expected) < 4 * bound.std().item() / math.sqrt(len(bound.flatten()))
 

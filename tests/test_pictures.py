@@ -16,10 +16,13 @@ from PIL import Image
 from vae_numpy import weights
 from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
-from vae_paper import checkpoint, evaluate, figures, gallery, interpolation, pictures, train
+from vae_paper import models, training, weight_files
 from vae_paper.config import Config
+from vae_paper.data import load_data
+from vae_paper.drawing import figures, latent_space, pictures, plots, subject
 from vae_paper.drawing.animation import moments, replay
 from vae_paper.drawing.figures import draw
+from vae_paper.sampling import interpolation
 
 MADE = {"ae": 2, "cvae": 3, "quadrant-cvae": 3, "pixel-vae": 3, "vae": 5}
 
@@ -29,21 +32,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`flat`, a VAE of 2-D that was trained for three steps, and a weight file of every other model, as it is at first."""
     folder = tmp_path_factory.mktemp("pictures")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "RUNS", folder)
+        patch.setattr(weight_files, "RUNS", folder)
         options = {"latent_dim": 2, "epochs": 1, "batch_size": 90, "validation": 0.8, "source": "handwriting", "beta": 2.0}
-        train.train(Config(name="flat", **options))
+        training.train(Config(name="flat", **options))
     for name, latent_dim in MADE.items():
         about = {"model": name, "latent_dim": latent_dim, "config": {"source": "handwriting", "beta": 1.0}}
-        checkpoint.save_model(folder / f"{name}.safetensors", checkpoint.build(name, latent_dim), about)
+        weight_files.save_model(folder / f"{name}.safetensors", models.build(name, latent_dim), about)
     return folder
 
 
-def subject(folder: Path, name: str, **options) -> pictures.Subject:
-    return pictures.load(folder / (name if name == "flat" else f"{name}.safetensors"), **options)
+def subject(folder: Path, name: str, **options) -> subject.Subject:
+    return subject.read(folder / (name if name == "flat" else f"{name}.safetensors"), **options)
 
 
 def captured(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple]:
-    """The calls of figures.NAME, which then draws nothing."""
+    """The calls of plots.NAME, which then draws nothing."""
     calls: list[tuple] = []
     monkeypatch.setattr(figures, name, lambda *arguments, **options: calls.append((*arguments, *options.values())))
     return calls
@@ -55,7 +58,7 @@ def x_hat(model, z, labels=None) -> np.ndarray:
 
 
 def test_the_manifold_is_even_in_probability() -> None:
-    z = figures.manifold_latents(7).reshape(7, 7, 2)
+    z = plots.manifold_latents(7).reshape(7, 7, 2)
     p = np.vectorize(NormalDist().cdf)(z)
     even = (np.arange(7) + 0.5) / 7
     np.testing.assert_allclose(p[..., 0], np.tile(even, (7, 1)), atol=1e-12)
@@ -127,7 +130,7 @@ def test_the_guided_path_goes_through_the_class_means_at_one_speed() -> None:
 def test_interpolation_joins_images_of_two_classes(folder, monkeypatch, tmp_path) -> None:
     shown = subject(folder, "flat", image=5)
     mu, labels = shown.mu()
-    pairs = pictures.pairs(labels, 5)
+    pairs = latent_space.pairs(labels, 5)
     assert pairs[0][0] == 5
     assert len(pairs) == 3 and all(labels[a] != labels[b] for a, b in pairs)
     calls = captured(monkeypatch, "grid")
@@ -142,10 +145,10 @@ def test_interpolation_joins_images_of_two_classes(folder, monkeypatch, tmp_path
 
 
 def test_interpolation_needs_two_classes() -> None:
-    assert pictures.pairs(np.array([3, 3, 5, 5, 3]), 0) == [(0, 2), (1, 3)]
-    assert pictures.pairs(np.array([3, 3, 5, 5, 3]), 3, count=1) == [(3, 4)]
+    assert latent_space.pairs(np.array([3, 3, 5, 5, 3]), 0) == [(0, 2), (1, 3)]
+    assert latent_space.pairs(np.array([3, 3, 5, 5, 3]), 3, count=1) == [(3, 4)]
     with pytest.raises(ValueError, match="at least two classes"):
-        pictures.pairs(np.zeros(5, np.int64), 0)
+        latent_space.pairs(np.zeros(5, np.int64), 0)
 
 
 def test_in_the_cvae_grid_a_row_is_a_style_and_a_column_a_label(folder, monkeypatch, tmp_path) -> None:
@@ -166,7 +169,7 @@ def test_pca_is_the_svd_and_t_sne_keeps_neighbours() -> None:
     labels = np.repeat([0, 1], 40)
     mu = rng.standard_normal((80, 6)) * [5, 3, 1, 1, 1, 1]
     mu[:, 5] += 40 * labels
-    (pca_title, (pca, _)), (_, (tsne, _)) = pictures.projections(mu).items()
+    (pca_title, (pca, _)), (_, (tsne, _)) = latent_space.projections(mu).items()
     centred = mu - mu.mean(0)
     _, scale, axes = np.linalg.svd(centred, full_matrices=False)
     np.testing.assert_allclose(np.abs(pca), np.abs(centred @ axes[:2].T), atol=1e-9)
@@ -197,7 +200,7 @@ def test_the_rate_is_per_latent_and_collapse_has_its_colour(folder, monkeypatch,
         shown.model.encoder.logvar.bias.zero_()
         mu = shown.model.encode(shown.test.images)[0].double().numpy()
     saved: list[Figure] = []
-    monkeypatch.setattr(figures, "save", lambda figure, path: saved.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, path: saved.append(figure))
     draw(shown, "rate", tmp_path)
     axis = saved[0].axes[0]
     kl = (mu**2).mean(0) / 2
@@ -214,8 +217,8 @@ def test_the_rate_is_per_latent_and_collapse_has_its_colour(folder, monkeypatch,
 def test_the_curves_are_those_of_metrics_csv(tmp_path, monkeypatch) -> None:
     rows = [{"epoch": 1.0 * e, "loss": 200.0 / e, "validation_loss": 210.0 / e, "validation_rate": 5.0 * e} for e in (1, 2, 3)]
     saved: list[Figure] = []
-    monkeypatch.setattr(figures, "save", lambda figure, path: saved.append(figure))
-    figures.curves(tmp_path / "c.png", rows, "a caption")
+    monkeypatch.setattr(plots, "save", lambda figure, path: saved.append(figure))
+    plots.curves(tmp_path / "c.png", rows, "a caption")
     loss, rate = saved[0].axes  # no distortion in it, no panel for it
     assert [line.get_ydata().tolist() for line in loss.lines] == [[200, 100, 200 / 3], [210, 105, 70]]
     assert [line.get_ydata().tolist() for line in rate.lines] == [[5, 10, 15]]
@@ -237,15 +240,15 @@ def test_reconstructions_are_of_mu_and_of_a_sample(folder, monkeypatch, tmp_path
 
 def test_a_model_of_binary_images_is_shown_binary_images(folder) -> None:
     shown = subject(folder, "flat")
-    shown.test = evaluate.load_data("handwriting", "test", "dynamic")
+    shown.test = load_data("handwriting", "test", "dynamic")
     assert set(shown.x().unique().tolist()) == {0.0, 1.0}
     assert torch.equal(shown.x(), shown.x())
 
 
 @pytest.mark.parametrize("seen", [1, 2, 3])
 def test_completions_keep_what_is_seen(seen) -> None:
-    model = checkpoint.build("quadrant-cvae", 3, seen=seen)
-    x = evaluate.load_data("handwriting", "test").images[:2]
+    model = models.build("quadrant-cvae", 3, seen=seen)
+    x = load_data("handwriting", "test").images[:2]
     with torch.no_grad():
         images = pictures.completed(model, x, 4, seed=0)
     mask = model.mask.expand(2, 1, 28, 28) == 1
@@ -259,7 +262,9 @@ def test_completions_keep_what_is_seen(seen) -> None:
 
 
 def test_ae_beside_vae_measures_how_far_samples_are_from_codes(folder, monkeypatch, tmp_path) -> None:
-    np.testing.assert_allclose(pictures.nearest(np.array([[0.0, 3.0], [9.0, 1.0]]), np.array([[0.0, 0.0], [9.0, 0.0]])), [3, 1])
+    np.testing.assert_allclose(
+        latent_space.nearest(np.array([[0.0, 3.0], [9.0, 1.0]]), np.array([[0.0, 0.0], [9.0, 0.0]])), [3, 1]
+    )
     calls = captured(monkeypatch, "side_by_side")
     draw(subject(folder, "flat", beside=folder / "ae.safetensors"), "ae-beside-vae", tmp_path)
     [(_, models, labels, _)] = calls
@@ -287,7 +292,7 @@ def test_the_animation_is_the_runs_own_training(folder, tmp_path) -> None:
     seen: list[int] = []
     again = replay(Config(**about["config"]), lambda step, steps, model: seen.append(step), 40)
     assert seen == [0, 1, 2, 3]
-    trained, _ = checkpoint.load_model(folder / "flat")
+    trained, _ = weight_files.load_with_header(folder / "flat")
     for name, tensor in trained.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
     assert moments(400, 5) == {0, 25, 100, 225, 400}
@@ -316,7 +321,7 @@ def test_all_draws_what_applies_and_nothing_is_cut_off(name, folder, tmp_path, m
     monkeypatch.setattr(pictures, "EMBEDDED", 60)  # t-SNE is slow
     monkeypatch.setattr(pictures, "DRAWS", 1)  # and so are pixels drawn one by one
     saved: dict[str, Figure] = {}
-    monkeypatch.setattr(figures, "save", lambda figure, path: saved.update({Path(path).stem: figure}))
+    monkeypatch.setattr(plots, "save", lambda figure, path: saved.update({Path(path).stem: figure}))
     beside = {"beside": folder / "ae.safetensors"} if name == "flat" else {}
     drawn = draw(subject(folder, name, **beside), "all", tmp_path)
     assert {path.stem for path in drawn} == EXPECTED[name] == set(saved)
@@ -336,7 +341,7 @@ def test_all_draws_what_applies_and_nothing_is_cut_off(name, folder, tmp_path, m
 
 def test_the_command_names_every_kind_and_writes_where_it_says(folder, tmp_path, capsys) -> None:
     kinds = get_args(get_type_hints(level3.Figures)["kind"])
-    assert set(kinds) == {"all", *gallery.KINDS}
+    assert set(kinds) == {"all", *figures.KINDS}
     for args, file in (
         ([str(folder / "flat"), "--kind", "rate"], folder / "flat" / "figures" / "rate.png"),
         ([str(folder / "flat"), "--kind", "curves", "--out", str(tmp_path)], tmp_path / "curves.png"),

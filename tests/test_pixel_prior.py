@@ -14,8 +14,8 @@ from vae_paper.config import Config, checked
 from vae_paper.data import load_data
 from vae_paper.measuring import elbo
 from vae_paper.models.pixel_prior import PixelPrior, table_cost, uniform_cost
-from vae_paper.models.vq_vae import SIDE
 
+SIDE = 7
 PLACES = [(row, column) for row in range(SIDE) for column in range(SIDE)]
 
 
@@ -55,14 +55,14 @@ def test_changing_a_code_never_changes_an_earlier_logit_at_any_layer(conditional
 def test_a_code_is_drawn_given_the_codes_before_it_and_nothing_else() -> None:
     """Position after position by hand, the codes not yet drawn set to anything, from the same random numbers."""
     model = small().double()
-    sampled = model.sample(20, torch.Generator().manual_seed(1))
+    sampled = model.draw_codes(20, torch.Generator().manual_seed(1))
     generator, codes = torch.Generator().manual_seed(1), grids(20, seed=9)
     with torch.no_grad():
         for row, column in PLACES:
             p = model.logits(codes)[:, :, row, column].softmax(1)
             codes[:, row, column] = torch.multinomial(p, 1, generator=generator)[:, 0]
     assert torch.equal(sampled, codes)
-    assert torch.equal(sampled, model.sample(20, torch.Generator().manual_seed(1)))
+    assert torch.equal(sampled, model.draw_codes(20, torch.Generator().manual_seed(1)))
     assert len(sampled.unique()) == 5
 
 
@@ -81,7 +81,7 @@ def test_what_a_grid_costs_is_its_log_probability_code_after_code() -> None:
 def test_the_terms_are_the_whole_models_bound() -> None:
     model, x = small(), images(6)
     terms = model(x, torch.zeros(1, 6, 4))
-    codes = model.vq_vae.encode(x)
+    codes = model.vq_vae.codes_of(x)
     uniform = model.vq_vae(x, torch.zeros(1, 6, 4))
     torch.testing.assert_close(terms.distortion, uniform.distortion)  # z_e + (z_q - z_e) is z_q but for its last digits
     torch.testing.assert_close(terms.rate, model.cost(codes))
@@ -153,15 +153,15 @@ def test_a_file_of_the_prior_is_the_whole_model(runs, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "vq-vae", "beta": 2.0}, "the rate of a vq-vae is not weighed"),
+        ({"model": "vq-vae", "beta": 2.0}, "the rate of a VQ-VAE is constant; leave beta out"),
         ({"model": "vq-vae", "samples": 5}, "codes are chosen, not drawn"),
-        ({"model": "vq-vae", "objective": "iwae"}, "a vq-vae has the objective elbo"),
-        ({"model": "vq-vae", "beta_schedule": "cyclical"}, "the rate of a vq-vae has no schedule"),
+        ({"model": "vq-vae", "objective": "iwae"}, "the rate of a VQ-VAE is constant; leave objective out"),
+        ({"model": "vq-vae", "beta_schedule": "cyclical"}, "the rate of a VQ-VAE is constant; leave beta_schedule out"),
         ({"model": "vq-vae", "codes": 0}, "codes is 0: expected more than 0"),
         ({"model": "vq-vae", "layers": 3}, "layers is 3, and nothing in this configuration uses it"),
         ({"model": "vae", "codes": 64}, "codes is 64, and nothing in this configuration uses it"),
         ({"model": "vae", "restart": False}, "restart is False, and nothing"),
-        ({"model": "pixel-prior"}, "a pixel-prior learns the codes of a vq-vae: name it, --codes-of RUN"),
+        ({"model": "pixel-prior"}, "codes_of is missing: a pixel-prior needs a trained run; name it, --codes-of RUN"),
         ({"model": "pixel-prior", "codes_of": "vq", "commitment": 1.0}, "commitment is 1.0, and nothing"),
     ],
 )
@@ -172,7 +172,7 @@ def test_options_that_contradict_each_other_or_do_nothing_are_refused(options, m
 
 def test_a_prior_takes_what_its_vq_vae_has_decided(runs, monkeypatch) -> None:
     monkeypatch.setattr(weight_files, "RUNS", runs)
-    config = initial.inherit(checked(Config(model="pixel-prior", codes_of="vq")))
+    config = checked(initial.inherit(Config(model="pixel-prior", codes_of="vq")))
     assert (config.latent_dim, config.likelihood, config.binarise, config.codes) == (4, "bernoulli", "dynamic", 16)
     with pytest.raises(ValueError, match=r"latent_dim is 7, but .*vq has 4"):
         initial.inherit(Config(model="pixel-prior", codes_of="vq", latent_dim=7))
@@ -192,11 +192,11 @@ def test_summing_out_the_label_is_exact() -> None:
 
 @pytest.mark.parametrize("run", ["vq", "prior"])
 def test_the_command_line_draws_and_measures_them_like_any_model(run, runs, tmp_path, capsys) -> None:
-    main(Figures(runs / run, source="handwriting", out=tmp_path))
+    main(Figures(str(runs / run), source="handwriting", out=tmp_path))
     drawn = ["codebook-usage.png", "curves.png", "reconstructions.png", "samples.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == drawn
-    main(Sample(runs / run, count=20, out=tmp_path / "20.png"))
+    main(Sample(str(runs / run), count=20, out=tmp_path / "20.png"))
     assert (tmp_path / "20.png").stat().st_size > 5000
     capsys.readouterr()
-    main(Evaluate(runs / run, source="handwriting", passes=1, json=True))
+    main(Evaluate(str(runs / run), source="handwriting", passes=1, json=True))
     assert json.loads(capsys.readouterr().out)["model"] == {"vq": "vq-vae", "prior": "pixel-prior"}[run]

@@ -6,15 +6,17 @@ import torch
 
 from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
-from vae_paper import checkpoint, evaluate, samplers
-from vae_paper.data import Data
+from vae_paper import models, weight_files
+from vae_paper.data import Data, load_data
+from vae_paper.measuring import elbo
+from vae_paper.sampling import samplers
 
 SIGMAS = 5  # standard errors that a moment may be off: a false failure in 2 million, were the seeds not fixed
 
 
 def constant(model: str, mu: list[float], log_sigma: float) -> torch.nn.Module:
     """A model that encodes every image as N(mu, sigma²)."""
-    made = checkpoint.build(model, len(mu))
+    made = models.build(model, len(mu))
     with torch.no_grad():
         for layer, values in ((made.encoder.mu, torch.tensor(mu)), (made.encoder.logvar, torch.full((len(mu),), 2 * log_sigma))):
             layer.weight.zero_()
@@ -24,7 +26,7 @@ def constant(model: str, mu: list[float], log_sigma: float) -> torch.nn.Module:
 
 @pytest.fixture(scope="module")
 def train() -> Data:
-    return evaluate.load_data("handwriting", "train")
+    return load_data("handwriting", "train")
 
 
 def assert_moments(z: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> None:
@@ -47,9 +49,9 @@ def test_the_aggregate_is_q_of_training_images(train) -> None:
 
 
 def test_an_autoencoders_codes_have_no_noise(train) -> None:
-    model = checkpoint.build("ae", 2).eval()
-    codes = samplers.codes(model, train, np.random.default_rng(0))
-    np.testing.assert_array_equal(codes, evaluate.posterior(model, train)[0].double().numpy())
+    model = models.build("ae", 2).eval()
+    codes = samplers.latents_of(model, train, np.random.default_rng(0))
+    np.testing.assert_array_equal(codes, elbo.posterior(model, train)[0].double().numpy())
     z, _ = samplers.draw("aggregate", model, 50, train=train)
     assert {tuple(row) for row in z.numpy()} <= {tuple(row) for row in codes.astype(np.float32)}
 
@@ -82,7 +84,7 @@ def test_a_class_is_drawn_from_its_own_codes() -> None:
 
 
 def test_a_cvae_has_the_prior_for_each_class_and_needs_no_images() -> None:
-    model = checkpoint.build("cvae", 3)
+    model = models.build("cvae", 3)
     z, labels = samplers.draw("class", model, 12, seed=7)
     np.testing.assert_array_equal(z, samplers.prior(12, 3, np.random.default_rng(7)).astype(np.float32))
     assert labels.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
@@ -90,7 +92,7 @@ def test_a_cvae_has_the_prior_for_each_class_and_needs_no_images() -> None:
 
 
 def test_the_aggregate_of_a_cvae_keeps_the_label_of_each_code(train) -> None:
-    model = checkpoint.build("cvae", 2).eval()
+    model = models.build("cvae", 2).eval()
     with torch.no_grad():  # z says which label the encoder was told
         model.encoder_label.weight.zero_()
         model.encoder_label.weight[0] = 1000 * torch.arange(10.0)
@@ -104,7 +106,7 @@ def test_the_aggregate_of_a_cvae_keeps_the_label_of_each_code(train) -> None:
 
 @pytest.mark.parametrize("name", samplers.SAMPLERS)
 def test_a_seed_repeats_and_another_does_not(name, train) -> None:
-    model = checkpoint.build("vae", 3).eval()
+    model = models.build("vae", 3).eval()
     once, again, other = (samplers.draw(name, model, 20, seed, train=train)[0] for seed in (1, 1, 2))
     assert once.shape == (20, 3) and once.dtype == torch.float32
     assert torch.equal(once, again)
@@ -130,7 +132,7 @@ COMMANDS = [
 def test_the_command(model, args, message, tmp_path, capsys) -> None:
     made_with = {"codes": 8} if model == "vq-vae" else {}
     about = {"model": model, "latent_dim": 2, "made_with": made_with, "config": {"source": "handwriting"}}
-    checkpoint.save_model(tmp_path / "w.safetensors", checkpoint.build(model, 2, **made_with), about)
+    weight_files.save_model(tmp_path / "w.safetensors", models.build(model, 2, **made_with), about)
     out = tmp_path / "s.png"
     line = ["sample", str(tmp_path / "w.safetensors"), "--out", str(out), *args.split()]
     if not message:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-import vae_paper.train as level3
 from conftest import assert_close
 
 import vae_lowlevel.train as level2
+import vae_paper.training as level3
 from vae_paper import models
 from vae_paper.config import Config
 

@@ -69,8 +69,8 @@ def test_the_gradient_of_the_reconstruction_at_z_e_is_its_gradient_at_z_q() -> N
     model, x = small().double(), binary(3, dtype=torch.float64)
     z_e = model.encoder(x).detach().requires_grad_()
     z_q = model.embed(model.nearest(z_e)).detach().requires_grad_()
-    model.distortion(straight_through(z_e, z_q.detach()), x).sum().backward()
-    model.distortion(z_q, x).sum().backward()
+    model.grid_distortion(straight_through(z_e, z_q.detach()), x).sum().backward()
+    model.grid_distortion(z_q, x).sum().backward()
     assert z_q.grad.abs().max() > 1e-3
     torch.testing.assert_close(z_e.grad, z_q.grad, rtol=1e-12, atol=1e-12)
 
@@ -157,10 +157,10 @@ def test_the_terms_are_the_uniform_priors_bound_per_image() -> None:
     assert terms.distortion.shape == (1, 5) and terms.rate.shape == (5, 49)
     torch.testing.assert_close(terms.rate.sum(1), torch.full((5,), 49 * math.log(16)))
     torch.testing.assert_close(terms.log_weight, -(terms.distortion + terms.rate.sum(1)))
-    logits = model.decode(model.encode(x))
+    logits = model.decode(model.codes_of(x))
     by_hand = torch.nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="none").sum((1, 2, 3))
     torch.testing.assert_close(terms.distortion[0], by_hand)
-    z_e, z_q = model.encoder(x), model.embed(model.encode(x))
+    z_e, z_q = model.encoder(x), model.embed(model.codes_of(x))
     torch.testing.assert_close(terms.penalty, 0.25 * (z_e - z_q).square().sum() / 5)  # per image; no mean over positions
 
 

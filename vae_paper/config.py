@@ -173,7 +173,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None) -> Confi
         if getattr(config, option) != Config.__dataclass_fields__[option].default:
             raise ValueError(f"{_said(config)}: {why}; leave {option} out")
     for option in model.parts:
-        if not getattr(config, option):
+        if not getattr(config, option) and not config.resume:
             raise ValueError(
                 f"{option} is missing: a {config.model} needs a trained run; name it, --{option.replace('_', '-')} RUN"
             )

@@ -34,15 +34,15 @@ def initial_model(config: Config, model: "Model | None" = None) -> "Model":
 
 
 def inherit(config: Config) -> Config:
-    """The configuration with what a trained part decides (`codes_of`); ValueError where the command line says otherwise."""
-    if config.codes_of is None:
+    """The configuration with the options that a trained part decides (`codes_of`); other values for them are refused."""
+    parts = models.class_of(config.model).parts if config.model in models.names() else {}
+    if config.codes_of is None or "codes_of" not in parts:
         return config
-    parts = models.class_of(config.model).parts
-    needed = type(getattr(models.build(config.model), parts["codes_of"]))
+    needed = getattr(models.build(config.model), parts["codes_of"])
     path = find(config.codes_of)
     part, about = load_with_header(path)
-    if type(part) is not needed:
-        raise ValueError(f"codes_of is {config.codes_of}: {path} holds a {about['model']}; expected a {needed.__name__}")
+    if type(part) is not type(needed):
+        raise ValueError(f"codes_of is {config.codes_of}: {path} holds a {about['model']}; expected a {models.name_of(needed)}")
     decided = config_of(path, about.get("config"))
     shared = {*models.options_of(needed)} & {*models.options_of(models.class_of(config.model))}
     names = ["source", "binarise", *(f.name for f in dataclasses.fields(Config) if f.name in shared)]

@@ -203,7 +203,7 @@ def _configured(folder: Path, config: Config, model: Model | None, data: Data | 
         if model is None and config.model not in models.names():
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
-        config = inherit(checked(config, model))
+        config = checked(inherit(config), model)
         source = OWN if data is not None and data.source == OWN else load_source(config.source if data is None else data.source)
         config = dataclasses.replace(config, source=source, resume=restarted)
     if data is None and config.source == OWN:
@@ -259,7 +259,7 @@ def _was_restarted(folder: Path, config: Config) -> bool:
     if not distributed.restarted() or not path.exists():
         return False
     died = weights.load_tensors(path)[1]
-    asked = as_dict(dataclasses.replace(inherit(checked(config)), source=load_source(config.source)))
+    asked = as_dict(dataclasses.replace(checked(inherit(config)), source=load_source(config.source)))
     return died.get("launch") == distributed.launch() and died.get("config") == asked
 
 

@@ -20,10 +20,10 @@ import torch
 from benchmarks.soak import children
 from vae_numpy import weights
 from vae_numpy.command_line import run
-from vae_paper import state_files, training, weight_files
+from vae_paper import runs, state_files, weight_files
+from vae_paper import training as train
 from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
-from vae_paper.data import Data, load_data
 
 COMMON = {"name": "a", "source": "handwriting", "batch_size": 16, "epochs": 4}
 VQ = Config(model="vq-vae", latent_dim=2, codes=8, **COMMON)  # 80,000 numbers: a kill costs little; its averages move too
@@ -142,13 +142,13 @@ def work(config: Config, folder: Path, tell: int | None = None) -> None:
             os.write(tell, arguments[-1]["step"].to_bytes(8, "little"))
 
     state_files.save_state = save_and_tell
-    training.train(dataclasses.replace(config, resume=(folder / "runs/a/state.safetensors").exists()))
+    train.train(dataclasses.replace(config, resume=(folder / "runs/a/state.safetensors").exists()))
 
 
 def prepare(folder: Path) -> None:
     """In a child: few images, and runs in this folder."""
     os.chdir(folder)
-    load_data = lambda *ignored: few_digits()
+    runs.load_data = lambda *ignored: few_digits()
 
 
 @functools.cache

@@ -57,7 +57,12 @@ class PixelPrior(Model):
     A file of it holds the whole generative model.
     """
 
-    fixed_options: ClassVar = VQVAE.fixed_options | {"objective": "a pixel-prior is trained on the cost of the codes"}
+    fixed_options: ClassVar = {
+        "beta": "the cost of the codes is the whole loss",
+        "beta_schedule": "the cost of the codes is the whole loss",
+        "objective": "the cost of the codes is the whole loss",
+        "samples": "the codes of an image are certain",
+    }
     parts: ClassVar = {"codes_of": "vq_vae"}
     pictures = ("reconstructions", "samples", "curves", "codebook-usage")
 

@@ -1,7 +1,7 @@
 """python -m vae_paper.reproduce.autoencoder: a VAE beside a plain autoencoder: the effect of noise and rate
 -> results/autoencoder.json, docs/ae-beside-vae.png.
 
-An autoencoder has no prior. To treat both models alike, a Gaussian is fitted to the latents of each, and samples are drawn from it.
+An autoencoder has no prior. To treat both models alike, a Gaussian is fitted to the latents of each, and sampled from.
 """
 
 from pathlib import Path

@@ -77,7 +77,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     rates = [[row["seeds"][seed]["rate"] for row in rows] for seed in seeds]
     falls = all(rate == sorted(rate, reverse=True) for rate in rates)
     best = max(betas, key=lambda beta: betas[beta]["mean"]["elbo"])
-    best_of_seeds = [max(betas, key=lambda beta, seed=seed: betas[beta]["seeds"][seed]["elbo"]) for seed in seeds]
+    elbos = [{beta: row["seeds"][seed]["elbo"] for beta, row in betas.items()} for seed in seeds]
+    best_of_seeds = [max(one, key=one.__getitem__) for one in elbos]
     holds = falls and float(best) == 1
     low, *_, high = betas
     protocol = {"seeds": len(seeds), "binarisation": "dynamic", "k": 1, "split": "test split"}
@@ -86,8 +87,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
             "Alemi et al. 2018: a larger beta lowers the rate and raises the distortion, and beta = 1 has the best ELBO",
             QUALITATIVE,
             f"rate {spread(rows[0], 'rate')} at beta = {low}, {spread(rows[-1], 'rate')} at {high}",
-            f"{VERDICTS[holds]}: the rate falls on {'every' if falls else 'not every'} seed; the mean ELBO is best at beta = {best} "
-            f"(for single seeds at {', '.join(best_of_seeds)})",
+            f"{VERDICTS[holds]}: the rate falls on {'every' if falls else 'not every'} seed; the mean ELBO is best "
+            f"at beta = {best} (for single seeds at {', '.join(best_of_seeds)})",
             holds,
             secondary=True,
             protocol=protocol | {"epochs": report["training"].split()[0]},

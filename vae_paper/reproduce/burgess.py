@@ -1,8 +1,8 @@
 """python -m vae_paper.reproduce.burgess: does the rate follow the capacity C, and does a larger C lower the distortion?
 (Burgess et al. 2018, arXiv:1804.03599, section 5) -> results/burgess.json.
 
-The objective is distortion + gamma |rate - C|. C rises linearly, then stays. Rate and distortion are measured on test images, with
-the last weights. gamma = 1000 is the paper's, but the paper trains for far longer; therefore a smaller gamma is measured too.
+The objective is distortion + gamma |rate - C|. C rises linearly, then stays. Rate and distortion are measured on test images,
+with the last weights. gamma = 1000 is the paper's value, but the paper trains for far longer; so a smaller gamma is measured too.
 
 Rule 1, fixed before any run: the rate is within 1 nat of C, for every C and seed.
 Rule 2: on every seed, the distortion at the largest C is at least 50 nats below the distortion at the smallest C. This rule was
@@ -116,7 +116,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"Burgess et al. 2018: the rate is C, gamma = {gamma}",
                 "rate = C, up to 25 nats (dSprites, gamma = 1000)",
                 rates,
-                f"{VERDICTS[worst <= MARGIN]}: on test images the rate is at most {worst:.2f} nats off (the rule allows {MARGIN:g})",
+                f"{VERDICTS[worst <= MARGIN]}: the rate is at most {worst:.2f} nats off on test images (the rule allows "
+                f"{MARGIN:g})",
                 worst <= MARGIN,
                 secondary=True,
             ),

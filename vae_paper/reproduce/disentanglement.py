@@ -98,7 +98,7 @@ def draw(path: Path) -> None:
     image_rows(
         path,
         rows,
-        f"Sprites: each row changes one factor, the others are fixed; {sprites.COUNT:,} combinations, 28x28, drawn by sprites.py",
+        f"Sprites: each row changes one factor, the others are fixed; {sprites.COUNT:,} combinations, 28x28",
     )
 
 

@@ -87,8 +87,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
             "Cremer et al. 2018: amortisation is the larger part of the inference gap",
             QUALITATIVE,
             f"amortisation {a:.2f} ± {a_error:.2f}, approximation {b:.2f} ± {b_error:.2f} nats (standard errors)",
-            f"not decided: amortisation is larger by {difference:.2f} ± {error:.2f}, but log p(x) is estimated from below, and the "
-            "missing part belongs to the approximation gap; the sizes are not comparable: another network",
+            f"not decided: amortisation is larger by {difference:.2f} ± {error:.2f}, but log p(x) is estimated from below, and "
+            "the missing part belongs to the approximation gap; the sizes are not comparable: another network",
             None,
             secondary=True,
             protocol={"seeds": 1, "split": split},

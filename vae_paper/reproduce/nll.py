@@ -69,9 +69,7 @@ def main(options: Options) -> None:
     """Train the missing runs, measure, add the model to the file."""
     at_least(options, seeds=1, epochs=1, samples=1, latent_dim=1, passes=1, k=1, subset=2)
     if options.vae_epochs and options.objective == "elbo":
-        raise ValueError(
-            f"vae_epochs is {options.vae_epochs}, with the objective elbo; expected --objective iwae, which follows them"
-        )
+        raise ValueError(f"vae_epochs is {options.vae_epochs}, but the objective is elbo; expected --objective iwae after them")
     name = "IWAE" if options.objective == "iwae" else "VAE"
     name = name if options.samples == 1 else f"{name}-{options.samples}"
     report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}

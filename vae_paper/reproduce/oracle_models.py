@@ -1,6 +1,6 @@
 """Oracles: models whose log p(x), ELBO and information are known exactly, on which estimators are tested.
 
-`LinearVAE` is Gaussian throughout. Its exact values are formulas, in expectation over images x ~ p(x). `GridVAE` is this library's
+`LinearVAE` is Gaussian throughout. Its exact values are formulas, expectations over images x ~ p(x). `GridVAE` is this library's
 VAE with one latent. Its exact values are sums over a grid of z, for given images. Both are float64; values are in nats per image.
 
 Legend: N images, D latent size, G points of a grid.
@@ -93,7 +93,7 @@ class LinearVAE(Model):
         # x ~ p(x) makes m ~ N(0, I - P⁻¹), so that z ~ q(z) is N(shift, scale² (I - P⁻¹) + S)
         spread = torch.eye(3, dtype=P.dtype) - P.inverse()
         q = MultivariateNormal(self.shift, self.scale**2 * spread + S)
-        aggregate = torch.distributions.kl_per_latent(
+        aggregate = torch.distributions.kl_divergence(
             q, MultivariateNormal(torch.zeros_like(self.shift), torch.eye(3, dtype=P.dtype))
         )
         information = 0.5 * (q.covariance_matrix.logdet() - S.logdet())
@@ -106,7 +106,7 @@ class LinearVAE(Model):
 
 
 class GridVAE(VAE):
-    """The library's decoder with D = 1 and Bernoulli pixels, with random weights. Its q is a linear regression on its own samples:
+    """The library's decoder with D = 1, Bernoulli pixels and random weights. Its q is a linear regression on its own samples:
 
     q(z|x) = N(a t + c, s²), t = Σ x (logits(1) - logits(-1)). Least squares give a and c; s is 1.5 times the residual's.
     """

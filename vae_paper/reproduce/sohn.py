@@ -205,7 +205,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         rows.append(
             Row(
                 f"Sohn et al. 2015, quadrants seen: {seen} (numbers of Pyro's tutorial)",
-                f"network {network:.1f}, CVAE, -ELBO: {cvae:.1f}",
+                f"network {network:.1f}, -ELBO of the CVAE {cvae:.1f}",
                 f"{found}, CVAE {spread(r, 'cvae')} (-ELBO: {spread(r, 'cvae_elbo', 1, -1)})",
                 f"{VERDICTS[holds]}: the CVAE is {mean:.1f} nats below the better baseline, at least "
                 f"{min(gains):.1f} on every seed; the numbers are not comparable, as Pyro's images are grayscale",
