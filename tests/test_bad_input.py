@@ -83,7 +83,7 @@ def test_latents_of_another_size(level):
 
 def test_mixed_precision_is_refused():
     params = level1.init_params(3, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="float32, the rest or the input float64; convert one"):
+    with pytest.raises(ValueError, match=r"is float32; expected float64, .* convert one"):
         level1.encode(params, ok.astype(np.float64))
 
 
@@ -93,18 +93,27 @@ def test_unknown_loss(vae):
         vae.reconstruction_loss(ok, ok, "l2")
 
 
-def test_layers():
+@pytest.mark.parametrize("version", ["", "_loops"])
+def test_layers(version):
+    """The definition of a layer and its fast version refuse the same: `check_layer` and `check_pair` see all arguments."""
+    linear, conv2d, conv_transpose2d, relu = (
+        getattr(layers, name + version) for name in ("linear", "conv2d", "conv_transpose2d", "relu")
+    )
     x, w = np.zeros((2, 3, 5, 6)), np.zeros((4, 3, 3, 3))
     for wrong, message in (
-        (lambda: layers.conv2d(x[0], w), r"expected x \(B, C, H, W\)"),
-        (lambda: layers.conv2d(x, w[:, :2]), "has 3 inputs, weight .* takes 2"),
-        (lambda: layers.conv2d(x, w, np.zeros(3)), r"expected bias \(4,\), got \(3,\)"),
-        (lambda: layers.conv2d(x, w, stride=0), "stride is 0: expected"),
-        (lambda: layers.conv2d(x, w, padding=(1, -1)), "padding is"),
-        (lambda: layers.conv2d(x, w, stride=1.5), "stride is 1.5: expected an int"),
-        (lambda: layers.conv2d(x[:, :, :2], w), "larger than the padded image"),
-        (lambda: layers.conv_transpose2d(x, w[:3], output_padding=1), "must be smaller than stride"),
-        (lambda: layers.linear(x[0, 0], np.zeros((2, 7))), "has 6 inputs, weight .* takes 7"),
+        (lambda: conv2d(x[0], w), r"expected x \(B, C, H, W\) and weight \(O, C, KH, KW\)"),
+        (lambda: conv2d(x, w[:, :2]), "has 3 inputs, weight .* takes 2"),
+        (lambda: conv2d(x, w, np.zeros(3)), r"expected bias \(4,\), got \(3,\)"),
+        (lambda: conv2d(x, w, stride=0), "stride is 0: expected"),
+        (lambda: conv2d(x, w, padding=(1, -1)), "padding is"),
+        (lambda: conv2d(x, w, stride=1.5), "stride is 1.5: expected an int"),
+        (lambda: conv2d(x[:, :, :2], w), "larger than the padded image"),
+        (lambda: conv2d(x, w.astype(np.float32)), "all float32 or all float64, got float64, float32"),
+        (lambda: conv_transpose2d(x, w[:3], output_padding=1), "must be smaller than stride"),
+        (lambda: conv_transpose2d(x, w), "has 3 inputs, weight .* takes 4"),
+        (lambda: conv_transpose2d(x, w[:3, :2], np.zeros(3)), r"expected bias \(2,\), got \(3,\)"),
+        (lambda: linear(x[0, 0], np.zeros((2, 7))), "has 6 inputs, weight .* takes 7"),
+        (lambda: relu(x.astype(np.float16)), "x is float16; expected float32 or float64"),
     ):
         with pytest.raises(ValueError, match=message):
             wrong()

@@ -54,6 +54,7 @@ def test_level_2_trains_and_all_levels_read_it(capsys):
     assert said.count("test -ELBO") == 3
     _, header = weights.load("w.safetensors")
     assert header["command"] == f"python -m vae_lowlevel {command}"
+    assert header["source"] == "handwriting"
     assert 150 < header["test_objective"] < 300
     few = ["--k", "1", "--subset", "2", "--source", "handwriting", "--json", "--publish", "p.safetensors"]
     run("p", level3.Command, level3.main, ["evaluate", "w.safetensors", *few])

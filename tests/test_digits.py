@@ -65,6 +65,14 @@ def test_nothing_on_disk(tmp_path, monkeypatch):
         digits.load("kmnist")
 
 
+def test_the_source_that_auto_stands_for(raw):
+    assert [digits.resolved(name) for name in ("auto", "kmnist", "handwriting")] == ["mnist", "kmnist", "handwriting"]
+    (raw / "t10k-labels-idx1-ubyte.gz").unlink()
+    assert digits.resolved("auto") == "handwriting"
+    with pytest.raises(ValueError, match="source is 'minst'; expected one of"):
+        digits.resolved("minst")
+
+
 def test_unknown_names():
     with pytest.raises(ValueError, match="expected one of: auto, handwriting, mnist"):
         digits.load("minst")

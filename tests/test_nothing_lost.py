@@ -157,7 +157,7 @@ def test_level_2_stops_at_the_step_that_is_not_finite(monkeypatch):
 
 
 def test_a_header_that_is_not_finite_is_not_saved(tmp_path):
-    with pytest.raises(ValueError, match=r"w\.safetensors: not saved, since its header"):
+    with pytest.raises(ValueError, match=r"w\.safetensors: not saved, because its header"):
         weights.save_tensors(tmp_path / "w.safetensors", {"a": np.zeros(3)}, {"test_objective": float("nan")})
     assert not list(tmp_path.iterdir())
 

@@ -1,6 +1,7 @@
 """A weight file is what was saved, or it is refused: never something else."""
 
 import json
+import os
 import pickle
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_not_finite_is_not_saved(saved):
 def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
     path, params = saved
     before = path.read_bytes()
-    monkeypatch.setattr(weights.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
         weights.save(path, params, HEADER)
     assert path.read_bytes() == before

@@ -1,4 +1,4 @@
-"""python -m vae_numpy: what trained weights make of the digits on disk. No torch."""
+"""python -m vae_numpy: evaluate trained weights on test digits, and draw what they reconstruct. Works without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +16,19 @@ class Config:
     """Evaluate a trained VAE in NumPy, and draw its reconstructions and samples."""
 
     weights: Path = weights.PRETRAINED / "vae_mnist_d20.safetensors"
-    """Weights in the shared format, of any level."""
+    """Weight file, written by any level."""
     source: str = "auto"
-    """Test digits: auto (MNIST where it is on disk, else the handwriting), mnist, fashion-mnist, kmnist, handwriting."""
+    """Test digits: auto (MNIST if it is on disk, otherwise handwriting), mnist, fashion-mnist, kmnist, handwriting."""
     count: int = 10_000
-    """How many test digits at most."""
+    """Largest number of test digits to evaluate."""
     seed: int = 0
-    """Of the noise eps, and of the samples."""
+    """Random seed for the noise eps and for the samples."""
     out: Path = Path("runs/numpy/digits.png")
-    """Where the picture goes."""
+    """File for the picture (PNG)."""
 
 
 def main(config: Config) -> None:
-    """Print the ELBO and its two terms, per image; save the picture."""
+    """Print the ELBO and its two terms in nats per image, and save a picture of reconstructions and samples."""
     if config.count < 1:
         raise ValueError(f"--count is {config.count}: expected at least 1")
     params, header = weights.load(config.weights)

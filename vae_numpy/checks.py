@@ -1,6 +1,7 @@
-"""Every check of an argument, in one place: a ValueError of one line says what was found and what was expected.
+"""Every check of an argument, in one place. Each raises a ValueError of one line: what was found, what was expected.
 
-The checks take arrays and tensors alike. On an accelerator values are not looked at, as that would make it wait for the CPU.
+Each check takes NumPy arrays and torch tensors. It looks at shapes and dtypes, and at values where that costs little: on a
+GPU it skips the values, because reading them would make the GPU wait for the CPU.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ FLOATS = ("float32", "float64")
 
 
 def check_images(x: Any, shape: tuple[int, int, int] = (1, 28, 28)) -> None:
-    """Refuse what is not a batch of images (B, C, H, W) of floats in [0, 1] (an array or a tensor), saying why."""
+    """Check a batch of images: shape (B, C, H, W) with B >= 1, float32 or float64, values in [0, 1]."""
     if x.ndim != 4 or tuple(x.shape[1:]) != shape:
         raise ValueError(f"images are {tuple(x.shape)}; expected (B, {', '.join(map(str, shape))})")
     if len(x) == 0:
@@ -23,14 +24,11 @@ def check_images(x: Any, shape: tuple[int, int, int] = (1, 28, 28)) -> None:
 
 
 def check_pixels(x: Any) -> None:
-    """Refuse what are not floats in [0, 1] (an array or a tensor of any shape), saying why.
-
-    On an accelerator the values are not looked at, as that would make it wait for the CPU.
-    """
-    if str(x.dtype).removeprefix("torch.") not in ("float32", "float64"):
-        hint = "; divide by 255 for float32 in [0, 1]" if "uint8" in str(x.dtype) else ""
+    """Check pixels of any shape: float32 or float64, values in [0, 1]."""
+    if _dtype(x) not in FLOATS:
+        hint = "; divide by 255 for float32 in [0, 1]" if _dtype(x) == "uint8" else ""
         raise ValueError(f"images are {x.dtype}; expected float32 or float64{hint}")
-    if not values_are_visible(x) or 0 in x.shape:
+    if not values_are_visible(x):
         return
     low, high = float(x.min()), float(x.max())
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -40,26 +38,22 @@ def check_pixels(x: Any) -> None:
         raise ValueError(f"images lie in [{low:g}, {high:g}]; expected [0, 1]{hint}")
 
 
-def values_are_visible(x: Any) -> bool:
-    """Whether looking at the values costs nothing: on an accelerator it would make the CPU wait."""
-    return getattr(x, "device", None) is None or str(x.device) == "cpu"
-
-
 def check_labels(labels: Any, count: int, classes: int = 10) -> None:
-    """Refuse what are not `count` labels, int64 from 0 to 9 (an array or a tensor), saying why.
-
-    On an accelerator the values are not looked at, as that would make it wait for the CPU.
-    """
+    """Check `count` class labels: shape (count,), int64, values from 0 to `classes` - 1."""
     if tuple(labels.shape) != (count,):
         raise ValueError(f"labels: found {tuple(labels.shape)}; expected ({count},), one for each image")
-    if str(labels.dtype).removeprefix("torch.") != "int64":
+    if _dtype(labels) != "int64":
         raise ValueError(f"labels: found {labels.dtype}; expected int64")
-    if values_are_visible(labels) and count and not 0 <= labels.min() <= labels.max() < classes:
+    if values_are_visible(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(f"labels: found {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
 
 
 def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
-    """Refuse parameters whose names, shapes or dtypes are not this model's (arrays or tensors); return their D."""
+    """Check the names, shapes and dtypes of this model's parameters; return the latent size D.
+
+    `dtype`: the input's dtype, which the parameters must share. Without it they must share the dtype of
+    encoder.mu.weight.
+    """
     latent_dim = params["encoder.mu.weight"].shape[0] if "encoder.mu.weight" in params else 1
     table = shapes(latent_dim)
     if missing := table.keys() - params.keys():
@@ -73,26 +67,74 @@ def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
         if tuple(params[name].shape) != shape:
             raise ValueError(f"parameters: {name} is {tuple(params[name].shape)}; expected {shape} at D = {latent_dim}")
         if params[name].dtype != dtype:
-            raise ValueError(f"parameters: {name} is {params[name].dtype}, the rest or the input {dtype}; convert one")
+            raise ValueError(
+                f"parameters: {name} is {params[name].dtype}; expected {dtype}, as the input and the other parameters are; "
+                "convert one of them"
+            )
     return latent_dim
 
 
 def check_latents(z: Any, latent_dim: int) -> None:
-    """Refuse a z that is not (B, D) for weights of latent size D, or not float32 or float64."""
+    """Check latent variables: shape (B, D) with B >= 1 and D = latent_dim, float32 or float64."""
     if z.ndim != 2 or z.shape[0] == 0 or z.shape[1] != latent_dim:
         raise ValueError(f"z is {tuple(z.shape)}: expected (B, {latent_dim}), as these weights have D = {latent_dim}")
-    check_alike(2, z=z)
+    check_floats(z=z)
 
 
 def check_alike(rank: int | None, **arrays: Any) -> None:
-    """Refuse arrays or tensors that are not all of one shape (of that rank, if one is given) and of float32 or float64.
+    """Check that all arrays have the same shape, of `rank` dimensions unless it is None, and are float32 or float64.
 
-    What is not would be stretched or rounded without a word. NaN and infinity pass, and show in what is computed from them.
+    NumPy and torch would silently broadcast one shape to the other, or round the numbers. NaN and infinity pass this
+    check: they show in the result.
     """
-    first, *_ = arrays.values()
+    first, *others = arrays.values()
+    if any(array.shape != first.shape for array in others) or rank not in (None, first.ndim):
+        found = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+        dimensions = "shape" if rank is None else f"{rank}-D shape"
+        raise ValueError(f"{found}: expected {'arrays of equal' if others else 'a'} {dimensions}")
+    check_floats(**arrays)
+
+
+def check_floats(**arrays: Any) -> None:
+    """Check that every array is float32 or float64."""
     for name, array in arrays.items():
-        if array.shape != first.shape or rank not in (None, array.ndim):
-            shapes_found = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
-            raise ValueError(f"{shapes_found}: expected one shape" + ("" if rank is None else f" of {rank} numbers"))
-        if str(array.dtype).removeprefix("torch.") not in FLOATS:
+        if _dtype(array) not in FLOATS:
             raise ValueError(f"{name} is {array.dtype}; expected float32 or float64")
+
+
+def check_layer(layer: str, x: Any, x_axes: str, weight: Any, weight_axes: str, bias: Any) -> None:
+    """Check that x, weight and bias fit together in a layer: ranks, numbers of channels, one dtype.
+
+    `x_axes` and `weight_axes` name the axes, "B C H W" and "O C KH KW" for conv2d: the second axis of x is the layer's
+    input, which the weight has too, and O is its output.
+    """
+    if x.ndim != len(x_axes.split()) or weight.ndim != len(weight_axes.split()):
+        axes = [f"({', '.join(names.split())})" for names in (x_axes, weight_axes)]
+        raise ValueError(f"{layer}: expected x {axes[0]} and weight {axes[1]}, got {x.shape} and {weight.shape}")
+    inputs = weight.shape[weight_axes.split().index(x_axes.split()[1])]
+    outputs = weight.shape[weight_axes.split().index("O")]
+    if x.shape[1] != inputs:
+        raise ValueError(f"{layer}: x {x.shape} has {x.shape[1]} inputs, weight {weight.shape} takes {inputs}")
+    if bias is not None and bias.shape != (outputs,):
+        raise ValueError(f"{layer}: expected bias ({outputs},), got {bias.shape}")
+    arrays = [array for array in (x, weight, bias) if array is not None]
+    if any(_dtype(array) not in FLOATS or array.dtype != x.dtype for array in arrays):
+        found = ", ".join(str(array.dtype) for array in arrays)
+        raise ValueError(f"{layer}: expected x, weight and bias all float32 or all float64, got {found}")
+
+
+def check_pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
+    """Check an int, or a (vertical, horizontal) pair of ints, of at least `least`; return the pair."""
+    pair = value if isinstance(value, tuple) else (value, value)
+    if len(pair) != 2 or any(not isinstance(v, int | np.integer) or v < least for v in pair):
+        raise ValueError(f"{name} is {value!r}: expected an int, or a pair of ints, of at least {least}")
+    return pair
+
+
+def _dtype(array: Any) -> str:
+    return str(array.dtype).removeprefix("torch.")
+
+
+def values_are_visible(array: Any) -> bool:
+    """Whether there are values to look at, and looking at them costs little."""
+    return 0 not in array.shape and not getattr(array, "is_cuda", False)

@@ -1,4 +1,4 @@
-"""Rows of images as one picture: ink on paper, a label before each row. Arrays in, picture out."""
+"""Save rows of images as one picture: dark ink on white, a label before each row."""
 
 import io
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from vae_numpy.files import write_atomically
 
 
 def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28"]], caption: str) -> None:
-    """Save labelled rows of images in [0, 1], all of one length, with a caption that says what they are."""
+    """Save labelled rows of images, all rows of equal length, with a caption that describes them."""
     lengths = {label: len(images) for label, images in rows.items()}
     if len({*lengths.values()}) != 1:
-        raise ValueError(f"rows: expected at least one, all of one length, found {lengths}")
+        raise ValueError(f"rows: expected at least one row, all of equal length, found {lengths}")
     for images in rows.values():
         check_images(images)
     figure = Figure(figsize=(1.2 + 0.62 * len(images), 0.5 + 0.62 * len(rows)))

@@ -62,14 +62,21 @@ class Data:
         return sha.hexdigest()
 
 
+def resolved(source: str) -> str:
+    """The source that a name stands for: "auto" depends on what is on disk. ValueError for an unknown name."""
+    if source == "auto":
+        return digits.resolved(source)
+    if source not in (*SOURCES, OWN):
+        raise ValueError(f"source is {source!r}; expected one of: auto, {', '.join(SOURCES)}")
+    return source
+
+
 def load_data(source: str, split: str, binarisation: str = "none", device: str = "cpu") -> Data:
     """A split of a source as tensors; "fixed" binarisation draws each pixel here, once, from seed 0.
 
     Raises FileNotFoundError where the files of a source are not on disk, ValueError for an unknown name or a damaged file.
     """
-    source = digits.resolved(source)
-    if source not in SOURCES:
-        raise ValueError(f"source is {source!r}; expected one of: auto, {', '.join(SOURCES)}")
+    source = resolved(source)
     images, labels, about = sprites.load(split) if source == "sprites" else digits.load(source, split)
     x = torch.from_numpy(images)
     about += ", grayscale" if binarisation == "none" else f", binarisation: {binarisation}"

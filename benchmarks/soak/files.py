@@ -17,7 +17,7 @@ import torch
 from benchmarks.soak import children
 from benchmarks.soak.downloads import NAMES, files, idx
 from vae_numpy import digits, vae, weights
-from vae_paper import config, state_files, training, weight_files
+from vae_paper import config, runs, state_files, training, weight_files
 from vae_paper.measuring import classifier
 from vae_paper.vae import VAE
 
@@ -96,10 +96,9 @@ class Places:
 
     def stored(self) -> Any:
         """A run's configuration, as resuming reads it and compares it with the state."""
-        kept = training._stored(self.config.parent, config.Config(name="run", resume=True))
-        return training._progress(
-            self.config.parent, kept, {"step": 0, "loss": 0.0, "best": None, "rows": [], "config": self.options}
-        )
+        kept = runs.stored_config(self.config.parent, config.Config(name="run", resume=True))
+        progress = {"step": 0, "loss": 0.0, "seconds": 0.0, "best": None, "rows": [], "config": self.options}
+        return runs.progress_of(self.config.parent, kept, progress)
 
     def bundle(self) -> Any:
         """The handwriting, from this folder."""
@@ -292,7 +291,7 @@ def state(folder: Path) -> None:
     """A state, as resuming reads it."""
     model = VAE(1)
     options = config.checked(config.Config())
-    training._progress(folder, options, state_files.load_state(folder, model, training.adamw(options, model)))
+    runs.progress_of(folder, options, state_files.load_state(folder, model, training.adamw(options, model)))
 
 
 def pickles(executed: Path) -> dict[str, bytes]:
