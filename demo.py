@@ -30,12 +30,12 @@ Call = tuple[Callable, tuple, dict[str, Any], Any]
 def main() -> None:
     """Train, compare, draw."""
     data, test = fetch_digits(), digits.load("auto", "test")
-    print(f"Digits: {data.source}, grayscale, and {test.source}.\n")
+    print(f"Digits: {data.source}; {test.source}; grayscale.\n")
     trained = {}
     for latent_dim in (20, 2):
         config = Config(latent_dim=latent_dim, batch_size=64)
         steps = steps_within(SECONDS, config, data)
-        print(f"Training level 2, D = {latent_dim}, {steps} steps (about {SECONDS} s):")
+        print(f"Training level 2, D = {latent_dim}, for about {SECONDS} s: {steps} steps (the number depends on the machine).")
         params = {name: p.numpy() for name, p in train(config, data, test, steps).items()}
         weights.save(
             OUT / f"vae_d{latent_dim}.safetensors", params, {"model": "vae", "latent_dim": latent_dim, "data": data.source}
@@ -54,7 +54,7 @@ def fetch_digits() -> digits.Digits:
         try:
             download.download("mnist", seconds=10)
         except ValueError as error:
-            print(f"No MNIST ({error}), so: the bundled handwriting. `make mnist` tries again.")
+            print(f"No MNIST ({error}). The demo uses the bundled handwriting; `make mnist` tries to download MNIST again.")
     return digits.load("auto", "train")
 
 
@@ -136,7 +136,7 @@ def print_trace(params: Trace, test: digits.Digits, latent_dim: int) -> None:
     x = test.images[:1]
     eps = np.random.default_rng(0).standard_normal((1, latent_dim))
     in_float64, in_float32 = (traces(params, x, eps, dtype) for dtype in ("float64", "float32"))
-    print(f"One digit (a {test.labels[0]}) through levels 1, 2 and 3, D = {latent_dim}; nats per image for the last three.")
+    print(f"One digit (a {test.labels[0]}) through levels 1, 2 and 3, D = {latent_dim}; the last three rows in nats per image.")
     print(f"{'tensor':<18}{'shape':<18}{'least':>10}{'most':>10}   largest difference: float64   float32")
     for name, values in in_float64[0].items():
         apart = [max(np.abs(a[name] - b[name]).max() for a in levels for b in levels) for levels in (in_float64, in_float32)]
@@ -158,9 +158,10 @@ def draw(trained: dict[int, Trace], test: digits.Digits) -> None:
     params = trained[2]
     z = plots.manifold_latents(20).astype(np.float32)
     caption = f"VAE, D = 2, trained on {test.source.split(' test')[0].removesuffix(',')}"
-    plots.manifold(OUT / "manifold.png", sigmoid(level1.decode(params, z)), f"{caption}: the decoded latent space")
+    said = f"{caption}\nDecoded latent space, on a grid that is even in probability"
+    plots.manifold(OUT / "manifold.png", sigmoid(level1.decode(params, z)), said)
     mu, _ = level1.encode(params, test.images[:5000])
-    plots.scatter(OUT / "latents.png", mu, test.labels[:5000], f"{caption}: where {len(mu):,} test digits are encoded")
+    plots.scatter(OUT / "latents.png", mu, test.labels[:5000], f"{caption}\nThe means mu of {len(mu):,} test digits")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def soak_table() -> str:
     return "\n".join(rows)
 
 
-def machine_of(report: dict[str, Any]) -> str:
+def machine(report: dict[str, Any]) -> str:
     """The machine of a benchmark's report, in one line."""
     on = report["machine"]
     bf16 = ", ".join(on["bf16_instructions"]) or "no instructions for bf16"
@@ -108,7 +108,7 @@ def training_speed() -> str:
     sizes = r["batch_sizes"]
     return "\n\n".join(
         (
-            f"`{r['command']}`: {machine_of(r)}; {r['data']}; {r['protocol']}.{left_out}",
+            f"`{r['command']}`: {machine(r)}; {r['data']}; {r['protocol']}.{left_out}",
             table("training | images/s | of the limit", rows),
             f"Our fastest training in float32 is {ratios['float32_over_fastest_peer']:.2f} times as fast as the fastest peer "
             f"({ratios['fastest_peer']}), our fastest of all ({ratios['best']}) {ratios['best_over_fastest_peer']:.2f} times. "
@@ -151,7 +151,7 @@ def evaluation_cost() -> str:
     waits = ", ".join(f"`{row['command']}` {row['seconds']:.0f} s" for row in r["seconds_to_a_picture"].values())
     return "\n\n".join(
         (
-            f"`{r['command']}`: {machine_of(r)}; log p(x) of {r['data']}, k samples of z each.",
+            f"`{r['command']}`: {machine(r)}; log p(x) of {r['data']}, k samples of z each.",
             table("k | seconds | µs per decode | peak MB | of which after the imports", rows),
             f"Training at B = 128 takes {training['total_mb']:,.0f} MB ({training['above_import_mb']:,.0f} after the imports). "
             f"The limits: {most['training']:,} MB for training, {most['nll']:,} for log p(x). From command to picture: {waits}.",
@@ -169,7 +169,7 @@ def gpu_speed() -> str:
     rows = [(n, *(f"{each[n]:.2f}" for each in sizes.values()), target.get(n, "–")) for n in next(iter(sizes.values()))]
     return "\n\n".join(
         (
-            f"`{r['command']}`: {machine_of(r)}; seconds per epoch, and seconds of training until {r['target']}.",
+            f"`{r['command']}`: {machine(r)}; seconds per epoch, and seconds of training until {r['target']}.",
             table(f"trained by | {' | '.join(sizes)} | to {r['target'].split(',')[0]}", rows),
             f"NLL({r['nll']['k']:,}) of {r['nll']['images']:,} images: {r['nll']['seconds']:.0f} s.",
         )
