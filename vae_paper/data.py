@@ -52,6 +52,10 @@ class Data:
         """The same data with other fields."""
         return dataclasses.replace(self, **changes)
 
+    def to(self, device: str) -> "Data":
+        """The same data on a device."""
+        return self.replace(images=self.images.to(device), labels=None if self.labels is None else self.labels.to(device))
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of images and labels: a run that is resumed must find the same."""
@@ -82,7 +86,7 @@ def load_data(source: str, split: str, binarisation: str = "none", device: str =
     about += ", grayscale" if binarisation == "none" else f", binarisation: {binarisation}"
     if binarisation == "fixed":
         x, binarisation = binarise(x, "dynamic", torch.Generator().manual_seed(0)), "none"
-    return Data(x.to(device), torch.from_numpy(labels).to(device), about, binarisation, source)
+    return Data(x, torch.from_numpy(labels), about, binarisation, source).to(device)
 
 
 def check_data(data: Data) -> None:

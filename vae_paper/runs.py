@@ -160,7 +160,8 @@ def begun(
     check_device(config)
     if config.tensorboard:
         _summary_writer()
-    training, validation = split(data or load_data(config.source, "train", config.binarise, config.device), config.validation)
+    whole = data.to(config.device) if data else load_data(config.source, "train", config.binarise, config.device)
+    training, validation = split(whole, config.validation)
     if len(training.images) < config.batch_size:
         raise ValueError(f"batch_size is {config.batch_size}: there are only {len(training.images)} training images")
     model = initial_model(config, model).to(config.device)
@@ -188,7 +189,11 @@ def begun(
 
 def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, str]:
     """The names of what a run was given in Python, and needs again to be resumed."""
-    own = {} if model is None or models.name_of(model) in models.names() else {"model": models.name_of(model)}
+    own: dict[str, str] = {}
+    if model is not None and models.name_of(model) not in models.names():
+        own["model"] = models.name_of(model)
+    elif model is not None:
+        own |= {part: name for part, name in model.arguments.items() if part in ("encoder", "decoder")}
     for what, given in (("objective", objective), ("optimizer", optimizer)):
         if given is not None:
             own[what] = f"{getattr(given, '__module__', '?')}.{getattr(given, '__qualname__', type(given).__name__)}"
