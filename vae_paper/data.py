@@ -23,7 +23,7 @@ SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites")
 OWN = "own data"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no one answer to ==
 class Data:
     """Images and labels on one device, and the words that go with every number computed from them."""
 
