@@ -137,6 +137,14 @@ def test_latents_that_never_vary_have_no_vote():
             disentanglement.mig(wrong, (2, 4))
 
 
+def test_one_factor_cannot_be_told_from_others():
+    codes = np.arange(4.0)[:, None]
+    for metric in (disentanglement.higgins, disentanglement.factor_vae):
+        with pytest.raises(ValueError, match=r"^sizes are \(4,\): expected at least 2 factors.*$") as refused:
+            metric(codes, (4,), np.random.default_rng(0))
+        assert "\n" not in str(refused.value)
+
+
 def test_codes_are_in_the_order_of_the_factors(monkeypatch):
     few = sprites.all_factors()[::130]
     monkeypatch.setattr(sprites, "all_images", lambda: sprites.render(few))

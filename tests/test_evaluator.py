@@ -167,11 +167,57 @@ def test_the_frechet_distance_of_gaussians():
     assert abs(got.value - expected) < ERRORS * got.standard_error < 1.5
     assert estimators.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
     assert estimators.frechet_distance(a, a + 3.0) == pytest.approx(36)
-    spread = [estimators.frechet_distance(*np.split(rng.standard_normal((400, 4)) * [1, 2, 1, 1], 2)) for _ in range(200)]
+    spread = [estimators.frechet_distance(*np.split(rng.standard_normal((400, 4)) * [1, 2, 1, 1], 2)) for _ in range(400)]
     errors = [
-        estimators.frechet(*np.split(rng.standard_normal((400, 4)) * [1, 2, 1, 1] + 1.0, 2)).standard_error for _ in range(20)
+        estimators.frechet(*np.split(rng.standard_normal((400, 4)) * [1, 2, 1, 1] + 1.0, 2)).standard_error for _ in range(200)
     ]
     assert np.mean(errors) == pytest.approx(np.std(spread), rel=0.5)  # near 0 a jackknife is only roughly right
+
+
+def test_the_error_of_a_frechet_distance_does_not_depend_on_the_order_of_the_images():
+    """Images of ten classes: class after class, in turn, or shuffled. The error is near the spread over fresh sets."""
+    rng = np.random.default_rng(0)
+    means = 3 * rng.standard_normal((10, 16))
+
+    def drawn(labels):
+        return means[labels] + rng.standard_normal((len(labels), 16))
+
+    in_turn = np.arange(2000) % 10
+    fresh = [estimators.frechet_distance(drawn(in_turn), drawn(rng.integers(10, size=2000))) for _ in range(60)]
+    a, b = drawn(in_turn), drawn(rng.integers(10, size=2000))
+    orders = {"in turn": np.arange(2000), "by class": np.argsort(in_turn, kind="stable"), "shuffled": rng.permutation(2000)}
+    errors = {name: estimators.frechet(a[order], b).standard_error for name, order in orders.items()}
+    assert all(np.std(fresh) / 2 < error < 4 * np.std(fresh) for error in errors.values()), (np.std(fresh), errors)
+
+
+def test_a_set_is_not_at_a_distance_below_zero_from_itself():
+    rng = np.random.default_rng(0)
+    for features in range(1, 30):
+        a = 100 * rng.standard_normal((50, features))
+        assert 0 <= estimators.frechet_distance(a, a) < 1e-6
+
+
+def test_neighbouring_seeds_share_no_pass(monkeypatch):
+    """The means of 5 passes from seeds 0 and 1 had 4 passes in common; now every (seed, pass) has noise of its own."""
+    used = []
+    model, data = VAE(2), Data(torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0)))
+
+    def recorded(model, data, seed):
+        used.append(seed)
+        return Terms(torch.ones(1, 3), torch.ones(3, 2), torch.ones(1, 3))
+
+    monkeypatch.setattr(elbo, "terms_of", recorded)
+    for seed in range(50):
+        elbo.averaged(model, data, passes=5, seed=seed)
+    assert len(set(used)) == len(used) == 250
+    assert used[:1] == [0], "the first pass of a seed is the pass of that seed"
+
+
+def test_the_mean_of_an_array_is_that_of_a_tensor():
+    """NumPy's standard deviation divides by N; the standard error needs N - 1."""
+    nats = np.random.default_rng(0).standard_normal(4)
+    expected = (nats.mean(), nats.std(ddof=1) / 2)
+    assert mean_of(nats) == pytest.approx(expected) and mean_of(torch.from_numpy(nats)) == pytest.approx(expected)
 
 
 @pytest.fixture
