@@ -1,4 +1,4 @@
-"""Sprites are made of exactly their factors; the metrics say of known representations what is known of them."""
+"""Sprites are made of exactly their factors; the metrics have the known values on known representations."""
 
 import math
 
@@ -27,7 +27,7 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def of(**chosen) -> np.ndarray:
-    """Factors in which all but the chosen are in the middle."""
+    """Factors: the chosen values; all others are in the middle."""
     middle = {"shape": 1, "scale": 5, "rotation": 0, "x": 8, "y": 8} | chosen
     return np.stack(np.broadcast_arrays(*(np.atleast_1d(value) for value in middle.values())), axis=1).astype(np.int64)
 
@@ -57,8 +57,8 @@ def test_no_two_combinations_look_the_same_and_none_leaves_the_frame():
     assert len(np.unique(x.reshape(len(x), -1), axis=0)) == len(factors)
     for shape in range(3):
         corners = np.array([[shape, 5, r, x, y] for r in (0, 7, 14) for x, y in ((8, 8), (0, 0), (0, 15), (15, 0), (15, 15))])
-        mass = sprites.render(corners).sum((1, 2, 3)).reshape(3, 5)  # of each rotation, first in the middle
-        assert_close(mass / mass[:, :1], np.ones((3, 5)), 0.01, f"{sprites.SHAPES[shape]}: nothing is cut off")
+        mass = sprites.render(corners).sum((1, 2, 3)).reshape(3, 5)  # a row for each rotation; the first column is in the middle
+        assert_close(mass / mass[:, :1], np.ones((3, 5)), 0.01, f"{sprites.SHAPES[shape]}: no sprite is cut off")
     assert_close(sprites.render(some[:3]), np.concatenate([sprites.render(some[i : i + 1]) for i in range(3)]), 0)
 
 
@@ -69,7 +69,7 @@ def test_every_combination_is_there_once():
 
 
 @pytest.mark.parametrize("wrong", [of(x=16), of(shape=-1), of()[:, :4]])
-def test_factors_that_are_none(wrong):
+def test_impossible_factors_are_refused(wrong):
     with pytest.raises(ValueError, match=r"factor (x|shape) reaches|factors are \(1, 4\), int64; expected \(N, 5\)"):
         sprites.render(wrong)
 
@@ -80,7 +80,7 @@ def test_a_perfect_representation():
     assert found["mig"] == pytest.approx(1, abs=2e-3)
 
 
-def test_a_rotation_of_two_factors_leaves_each_to_a_guess():
+def test_two_rotated_factors_must_be_guessed():
     """x and y, of one size, turned by 45°: 3/5 + 2/5 · 1/2 of the answers are right, and three of five gaps are 1."""
     found = known.measure(known.rotated(), **FEW)
     for metric in ("higgins", "factor_vae"):
@@ -91,7 +91,7 @@ def test_a_rotation_of_two_factors_leaves_each_to_a_guess():
 
 
 def test_the_blind_spot_of_the_linear_classifier():
-    """Of a random linear mixture of all factors the Higgins metric says that it is disentangled; MIG does not."""
+    """The Higgins metric calls a random linear mixture of all factors disentangled; MIG does not."""
     found = known.measure(known.mixed(0), **FEW)
     assert found["higgins"] > 0.95
     assert found["mig"] < 0.25
@@ -115,7 +115,7 @@ def test_answers_are_counted_by_factor():
 
 
 def test_the_gap_by_hand():
-    """Two factors of 2 and 4 values; what one latent knows, what two know alike, and what none knows."""
+    """Two factors of 2 and 4 values: known to one latent, known to two alike, and known to none."""
     a, b = np.unravel_index(np.arange(8), (2, 4))
     alone = np.stack([a, b // 2], axis=1).astype(float)  # the second knows half of log 4
     assert_close(disentanglement.mig(alone, (2, 4)), [1, 0.5], 1e-12)
@@ -135,6 +135,14 @@ def test_latents_that_never_vary_have_no_vote():
     ):
         with pytest.raises(ValueError, match=message):
             disentanglement.mig(wrong, (2, 4))
+
+
+def test_one_factor_cannot_be_told_from_others():
+    codes = np.arange(4.0)[:, None]
+    for metric in (disentanglement.higgins, disentanglement.factor_vae):
+        with pytest.raises(ValueError, match=r"^sizes are \(4,\): expected at least 2 factors.*$") as refused:
+            metric(codes, (4,), np.random.default_rng(0))
+        assert "\n" not in str(refused.value)
 
 
 def test_codes_are_in_the_order_of_the_factors(monkeypatch):

@@ -1,4 +1,4 @@
-"""The inference gap falls apart as it is known to: on a linear-Gaussian model both gaps have a formula."""
+"""The two parts of the inference gap: on a linear-Gaussian model both have a formula."""
 
 import json
 
@@ -19,7 +19,7 @@ from vae_paper.reproduce.oracle_models import LinearVAE
 def test_the_best_q_of_each_image_is_the_known_one(correlated):
     """q* = N(m, diag(1 / P_jj)), which leaves KL(q* || posterior) = ½ [Σ log P_jj - log det P]: nothing where P is diagonal."""
     model, known = LinearVAE(exact=False, correlated=correlated), LinearVAE(exact=True, correlated=correlated)
-    data = model.sample(20)
+    data = model.drawn(20)
     mu, logvar = best_factorised(model, data.images)
     expected_mu, expected_logvar = known.encode(data.images)
     assert_close(
@@ -57,17 +57,15 @@ def test_the_command(tmp_path, capsys):
     nats = {name: value for name, (value, error) in report["nats per image"].items()}
     assert nats["log_p"] - nats["elbo"] == pytest.approx(nats["approximation"] + nats["amortisation"])
     assert nats["amortisation"] > 0 and len(report["chosen"]) == 3
-    assert (
-        report["is"] == "log_p: IWAE-20 with each image's best factorised q, made wider, an estimate of log p(x|label) from below"
-    )
+    assert "IWAE-20" in report["is"] and "an estimate of log p(x|label) from below" in report["is"]
     assert f"{nats['amortisation']:9.3f}" in capsys.readouterr().out
     model = models.build("ae", 2)
     weight_files.save_model(tmp_path / "w.safetensors", model, {"model": "ae", "latent_dim": 2})
     for wrong, message in (
-        (line, "holds the model ae; expected a vae, cvae"),
+        (line, "AE defines no encode: it has no Gaussian q(z|x)"),
         ([*line, "--images", "1"], "images is 1: expected"),
     ):
         with pytest.raises(SystemExit) as stop:
             run("p", Options, main, wrong)
-        said = capsys.readouterr().err
-        assert stop.value.code == 2 and said.count("\n") == 1 and message in said, said
+        printed = capsys.readouterr().err
+        assert stop.value.code == 2 and printed.count("\n") == 1 and message in printed, printed

@@ -6,6 +6,7 @@ Legend: N images, D latent size, K samples of z per image. Nats per image.
 import dataclasses
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -26,7 +27,7 @@ class Estimate(NamedTuple):
     standard_error: float
 
 
-def mean_of(nats: Float[Tensor, " N"]) -> Estimate:
+def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
     """The mean over images. ValueError for fewer than two images, which have no standard error."""
     check_alike(1, nats=nats)
     nats = torch.as_tensor(nats)  # NumPy's std is another one

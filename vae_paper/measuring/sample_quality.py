@@ -39,7 +39,7 @@ def features(judge: Classifier, x: Images) -> Float[Tensor, "N 256"]:
     return torch.cat([judge.features(part) for part in x.split(AT_ONCE)]).double()
 
 
-def distance(judge: Classifier, real: Images, images: Images) -> Estimate:
+def distance(judge: Classifier, real: Float[Tensor, "M C H W"], images: Float[Tensor, "N C H W"]) -> Estimate:
     """The Fréchet distance of `images` to real ones in the classifier's features. (FID takes the features of Inception.)"""
     return frechet(features(judge, images).numpy(), features(judge, real).numpy())
 
