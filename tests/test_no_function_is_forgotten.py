@@ -31,13 +31,17 @@ ELSEWHERE = {
         vae_numpy.checks.check_params vae_numpy.weights.save vae_numpy.weights.load
         vae_numpy.weights.save_tensors vae_numpy.weights.load_tensors""",
     "test_digits": "vae_numpy.digits.load vae_numpy.digits.is_on_disk vae_numpy.digits.resolved",
-    "test_bad_input": "vae_numpy.checks.check_layer vae_numpy.checks.check_pair vae_numpy.command_line.run vae_paper.train.train",
+    "test_writing_is_safe": "vae_numpy.files.write_atomically vae_numpy.files.check_writable vae_numpy.files.is_gone",
+    "test_standard_streams": "vae_numpy.command_line.shown",
+    "test_bad_input": """
+        vae_numpy.checks.check_arrays vae_numpy.checks.check_layer vae_numpy.checks.check_pair vae_numpy.command_line.run
+        vae_paper.train.train""",
     "test_nothing_lost": """
         vae_lowlevel.train.train vae_lowlevel.train.train_step vae_paper.train.train_step vae_paper.train.split
         vae_paper.checkpoint.save_state vae_paper.checkpoint.write_csv""",
     "test_nothing_let_in": "vae_paper.download.download",
     "test_configuration": "vae_paper.config.checked",
-    "test_commands": "vae_paper.checkpoint.locked vae_numpy.command_line.spelled",
+    "test_commands": "vae_paper.checkpoint.locked vae_numpy.command_line.spelled vae_numpy.__main__.standard_error",
     "test_pictures": "vae_paper.pictures.load vae_paper.gallery.draw vae_paper.replay.replay vae_paper.pictures.caption",
     "test_inspect": "vae_paper.microscope.inspect vae_paper.microscope.table",
     "test_evaluator": "vae_paper.report.report vae_paper.report.measure",
@@ -51,8 +55,7 @@ EXEMPT = {
     "the definitions of the layers, with the same checks: test_layers": "vae_numpy.layers.*_loops",
     "a size and a generator: `parameters.shapes` refuses a size below 1": "vae_*.init_params",
     "encode and decode on a large batch: test_a_large_batch_is_taken_in_parts": "vae_numpy.vae.in_parts",
-    "bytes, a figure or a process, and a path: test_nothing_lost": """
-        vae_numpy.figures.save vae_numpy.files.write_atomically vae_numpy.files.is_gone""",
+    "a figure and a path, which `write_atomically` looks at": "vae_numpy.figures.save",
     "no argument, or none that decides a number": """
         vae_numpy.digits.data_folder vae_paper.schedules.constant vae_paper.sprites.all_factors vae_paper.vae.Model.*
         vae_paper.vq_vae.VQVAE.end_epoch vae_paper.disentanglement.codes_of_sprites""",
