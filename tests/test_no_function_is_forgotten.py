@@ -31,14 +31,17 @@ ELSEWHERE = {
         vae_numpy.checks.check_params vae_numpy.weights.save vae_numpy.weights.load
         vae_numpy.weights.save_tensors vae_numpy.weights.load_tensors""",
     "test_digits": "vae_numpy.digits.load vae_numpy.digits.is_on_disk vae_numpy.digits.resolved",
+    "test_writing_is_safe": "vae_numpy.files.write_atomically vae_numpy.files.check_writable vae_numpy.files.is_gone",
+    "test_standard_streams": "vae_numpy.command_line.shown",
     "test_bad_input": """
-        vae_numpy.checks.check_layer vae_numpy.checks.check_pair vae_numpy.command_line.run vae_paper.training.train""",
+        vae_numpy.checks.check_arrays vae_numpy.checks.check_layer vae_numpy.checks.check_pair vae_numpy.command_line.run
+        vae_paper.training.train""",
     "test_nothing_lost": """
         vae_lowlevel.train.train vae_lowlevel.train.train_step vae_paper.training.train_step vae_paper.data.split
         vae_paper.state_files.save_state vae_paper.weight_files.write_csv""",
     "test_nothing_let_in": "vae_paper.download.download",
     "test_configuration": "vae_paper.config.checked vae_paper.initial.initial_model",
-    "test_commands": "vae_paper.runs.locked vae_numpy.command_line.spelled",
+    "test_commands": "vae_paper.runs.locked vae_numpy.command_line.spelled vae_numpy.__main__.standard_error",
     "test_pictures": """
         vae_paper.drawing.subject.read vae_paper.drawing.figures.draw vae_paper.drawing.animation.replay""",
     "test_inspect": "vae_paper.measuring.inspect.inspect_run vae_paper.measuring.inspect.table",
@@ -54,8 +57,7 @@ EXEMPT = {
     "the definitions of the layers, with the same checks: test_layers": "vae_numpy.layers.*_loops",
     "a size and a generator: `parameters.shapes` refuses a size below 1": "vae_*.init_params",
     "encode and decode on a large batch: test_a_large_batch_is_taken_in_parts": "vae_numpy.vae.in_parts",
-    "bytes, a figure or a process, and a path: test_nothing_lost": """
-        vae_numpy.figures.save vae_numpy.files.write_atomically vae_numpy.files.is_gone""",
+    "a figure and a path, which `write_atomically` looks at": "vae_numpy.figures.save",
     "no argument, or none that decides a number": """
         vae_numpy.digits.data_folder vae_numpy.checks.values_are_visible vae_paper.schedules.constant
         vae_paper.sprites.all_factors vae_paper.vae.Model.* vae_paper.models.vq_vae.VQVAE.end_epoch

@@ -1,6 +1,6 @@
 """Training by hand: take a batch, draw eps, compute the loss -ELBO, and step down its gradient."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,19 +15,23 @@ from vae_lowlevel.vae import Params, elbo, init_params
 from vae_numpy.checks import check_params
 from vae_numpy.digits import Digits
 
+AfterEpoch = Callable[[Params, int, float, float], None]
+FEW_IMAGES = 10_000  # with fewer, an epoch of MNIST's batches has too few steps
+FEW_STEPS = 500  # after fewer, most latents are still collapsed
+
 
 @dataclass
 class Config:
     """Train the VAE by hand, and save weights that every level reads."""
 
-    epochs: int = 5
-    """Passes over the training images."""
+    epochs: int | None = None
+    """Passes over the training images. Default: 5, or 40 if there are fewer than 10,000 images."""
     latent_dim: int = 20
     """Latent size D."""
     kind: Literal["bce", "mse"] = "bce"
     """Reconstruction loss: bce (binary cross-entropy) or mse (squared error)."""
-    batch_size: int = 128
-    """Images per step. Each epoch leaves out the few images that do not fill a batch."""
+    batch_size: int | None = None
+    """Images per step. Default: 128, or 32 if there are fewer than 10,000 images."""
     learning_rate: float = 2e-3
     """Highest learning rate of Adam. The rate rises to it, then falls to nearly 0 (one cycle)."""
     seed: int = 0
@@ -38,37 +42,54 @@ class Config:
     """File for the trained weights."""
 
 
-def train(config: Config, data: Digits, test: Digits, steps: int | None = None) -> dict[str, Tensor]:
+def train(
+    config: Config, data: Digits, test: Digits, steps: int | None = None, after_epoch: AfterEpoch | None = None
+) -> dict[str, Tensor]:
     """Minimise -ELBO with Adam for `config.epochs` (or for `steps`), and print the test objective after each epoch.
 
-    Returns the parameters. Raises ValueError where the configuration is impossible, or the loss is not finite.
+    Then `after_epoch` is called with the parameters, the number of finished epochs, the objective and its standard error.
+    Returns the parameters. Raises ValueError if the configuration is impossible, or the loss is not finite.
     """
-    for name in ("epochs", "latent_dim", "batch_size", "learning_rate"):
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} is {getattr(config, name)}: expected more than 0")
-    if config.batch_size > len(data.images):
-        raise ValueError(f"batch_size is {config.batch_size}: there are only {len(data.images)} training images")
-    per_epoch = len(data.images) // config.batch_size
-    steps = steps or config.epochs * per_epoch
+    epochs, batch_size = sizes(config, len(data.images))
+    per_epoch = len(data.images) // batch_size
+    steps = steps or epochs * per_epoch
+    if steps < FEW_STEPS:
+        print(f"note     only {steps} steps: a good model takes about 2,000. Raise --epochs or lower --batch-size.")
 
     generator = torch.Generator().manual_seed(config.seed)
     params = init_params(config.latent_dim, np.random.default_rng(config.seed))
     optimizer = torch.optim.Adam(params.values(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
 
-    bar = tqdm(batches(torch.from_numpy(data.images), config.batch_size, steps, generator), total=steps, unit="step")
+    bar = tqdm(batches(torch.from_numpy(data.images), batch_size, steps, generator), total=steps, unit="step")
     for step, x in enumerate(bar, start=1):
         eps = torch.randn(len(x), config.latent_dim, generator=generator)  # (B, D)
         loss = train_step(params, optimizer, x, eps, config.kind)
         schedule.step()
         if not torch.isfinite(loss):
-            raise ValueError(f"step {step}: the loss is {loss.item()}; nothing saved. Lower --learning-rate")
+            raise ValueError(f"step {step}: the loss is {loss.item()}: lower --learning-rate")
         if step % 50 == 0:
             bar.set_postfix_str(f"loss {loss.item():.1f} nats")
         if step % per_epoch == 0 or step == steps:
             objective, error = measure(params, test, config.kind)
             bar.write(f"epoch {step / per_epoch:5.2f}  test -ELBO {objective:7.2f} ± {error:.2f} nats per image")
+            if after_epoch:
+                after_epoch(params, step // per_epoch, objective, error)
     return {name: p.detach() for name, p in params.items()}
+
+
+def sizes(config: Config, images: int) -> tuple[int, int]:
+    """The epochs and the batch size: from the configuration, or chosen by the number of training images."""
+    epochs, batch_size = (40, 32) if images < FEW_IMAGES else (5, 128)
+    epochs = epochs if config.epochs is None else config.epochs
+    batch_size = batch_size if config.batch_size is None else config.batch_size
+    given = {"epochs": epochs, "latent_dim": config.latent_dim, "batch_size": batch_size, "learning_rate": config.learning_rate}
+    for name, value in given.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value}: expected more than 0")
+    if batch_size > images:
+        raise ValueError(f"batch_size is {batch_size}: there are only {images} training images")
+    return epochs, batch_size
 
 
 def train_step(

@@ -18,13 +18,14 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 SOURCES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # name -> torchvision's folder
 MOST_IMAGES = 100_000  # a file that claims more is refused; these data sets have 60,000
+CHUNK = 16_384  # bytes of an archive that are read at once
 HANDWRITING_SHA256 = "b2dab7b501728c22e9119ad76740b2e17c77a231e42d1e592380d90886f1a05e"
 BUNDLED = Path(__file__).parent / "bundled"  # where an installed package keeps the small data files
 if not BUNDLED.exists():
@@ -79,14 +80,14 @@ def resolved(source: str) -> str:
 
 def data_folder() -> Path:
     """The folder that holds the data sets, also for downloads: $VAE_DATA, or `data`."""
-    return Path(os.environ.get("VAE_DATA") or "data")
+    return Path(os.path.expanduser(os.environ.get("VAE_DATA") or "data"))
 
 
 def is_on_disk(source: str) -> bool:
     """Whether all four files of a source are on disk, packed or unpacked."""
     raw = data_folder() / SOURCES[source] / "raw"
     names = [f"{p}-{kind}-ubyte" for p in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-    return all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in names)
+    return all(any(path.is_file() for path in _paths(raw, name)) for name in names)
 
 
 def _load_handwriting(split: str) -> Digits:
@@ -123,9 +124,14 @@ def _enlarging_matrix(small: int, large: int) -> Float[np.ndarray, "large small"
 ENLARGE = _enlarging_matrix(8, 20)
 
 
+def _paths(raw: Path, name: str) -> list[Path]:
+    """Where a file may be: archives first, because an unpacked file could be half unpacked. Some copies have a dotted name."""
+    names = (name, name.replace("-idx", ".idx"))
+    return [raw / f"{each}.gz" for each in names] + [raw / each for each in names]
+
+
 def _find(raw: Path, name: str, source: str) -> Path:
-    """The path of the archive if there is one, otherwise of the unpacked file, which could be half unpacked."""
-    for path in (raw / f"{name}.gz", raw / name):
+    for path in _paths(raw, name):
         if path.is_file():
             return path
     raise FileNotFoundError(
@@ -138,7 +144,7 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
     """Read an IDX file of unsigned bytes: 0, 0, 8, rank, then each size as a big-endian int32, then the bytes."""
     try:
         with open(path, "rb") as file:
-            read = _unpacking(file.read(min(784 * MOST_IMAGES, path.stat().st_size))) if path.suffix == ".gz" else file.read
+            read = _unpacking(file) if path.suffix == ".gz" else file.read
             header = read(4 + 4 * rank)
             if header[:4] != bytes([0, 0, 8, rank]):
                 raise ValueError(f"starts with {header[:4].hex(' ')}, which is no IDX file of {rank}-D bytes")
@@ -150,23 +156,41 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"
                 raise ValueError(f"its header announces {count:,} bytes, and {found} follow")
-    except (EOFError, OSError, zlib.error, ValueError) as error:
+    except OSError as error:
+        raise OSError(error.errno, f"{path}: cannot be read ({error.strerror})") from None
+    except (EOFError, zlib.error, ValueError) as error:
         raise ValueError(f"{path}: damaged or not an IDX file ({error}); download it again") from None
     return np.frombuffer(data, np.uint8).reshape(sizes)
 
 
-def _unpacking(archive: bytes) -> Callable[[int], bytes]:
-    """What reads the next bytes of a gzip archive, as file.read does; nothing is unpacked that is not asked for."""
-    unpack = zlib.decompressobj(wbits=31)  # 31: with gzip's header and checksum
+def _unpacking(file: BinaryIO) -> Callable[[int], bytes | memoryview]:
+    """Return a function that unpacks the next bytes of a gzip file, as file.read would; it unpacks no more than it is asked for.
 
-    def read(count: int) -> bytes:
-        nonlocal archive
-        part = unpack.decompress(archive, count)
-        archive = unpack.unconsumed_tail
-        if len(part) < count and not unpack.eof:
-            raise EOFError("the archive is cut short")
-        if unpack.unused_data:
-            raise ValueError("the archive ends, and more follow")
-        return part
+    A gzip file may have several members, one after the other, and zeros may follow the last (RFC 1952, section 2.2).
+    """
+    unpack, packed, left = zlib.decompressobj(wbits=31), b"", 784 * MOST_IMAGES  # wbits 31: with gzip's header and checksum
+
+    def read(count: int) -> memoryview:
+        nonlocal unpack, packed, left
+        data, filled = np.empty(count, np.uint8), 0  # takes memory only where it is filled
+        while filled < count:
+            if not packed:
+                packed = file.read(min(CHUNK, left))
+                left -= len(packed)
+            at_end = not packed
+            if unpack.eof:  # a member has ended: only zeros or another member may follow
+                packed = packed.lstrip(b"\0")
+                if packed:
+                    unpack = zlib.decompressobj(wbits=31)
+                elif at_end:
+                    break
+                continue
+            part = unpack.decompress(packed, count - filled)
+            packed = unpack.unused_data if unpack.eof else unpack.unconsumed_tail
+            data[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
+            filled += len(part)
+            if at_end and not part and not unpack.eof:
+                raise EOFError("the archive is cut short")
+        return data[:filled].data
 
     return read

@@ -1,15 +1,28 @@
 """Save rows of images as one picture: dark ink on white, a label before each row."""
 
+import contextlib
 import io
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
 from vae_numpy.checks import check_images
+from vae_numpy.command_line import shown
 from vae_numpy.files import write_atomically
+
+# An unknown name in MPLBACKEND stops the import of matplotlib, but a picture file needs no backend: set it afterwards
+backend = os.environ.pop("MPLBACKEND", None) if "matplotlib" not in sys.modules else None
+from matplotlib import rcParams  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+if backend:
+    os.environ["MPLBACKEND"] = backend
+    with contextlib.suppress(ValueError):
+        rcParams["backend"] = backend
 
 
 def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28"]], caption: str) -> None:
@@ -26,7 +39,7 @@ def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
         axis.set_xticks([], [])
         axis.set_yticks([], [])
-    figure.suptitle(caption, fontsize=10)
+    figure.suptitle(shown(caption), fontsize=10)
     figure.tight_layout(pad=0.4)
     save(figure, path)
 

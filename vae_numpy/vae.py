@@ -33,7 +33,7 @@ def encode(params: Params, x: Float[Array, "B 1 28 28"]) -> tuple[Float[Array, "
         return in_parts(encode, params, x)  # the same result, faster
     h = relu(conv2d(x, *_layer(params, "encoder.conv1"), stride=2, padding=1))  # (B, 32, 14, 14)
     h = relu(conv2d(h, *_layer(params, "encoder.conv2"), stride=2, padding=1))  # (B, 64, 7, 7)
-    h = h.reshape(len(x), 3136)  # (B, 64*7*7), channel by channel
+    h = h.reshape(-1, 3136)  # (B, 64*7*7), channel by channel
     h = relu(linear(h, *_layer(params, "encoder.fc")))  # (B, 256)
     mu = linear(h, *_layer(params, "encoder.mu"))  # (B, D)
     logvar = linear(h, *_layer(params, "encoder.logvar"))  # (B, D)
@@ -54,7 +54,7 @@ def decode(params: Params, z: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
         return in_parts(decode, params, z)  # the same result, faster
     h = relu(linear(z, *_layer(params, "decoder.fc1")))  # (B, 256)
     h = relu(linear(h, *_layer(params, "decoder.fc2")))  # (B, 3136)
-    h = h.reshape(len(z), 64, 7, 7)  # (B, 64, 7, 7)
+    h = h.reshape(-1, 64, 7, 7)  # (B, 64, 7, 7)
     h = relu(conv_transpose2d(h, *_layer(params, "decoder.conv_t1"), stride=2, padding=1, output_padding=1))  # (B, 32, 14, 14)
     return conv_transpose2d(h, *_layer(params, "decoder.conv_t2"), stride=2, padding=1, output_padding=1)  # (B, 1, 28, 28)
 
