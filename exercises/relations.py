@@ -5,7 +5,7 @@ A relation is told only if it holds for everything that was observed and no othe
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ class Case:
 
 def told(cases: Sequence[Case]) -> str | None:
     """One true sentence on how got and expected are related; None where there is none, or more than one."""
+    common = set.intersection(*(set(case.args) for case in cases))  # an argument with a default may be left out
+    cases = [replace(case, args={name: value for name, value in case.args.items() if name in common}) for case in cases]
     if sentence := _only_where(cases):
         return sentence
     ordinary = [case for case in cases if not case.note]
@@ -288,7 +290,7 @@ def _sized(
     """The sentence, where `values` are of_size(n) for one size n of the arguments that is not always 1 and not constant."""
     seen: dict[tuple, str] = {}
     for name, sizes in _named_sizes([args for args, _, _ in triples]):
-        if sizes in seen or all(n == 1 for n in sizes) or len(set(sizes)) == 1:
+        if sizes in seen or min(sizes) <= 0 or len(set(sizes)) == 1:
             continue
         if all(v is None or np.isclose(v, of_size(n), rtol=1e-6) for v, n in zip(values, sizes, strict=True)):
             seen[sizes] = sentence.format(f"{name} (here {sizes[0]:g})")
