@@ -100,6 +100,25 @@ def beyond(a: np.ndarray, b: np.ndarray, allowed: float, nan_equal: bool = False
     return (float(apart.flat[worst]), worst), limit
 
 
+def alike(a: Any, b: Any, allowed: float) -> bool:
+    """Whether two results of any type are the same; NaN equals NaN. Objects that hold no numbers are compared by their type."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(alike(a[name], b[name], allowed) for name in a)
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
+        return len(a) == len(b) and all(alike(x, y, allowed) for x, y in zip(a, b, strict=True))
+    if kind(a) not in NAMES or kind(a) != kind(b):
+        return a is b or (type(a) is type(b) and kind(a) not in NAMES)
+    if isinstance(a, str):
+        return bool(a == b)
+    try:
+        x, y = as_array(a), as_array(b)
+    except (TypeError, RuntimeError, NotImplementedError):  # sparse tensors and the like
+        return type(a) is type(b)
+    if x.shape != y.shape or x.dtype.kind != y.dtype.kind or x.dtype.itemsize != y.dtype.itemsize:
+        return False
+    return x.dtype.kind not in "fiub" or beyond(x, y, allowed, nan_equal=True)[0] is None
+
+
 def kind(value: Any) -> str:
     """"array", "tensor", "number", "bool", or the name of the type."""
     if hasattr(value, "detach") and hasattr(value, "layout"):

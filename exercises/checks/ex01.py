@@ -81,7 +81,7 @@ def prior_points(rng):
     far = extreme(z=rng.normal(size=(7, 2)) + 60, mu=mu, logvar=rng.normal(0, 0.5, (8, 2)), nats=1.0)
     distant = mu + 40 * np.sign(mu)  # the encoder is dense where the prior hardly goes: no hole
     near = np.concatenate([distant[:5], distant[:2] * 0.6])
-    return [*probes, narrow, narrower, wide, wider, far, extreme(z=near, mu=distant, logvar=rng.normal(0, 0.5, (8, 2)), nats=2.0)]
+    return [*probes, narrow, narrower, wide, wider, far, extreme(z=near, mu=distant, logvar=rng.normal(-3, 0.3, (8, 2)), nats=2.0)]
 
 
 def labelled(rng):

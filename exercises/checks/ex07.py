@@ -18,8 +18,8 @@ def stacks(rng):
     def draw(N, H, W, columns):
         return {"images": rng.uniform(size=(N, 1, H, W)), "columns": columns}
 
-    logits = extreme(images=40 * rng.normal(size=(6, 1, 5, 2)), columns=2)
-    return [{"images": few, "columns": 2}, draw(6, 4, 5, 3), draw(5, 3, 2, 1), draw(4, 2, 7, 4), draw(1, 3, 5, 1), draw(15, 1, 4, 5),
+    logits = extreme(images=90 * rng.normal(size=(6, 1, 5, 2)), columns=2)
+    return [{"images": few, "columns": 2}, draw(6, 4, 5, 3), draw(5, 3, 2, 1), draw(4, 2, 7, 4), draw(1, 3, 5, 1), draw(15, 1, 4, 5), draw(3, 1, 4, 3),
             draw(8, 5, 3, 2), logits]  # fmt: skip
 
 

@@ -14,7 +14,8 @@ def posteriors(rng):
     wide = extreme(mu=rng.choice([-50.0, 0.3], (4, 3)), logvar=rng.choice([-35.0, -12.0, 12.0, 35.0], (4, 3)))
     narrow = extreme(mu=rng.normal(size=(2, 3)), logvar=np.array([[-12.0, -7.0, -9.0], [-6.0, -11.0, -8.0]]))
     return [few, draw(1, 4), draw(5, 1), draw(2, 6), {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)),
-            "logvar": rng.normal(-0.5, 0.8, (6, 3))}, wide, narrow]  # fmt: skip
+            "logvar": rng.normal(-0.5, 0.8, (6, 3))}, wide, narrow,
+            extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]]))]  # fmt: skip
 
 
 def means(rng):
@@ -45,7 +46,7 @@ def rates(rng):
 
     exact = {"rate": rng.exponential(1, (3, 2)), "floor": 0.0}
     return [few, draw(1, 3, 0.4), draw(6, 1, 0.1), draw(3, 5, 1.5), draw(4, 1, 30.0), exact, draw(5, 4, 0.25),
-            extreme(**draw(3, 4, 1e-6)), extreme(**draw(2, 3, 1e5))]  # fmt: skip
+            extreme(rate=rng.normal(0.3, 1, (4, 5)), floor=0.2), extreme(**draw(3, 4, 1e-6)), extreme(**draw(2, 3, 1e5))]  # fmt: skip
 
 
 def components(rng):

@@ -27,7 +27,7 @@ def matched(rng, shapes=((4, 3), (1, 5), (6, 1), (3, 7), (2, 4))):
         return {"z_e": torch.tensor(rng.normal(size=shape)), "z_q": torch.tensor(rng.normal(0.5, 1, shape))}
 
     far = draw(3, 2)
-    return [*(draw(*shape) for shape in shapes), extreme(z_e=300 * far["z_e"], z_q=-20 * far["z_q"])]
+    return [*(draw(*shape) for shape in shapes), extreme(z_e=300 * far["z_e"], z_q=-700 * far["z_q"])]
 
 
 def committed(rng):
@@ -55,7 +55,7 @@ def sizes(rng):
 
 def with_gradients(function, args):
     """The value, and what reaches z_e and z_q from a known gradient at the output."""
-    z_e, z_q = (args[name].clone().requires_grad_() for name in ("z_e", "z_q"))
+    z_e, z_q = (args[name].detach().requires_grad_() for name in ("z_e", "z_q"))
     before = z_e.detach().clone(), z_q.detach().clone()
     value = function(z_e, z_q, *[v for name, v in args.items() if name not in ("z_e", "z_q")])
     for name, tensor, old in zip(("z_e", "z_q"), (z_e, z_q), before, strict=True):

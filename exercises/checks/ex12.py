@@ -19,10 +19,13 @@ def integers(rng):
     cases = [((2, 5, 6, 9), (4, 5, 3, 2), (2, 1), (1, 0)), ((1, 6, 7, 5), (4, 6, 2, 3), (1, 3), (0, 2)),
              ((3, 1, 5, 4), (2, 1, 1, 3), (2, 2), (0, 1)), ((2, 3, 4, 8), (1, 3, 2, 1), (3, 1), (2, 0)),
              ((1, 2, 3, 2), (5, 2, 3, 2), (1, 1), (0, 0)), ((4, 1, 2, 7), (3, 1, 1, 1), (1, 4), (3, 1))]  # fmt: skip
-    drawn = [{"x": draw(*x), "weight": draw(*w), "bias": draw(w[0]) + 5, "stride": s, "padding": p} for x, w, s, p in cases]
+    drawn = [{"x": draw(*x), "weight": draw(*w), "bias": draw(w[0]) + np.float32(rng.choice([-7, 6])), "stride": s, "padding": p} for x, w, s, p in cases]
     double = drawn[1] | {name: drawn[1][name].astype(np.float64) for name in ("x", "weight", "bias")}
-    large = drawn[0] | {"x": drawn[0]["x"].astype(np.float64) * 2.0**40 + 1, **{n: drawn[0][n].astype(np.float64) for n in ("weight", "bias")}}
-    return [few, *drawn, double, extreme(**large)]
+
+    def large(name, factor):  # whole numbers that float32 cannot hold
+        return extreme(**double | {name: double[name] * 2.0**factor + 1})
+
+    return [few, *drawn, double, large("x", 30), large("weight", 30), large("bias", 30)]
 
 
 def parameters(rng):
@@ -60,6 +63,9 @@ def pairs(rng):
         (step, step + 0.5, 0.5), (step, step + 0.5, 0.25), (column, column[:, None], 10.0), (column, column[:6], 10.0), (a, a.T.copy(), 10.0),
         (a, a.reshape(6), 10.0), (column[:1], column[:1] + 2, 3.0),
     ]  # fmt: skip
+    wide = rng.normal(size=(3, 5))
+    single, off = a.astype(np.float32), (a + 0.2).astype(np.float32)
+    others += [(wide, wide + 0.001, 0.01), (single, single + np.float32(0.001), 0.01), (single, off, 0.01), (single, off, 0.3)]
     last = [(a, near, 0.01)]
     return [{"a": p.copy(), "b": q.copy(), "tolerance": t} for p, q, t in [*((p, q, 0.01) for p, q in cases), *others, *last]]
 
