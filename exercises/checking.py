@@ -55,6 +55,14 @@ def call(function: Callable, args: dict[str, Any]) -> Any:
     return function(*args.values())
 
 
+class Unfit(Exception):  # noqa: N818, it is no error of the checker
+    """Raised by an observation of a result of which nothing more can be observed; the message is what the learner reads."""
+
+    def __init__(self, got: Any, expected: str) -> None:
+        lines = [f"got       {described(got)}", f"expected  {expected}", *comparing.without_return(got)]
+        super().__init__("\n".join(lines))
+
+
 @dataclass(frozen=True)
 class Check:
     """What one function must do on some probes."""
@@ -277,6 +285,8 @@ def observe(check: Check, function: Callable, args: dict[str, Any], path: Path =
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             value = kept(check.observe(function, given))
+    except Unfit as error:
+        return Outcome(problem=str(error), error="Unfit")
     except NotImplementedError as error:
         return Outcome(problem=_not_written(error, check, path), error="NotImplementedError")
     except SystemExit as stop:
@@ -398,7 +408,7 @@ def diagnose(
              for probe, o, e, ok in zip(probes, outcomes, expected, passed, strict=True)]  # fmt: skip
     try:
         return (check.explain or relations.told)(cases)
-    except (TypeError, ValueError, AttributeError, RuntimeError):  # a foreign result has no relation to anything
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError):  # foreign results need not relate to anything
         return None
 
 

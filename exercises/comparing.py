@@ -5,6 +5,7 @@ read as numbers is refused in one line. A comparison passes only where `differen
 """
 
 import numbers
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def difference(
         many = isinstance(got, tuple | list) or (kind(got) in ("array", "tensor") and np.ndim(got) > 0)
         if not many or len(got) != len(expected):
             lines = [f"got       {described(got)}", f"expected  a tuple of {len(expected)} values"]
-            return lines + _none(got)
+            return lines + without_return(got)
         parts = ((f", value {i + 1} of {len(expected)}", got[i], e) for i, e in enumerate(expected))
     else:
         return _leaf_difference(got, expected, allowed, nan_equal, keeps_dtype, given)
@@ -49,7 +50,7 @@ def difference(
 def _leaf_difference(got: Any, expected: Any, allowed: float, nan_equal: bool, keeps_dtype: bool, given: str) -> list[str]:
     shown = [f"got       {described(got)}", f"expected  {described(expected)}"]
     if got is None:
-        return shown + _none(got)
+        return shown + without_return(got)
     if isinstance(expected, str):
         return [] if isinstance(got, str) and got == expected else shown
     try:
@@ -114,14 +115,15 @@ def alike(a: Any, b: Any, allowed: float) -> bool:
         x, y = as_array(a), as_array(b)
     except (TypeError, RuntimeError, NotImplementedError):  # sparse tensors and the like
         return type(a) is type(b)
-    if x.shape != y.shape or x.dtype.kind != y.dtype.kind or x.dtype.itemsize != y.dtype.itemsize:
+    if x.shape != y.shape or (kind(a) != "number" and x.dtype != y.dtype):
         return False
     return x.dtype.kind not in "fiub" or beyond(x, y, allowed, nan_equal=True)[0] is None
 
 
 def kind(value: Any) -> str:
     """"array", "tensor", "number", "bool", or the name of the type."""
-    if hasattr(value, "detach") and hasattr(value, "layout"):
+    torch = sys.modules.get("torch")  # what is a tensor, if nobody has imported it?
+    if torch is not None and isinstance(value, torch.Tensor):
         return "tensor"
     if isinstance(value, np.ndarray):
         return "array"
@@ -287,5 +289,6 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
-def _none(got: Any) -> list[str]:
+def without_return(got: Any) -> list[str]:
+    """The line that explains None."""
     return ["          None is what a function without `return` gives"] if got is None else []

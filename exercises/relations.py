@@ -33,23 +33,23 @@ def told(cases: Sequence[Case]) -> str | None:
     """One true sentence on how got and expected are related; None where there is none, or more than one."""
     common = set.intersection(*(set(case.args) for case in cases))  # an argument with a default may be left out
     cases = [replace(case, args={name: value for name, value in case.args.items() if name in common}) for case in cases]
-    if sentence := _only_where(cases):
-        return sentence
     ordinary = [case for case in cases if not case.note]
-    if all(case.passed for case in ordinary):
-        return None
-    parts = _parts(ordinary)
+    everywhere = None if all(case.passed for case in ordinary) else _on_all(ordinary)
+    return everywhere or _only_where(cases)  # a relation that holds on all probes explains those that pass too
+
+
+def _on_all(cases: Sequence[Case]) -> str | None:
+    """The relation that holds on all of these probes."""
+    parts = _parts(cases)
     if parts is None:
         return None
-    wrong = {name: part for name, part in parts.items() if not all(np.allclose(g, e, PRECISION, 0) if g.shape == e.shape else False
-                                                                   for _, g, e in part)}  # fmt: skip
-    sentences = {name: _related(part) for name, part in wrong.items()}
+    sentences = {name: _related(part) for name, part in parts.items() if not _equal(part)}
     if not sentences or None in sentences.values():
         return None
     if len(set(sentences.values())) == 1 and len(sentences) == len(parts):
         return next(iter(sentences.values()))
     if len(sentences) == 1:
-        (name, sentence), = sentences.items()
+        ((name, sentence),) = sentences.items()
         return f"only {name} is wrong: {sentence}"
     return None
 
@@ -69,7 +69,10 @@ def _only_where(cases: Sequence[Case]) -> str | None:
     right, wrong = ([case for case in ordinary if case.passed is passed] for passed in (True, False))
     if not right:
         return None
+    if len(right) == 1 and right[0] is not ordinary[0]:
+        return None  # one probe that passes by chance
     found = [*_options(right, wrong), *_sizes(right, wrong), *_signs(right, wrong)]
+    found = found or list(_mostly(right, wrong))
     return found[0] if len(found) == 1 else None
 
 
@@ -90,11 +93,27 @@ def _has_nonfinite(value: Any) -> bool:
 
 def _options(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
     """Arguments that are no arrays: right for one value only."""
-    for name, value in right[0].args.items():
+    for name, value in _values(right[0].args):
+        if all(case.args[name] == value for case in right) and not any(case.args[name] == value for case in wrong):
+            yield f"right only where {name} is {_shown(value)}: is `{name}` used?"
+
+
+def _mostly(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
+    """The same where a few other values pass by chance."""
+    for name, value in _values(right[0].args):
+        others = [case for case in right if case.args[name] != value]
+        if len(right) - len(others) >= 2 and len(others) <= len(wrong) and not any(case.args[name] == value for case in wrong):
+            yield f"right wherever {name} is {_shown(value)}, wrong for most other values: is `{name}` used?"
+
+
+def _values(args: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in args.items():
         if isinstance(value, bool | int | float | str) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
-            here, there = ([case.args[name] for case in cases] for cases in (right, wrong))
-            if all(v == value for v in here) and not any(v == value for v in there):
-                yield f"right only where {name} is {value if isinstance(value, str | bool | tuple) else comparing.number(value)}: is `{name}` used?"
+            yield name, value
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, str | bool | tuple) else comparing.number(value)
 
 
 def _sizes(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
@@ -132,6 +151,10 @@ def _signs(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
 Triple = tuple[dict[str, Any], np.ndarray, np.ndarray]
 
 
+def _equal(triples: Sequence[Triple]) -> bool:
+    return all(g.shape == e.shape and np.allclose(g, e, PRECISION, 0) for _, g, e in triples)
+
+
 def _parts(cases: Sequence[Case]) -> dict[str, list[Triple]] | None:
     """(args, got, expected) as float arrays for each part of the result; None where they cannot be laid side by side."""
     parts: dict[str, list[Triple]] = {}
@@ -154,11 +177,13 @@ def _leaves(value: Any) -> Iterator[tuple[str, np.ndarray]]:
             for _, array in _leaves(v):
                 yield f"the {ORDINALS[i % 4]} value", array
     else:
+        if comparing.kind(value) not in ("array", "tensor", "number", "list"):
+            return
         try:
             array = comparing.as_array(value)
             if array.dtype.kind in "fiu":
                 yield "the result", array.astype(np.float64)
-        except (TypeError, ValueError, RuntimeError, AttributeError):
+        except (TypeError, ValueError, RuntimeError, OverflowError):  # sparse, ragged, huge
             return
 
 

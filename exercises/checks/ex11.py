@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.checking import Check, Probe, Unfit, Wrong, extreme
 
 
 def vectors(rng):
@@ -61,8 +61,10 @@ def with_gradients(function, args):
     for name, tensor, old in zip(("z_e", "z_q"), (z_e, z_q), before, strict=True):
         if not torch.equal(tensor.detach(), old) or not tensor.requires_grad:
             raise ValueError(f"{name} was changed: the function writes into its argument; work on a copy")
-    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.dtype not in (torch.float32, torch.float64):
-        return {"the value": value} | {f"the gradient of {name}": torch.zeros_like(z_e) for name in ("z_e", "z_q")}
+    if not isinstance(value, torch.Tensor):
+        raise Unfit(value, "a torch tensor")
+    if value.layout != torch.strided or value.dtype not in (torch.float32, torch.float64):
+        raise Unfit(value, f"a dense tensor of {str(z_e.dtype).removeprefix('torch.')}")
     # (1, 2, 3, ...) backwards; where nothing in the result asks for a gradient, none arrives
     sent = torch.arange(1.0, value.numel() + 1, dtype=value.dtype).view(value.shape)
     if value.requires_grad:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.checking import Check, Unfit, Wrong, extreme
 from vae_numpy.layers import conv2d_loops
 
 
@@ -78,7 +78,7 @@ def carried(function, args):
     if given.keys() != before.keys():
         raise ValueError("params was changed: the function writes into its argument; work on a copy")
     if not isinstance(result, dict) or result.keys() != before.keys() or not all(isinstance(t, torch.Tensor) for t in result.values()):
-        return result
+        raise Unfit(result, f"a dict of torch tensors with the names {', '.join(before)}")
     values = {name: t.detach().clone() for name, t in result.items()}
     asks = {f"{name} asks for its gradient": bool(t.requires_grad and t.is_leaf) for name, t in result.items()}
     unchanged = {name: array.copy() for name, array in given.items()}
@@ -98,8 +98,8 @@ def brought_back(function, args):
     result = function(given)
     if list(given) != names:
         raise ValueError("tensors was changed: the function writes into its argument; work on a copy")
-    if not isinstance(result, dict) or sorted(result) != sorted(names) or not all(isinstance(a, np.ndarray) for a in result.values()):
-        return result
+    if not isinstance(result, dict) or result.keys() != set(names) or not all(isinstance(a, np.ndarray) for a in result.values()):
+        raise Unfit(result, f"a dict of arrays with the names {', '.join(names)}")
     values = {name: array.copy() for name, array in result.items()}
     before = {name: t.detach().clone() for name, t in given.items()}
     for t in given.values():
