@@ -1,8 +1,10 @@
 """Write the explorer: one HTML file with the model in JavaScript, its weights and test digits. It needs no network. No torch.
 
-    page.html     the parts of the page           page.css       how they look
-    vae.js        the model, beside vae_numpy     page_math.js   mathematics that only the page needs
-    strings.js    every text that a reader sees   page.js        drawing, pointer and keyboard
+    vae.js        the model: read it beside vae_numpy/vae.py
+    page_math.js  the mathematics that only the page needs
+    page.html     the parts of the page; page.css their looks; strings.js every text that a reader sees
+    page.js       the start; state.js and painting.js what the parts share
+    plane.js digit.js network.js latents.js    the four parts;    check.js    the button "Check the numbers"
 
 The page also carries golden values, computed here by level 1 in float64: its button "Check the numbers" compares
 every tensor that the browser computes with them.
@@ -10,6 +12,7 @@ every tensor that the browser computes with them.
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -158,7 +161,7 @@ def assemble(facts: Mapping[str, Any], tensors: Mapping[str, Arrays]) -> str:
     page = (HERE / "page.html").read_text(encoding="utf-8")
     style = (HERE / "page.css").read_text(encoding="utf-8")
     page = _replaced(page, '<link rel="stylesheet" href="page.css">', f"<style>\n{style}</style>")
-    for name in ("vae.js", "page_math.js", "strings.js", "page.js"):
+    for name in re.findall(r'<script src="(\w+\.js)"></script>', page):
         script = (HERE / name).read_text(encoding="utf-8")
         page = _replaced(page, f'<script src="{name}"></script>', f"<script>\n{script}</script>")
     described = {

@@ -38,9 +38,9 @@ function logWeight(recon, mu, logvar, eps) {
   return weights;
 }
 
-/** q with its standard deviation times `width`: σ -> width σ, so logvar -> logvar + 2 log width. */
+/** q with its standard deviation times `width`, but no wider than the prior: σ -> min(width σ, 1) where width > 1. */
 function widened(logvar, width) {
-  return tensor(logvar.shape, logvar.data.map((v) => v + 2 * Math.log(width)));
+  return tensor(logvar.shape, logvar.data.map((v) => Math.min(v + 2 * Math.log(width), Math.max(v, 0))));
 }
 
 /** `count` copies of the one row of x (1, D) -> (count, D). */
