@@ -131,6 +131,7 @@ function nearlyLargest(values) {
 }
 
 function paintBars(context, values, most) {
+  if (barHeight < 13) context.font = context.font.replace("12px", "10px");
   values.forEach((v, k) => {
     const length = (Math.abs(v) / most) * (BAR_WIDTH / 2 - 2);
     context.fillStyle = v < 0 ? colours.kl : colours.recon;

@@ -20,7 +20,7 @@ function fromPlane(a, b) {
 
 function setZ(z) {
   state.z = Float64Array.from(z, (v) => Math.min(8, Math.max(-8, v)));
-  schedule(drawPlane, drawPoint, drawSliders);
+  schedule(drawPoint, drawPlane, drawSliders);
   background("traversal", drawTraversal());
   if (mapKey() !== decodedMap.key) {
     clearTimeout(decodedMap.waiting); // until the other latents have come to rest
@@ -127,6 +127,17 @@ function drawPlane() {
   context.lineWidth = 2.5;
   context.strokeStyle = colours["image-paper"];
   context.stroke();
+  if (dragging) drawBeside(context, px(a), px(-b), size);
+}
+
+/** While the point is dragged: its image beside it, where the eye is, and inside the plane. */
+function drawBeside(context, x, y, size) {
+  const side = 84, left = x < size - side - 24 ? x + 20 : x - side - 20, top = y > side + 24 ? y - side - 20 : y + 20;
+  context.imageSmoothingEnabled = false;
+  context.drawImage(byId("plane-image"), left, top, side, side);
+  context.strokeStyle = colours.accent;
+  context.lineWidth = 2;
+  context.strokeRect(left, top, side, side);
 }
 
 /** The point's image and numbers, in parts 1 and 4. */
