@@ -168,7 +168,7 @@ const zoom = { canvas: document.createElement("canvas"), reach: 0 };
 
 /** Decode the enlarged plane: over the width of q the image hardly changes. */
 function* decodeZoom() {
-  const palette = inkPalette(), [a, b] = onPlane(state.q.mu.data), reach = zoomReach();
+  const palette = colours.inkPalette, [a, b] = onPlane(state.q.mu.data), reach = zoomReach();
   zoom.reach = reach;
   for (let k = 0; k < ZOOM * ZOOM; k++) {
     const place = (n) => -reach + ((n + 0.5) * 2 * reach) / ZOOM, z = Float64Array.from(state.q.mu.data);
@@ -305,7 +305,7 @@ function drawSheet() {
   const [context] = sharp(canvas, Math.ceil(COUNT / SHEET_COLUMNS) * cell);
   context.imageSmoothingEnabled = true;
   if (!drawSheet.images) {
-    const palette = inkPalette();
+    const palette = colours.inkPalette;
     drawSheet.images = sheetOrder.map((index) => tiled(imageOf(digits, index), [1, 28, 28], 1, 0, palette));
   }
   drawSheet.images.forEach((image, k) => context.drawImage(image, (k % SHEET_COLUMNS) * cell + 1, Math.floor(k / SHEET_COLUMNS) * cell + 1, cell - 2, cell - 2));

@@ -116,7 +116,7 @@ function paintNetwork() {
     if (map.palette === "bars") paintBars(context, values, Math.max(...values.map(Math.abs), 1e-12));
     else {
       context.imageSmoothingEnabled = false;
-      const palette = map.palette === "ink" ? inkPalette() : signedPalette();
+      const palette = map.palette === "ink" ? colours.inkPalette : signedPalette();
       const top = map.name === "x" || map.name === "x_hat" ? 1 : most;
       context.drawImage(tiled(values, SHAPES[map.name], map.columns, map.gap, palette, top), 0, 0, width, height);
     }

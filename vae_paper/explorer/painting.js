@@ -60,7 +60,10 @@ function tiled(data, [C, H, W], columns, gap, palette, scale = 1, canvas = docum
   for (let k = 0; k < C * H * W; k++) {
     const c = Math.floor(k / (H * W)), i = Math.floor(k / W) % H, j = k % W;
     const at = 4 * ((Math.floor(c / columns) * (H + gap) + i) * width + (c % columns) * (W + gap) + j);
-    image.data.set(palette(data[k] / scale), at);
+    const [red, green, blue] = palette(data[k] / scale);
+    image.data[at] = red;
+    image.data[at + 1] = green;
+    image.data[at + 2] = blue;
     image.data[at + 3] = 255;
   }
   context.putImageData(image, 0, 0);
@@ -69,7 +72,7 @@ function tiled(data, [C, H, W], columns, gap, palette, scale = 1, canvas = docum
 
 /** One image of 784 numbers in [0, 1] on its own canvas. */
 function paintImage(canvas, pixels) {
-  tiled(pixels, [1, 28, 28], 1, 0, inkPalette(), 1, canvas);
+  tiled(pixels, [1, 28, 28], 1, 0, colours.inkPalette, 1, canvas);
 }
 
 const imageOf = (batch, k = 0) => batch.data.subarray(784 * k, 784 * (k + 1));
@@ -81,7 +84,7 @@ function paintStrip(canvas, images, { captions = [], bars = [], marked = -1 }) {
   const room = bars.length ? 40 : captions.length ? 18 : 2;
   const [context] = sharp(canvas, size + room);
   context.imageSmoothingEnabled = false;
-  const palette = inkPalette();
+  const palette = colours.inkPalette;
   images.forEach((pixels, k) => {
     const left = k * (size + gap);
     context.drawImage(tiled(pixels, [1, 28, 28], 1, 0, palette), left, 0, size, size);

@@ -34,7 +34,7 @@ const mapKey = () => `${state.label} ${state.z.filter((_, k) => !AXES.includes(k
 /** Decode the tiles of the map, from the middle outwards. */
 function* decodeMap() {
   decodedMap.key = mapKey();
-  const palette = inkPalette();
+  const palette = colours.inkPalette;
   const cells = Array.from({ length: MAP * MAP }, (_, k) => [Math.floor(k / MAP), k % MAP]);
   const fromMiddle = ([i, j]) => Math.hypot(i - (MAP - 1) / 2, j - (MAP - 1) / 2);
   cells.sort((p, q) => fromMiddle(p) - fromMiddle(q));
@@ -158,15 +158,15 @@ function drawNearest() {
     byId("nearest-text").textContent = say("coding", { done: state.codes.length, count: COUNT });
     return;
   }
-  const distances = state.codes.map((code) => Math.hypot(...code.mu.data.map((m, k) => m - state.z[k])));
-  const nearest = distances.indexOf(Math.min(...distances));
+  const squared = state.codes.map((code) => code.mu.data.reduce((sum, m, k) => sum + (m - state.z[k]) ** 2, 0));
+  const nearest = squared.indexOf(Math.min(...squared));
   paintImage(byId("nearest"), imageOf(digits, nearest));
-  byId("nearest-text").textContent = say("nearestIs", { label: facts.labels[nearest], distance: fixed(distances[nearest], 2) });
+  byId("nearest-text").textContent = say("nearestIs", { label: facts.labels[nearest], distance: fixed(Math.sqrt(squared[nearest]), 2) });
 }
 
 function* drawLine() {
   if (!state.line) {
-    byId("line-strip").hidden = true;
+    byId("line-strip").hidden = byId("line-clear").hidden = true;
     byId("line-text").textContent = "";
     return;
   }
@@ -176,7 +176,7 @@ function* drawLine() {
     yield;
   }
   const jumps = images.slice(1).map((pixels, k) => norm(pixels.map((v, n) => v - images[k][n]))); // ||x̂(k+1) - x̂(k)||
-  byId("line-strip").hidden = false;
+  byId("line-strip").hidden = byId("line-clear").hidden = false;
   byId("line-strip").dataset.value = jumps.join(" ");
   paintStrip(byId("line-strip"), images, { bars: jumps });
   byId("line-text").textContent = say("lineSteps", { least: fixed(Math.min(...jumps), 2), most: fixed(Math.max(...jumps), 2) });
@@ -241,6 +241,7 @@ function listenToPlane() {
   byId("line-mode").addEventListener("click", (event) => {
     event.target.setAttribute("aria-pressed", String(event.target.getAttribute("aria-pressed") !== "true"));
   });
+  byId("line-clear").addEventListener("click", () => setLine(null));
   for (const id of ["show-map", "show-codes", "show-prior"]) byId(id).addEventListener("change", () => {
     backdropIsOld = true;
     schedule(drawPlane, drawQ);

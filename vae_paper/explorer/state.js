@@ -123,20 +123,23 @@ function readColours() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
   colours = Object.fromEntries(["paper", "ink", "soft", "line", "recon", "kl", "accent", "image-paper", "image-ink"].map((name) => [name, read(name)]));
+  colours.inkPalette = inkPalette();
   colours.labels = Array.from({ length: 10 }, (_, label) => read(`label-${label}`));
 }
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const mixed = (from, to, t) => from.map((v, k) => v + (to[k] - v) * t);
 
-/** 0 is paper, 1 is ink. */
+/** 0 is paper, 1 is ink: a function from a number to [red, green, blue], from a table of 256 steps. */
 function inkPalette() {
-  const paper = rgb(colours["image-paper"]), ink = rgb(colours["image-ink"]);
-  return (v) => mixed(paper, ink, Math.min(1, Math.max(0, v)));
+  const steps = stepsTo("image-ink");
+  return (v) => steps[Math.round(255 * Math.min(1, Math.max(0, v)))];
 }
 
 /** -1 is blue, 0 is paper, 1 is rust. */
 function signedPalette() {
-  const paper = rgb(colours["image-paper"]), rust = rgb(colours.recon), blue = rgb(colours.kl);
-  return (v) => mixed(paper, v < 0 ? blue : rust, Math.min(1, Math.abs(v)));
+  const rust = stepsTo("recon"), blue = stepsTo("kl");
+  return (v) => (v < 0 ? blue : rust)[Math.round(255 * Math.min(1, Math.abs(v)))];
 }
+
+const stepsTo = (name) => Array.from({ length: 256 }, (_, k) => mixed(rgb(colours["image-paper"]), rgb(colours[name]), k / 255));

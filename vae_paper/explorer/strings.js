@@ -41,6 +41,7 @@ const strings = {
     showPrior: "prior: circles",
     label: "Label:",
     lineMode: "Draw a line",
+    lineClear: "Remove the line",
     fromPrior: "Sample the prior",
     lineHint: "Shift-drag (or press “Draw a line”, then drag) to walk along a straight line.",
     lineSteps: "Eleven points of the line. The bars show the change ‖Δx̂‖ from one image to the next: {least} to {most}. A high bar is a border between two digits.",
@@ -50,7 +51,8 @@ const strings = {
     digitTitle: "2 One digit: what the ELBO trades",
     digitLook:
       "Draw or pick a digit, then move the two sliders. Look for the trade: a wider q costs reconstruction and saves KL. " +
-      "At β = 1 the best width is near 1, where training has put it. Raise β, and the best q is wider.",
+      "At β = 1 the best width is near 1, where training has put it. Raise β, and the best q is wider. At the right end of the " +
+      "noise slider q is nearly the prior: its samples are other digits.",
     drawTitle: "Draw a digit",
     padLabel: "Drawing pad: draw a digit with the mouse, a pen or a finger",
     padHint: "draw here",
@@ -81,17 +83,19 @@ const strings = {
     times: "× {value}",
     lossText: "loss = reconstruction {recon} ({reconChange}) + β·KL {kl} ({klChange}) = {loss}",
     lossBarLabel: "The loss as a bar: reconstruction loss, then β times KL. Thin lines mark the loss at width 1 and β = 1",
-    tradeTitle: "The trade: the same digit with a wider or narrower q",
+    tradeTitle: "The trade: what a wider or a narrower q costs and saves",
     tradeLabel: "Change of reconstruction loss, of β times KL, and of their sum, against the width of q",
     tradeRecon: "reconstruction",
     tradeKl: "β·KL",
     tradeLoss: "sum",
     tradeAxis: "σ of q, times (at most the prior's σ = 1)",
-    tradeNats: "change in nats",
+    tradeNats: "change from × 1, in nats",
     tradeBusy: "computing the curves",
-    tradeText: "The sum is least at width × {best}. You are at × {now}, where it is {excess} nats higher. Raise β: the best q grows wider, towards the prior.",
+    tradeText:
+      "The sum is least at × {best}. You are at × {now}, where it is {excess} nats higher. Only the price β changes here: " +
+      "the network stays as it was trained. A network trained with this β would also move μ and the images.",
     tradeBest: "best × {best}",
-    reset: "Width 1, β = 1",
+    reset: "Reset",
     posteriorTitle: "q(z|x) on the plane",
     qPlane: "whole plane",
     qPlaneLabel: "Where q lies on the latent plane",

@@ -11,7 +11,7 @@ Losses are per image, in nats: summed over pixels and latents, never averaged ov
 
 A tensor is {data, shape}: a Float64Array in C order (the last index runs fastest), and its sizes.
 `params` maps the 18 names of vae_numpy/parameters.py to tensors in torch's layout.
-A layer skips the zeros in its input: after a ReLU that is about half of them.
+A layer skips the zeros in its input: after a ReLU about half of the inputs are 0.
 
 Legend: B batch, D latent size, I/C inputs/channels in, O outputs/channels out, H height, W width, KH x KW kernel. */
 
@@ -27,6 +27,18 @@ function transpose(x) {
   const [rows, columns] = x.shape;
   const y = tensor([columns, rows]);
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) y.data[j * rows + i] = x.data[i * columns + j];
+  return y;
+}
+
+/** The matrix product x w: x (B, I), w (I, O) -> (B, O). */
+function matmul(x, w) {
+  const [B, I] = x.shape, O = w.shape[1];
+  const y = tensor([B, O]), from = w.data, to = y.data;
+  for (let b = 0; b < B; b++) for (let i = 0; i < I; i++) {
+    const v = x.data[b * I + i];
+    if (v === 0) continue;
+    for (let o = 0, row = b * O, weight = i * O; o < O; o++) to[row + o] += v * from[weight + o];
+  }
   return y;
 }
 
@@ -66,6 +78,7 @@ function conv2d(x, weight, bias = null, stride = 1, padding = 0) {
   const OH = Math.floor((H + 2 * ph - KH) / sh) + 1, OW = Math.floor((W + 2 * pw - KW) / sw) + 1;
   if (OH < 1 || OW < 1) throw new Error(`conv2d: the ${KH}x${KW} kernel is larger than the padded image, ${H + 2 * ph}x${W + 2 * pw}`);
   const y = tensor([B, O, OH, OW]), size = C * KH * KW;
+  const kernels = transpose(reshape(weight, O, size)); // (C*KH*KW, O)
   for (let b = 0; b < B; b++) {
     const patches = tensor([OH * OW, size]); // each patch is a row, 0 where it lies outside the image
     for (let i = 0; i < OH; i++) for (let j = 0; j < OW; j++) for (let c = 0; c < C; c++) for (let m = 0; m < KH; m++) {
@@ -74,7 +87,10 @@ function conv2d(x, weight, bias = null, stride = 1, padding = 0) {
       const row = (i * OW + j) * size + (c * KH + m) * KW, pixels = ((b * C + c) * H + h) * W + left;
       for (let n = Math.max(0, -left); n < KW && left + n < W; n++) patches.data[row + n] = x.data[pixels + n];
     }
-    y.data.set(transpose(linear(patches, reshape(weight, O, size), bias)).data, b * O * OH * OW); // (O, OH*OW)
+    const products = matmul(patches, kernels).data; // (OH*OW, O)
+    for (let o = 0; o < O; o++) for (let k = 0; k < OH * OW; k++) {
+      y.data[(b * O + o) * OH * OW + k] = products[k * O + o] + (bias ? bias.data[o] : 0);
+    }
   }
   return y;
 }
@@ -92,10 +108,9 @@ function convTranspose2d(x, weight, bias = null, stride = 1, padding = 0, output
   const OH = (H - 1) * sh - 2 * ph + KH + qh, OW = (W - 1) * sw - 2 * pw + KW + qw;
   if (OH < 1 || OW < 1) throw new Error(`convTranspose2d: padding (${ph}, ${pw}) leaves an output of ${OH}x${OW}`);
   const y = tensor([B, O, OH, OW]), size = O * KH * KW;
-  const kernels = transpose(reshape(weight, C, size)); // (O*KH*KW, C)
   for (let b = 0; b < B; b++) {
     const pixels = transpose(tensor([C, H * W], x.data.subarray(b * C * H * W, (b + 1) * C * H * W))); // each pixel is a row
-    const stamps = linear(pixels, kernels).data; // (H*W, O*KH*KW)
+    const stamps = matmul(pixels, reshape(weight, C, size)).data; // (H*W, O*KH*KW)
     for (let o = 0; o < O; o++) {
       const canvas = y.data.subarray((b * O + o) * OH * OW, (b * O + o + 1) * OH * OW);
       if (bias) canvas.fill(bias.data[o]);
