@@ -246,11 +246,14 @@ function drawTrade() {
   context.arc(px(best.width), py(best.value), 6, 0, 2 * Math.PI);
   context.fillStyle = colours.ink;
   context.fill();
-  write(context, say("tradeBest", { best: fixed(best.width, 1) }), Math.min(px(best.width), frame.right - 40), py(best.value) + 20, colours.ink, "center", colours.paper);
+  const [x, y] = [Math.min(px(best.width), frame.right - 40), py(best.value) + 20];
+  write(context, say("tradeBest", { best: fixed(best.width, 1) }), x, y, colours.ink, "center", colours.paper);
   context.fillStyle = colours.accent;
   context.fillRect(px(state.width) - 1, frame.top, 2, frame.bottom - frame.top);
   const now = between(widths, change.loss, state.width);
-  put("trade-text", [best.width, now - best.value], say("tradeText", { best: fixed(best.width, 1), now: fixed(state.width, 2), excess: fixed(Math.max(0, now - best.value), 1) }));
+  const excess = Math.max(0, now - best.value);
+  const values = { best: fixed(best.width, 1), now: fixed(state.width, 2), excess: fixed(excess, 1) };
+  put("trade-text", [best.width, excess], say("tradeText", values));
 }
 
 function drawTradeAxes(context, frame, px, py, least, most) {
@@ -308,14 +311,18 @@ function drawSheet() {
     const palette = colours.inkPalette;
     drawSheet.images = sheetOrder.map((index) => tiled(imageOf(digits, index), [1, 28, 28], 1, 0, palette));
   }
-  drawSheet.images.forEach((image, k) => context.drawImage(image, (k % SHEET_COLUMNS) * cell + 1, Math.floor(k / SHEET_COLUMNS) * cell + 1, cell - 2, cell - 2));
+  const corner = (k) => [(k % SHEET_COLUMNS) * cell, Math.floor(k / SHEET_COLUMNS) * cell];
+  drawSheet.images.forEach((image, k) => {
+    const [left, top] = corner(k);
+    context.drawImage(image, left + 1, top + 1, cell - 2, cell - 2);
+  });
   const at = sheetOrder.indexOf(state.digit.index);
   if (at < 0) return;
   context.lineWidth = 3;
   context.strokeStyle = colours.accent;
-  context.strokeRect((at % SHEET_COLUMNS) * cell + 1.5, Math.floor(at / SHEET_COLUMNS) * cell + 1.5, cell - 3, cell - 3);
-  canvas.parentElement.scrollTop = Math.min(canvas.parentElement.scrollTop, Math.floor(at / SHEET_COLUMNS) * cell);
-  canvas.parentElement.scrollTop = Math.max(canvas.parentElement.scrollTop, Math.floor(at / SHEET_COLUMNS + 1) * cell - canvas.parentElement.clientHeight);
+  const [left, top] = corner(at), sheet = canvas.parentElement;
+  context.strokeRect(left + 1.5, top + 1.5, cell - 3, cell - 3);
+  sheet.scrollTop = Math.max(Math.min(sheet.scrollTop, top), top + cell - sheet.clientHeight); // so that it is seen
 }
 
 function drawPad() {

@@ -89,7 +89,8 @@ def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
     if model not in ("vae", "cvae"):
         raise ValueError(f"{path}: holds {model or 'no model'}; {SHOWS}")
     expected = LABEL_WEIGHTS if model == "cvae" else {}
-    shared = {name: array for name, array in tensors.items() if name not in expected and name != "log_sigma"}  # the page needs no sigma
+    not_shared = {*expected, "log_sigma"}  # of a likelihood; the page needs none
+    shared = {name: array for name, array in tensors.items() if name not in not_shared}
     try:
         checks.check_params(shared)
         for name, shape in expected.items():
@@ -120,8 +121,8 @@ def golden(params: Mapping[str, np.ndarray], images: np.ndarray, labels: np.ndar
     latent_dim = len(params["encoder.mu.bias"])
     eps = np.random.default_rng(latent_dim).standard_normal((len(images), latent_dim))
     values: Arrays = {"eps": eps}
-    told = labels if LABEL_WEIGHTS.keys() <= params.keys() else np.zeros_like(labels)  # a vae is one batch, a cvae one for each label
-    for label in np.unique(told):
+    told = labels if LABEL_WEIGHTS.keys() <= params.keys() else np.zeros_like(labels)
+    for label in np.unique(told):  # a cvae takes one batch for each label, a vae one for all
         batch = np.flatnonzero(told == label)
         traced = every_tensor(with_label(params, int(label)), images[batch].astype(np.float64), eps[batch])
         for name, array in traced.items():
@@ -142,8 +143,9 @@ def every_tensor(params: Arrays, x: np.ndarray, eps: np.ndarray) -> Arrays:
 
         return call
 
-    observed = {name: noting(getattr(layers, name)) for name in ("linear", "conv2d", "conv_transpose2d")}
-    with mock.patch.multiple(vae, **observed):  # so the network stands in vae.py alone
+    linear, conv2d, conv_transpose2d = map(noting, (layers.linear, layers.conv2d, layers.conv_transpose2d))
+    # the layers are watched from outside, so that the network stands in vae.py alone
+    with mock.patch.multiple(vae, linear=linear, conv2d=conv2d, conv_transpose2d=conv_transpose2d):
         mu, logvar = vae.encode(params, x)
         noted["z"] = z = vae.reparameterize(mu, logvar, eps)
         logits = vae.decode(params, z)

@@ -8,7 +8,7 @@ function buildSliders() {
   order = byKl(kl);
   box.replaceChildren(...order.map((k) => {
     const line = document.createElement("label");
-    const name = document.createElement("b"), slider = document.createElement("input"), value = document.createElement("output"), bar = document.createElement("span");
+    const [name, slider, value, bar] = ["b", "input", "output", "span"].map((tag) => document.createElement(tag));
     name.textContent = latentName(k);
     Object.assign(slider, { type: "range", min: -4, max: 4, step: 0.01 });
     slider.dataset.latent = k;
@@ -50,7 +50,7 @@ function* drawTraversal() {
     yield;
   }
   byId("traversal-text").textContent = say("traversalText", { name: latentName(state.latent) });
-  paintStrip(byId("traversal"), images, { captions: values.map((v) => fixed(v, v % 1 ? 2 : 0).replace(/0$/, v === 0 ? "0" : "")) });
+  paintStrip(byId("traversal"), images, { captions: values.map((v) => String(v).replace("-", "−")) });
 }
 
 const WAYS = { straight: lerp, spherical: slerp };
@@ -74,7 +74,8 @@ function* drawWalks() {
       yield;
     }
     byId(`walk-${name}`).dataset.value = lengths.join(" ");
-    paintStrip(byId(`walk-${name}`), images, { captions, marked: name === chosenWay() ? Math.round(8 * byId("walk-t").value) : -1 });
+    const marked = name === chosenWay() ? Math.round(8 * byId("walk-t").value) : -1;
+    paintStrip(byId(`walk-${name}`), images, { captions, marked });
   }
 }
 

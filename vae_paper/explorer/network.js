@@ -2,7 +2,8 @@
 /* Part 3: through the network. */
 
 const LAYERS = layersOf(D);
-const SHAPES = { x: [1, 28, 28], z: [D, 1, 1], x_hat: [1, 28, 28], ...Object.fromEntries(Object.entries(LAYERS).map(([name, l]) => [name, l.shape])) };
+const SHAPES = { x: [1, 28, 28], z: [D, 1, 1], x_hat: [1, 28, 28] };
+for (const [name, { shape }] of Object.entries(LAYERS)) SHAPES[name] = shape;
 // name, caption, group, columns, CSS pixels for each number (bars: none), palette, whether a ReLU follows
 const MAPS = [
   ["x", "mapX", "encoder", 1, 5, "ink", false],
@@ -17,7 +18,10 @@ const MAPS = [
   ["decoder.conv_t1", "mapConvT1", "decoder", 8, 2, "ink", true],
   ["decoder.conv_t2", "mapConvT2", "decoder", 1, 4, "signed", false],
   ["x_hat", "mapXHat", "decoder", 1, 4, "ink", false],
-].map(([name, caption, group, columns, scale, palette, followedByRelu]) => ({ name, caption, group, columns, scale, palette, followedByRelu, gap: SHAPES[name][1] === 7 || SHAPES[name][1] === 14 ? 1 : 0 }));
+].map(([name, caption, group, columns, scale, palette, followedByRelu]) => {
+  const [C, H] = SHAPES[name];
+  return { name, caption, group, columns, scale, palette, followedByRelu, gap: C > 1 && H > 1 ? 1 : 0 };
+});
 const BAR_WIDTH = 96;
 const barHeight = Math.min(22, Math.max(2, Math.floor(220 / D)));
 let trace = {}; // every tensor of the chosen digit and sample, before ReLU
@@ -72,7 +76,7 @@ function listenToMap(map) {
     schedule(paintNetwork);
   };
   map.canvas.addEventListener("click", (event) => {
-    choose(unitAt(map, (event.offsetX / map.canvas.clientWidth) * map.width, (event.offsetY / map.canvas.clientHeight) * map.height));
+    choose(unitAt(map, event.offsetX, event.offsetY));
   });
   map.canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
@@ -136,7 +140,8 @@ function paintBars(context, values, most) {
     const length = (Math.abs(v) / most) * (BAR_WIDTH / 2 - 2);
     context.fillStyle = v < 0 ? colours.kl : colours.recon;
     context.fillRect(v < 0 ? BAR_WIDTH / 2 - length : BAR_WIDTH / 2, k * barHeight + 1, length, Math.max(1, barHeight - 2));
-    if (barHeight >= 11) write(context, fixed(v, 2), v < 0 ? BAR_WIDTH - 6 : BAR_WIDTH / 2 - 6, (k + 0.5) * barHeight + 4, colours.soft, "right");
+    if (barHeight < 11) return; // no room for a number
+    write(context, fixed(v, 2), v < 0 ? BAR_WIDTH - 6 : BAR_WIDTH / 2 - 6, (k + 0.5) * barHeight + 4, colours.soft, "right");
   });
   context.fillStyle = colours.soft;
   context.fillRect(BAR_WIDTH / 2, 0, 1, values.length * barHeight);
@@ -159,7 +164,7 @@ function frameUnits(context, map, unit) {
     for (const boxes of byChannel.values()) frame(around(boxes), colours.recon, 1);
   }
   const field = map.name === "x" ? unit.depends : map.name === "x_hat" ? unit.reaches : null;
-  if (field) frame(around([field.rows[0] * 28 + field.columns[0], field.rows[1] * 28 + field.columns[1]].map((k) => boxOf(map, k))), colours.accent, 2);
+  if (field) frame(around([0, 1].map((end) => boxOf(map, field.rows[end] * 28 + field.columns[end]))), colours.accent, 2);
   if (map.name === state.unit.name) frame(boxOf(map, state.unit.index), colours.accent, 2);
 }
 
@@ -179,10 +184,13 @@ function describeUnit() {
     return unit;
   }
   const from = MAPS.find((map) => map.name === layer.reads), inputs = seen(from);
-  const weights = paramsFor(state.digit.label)[`${name}.weight`], bias = paramsFor(state.digit.label)[`${name}.bias`].data[layer.kind === "linear" ? index : c];
+  const parameters = paramsFor(state.digit.label), weights = parameters[`${name}.weight`];
+  const bias = parameters[`${name}.bias`].data[layer.kind === "linear" ? index : c];
   Object.assign(unit, { reads: layer.reads, kind: layer.kind, patch: patchOf(layer, SHAPES[layer.reads], weights, index) });
   const field = unit.depends || unit.reaches;
-  const values = { count: unit.patch.length, from: layer.reads, rows: field ? field.rows[1] - field.rows[0] + 1 : 0, columns: field ? field.columns[1] - field.columns[0] + 1 : 0 };
+  const size = ([first, last]) => last - first + 1;
+  const values = { count: unit.patch.length, from: layer.reads };
+  if (field) Object.assign(values, { rows: size(field.rows), columns: size(field.columns) });
   const all = layer.kind === "linear" && name !== "decoder.fc2";
   byId("unit-text").textContent = say(all ? "unitReads" : unit.depends ? "unitReadsPixels" : "unitReaches", values);
   const sum = unit.patch.reduce((total, { input, weight }) => total + weight * inputs[input], 0);
@@ -196,7 +204,8 @@ function describeUnit() {
 function describeSource(name, index, value) {
   if (name === "z") {
     const sigma = Math.exp(widened(trace["encoder.logvar"], state.width).data[index] / 2);
-    return say("unitZ", { mu: fixed(trace["encoder.mu"].data[index], 3), sigma: fixed(sigma, 3), eps: fixed(state.eps.data[state.chosen * D + index], 3) });
+    const mu = trace["encoder.mu"].data[index], eps = state.eps.data[state.chosen * D + index];
+    return say("unitZ", { mu: fixed(mu, 3), sigma: fixed(sigma, 3), eps: fixed(eps, 3) });
   }
   if (name === "x_hat") return say("unitXHat", { logit: fixed(trace["decoder.conv_t2"].data[index], 3) });
   return say("unitPixel", { value: fixed(value, 3) });
@@ -207,7 +216,11 @@ function paintPatches(layer, patch, inputs) {
   const [C, H, W] = SHAPES[layer.reads];
   const tall = Math.max(...patch.map((p) => p.row)) + 1, wide = Math.max(...patch.map((p) => p.column)) + 1;
   const columns = H === 1 ? Math.min(16, C) : C === 1 ? 1 : 8;
-  const shown = { "patch-inputs": (p) => inputs[p.input], "patch-weights": (p) => p.weight, "patch-products": (p) => p.weight * inputs[p.input] };
+  const shown = {
+    "patch-inputs": (p) => inputs[p.input],
+    "patch-weights": (p) => p.weight,
+    "patch-products": (p) => p.weight * inputs[p.input],
+  };
   for (const [id, number] of Object.entries(shown)) {
     const values = new Float64Array(C * tall * wide);
     for (const p of patch) values[(p.channel * tall + p.row) * wide + p.column] = number(p);

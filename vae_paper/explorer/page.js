@@ -33,7 +33,9 @@ function drawEverything() {
 }
 
 function start() {
-  if (!window.PointerEvent || !window.HTMLDialogElement || !document.createElement("canvas").getContext) throw new Error("PointerEvent, dialog or canvas is missing");
+  for (const needed of ["PointerEvent", "HTMLDialogElement", "HTMLCanvasElement"]) {
+    if (!window[needed]) throw new Error(`${needed} is missing`);
+  }
   fillTexts();
   byId("start").remove();
   byId("page").hidden = false;

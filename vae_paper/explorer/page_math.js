@@ -66,7 +66,8 @@ function slerp(a, b, t) {
   const omega = 2 * Math.atan2(norm(u.map((w, k) => w - v[k])), norm(u.map((w, k) => w + v[k])));
   if (Math.sin(omega) < 1e-9) return lerp(a, b, t);
   const length = (1 - t) * lengthA + t * lengthB;
-  return Float64Array.from(u, (w, k) => (length * (Math.sin((1 - t) * omega) * w + Math.sin(t * omega) * v[k])) / Math.sin(omega));
+  const [fromU, fromV] = [Math.sin((1 - t) * omega), Math.sin(t * omega)].map((s) => (length * s) / Math.sin(omega));
+  return Float64Array.from(u, (w, k) => fromU * w + fromV * v[k]);
 }
 
 function norm(a) {
@@ -82,7 +83,8 @@ function normals(seed) {
     t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
-  return (...shape) => tensor(shape, tensor(shape).data.map(() => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform())));
+  const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+  return (...shape) => tensor(shape, tensor(shape).data.map(normal));
 }
 
 // What a unit looks at
@@ -112,19 +114,24 @@ function patchOf(layer, inputShape, weight, unit) {
   const found = [];
   if (layer.kind === "linear") {
     const I = C * H * W;
-    for (let k = 0; k < I; k++) found.push({ input: k, weight: weight.data[unit * I + k], channel: Math.floor(k / (H * W)), row: Math.floor(k / W) % H, column: k % W });
+    for (let k = 0; k < I; k++) {
+      const place = { channel: Math.floor(k / (H * W)), row: Math.floor(k / W) % H, column: k % W };
+      found.push({ input: k, weight: weight.data[unit * I + k], ...place });
+    }
     return found;
   }
   for (let c = 0; c < C; c++) for (let m = 0; m < 3; m++) for (let n = 0; n < 3; n++) {
     if (layer.kind === "conv") {
       const h = 2 * i + m - 1, w = 2 * j + n - 1; // conv2d: output (i, j) reads input (2i + m - 1, 2j + n - 1)
       if (h < 0 || h >= H || w < 0 || w >= W) continue;
-      found.push({ input: (c * H + h) * W + w, weight: weight.data[((o * C + c) * 3 + m) * 3 + n], channel: c, row: m, column: n });
+      const weightAt = ((o * C + c) * 3 + m) * 3 + n;
+      found.push({ input: (c * H + h) * W + w, weight: weight.data[weightAt], channel: c, row: m, column: n });
     } else {
       const h = (i + 1 - m) / 2, w = (j + 1 - n) / 2; // conv_transpose2d: input (h, w) stamps output (2h + m - 1, 2w + n - 1)
       if (!Number.isInteger(h) || !Number.isInteger(w) || h < 0 || h >= H || w < 0 || w >= W) continue;
       const row = h - Math.ceil((i - 1) / 2), column = w - Math.ceil((j - 1) / 2);
-      found.push({ input: (c * H + h) * W + w, weight: weight.data[((c * O + o) * 3 + m) * 3 + n], channel: c, row, column });
+      const weightAt = ((c * O + o) * 3 + m) * 3 + n;
+      found.push({ input: (c * H + h) * W + w, weight: weight.data[weightAt], channel: c, row, column });
     }
   }
   return found;
@@ -162,7 +169,8 @@ function likeMnist(strokes) {
   if (points.length === 0) return new Float64Array(784);
   const [left, right] = range(points.map((p) => p[0])), [top, bottom] = range(points.map((p) => p[1]));
   const scale = Math.min((BOX - 2 * PEN) / Math.max(right - left, bottom - top), 4 * 28);
-  const placed = strokes.map((stroke) => stroke.map(([x, y]) => [14 + (x - (left + right) / 2) * scale, 14 + (y - (top + bottom) / 2) * scale]));
+  const place = ([x, y]) => [14 + (x - (left + right) / 2) * scale, 14 + (y - (top + bottom) / 2) * scale];
+  const placed = strokes.map((stroke) => stroke.map(place));
   const [x, y] = centreOfMass(inked(placed));
   return inked(placed.map((stroke) => stroke.map(([px, py]) => [px + 14 - x, py + 14 - y])));
 }

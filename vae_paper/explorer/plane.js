@@ -90,7 +90,10 @@ function drawBackdrop(size) {
   backdropIsOld = false;
 }
 
-/** Circles of radius 1, 2, 3: within r lie 1 - exp(-r²/2) of a standard normal in two dimensions. */
+/** The share of a standard normal in two dimensions that lies within r of 0. */
+const within = (r) => 1 - Math.exp(-(r ** 2) / 2);
+
+/** The prior: circles of radius 1, 2, 3. */
 function drawPrior(context, px, size) {
   for (const radius of [1, 2, 3]) {
     context.strokeStyle = colours.ink;
@@ -100,7 +103,8 @@ function drawPrior(context, px, size) {
     context.arc(px(0), px(0), (radius / (2 * REACH)) * size, 0, 2 * Math.PI);
     context.stroke();
     context.setLineDash([]);
-    write(context, say("priorCircle", { percent: percent(1 - Math.exp(-(radius ** 2) / 2)) }), px(0), px(-radius) - 3, colours.ink, "center", colours["image-paper"]);
+    const words = say("priorCircle", { percent: percent(within(radius)) });
+    write(context, words, px(0), px(-radius) - 3, colours.ink, "center", colours["image-paper"]);
   }
 }
 
@@ -147,9 +151,9 @@ function drawPoint() {
   put("speed", performance.now() - started, say("milliseconds", { ms: fixed(performance.now() - started, 1) }));
   paintImage(byId("plane-image"), xHat);
   paintImage(byId("latents-image"), xHat);
-  put("plane-z", state.z, D <= 3 ? `(${Array.from(state.z, (v) => fixed(v, 2)).join(", ")})` : AXES.map((k) => `${latentName(k)} = ${fixed(state.z[k], 2)}`).join(", "));
+  put("plane-z", state.z, AXES.map((k) => `${latentName(k)} = ${fixed(state.z[k], 2)}`).join(", "));
   const r = norm(state.z);
-  put("plane-distance", r, D === 2 ? say("within", { r: fixed(r, 2), percent: percent(1 - Math.exp(-(r ** 2) / 2)) }) : fixed(r, 2));
+  put("plane-distance", r, D === 2 ? say("within", { r: fixed(r, 2), percent: percent(within(r)) }) : fixed(r, 2));
   drawNearest();
 }
 
@@ -161,7 +165,8 @@ function drawNearest() {
   const squared = state.codes.map((code) => code.mu.data.reduce((sum, m, k) => sum + (m - state.z[k]) ** 2, 0));
   const nearest = squared.indexOf(Math.min(...squared));
   paintImage(byId("nearest"), imageOf(digits, nearest));
-  byId("nearest-text").textContent = say("nearestIs", { label: facts.labels[nearest], distance: fixed(Math.sqrt(squared[nearest]), 2) });
+  const distance = fixed(Math.sqrt(squared[nearest]), 2);
+  byId("nearest-text").textContent = say("nearestIs", { label: facts.labels[nearest], distance });
 }
 
 function* drawLine() {
@@ -234,8 +239,8 @@ function listenToPlane() {
     if (!step) return;
     event.preventDefault();
     const start = state.z, [a, b] = onPlane(start);
-    const within = (v) => Math.min(REACH, Math.max(-REACH, v));
-    setZ(fromPlane(within(a + 0.1 * step[0]), within(b + 0.1 * step[1])));
+    const inReach = (v) => Math.min(REACH, Math.max(-REACH, v));
+    setZ(fromPlane(inReach(a + 0.1 * step[0]), inReach(b + 0.1 * step[1])));
     if (event.shiftKey) setLine({ from: state.line ? state.line.from : start, to: state.z });
   });
   byId("line-mode").addEventListener("click", (event) => {

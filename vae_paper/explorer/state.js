@@ -81,8 +81,8 @@ const REACH = planeReach();
 
 /** How far the plane goes from 0: as far as the prior mostly does, and farther where digits are coded farther out. */
 function planeReach() {
-  const farthest = golden["encoder.mu"].data.reduce((most, v, k) => (AXES.includes(k % D) ? Math.max(most, Math.abs(v)) : most), 0);
-  return Math.min(8, Math.max(3.2, 1.1 * farthest));
+  const onAxes = golden["encoder.mu"].data.filter((_, k) => AXES.includes(k % D));
+  return Math.min(8, Math.max(3.2, 1.1 * Math.max(...onAxes.map(Math.abs))));
 }
 
 // Texts
@@ -111,7 +111,8 @@ function fillTexts() {
   const about = { ...facts, D, count: COUNT, model: facts.model.toUpperCase() };
   byId("facts-line").textContent = say("facts", about);
   if (facts.likelihood !== "bce") byId("facts-line").textContent += ` ${say("factsLikelihood", about)}`;
-  byId("plane-look").textContent = D === 2 ? say("planeLook") : say("planeSlice", { a: latentName(AXES[0]), b: latentName(AXES[AXES.length - 1]) });
+  const [a, b] = [AXES[0], AXES[AXES.length - 1]].map(latentName);
+  byId("plane-look").textContent = D === 2 ? say("planeLook") : say("planeSlice", { a, b });
   byId("recon-formula").textContent = say(facts.kind === "bce" ? "reconBce" : "reconMse");
 }
 
@@ -122,7 +123,9 @@ let colours = {};
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
-  colours = Object.fromEntries(["paper", "ink", "soft", "line", "recon", "kl", "accent", "image-paper", "image-ink"].map((name) => [name, read(name)]));
+  colours = {};
+  const names = ["paper", "ink", "soft", "line", "recon", "kl", "accent", "image-paper", "image-ink"];
+  for (const name of names) colours[name] = read(name);
   colours.inkPalette = inkPalette();
   colours.labels = Array.from({ length: 10 }, (_, label) => read(`label-${label}`));
 }

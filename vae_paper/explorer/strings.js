@@ -12,18 +12,20 @@ const strings = {
     check: "Check the numbers",
     lead:
       "A variational autoencoder (VAE) encodes an image x as a small cloud q(z|x) of latents z, and decodes each z to an image x̂. " +
-      "Training pays for two things: x̂ must resemble x (reconstruction loss), and the clouds must stay near the prior N(0, I) (KL). " +
-      "Part 2 shows how one is traded against the other. Your browser computes every number here.",
-    facts: "Weights: {name}, a {model} with D = {D} latents, trained on {trainedOn}. Test digits: the first {count} of the {digits}.",
+      "Its loss has two parts: the reconstruction loss is small where x̂ resembles x, and the KL is small where the cloud resembles " +
+      "the prior N(0, I). Part 2 shows how one is traded against the other. Your browser computes every number here.",
+    facts:
+      "Weights: {name}, a {model} with D = {D} latents, trained on {trainedOn}. " +
+      "Test digits: the first {count} of the {digits}.",
     factsLikelihood: "Trained with the likelihood {likelihood}; the page measures the reconstruction loss as {kind}.",
 
     planeTitle: "1 The latent plane",
     planeLook:
-      "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, for gradual changes between them, " +
-      "and for places where the prior draws z but no test digit is coded.",
+      "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, " +
+      "for gradual changes between them, and for places where the prior draws z but no test digit is coded.",
     planeSlice:
-      "Drag the point: the decoder turns its z into an image at once. The plane shows the two latents with the largest KL, {a} and {b}; " +
-      "the other latents keep their values from part 4. Look for gradual changes.",
+      "Drag the point: the decoder turns its z into an image at once. The plane shows the two latents with the largest KL, " +
+      "{a} and {b}; the other latents keep their values from part 4. Look for gradual changes.",
     planeLabel: "Latent plane. Arrow keys move the point, Shift and arrow keys draw a line from it, Escape removes the line.",
     planeKeys: "Keyboard: arrow keys move the point; with Shift they draw a line; Escape removes it.",
     planeImageLabel: "The decoded image",
@@ -44,7 +46,9 @@ const strings = {
     lineClear: "Remove the line",
     fromPrior: "Sample the prior",
     lineHint: "Shift-drag (or press “Draw a line”, then drag) to walk along a straight line.",
-    lineSteps: "Eleven points of the line. The bars show the change ‖Δx̂‖ from one image to the next: {least} to {most}. A high bar is a border between two digits.",
+    lineSteps: 
+      "Eleven points of the line. The bars show the change ‖Δx̂‖ from one image to the next: {least} to {most}. " +
+      "A high bar is a border between two digits.",
     lineStripLabel: "Images along the line, and the change from each to the next",
     priorCircle: "{percent} of the prior",
 
@@ -57,7 +61,9 @@ const strings = {
     padLabel: "Drawing pad: draw a digit with the mouse, a pen or a finger",
     padHint: "draw here",
     clear: "Clear",
-    drawNote: "Your drawing is prepared as MNIST was: scaled into a 20×20 box, drawn with soft edges, and centred by its centre of mass in 28×28 pixels.",
+    drawNote:
+      "Your drawing is prepared as MNIST was: scaled into a 20×20 box, drawn with soft edges, " +
+      "and centred by its centre of mass in 28×28 pixels.",
     pickTitle: "Or pick a test digit",
     sheetLabel: "Test digits, ordered by label. Arrow keys choose one.",
     xCaption: "x",
@@ -102,7 +108,9 @@ const strings = {
     qZoom: "around μ, {factor} × larger",
     qZoomLabel: "q enlarged: ellipses at 1 and 2 standard deviations, and the samples",
     samplesTitle: "Eight samples of q(z|x), decoded",
-    samplesNote: "Under each: its log weight, in nats. The right four mirror the noise of the left four, which makes the mean less noisy. Choose one as “this sample”.",
+    samplesNote:
+      "Under each: its log weight, in nats. Choose one as “this sample”. The lower four mirror the noise of the upper four, " +
+      "which makes the mean less noisy.",
     sampleLabel: "sample {k}",
     newNoise: "New noise",
     toPlane: "Send this z to the plane",
@@ -128,7 +136,8 @@ const strings = {
     mapLabel: "{caption}, shape {shape}. Arrow keys choose a unit.",
     unitTitle: "{name}{position}",
     unitPixel: "A pixel, with the value {value}.",
-    unitReadsPixels: "It reads {count} numbers of {from}. Through the layers below it depends on {rows} × {columns} pixels of x (framed).",
+    unitReadsPixels:
+      "It reads {count} numbers of {from}. Through the layers below it depends on {rows} × {columns} pixels of x (framed).",
     unitReaches: "It reads {count} numbers of {from}. It can change {rows} × {columns} pixels of x̂ (framed).",
     unitReads: "It reads all {count} numbers of {from}.",
     unitZ: "z = μ + σ ε: {mu} + {sigma} × {eps}. σ = exp(log σ² / 2), with the width of part 2.",
@@ -149,7 +158,9 @@ const strings = {
     fromDigit: "μ of the digit of part 2",
     zero: "z = 0",
     walkTitle: "From one digit to another",
-    walkLook: "Under each image: the length of z. In many dimensions the straight line passes through shorter z than the prior draws; the sphere keeps the length.",
+    walkLook:
+      "Under each image: the length of z. In many dimensions the straight line passes through shorter z than the prior draws. " +
+      "The spherical walk keeps the length between those of its ends.",
     walkA: "digit of part 2",
     walkB: "other digit",
     another: "Another digit",
@@ -173,7 +184,8 @@ const strings = {
       "from the same weights, digits and noise. Allowed: 1e-10.",
     checkBusy: "computing: {done} of {count} digits",
     checkPassed: "All {count} tensors agree. The largest difference is {largest}.",
-    checkFailed: "{failed} of {count} tensors differ by more than 1e-10: {names}. Please report this, with the name of your browser.",
+    checkFailed:
+      "{failed} of {count} tensors differ by more than 1e-10: {names}. Please report this, with the name of your browser.",
     checkTensor: "tensor",
     checkShape: "shape",
     checkDifference: "largest difference",

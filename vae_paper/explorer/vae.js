@@ -76,7 +76,9 @@ function conv2d(x, weight, bias = null, stride = 1, padding = 0) {
   const [sh, sw] = pair("stride", stride, 1), [ph, pw] = pair("padding", padding, 0);
   const [B, C, H, W] = x.shape, [O, , KH, KW] = weight.shape;
   const OH = Math.floor((H + 2 * ph - KH) / sh) + 1, OW = Math.floor((W + 2 * pw - KW) / sw) + 1;
-  if (OH < 1 || OW < 1) throw new Error(`conv2d: the ${KH}x${KW} kernel is larger than the padded image, ${H + 2 * ph}x${W + 2 * pw}`);
+  if (OH < 1 || OW < 1) {
+    throw new Error(`conv2d: the ${KH}x${KW} kernel is larger than the padded image, ${H + 2 * ph}x${W + 2 * pw}`);
+  }
   const y = tensor([B, O, OH, OW]), size = C * KH * KW;
   const kernels = transpose(reshape(weight, O, size)); // (C*KH*KW, O)
   for (let b = 0; b < B; b++) {
@@ -102,9 +104,12 @@ function conv2d(x, weight, bias = null, stride = 1, padding = 0) {
     OH = (H - 1) stride - 2 padding + KH + outputPadding, and OW alike. */
 function convTranspose2d(x, weight, bias = null, stride = 1, padding = 0, outputPadding = 0) {
   checkFit("convTranspose2d", x, 4, "(B, C, H, W)", weight, "(C, O, KH, KW)", weight.shape[0], bias, weight.shape[1]);
-  const [sh, sw] = pair("stride", stride, 1), [ph, pw] = pair("padding", padding, 0), [qh, qw] = pair("outputPadding", outputPadding, 0);
+  const [sh, sw] = pair("stride", stride, 1), [ph, pw] = pair("padding", padding, 0);
+  const [qh, qw] = pair("outputPadding", outputPadding, 0);
   const [B, C, H, W] = x.shape, [, O, KH, KW] = weight.shape;
-  if (qh >= sh || qw >= sw) throw new Error(`convTranspose2d: outputPadding (${qh}, ${qw}) must be smaller than stride (${sh}, ${sw})`);
+  if (qh >= sh || qw >= sw) {
+    throw new Error(`convTranspose2d: outputPadding (${qh}, ${qw}) must be smaller than stride (${sh}, ${sw})`);
+  }
   const OH = (H - 1) * sh - 2 * ph + KH + qh, OW = (W - 1) * sw - 2 * pw + KW + qw;
   if (OH < 1 || OW < 1) throw new Error(`convTranspose2d: padding (${ph}, ${pw}) leaves an output of ${OH}x${OW}`);
   const y = tensor([B, O, OH, OW]), size = O * KH * KW;
@@ -194,7 +199,8 @@ function reconstructionLoss(logits, x, kind = "bce") {
 function klDivergence(mu, logvar) {
   checkAlike(2, { mu, logvar });
   // -½ Σ (1 + log σ² - μ² - σ²) = ½ Σ (μ² + (σ² - 1) - log σ²): expm1 keeps the digits of σ² - 1 where σ² is near 1
-  return sumPerImage(tensor(mu.shape, mu.data.map((m, k) => 0.5 * (m ** 2 + Math.expm1(logvar.data[k]) - logvar.data[k])))); // (B)
+  const perLatent = mu.data.map((m, k) => 0.5 * (m ** 2 + Math.expm1(logvar.data[k]) - logvar.data[k]));
+  return sumPerImage(tensor(mu.shape, perLatent)); // (B)
 }
 
 /** The evidence lower bound with one sample of z per image, in nats: larger is better (Kingma & Welling 2013, eq. 10).
@@ -214,8 +220,9 @@ function layer(params, name) {
 }
 
 function sumPerImage(x) {
-  const B = x.shape[0], size = x.data.length / B;
-  return tensor([B], Float64Array.from({ length: B }, (_, b) => x.data.subarray(b * size, (b + 1) * size).reduce((sum, v) => sum + v, 0)));
+  const sums = tensor([x.shape[0]]), size = x.data.length / x.shape[0];
+  x.data.forEach((v, k) => { sums.data[Math.floor(k / size)] += v; });
+  return sums;
 }
 
 // The checks: an Error of one line says what was found and what was expected.
@@ -239,7 +246,9 @@ function checkFit(name, x, rank, xIs, weight, weightIs, inputs, bias, outputs) {
   if (x.shape[1] !== inputs) {
     throw new Error(`${name}: x ${shown(x.shape)} has ${x.shape[1]} inputs, weight ${shown(weight.shape)} takes ${inputs}`);
   }
-  if (bias && shown(bias.shape) !== shown([outputs])) throw new Error(`${name}: expected bias (${outputs},), got ${shown(bias.shape)}`);
+  if (bias && shown(bias.shape) !== shown([outputs])) {
+    throw new Error(`${name}: expected bias (${outputs},), got ${shown(bias.shape)}`);
+  }
 }
 
 function checkImages(x) {
@@ -258,7 +267,8 @@ function checkLatents(z, latentDim) {
 function checkAlike(rank, tensors) {
   const shapes = Object.values(tensors).map((t) => shown(t.shape));
   if (new Set(shapes).size > 1 || Object.values(tensors)[0].shape.length !== rank) {
-    throw new Error(`${Object.keys(tensors).map((name, k) => `${name} ${shapes[k]}`).join(", ")}: expected one shape of ${rank} numbers`);
+    const found = Object.keys(tensors).map((name, k) => `${name} ${shapes[k]}`).join(", ");
+    throw new Error(`${found}: expected one shape of ${rank} numbers`);
   }
 }
 
