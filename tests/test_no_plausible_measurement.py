@@ -206,7 +206,9 @@ TRIED = {
         elbo.active_units, [MU, 0.01], {0: [MU[:1], MU[0], MU[None], *not_finite(MU), *no_floats(MU)], 1: [NAN, -0.1]}
     ),
     "vae_paper.drawing.plots.manifold_latents": (plots.manifold_latents, [3], {0: no_counts()}),
-    "vae_paper.drawing.plots.manifold": (drawing(plots.manifold), [IMAGES[:9], ""], {0: [IMAGES[:8], *no_images_of_any_size(IMAGES[:9])]}),
+    "vae_paper.drawing.plots.manifold": (
+        drawing(plots.manifold), [IMAGES[:9], ""], {0: [IMAGES[:8], *no_images_of_any_size(IMAGES[:9])]}
+    ),
     "vae_paper.drawing.plots.animation": (
         drawing(plots.animation), [[IMAGES[:4]] * 2, ["a", "b"], ""],
         {0: [[], [IMAGES[:4]], [IMAGES[:4], IMAGES[:9]], [with_one(IMAGES[:4], NAN)] * 2], 1: [[], ["a"], ["a", "b", "c"]]},
@@ -221,7 +223,8 @@ TRIED = {
     ),
     "vae_paper.drawing.plots.grid": (
         drawing(plots.grid), [IMAGES.reshape(4, 5, 1, 28, 28), "", list("abcd"), list("abcde")],
-        {0: [x.reshape(4, 5, *x.shape[1:]) for x in no_images_of_any_size(IMAGES) if len(x) == 20] + [IMAGES], 2: [["a"]], 3: [["a"]]},
+        {0: [x.reshape(4, 5, *x.shape[1:]) for x in no_images_of_any_size(IMAGES) if len(x) == 20] + [IMAGES]}
+        | {2: [["a"]], 3: [["a"]]},
     ),
     "vae_paper.drawing.plots.rate": (
         drawing(plots.rate), [KL, KL > 0.5, ""],
