@@ -378,10 +378,7 @@ def _compare(check: Check, probe: Probe, outcome: Outcome, expected: Outcome) ->
     try:
         return difference(outcome.value, expected.value, allowed, keeps_dtype=check.keeps_dtype, given=given)
     except Exception as error:  # a foreign result may raise anything when it is looked at
-        return [
-            f"got       {described(outcome.value)}",
-            f"          it cannot be compared: {type(error).__name__}: {one_line(error)}",
-        ]
+        return [f"got       {described(outcome.value)}", f"          it cannot be compared: {type(error).__name__}: {one_line(error)}"]
 
 
 # Diagnosis

@@ -43,15 +43,7 @@ def _prose(markdown: str) -> str:
 
 def formula(latex: str) -> str:
     """One formula."""
-    s = (
-        _converted(latex)
-        .replace(END, "")
-        .replace("⎵", "_")
-        .replace("⌃", "^")
-        .replace("⦃", "{")
-        .replace("⦄", "}")
-        .replace("&", "")
-    )
+    s = _converted(latex).replace(END, "").replace("⎵", "_").replace("⌃", "^").replace("⦃", "{").replace("⦄", "}").replace("&", "")
     s = re.sub(r"(?<=\w)(log|exp|sin|cos|min|max) ", r" \1 ", s)
     s = re.sub(r"\b(log|exp|sin|cos|min|max) \(", r"\1(", s)
     return re.sub(r" {2,}", " ", s).replace(WIDE, "  ").strip()

@@ -215,11 +215,7 @@ def _by_shape(triples: Sequence[Triple]) -> Iterator[str]:
         return
     for axes in itertools.permutations(range(rank)):
         if axes != tuple(range(rank)) and _all(triples, lambda e, axes=axes: e.transpose(axes)):
-            yield (
-                "that is the right result, transposed"
-                if rank == 2
-                else f"that is the right result with its axes in the order {axes}"
-            )
+            yield "that is the right result, transposed" if rank == 2 else f"that is the right result with its axes in the order {axes}"
     for axis in range(rank):
         if _all(triples, lambda e, axis=axis: np.flip(e, axis)):
             yield f"the numbers are right, in reversed order along axis {axis}"
@@ -300,9 +296,7 @@ def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
         "that is the square of the right result": np.square,
         "that is the square root of the right result": np.sqrt,
         "that is exp of the right result": np.exp,
-        "that is exp(1/2 ...) of the right result: a standard deviation where the log variance is expected": lambda e: np.exp(
-            e / 2
-        ),
+        "that is exp(1/2 ...) of the right result: a standard deviation where the log variance is expected": lambda e: np.exp(e / 2),
         "that is the log of the right result": np.log,
         "that is 1 divided by the right result": lambda e: 1 / e,
         "that is 1 minus the right result": lambda e: 1 - e,

@@ -48,9 +48,7 @@ NATURAL = {
     "numbers are 0-dimensional arrays": lambda v: nested(v, lambda x: np.asarray(x) if kind(x) in ("number", "bool") else x),
     "numbers are NumPy's": lambda v: nested(v, lambda x: np.asarray(x)[()] if kind(x) in ("number", "bool") else x),
     "float64 for float32": lambda v: nested(v, lambda x: x.astype(float) if kind(x) == "array" and x.dtype == np.float32 else x),
-    "whole numbers are small": lambda v: nested(
-        v, lambda x: x.astype(np.int16) if kind(x) == "array" and x.dtype.kind == "i" else x
-    ),
+    "whole numbers are small": lambda v: nested(v, lambda x: x.astype(np.int16) if kind(x) == "array" and x.dtype.kind == "i" else x),
     "Fortran order": lambda v: nested(v, lambda x: np.asfortranarray(x) if kind(x) == "array" else x),
     "read-only": lambda v: nested(v, lambda x: np.broadcast_to(x, x.shape) if kind(x) == "array" else x),
 }
@@ -134,13 +132,7 @@ def test_foreign_tensors_get_a_clear_line():
         assert failure and said in report(failure), report(failure)
     failure = first_failure("11", "vq_loss", lambda z, q, c: ((z - q) ** 2).sum().bfloat16())
     assert failure and "bfloat16" in report(failure)
-    for number, function in (
-        ("11", "vq_loss"),
-        ("11", "straight_through"),
-        ("12", "to_torch"),
-        ("12", "to_numpy"),
-        ("12", "conv2d"),
-    ):
+    for number, function in (("11", "vq_loss"), ("11", "straight_through"), ("12", "to_torch"), ("12", "to_numpy"), ("12", "conv2d")):
         for value in (None, 3, "x", np.array([None])):
             failure = first_failure(number, function, lambda *args, value=value: value)
             assert failure and "Traceback" not in report(failure)
@@ -261,9 +253,7 @@ TOLD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("number", "function", "answer", "sentence"), TOLD, ids=[f"{t[0]}-{t[1]}-{i}" for i, t in enumerate(TOLD)]
-)
+@pytest.mark.parametrize(("number", "function", "answer", "sentence"), TOLD, ids=[f"{t[0]}-{t[1]}-{i}" for i, t in enumerate(TOLD)])
 def test_a_relation_is_told_in_one_sentence(number, function, answer, sentence):
     failure = first_failure(number, function, answer, known=False)
     assert failure is not None
@@ -290,9 +280,7 @@ def test_known_wrong_answers_come_before_relations():
 
 
 def test_a_size_in_the_code_is_named():
-    check = Check(
-        "double", "twice x", lambda x: 2 * x, lambda rng: [{"x": rng.normal(size=s)} for s in ((2, 3), (4, 5), (6, 3), (2, 7))]
-    )
+    check = Check("double", "twice x", lambda x: 2 * x, lambda rng: [{"x": rng.normal(size=s)} for s in ((2, 3), (4, 5), (6, 3), (2, 7))])
     module = SimpleNamespace(double=lambda x: 2 * x if x.shape[1] == 3 else 2 * x + 1)
     assert run_check(check, module).diagnosis == "right only where axis 1 of x has length 3: is that size written into the code?"
 
@@ -364,9 +352,7 @@ def typed_in(exercise, function, hint):
             put_in(node, ast.parse(f"def f():\n    {span}").body[0].body[0])
         node.body = ast.parse(before).body + node.body
     else:
-        node.body = (
-            ast.parse("def f():\n" + textwrap.indent("\n".join(filter(None, [before, *spans, after])), "    ")).body[0].body
-        )
+        node.body = ast.parse("def f():\n" + textwrap.indent("\n".join(filter(None, [before, *spans, after])), "    ")).body[0].body
     module = ModuleType("typed")
     exec(compile(ast.unparse(ast.fix_missing_locations(tree)), "hint", "exec"), vars(module))
     return module
@@ -376,13 +362,7 @@ def put_in(function, typed):
     """The statement in place of the one in the function that is most like it; `...` in it is not code to type."""
     if "..." in ast.unparse(typed):
         return
-    places = [
-        (body, i)
-        for n in ast.walk(function)
-        for body in [getattr(n, "body", None)]
-        if isinstance(body, list)
-        for i in range(len(body))
-    ]
+    places = [(body, i) for n in ast.walk(function) for body in [getattr(n, "body", None)] if isinstance(body, list) for i in range(len(body))]
     alike = [(difflib.SequenceMatcher(None, ast.unparse(body[i]), ast.unparse(typed)).ratio(), body, i) for body, i in places
              if type(body[i]) is type(typed)]  # fmt: skip
     ratio, body, i = max(alike, key=lambda found: found[0])
@@ -448,10 +428,7 @@ def test_what_holds_the_answer_is_refused_by_name(tmp_path, number, code, name):
 
 def test_everything_else_may_be_imported(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(
-        "import math\nimport numpy as np\nfrom sklearn.decomposition import PCA\nimport scipy.special\nnp.linalg.svd\n",
-        encoding="utf-8",
-    )
+    path.write_text("import math\nimport numpy as np\nfrom sklearn.decomposition import PCA\nimport scipy.special\nnp.linalg.svd\n", encoding="utf-8")
     assert all(imports.refusal(e.number, path) is None for e in EXERCISES)
     assert all(imports.refusal(e.number, file) is None for e in EXERCISES for file in (e.starter, e.solution))
 

@@ -23,14 +23,7 @@ EVERY = 6
 
 # Mutants of the source
 
-OPERATORS = {
-    ast.Add: [ast.Sub],
-    ast.Sub: [ast.Add],
-    ast.Mult: [ast.Div, ast.Add],
-    ast.Div: [ast.Mult],
-    ast.Pow: [ast.Mult],
-    ast.Mod: [ast.Mult],
-}
+OPERATORS = {ast.Add: [ast.Sub], ast.Sub: [ast.Add], ast.Mult: [ast.Div, ast.Add], ast.Div: [ast.Mult], ast.Pow: [ast.Mult], ast.Mod: [ast.Mult]}
 COMPARISONS = {ast.Lt: [ast.Gt, ast.LtE], ast.Gt: [ast.Lt, ast.GtE], ast.LtE: [ast.Gt, ast.Lt], ast.GtE: [ast.Lt, ast.Gt], ast.Eq: [ast.NotEq],
                ast.NotEq: [ast.Eq]}  # fmt: skip
 NAMES = {
@@ -97,9 +90,7 @@ def mutants(exercise, function):
     source = exercise.solution.read_text(encoding="utf-8")
     tree = ast.parse(source)
     body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
-    helpers = [
-        n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("_") and f"{n.name}(" in ast.unparse(body)
-    ]
+    helpers = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("_") and f"{n.name}(" in ast.unparse(body)]
     for part in (body, *helpers):
         parts = part.body[1:] if ast.get_docstring(part) else part.body
         for node, field, value in [site for statement in parts for site in sites(statement)]:
@@ -330,29 +321,20 @@ def result_wrappers(expected):
     if real:
         yield "negative", result(numbers(lambda v: -v))
         yield "a millionth too large", result(numbers(lambda v: v * (1 + 1e-6)))
-        yield (
-            "rounded to six places",
-            result(numbers(lambda v: v.round(decimals=6) if kind(v) in ("array", "tensor") else round(v, 6))),
-        )
+        yield "rounded to six places", result(numbers(lambda v: v.round(decimals=6) if kind(v) in ("array", "tensor") else round(v, 6)))
         yield "at most 100", result(numbers(lambda v: v.clip(max=100) if kind(v) in ("array", "tensor") else min(v, 100.0)))
         yield "NaN at the start", result(poisoned(0))
         yield "NaN at the end", result(poisoned(-1))
         yield "drifting", drifting
     if any((e < 0).any() if kind(e) in ("array", "tensor") else e < 0 for e in real):
         yield "absolute", result(numbers(abs))
-        yield (
-            "negative values set to 0",
-            result(numbers(lambda v: v.clip(min=0) if kind(v) in ("array", "tensor") else max(v, 0.0))),
-        )
+        yield "negative values set to 0", result(numbers(lambda v: v.clip(min=0) if kind(v) in ("array", "tensor") else max(v, 0.0)))
     if arrays:
         yield "squeezed", result(lambda v: v.squeeze() if kind(v) in ("array", "tensor") else v)
         if any(a.ndim > 1 for a in arrays):
             yield "transposed", result(lambda v: v.T if kind(v) in ("array", "tensor") and v.ndim > 1 else v)
         if any("float" in str(a.dtype) for a in arrays):
-            yield (
-                "float32",
-                result(lambda v: to_float32(v) if kind(v) in ("array", "tensor") and "float64" in str(v.dtype) else v),
-            )
+            yield "float32", result(lambda v: to_float32(v) if kind(v) in ("array", "tensor") and "float64" in str(v.dtype) else v)
     yield "None", result(lambda v: None)
     yield "text", result(str)
     yield "objects", result(lambda v: np.array([None, v], dtype=object))
@@ -368,13 +350,11 @@ def float_array_wrappers(name, value):
     yield f"|{name}|", on_argument(name, floats(abs))
     yield f"{name} in float32", on_argument(name, floats(to_float32))
     for axis in range(value.ndim):
-        yield (
-            f"{name} sorted along axis {axis}",
-            on_argument(name, floats(lambda v, axis=axis: v.sort(axis).values if kind(v) == "tensor" else np.sort(v, axis))),
+        yield f"{name} sorted along axis {axis}", on_argument(
+            name, floats(lambda v, axis=axis: v.sort(axis).values if kind(v) == "tensor" else np.sort(v, axis))
         )
-        yield (
-            f"{name} flipped along axis {axis}",
-            on_argument(name, floats(lambda v, axis=axis: v.flip(axis) if kind(v) == "tensor" else np.flip(v, axis))),
+        yield f"{name} flipped along axis {axis}", on_argument(
+            name, floats(lambda v, axis=axis: v.flip(axis) if kind(v) == "tensor" else np.flip(v, axis))
         )
 
 
@@ -427,9 +407,7 @@ SURVIVORS = [
 
 
 def excused(number, function, text):
-    return any(
-        re.fullmatch(n, number) and re.fullmatch(f, function) and re.fullmatch(t, text, re.DOTALL) for n, f, t, _ in SURVIVORS
-    )
+    return any(re.fullmatch(n, number) and re.fullmatch(f, function) and re.fullmatch(t, text, re.DOTALL) for n, f, t, _ in SURVIVORS)
 
 
 def accepted(exercise, every=1):

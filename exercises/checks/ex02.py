@@ -42,13 +42,7 @@ def labelled(rng):
         labels = np.concatenate([[source, target, target], rng.integers(0, 10, B - 3)])[rng.permutation(B)]
         return {"mu": rng.normal(0.5, 1, (B, D)) + labels[:, None], "labels": labels, "source": source, "target": target}
 
-    return [
-        few,
-        draw(17, 6, 9, 1),
-        draw(11, 1, 0, 7),
-        draw(24, 3, 2, 0),
-        extreme(**(d := draw(9, 2, 5, 3)) | {"mu": 1e4 * d["mu"]}),
-    ]
+    return [few, draw(17, 6, 9, 1), draw(11, 1, 0, 7), draw(24, 3, 2, 0), extreme(**(d := draw(9, 2, 5, 3)) | {"mu": 1e4 * d["mu"]})]
 
 
 def walks(rng):

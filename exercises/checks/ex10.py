@@ -50,18 +50,9 @@ def rates(rng):
 
 
 def components(rng):
-    ordinary = [
-        (4.0, 0.5, 1.0),
-        (4.0, 0.5, 3.0),
-        (0.8, 0.5, 2.0),
-        (0.9, 1.4, 0.2),
-        (5.0, 0.1, 7.0),
-        (float(rng.uniform(2, 3)), 0.25, 1.5),
-    ]
+    ordinary = [(4.0, 0.5, 1.0), (4.0, 0.5, 3.0), (0.8, 0.5, 2.0), (0.9, 1.4, 0.2), (5.0, 0.1, 7.0), (float(rng.uniform(2, 3)), 0.25, 1.5)]
     far = [(3e-8, 1e-8, 0.5), (2e6, 1.0, 40.0), (1e-9, 1.0, 1.0), (1.0, 1e-10, 1.0)]
-    return [Probe(strength=s, variance=v, beta=b) for s, v, b in ordinary] + [
-        extreme(strength=s, variance=v, beta=b) for s, v, b in far
-    ]
+    return [Probe(strength=s, variance=v, beta=b) for s, v, b in ordinary] + [extreme(strength=s, variance=v, beta=b) for s, v, b in far]
 
 
 def rate_loops(mu, logvar):

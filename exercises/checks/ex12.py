@@ -19,10 +19,7 @@ def integers(rng):
     cases = [((2, 5, 6, 9), (4, 5, 3, 2), (2, 1), (1, 0)), ((1, 6, 7, 5), (4, 6, 2, 3), (1, 3), (0, 2)),
              ((3, 1, 5, 4), (2, 1, 1, 3), (2, 2), (0, 1)), ((2, 3, 4, 8), (1, 3, 2, 1), (3, 1), (2, 0)),
              ((1, 2, 3, 2), (5, 2, 3, 2), (1, 1), (0, 0)), ((4, 1, 2, 7), (3, 1, 1, 1), (1, 4), (3, 1))]  # fmt: skip
-    drawn = [
-        {"x": draw(*x), "weight": draw(*w), "bias": draw(w[0]) + np.float32(rng.choice([-7, 6])), "stride": s, "padding": p}
-        for x, w, s, p in cases
-    ]
+    drawn = [{"x": draw(*x), "weight": draw(*w), "bias": draw(w[0]) + np.float32(rng.choice([-7, 6])), "stride": s, "padding": p} for x, w, s, p in cases]
     double = drawn[1] | {name: drawn[1][name].astype(np.float64) for name in ("x", "weight", "bias")}
 
     def large(name, factor):  # whole numbers that float32 cannot hold
@@ -35,13 +32,7 @@ def parameters(rng):
     """The model's tensors in miniature, of 1 to 4 axes and both dtypes; one is not contiguous in memory."""
     return [
         {"params": {"fc.weight": rng.normal(size=(3, 2)).astype(np.float32), "fc.bias": rng.normal(size=(2, 3)).T[1]}},
-        {
-            "params": {
-                "conv.weight": rng.normal(size=(2, 1, 3, 4)),
-                "conv.bias": np.array([3.0], np.float32),
-                "a": np.array([[1e-30, 1e30]]),
-            }
-        },
+        {"params": {"conv.weight": rng.normal(size=(2, 1, 3, 4)), "conv.bias": np.array([3.0], np.float32), "a": np.array([[1e-30, 1e30]])}},
         {"params": {"only": rng.normal(size=(5, 1)).astype(np.float32)}},
     ]
 
@@ -86,11 +77,7 @@ def carried(function, args):
     result = function(given)
     if given.keys() != before.keys():
         raise ValueError("params was changed: the function writes into its argument; work on a copy")
-    if (
-        not isinstance(result, dict)
-        or result.keys() != before.keys()
-        or not all(isinstance(t, torch.Tensor) for t in result.values())
-    ):
+    if not isinstance(result, dict) or result.keys() != before.keys() or not all(isinstance(t, torch.Tensor) for t in result.values()):
         raise Unfit(result, f"a dict of torch tensors with the names {', '.join(before)}")
     values = {name: t.detach().clone() for name, t in result.items()}
     asks = {f"{name} asks for its gradient": bool(t.requires_grad and t.is_leaf) for name, t in result.items()}
@@ -143,25 +130,8 @@ def all_close(a, b, tolerance):
 
 
 CHECKS = [
-    Check(
-        "conv2d",
-        "exactly what the loops give, H != W, KH != KW",
-        conv2d_loops,
-        integers,
-        allowed=0.0,
-        float32=None,
-        keeps_dtype=True,
-    ),
-    Check(
-        "to_torch",
-        "the same numbers, a gradient, and no memory in common",
-        tensor_by_tensor,
-        parameters,
-        carried,
-        0.0,
-        None,
-        True,
-    ),
+    Check("conv2d", "exactly what the loops give, H != W, KH != KW", conv2d_loops, integers, allowed=0.0, float32=None, keeps_dtype=True),
+    Check("to_torch", "the same numbers, a gradient, and no memory in common", tensor_by_tensor, parameters, carried, 0.0, None, True),
     Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0, None, True),
     Check("agree", "near, far, NaN and infinity", all_close, pairs, float32=None),
 ]
