@@ -14,7 +14,7 @@ BIN := .venv/bin
 # Two processes with one thread each are faster than one process with two threads, and one thread makes training repeatable
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test lint mnist slow soak bench readme clean
+.PHONY: demo test lint mnist slow soak bench readme clean clean-runs
 
 demo: .venv/installed
 	$(BIN)/python demo.py
@@ -56,5 +56,9 @@ readme: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
+# What can be made again; the trainings in runs/ stay
 clean:
-	rm -rf .venv runs build dist
+	rm -rf .venv build dist
+
+clean-runs:
+	rm -rf runs

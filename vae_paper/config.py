@@ -100,9 +100,9 @@ class ObjectiveOptions:
 class StepOptions:
     """The training steps."""
 
-    epochs: int = 20
+    epochs: Annotated[int | None, default("20; 40 for fewer than 10,000 images")] = None
     """Passes over the training images."""
-    batch_size: int = 128
+    batch_size: Annotated[int | None, default("128; 32 for fewer than 10,000 images")] = None
     """Images per step, in all processes together. An epoch leaves out the images that do not fill a batch."""
     learning_rate: float = 2e-3
     """Learning rate of AdamW at its highest."""
@@ -134,6 +134,11 @@ class RunOptions:
 class Config(RunOptions, StepOptions, ObjectiveOptions, DataOptions, ModelOptions):
     """Train a model; its weights, state, metrics and configuration go to runs/NAME/."""
 
+    def lengths(self) -> tuple[int, int]:
+        """Epochs and batch size, which `checked` fills in."""
+        assert self.epochs is not None and self.batch_size is not None
+        return self.epochs, self.batch_size
+
 
 # Options that some choices need, beside those of a model: (option, the choice that needs it, its default there).
 NEEDS = [
@@ -147,13 +152,21 @@ NEEDS = [
 MODELS_OWN = ("seen", "codes", "codebook", "commitment", "restart", "channels", "layers", "class_conditional")
 
 
-def checked(config: Config, model: "type[Model] | Model | None" = None) -> Config:
+FEW_IMAGES = 10_000  # with fewer, an epoch has few steps: more epochs and smaller batches are needed
+
+
+def checked(config: Config, model: "type[Model] | Model | None" = None, images: int = FEW_IMAGES) -> Config:
     """The configuration with its defaults filled in; ValueError where options contradict each other or do nothing.
 
-    `model` is a model of your own, or its class; by default the class that `config.model` names.
+    `model` is a model of your own, or its class; by default the class that `config.model` names. `images` is the number of
+    training images, on which the default number of epochs and the default batch size depend.
     """
     from vae_paper.likelihoods import LIKELIHOODS  # torch is imported when work begins, so that --help answers at once
 
+    few = images < FEW_IMAGES
+    epochs = config.epochs if config.epochs is not None else 40 if few else 20
+    batch_size = config.batch_size if config.batch_size is not None else 32 if few else 128
+    config = dataclasses.replace(config, epochs=epochs, batch_size=batch_size)
     model = model or models.class_of(config.model)
     takes = models.options_of(model)
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
@@ -166,7 +179,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None) -> Confi
         if given is not None and not applies:
             raise ValueError(f"{option} is {given}, and nothing in this configuration uses it; leave it out")
         if given is None and applies:
-            filled[option] = value if option != "warmup_epochs" else max(1, config.epochs // 2)
+            filled[option] = value if option != "warmup_epochs" else max(1, epochs // 2)
     config = dataclasses.replace(config, **filled)
     _refuse_contradictions(config)
     for option, why in model.fixed_options.items():
@@ -192,7 +205,7 @@ def _refuse_contradictions(c: Config) -> None:
             raise ValueError(f"{option} is {value}: expected at least 0")
     if not 0 <= c.validation < 1:
         raise ValueError(f"validation is {c.validation}: expected a fraction, 0 <= validation < 1")
-    if c.warmup_epochs is not None and c.warmup_epochs > c.epochs:
+    if c.warmup_epochs is not None and c.epochs is not None and c.warmup_epochs > c.epochs:
         raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training, epochs = {c.epochs}")
     if not c.name or c.name != c.name.strip(".") or any(mark in c.name for mark in "/\\\0"):
         raise ValueError(f"name is {c.name!r}: expected a plain folder name; the run goes to runs/NAME")

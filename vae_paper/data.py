@@ -20,6 +20,7 @@ from vae_paper import sprites
 from vae_paper.likelihoods import binarise
 
 SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites")
+COUNTS = {"handwriting": 1_437}  # training images of the sources that have few
 OWN = "own data"
 
 

@@ -95,7 +95,7 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
             raise ValueError(f"{option} is {value}: {why}, and each of {count} processes sees a part of it; train in one process")
     if own_objective:
         raise ValueError(f"an objective of your own may need the whole batch, and each of {count} processes sees a part of it")
-    if config.batch_size % count:
+    if config.lengths()[1] % count:
         raise ValueError(
             f"batch_size is {config.batch_size}: expected a multiple of {count}, the processes that share it equally"
         )

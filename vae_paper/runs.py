@@ -25,11 +25,12 @@ from tqdm import tqdm
 from vae_numpy import weights
 from vae_numpy.command_line import spelled
 from vae_paper import distributed, models, state_files, weight_files
-from vae_paper.config import Config, as_dict, checked
-from vae_paper.data import OWN, Data, load_data, resolved, split
+from vae_paper.config import FEW_IMAGES, Config, as_dict, checked
+from vae_paper.data import COUNTS, OWN, Data, load_data, resolved, split
 from vae_paper.initial import inherit, initial_model
 from vae_paper.vae import Model
 
+FEW_STEPS = 500  # after fewer, most latents are still collapsed
 Own = Callable[..., Any] | None  # an objective or an optimiser of the user's own
 
 
@@ -75,7 +76,7 @@ class Run:
     @property
     def per_epoch(self) -> int:
         """Steps of an epoch."""
-        return len(self.data.images) // self.config.batch_size
+        return len(self.data.images) // self.config.lengths()[1]
 
     def after_step(self, loss: Tensor) -> None:
         """Count a step. After Ctrl-C: save the state and stop."""
@@ -156,14 +157,15 @@ def begun(
     """
     folder = weight_files.RUNS / config.name
     own = own_parts(model, objective, optimizer)
-    config = _configured(folder, config, model, data)
+    config = configured(folder, config, model, data)
     check_device(config)
     if config.tensorboard:
         _summary_writer()
     whole = data.to(config.device) if data else load_data(config.source, "train", config.binarise, config.device)
     training, validation = split(whole, config.validation)
-    if len(training.images) < config.batch_size:
-        raise ValueError(f"batch_size is {config.batch_size}: there are only {len(training.images)} training images")
+    epochs, batch_size = config.lengths()
+    if len(training.images) < batch_size:
+        raise ValueError(f"batch_size is {batch_size}: there are only {len(training.images)} training images")
     model = initial_model(config, model).to(config.device)
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
@@ -176,7 +178,9 @@ def begun(
         if distributed.rank() == 0:
             weight_files.write_json(folder / "config.json", as_dict(config))
             print(f"{folder}: {training.about}" + (f", resumed at step {at.step}" if at.step else ""), file=sys.stderr)
-        total = config.epochs * (len(training.images) // config.batch_size)
+        total = epochs * (len(training.images) // batch_size)
+        if total < FEW_STEPS and distributed.rank() == 0:
+            print(f"only {total} steps: a good model takes about 2,000; raise --epochs or lower --batch-size", file=sys.stderr)
         writer = _summary_writer()(folder / "tensorboard") if config.tensorboard and distributed.rank() == 0 else None
         bar = tqdm(total=total, initial=at.step, unit="step", desc=config.name, disable=distributed.rank() > 0)
         with bar, interrupts() as noted, writer or contextlib.nullcontext():
@@ -200,7 +204,7 @@ def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, 
     return own
 
 
-def _configured(folder: Path, config: Config, model: Model | None, data: Data | None) -> Config:
+def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
     """The configuration that is trained: the run's own where it is resumed; else checked, with everything filled in."""
     restarted, config = _was_restarted(folder, config), _of_model(config, model)
     if config.resume:
@@ -208,9 +212,10 @@ def _configured(folder: Path, config: Config, model: Model | None, data: Data | 
         if model is None and config.model not in models.names():
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
-        config = checked(inherit(config), model)
-        source = OWN if data is not None and data.source == OWN else resolved(config.source if data is None else data.source)
-        config = dataclasses.replace(config, source=source, resume=restarted)
+        config = inherit(config)
+        source = resolved(config.source if data is None else data.source)
+        images = len(data.images) if data is not None else COUNTS.get(source, FEW_IMAGES)
+        config = dataclasses.replace(checked(config, model, images), source=source, resume=restarted)
     if data is None and config.source == OWN:
         raise ValueError(f"{folder} was trained on data of your own: resume it in Python, train(config, data=...)")
     return config
@@ -257,7 +262,8 @@ def _was_restarted(folder: Path, config: Config) -> bool:
     if not distributed.restarted() or not path.exists():
         return False
     died = weights.load_tensors(path)[1]
-    asked = as_dict(dataclasses.replace(checked(inherit(config)), source=resolved(config.source)))
+    source = resolved(config.source)
+    asked = as_dict(dataclasses.replace(checked(inherit(config), images=COUNTS.get(source, FEW_IMAGES)), source=source))
     return died.get("launch") == distributed.launch() and died.get("config") == asked
 
 

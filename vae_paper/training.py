@@ -53,14 +53,15 @@ def steps(
     config: Config, model: nn.Module, optimizer: Optimizer, data: Data, start: int = 0, objective: Objective | None = None
 ) -> Iterator[Tensor]:
     """Take the steps from number `start` to the last one, and give the loss of each."""
-    per_epoch = len(data.images) // config.batch_size
-    total = config.epochs * per_epoch
+    epochs, batch_size = config.lengths()
+    per_epoch = len(data.images) // batch_size
+    total = epochs * per_epoch
     order = torch.empty(0)
     for step in range(start, total):
         epoch, position = divmod(step, per_epoch)
         if position == 0 or step == start:
             order = torch.randperm(len(data.images), generator=generator_of(config, ORDER, epoch), device=data.images.device)
-        chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
+        chosen = order[position * batch_size : (position + 1) * batch_size]
         x, eps, labels = batch(config, data, chosen, step)
         for group in optimizer.param_groups:
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor(config, step / total)
@@ -121,7 +122,7 @@ def validate(config: Config, model: Model, data: Data, objective: Objective | No
     if not len(data.images):
         return {}
     terms = terms_of(model, data, config.samples)
-    B, N = config.batch_size, len(data.images)
+    (_, B), N = config.lengths(), len(data.images)
     losses = [loss_of(config, terms.of_images(slice(i, i + B)), 1.0, objective).item() * min(B, N - i) for i in range(0, N, B)]
     return {
         "validation_loss": sum(losses) / N,
@@ -151,7 +152,7 @@ def beta_factor(config: Config, progress: float) -> float:
 def warmup(config: Config) -> float:
     """The share of training in which beta, or the capacity, rises."""
     assert config.warmup_epochs is not None  # `checked` filled it in
-    return config.warmup_epochs / config.epochs
+    return config.warmup_epochs / config.lengths()[0]
 
 
 def generator_of(config: Config, *purpose: int) -> torch.Generator:

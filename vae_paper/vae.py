@@ -132,6 +132,8 @@ class Model(nn.Module):
         labels: Labels | None = None,
     ) -> Terms:
         """The terms of the ELBO for any q(z|x) = N(mu, diag(exp(logvar))), the encoder's or another, with the prior N(0, I)."""
+        if eps.ndim != 3:
+            raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D), K samples of noise for each image")
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
         distortion = self.distortion(z, x, labels)  # (K, B)
         # log p(z) - log q(z|x): the constants of the two normal densities cancel, and (z - μ) / σ is eps

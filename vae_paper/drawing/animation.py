@@ -16,6 +16,7 @@ from vae_paper.drawing import plots
 from vae_paper.drawing.latent_space import decoded_manifold
 from vae_paper.drawing.subject import Subject
 from vae_paper.initial import initial_model
+from vae_paper.runs import check_device
 from vae_paper.training import adamw, steps
 from vae_paper.vae import Model
 
@@ -25,12 +26,13 @@ FRAMES = 40
 def animation(subject: Subject, path: Path) -> None:
     """A GIF of the decoded manifold, from the first step to the last."""
     config = Config(**subject.about["config"])
+    epochs, _ = config.lengths()
     frames: list[Float[np.ndarray, "N C H W"]] = []
     said: list[str] = []
 
     def look(step: int, total: int, model: Model) -> None:
         frames.append(decoded_manifold(model, 12))
-        said.append(f"step {step:,} of {total:,}, epoch {step / total * config.epochs:.2f}")
+        said.append(f"step {step:,} of {total:,}, epoch {step / total * epochs:.2f}")
 
     replay(config, look, FRAMES)
     plots.animation(path, frames, said, subject.caption("The latent space while it forms", tested=False))
@@ -41,10 +43,12 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int) 
 
     Returns the model as the last step left it.
     """
+    check_device(config)
     data, _ = split(load_data(config.source, "train", config.binarise, config.device), config.validation)
     model = initial_model(config).to(config.device)
     optimizer = adamw(config, model)
-    total = config.epochs * (len(data.images) // config.batch_size)
+    epochs, batch_size = config.lengths()
+    total = epochs * (len(data.images) // batch_size)
     wanted = moments(total, times)
     look(0, total, model)
     for step, _ in enumerate(tqdm(steps(config, model, optimizer, data), total=total, desc="the same training again"), start=1):

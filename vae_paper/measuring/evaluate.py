@@ -15,7 +15,7 @@ from torch import Tensor
 from vae_paper.data import OWN, Data, data_of, load_data
 from vae_paper.likelihoods import LIKELIHOODS, binarise
 from vae_paper.measuring import classifier, estimators, sample_quality
-from vae_paper.measuring.elbo import Estimate, active_units, averaged, mean_of, summary_of
+from vae_paper.measuring.elbo import Estimate, active_units, averaged, mean_of, mixed, summary_of
 from vae_paper.vae import Model, Terms
 from vae_paper.weight_files import find, load_with_header, save_model
 
@@ -138,7 +138,7 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     images, labels = sample_quality.samples(model, count, seed)
     train = load_data(data.source, "train", data.binarisation)
     real = shown(train.subset(estimators.random_subset(len(train.images), count, seed)), seed)
-    test = shown(data, seed + 1)  # other noise than the training images'
+    test = shown(data, mixed(seed, 1))  # other noise than the training images'
     unit, kind = "squared features of the classifier", "drawn pixel by pixel" if model.likelihood == "bernoulli" else "x_hat"
     says = f"{count} samples, {kind}: Fréchet distance in this project's classifier (not FID), an estimate that is too large: "
     says += "compare equal numbers of samples only"

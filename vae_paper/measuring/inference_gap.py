@@ -17,6 +17,7 @@ from tqdm import tqdm
 from vae_numpy.checks import check_labels
 from vae_paper.data import Data
 from vae_paper.likelihoods import binarise
+from vae_paper.measuring.elbo import mixed
 from vae_paper.measuring.estimators import importance
 from vae_paper.vae import Images, Labels, Model
 
@@ -42,9 +43,9 @@ def gaps(model: Model, data: Data, k: int = 1000, steps: int = 200, samples: int
     x = binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))  # once: the same pixels for all parts
     data = data.replace(images=x, binarisation="none")
     best = best_factorised(model, x, data.labels, steps, samples, seed)
-    elbo = importance(model, data, [k], seed + 1).elbo
-    best_elbo = importance(model, data, [k], seed + 2, posterior=best).elbo
-    log_p = importance(model, data, [k], seed + 3, posterior=(best[0], best[1] + WIDER)).iwae[-1]
+    elbo = importance(model, data, [k], mixed(seed, 1)).elbo
+    best_elbo = importance(model, data, [k], mixed(seed, 2), posterior=best).elbo
+    log_p = importance(model, data, [k], mixed(seed, 3), posterior=(best[0], best[1] + WIDER)).iwae[-1]
     return Gaps(log_p, elbo, log_p - best_elbo, best_elbo - elbo)
 
 

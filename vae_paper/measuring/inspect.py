@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from vae_numpy.checks import check_images
-from vae_paper.config import Config
 from vae_paper.data import Data, data_of
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.measuring.elbo import active_units, averaged, summary_of
@@ -55,7 +54,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
     return report
 
 
-def reductions(pixels: int, latents: int, batch: int = Config.batch_size) -> list[dict[str, Any]]:
+def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
     """Ways to reduce the two terms, each with the beta of (summed) distortion + beta · rate that has the same optimum."""
     if min(pixels, latents, batch) < 1:
         raise ValueError(f"reductions: {pixels} pixels, {latents} latents, a batch of {batch}; expected at least 1 of each")

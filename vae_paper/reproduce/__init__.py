@@ -19,9 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_numpy import digits
-from vae_paper import initial, models, training, weight_files
-from vae_paper.config import Config, as_dict, checked
+from vae_paper import runs, training, weight_files
+from vae_paper.config import Config, as_dict
 from vae_paper.data import Data
 from vae_paper.measuring import estimators
 from vae_paper.vae import Model
@@ -64,11 +63,10 @@ def trained(config: Config, model: Model | None = None) -> tuple[Any, float]:
     path = folder / "config.json"
     if path.is_file():
         kept = as_dict(weight_files.config_of(path, json.loads(path.read_text())))  # options newer than the file get defaults
-        named = dataclasses.replace(config, model=models.name_of(model)) if model else config
-        wanted = as_dict(initial.inherit(checked(named, model))) | {"source": digits.resolved(config.source)}
+        wanted = as_dict(runs.configured(folder, config, model))
         if other := [f"{o} is {kept[o]}, not {wanted[o]}" for o in kept if kept[o] != wanted[o] and o != "device"]:
             raise ValueError(f"{folder}: holds another run ({', '.join(other)}); remove the folder or rename it")
-    if len(epochs_of(folder)) < config.epochs:
+    if config.epochs is None or len(epochs_of(folder)) < config.epochs:
         begun = (folder / "state.safetensors").is_file()
         training.train(Config(name=config.name, resume=True) if begun else config, model)
     return weight_files.load(folder, model), sum(float(row["seconds"]) for row in epochs_of(folder))

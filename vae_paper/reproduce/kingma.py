@@ -35,6 +35,7 @@ from vae_paper.reproduce import VERDICTS, Row, at_least, machine, once, over_see
 from vae_paper.vae import VAE
 
 HIDDEN = 500
+BATCH = 100  # images of a step
 LOWER, GAP = 2.0, 1.0  # nats that the rule allows
 NETWORKS = {"mlp": "the paper's network (one hidden layer of 500 tanh units each way)", "conv": "this project's network"}
 
@@ -140,7 +141,7 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
         seed=seed,
         source=options.source,
         epochs=options.epochs,
-        batch_size=100,
+        batch_size=BATCH,
         learning_rate=1e-3,
         lr_schedule="constant",
         likelihood="bernoulli",
@@ -151,14 +152,14 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
     def measure() -> dict[str, Any]:
         started = time.perf_counter()
         model = build(network, latent_dim, seed)
-        total = options.epochs * (len(data.images) // config.batch_size)
+        total = options.epochs * (len(data.images) // BATCH)
         at = np.unique(np.geomspace(min(100, total), total, options.points).round().astype(int)).tolist()
         steps = training.steps(config, model, training.adamw(config, model), data)
         found = []
         for step, _ in enumerate(tqdm(steps, total=total, unit="step", desc=config.name), start=1):
             if step in at:
                 bounds = (bound(model, part.subset(slice(options.images))) for part in (data, test))
-                found.append([step * config.batch_size, *bounds])
+                found.append([step * BATCH, *bounds])
         folder = weight_files.RUNS / config.name
         folder.mkdir(parents=True, exist_ok=True)
         weight_files.save_model(
