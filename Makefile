@@ -1,11 +1,17 @@
-# make demo: train, compare the levels, draw.  make test: prove that the levels agree.  make soak: break all that can break.
-# make bench: how fast, beside others and beside what the processor can do.
-# Needs Python >= 3.11, make and pip. For CPU-only wheels of torch (ten times smaller):
+# make demo    train two models, compare the three levels, draw pictures
+# make test    run the tests: the levels agree, and every promise holds
+# make slow    run the longer tests
+# make soak    try faults: kills, full disks, damaged files
+# make bench   measure speed and memory, beside other trainers and the processor's limit
+# make lint    check style, types and generated text
+# make readme  write the generated parts of README.md and docs/
+# make mnist   download MNIST
+# Needs Python >= 3.11, make and pip. For PyTorch without CUDA (ten times smaller):
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
-# Two processes of one thread each: faster than one of two, and what is trained comes out the same every time
+# Two processes with one thread each are faster than one process with two threads, and one thread makes training repeatable
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: demo test lint mnist slow soak bench readme clean
@@ -37,7 +43,7 @@ mnist: .venv/installed
 readme: .venv/installed
 	$(BIN)/cog -r README.md docs/*.md
 
-# --without-pip and `pip --python`: also where ensurepip is missing or the system Python is externally managed
+# --without-pip and `pip --python` also work if ensurepip is missing or the system Python is externally managed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --without-pip .venv
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet pip
@@ -45,7 +51,7 @@ readme: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# The trainers that ours are timed against
+# The other trainers of the speed comparison
 .venv/bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@

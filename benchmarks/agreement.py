@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-import demo
+import vae_lowlevel.vae as level2
+import vae_numpy.vae as level1
 from vae_numpy import digits, weights
+from vae_paper.trace import traces
 from vae_paper.weight_files import write_json
 
 COUNT = 64
@@ -21,7 +23,7 @@ def main() -> None:
             eps = np.random.default_rng(0).standard_normal((COUNT, latent_dim))
             rows = {}
             for dtype in ("float64", "float32"):
-                first, *others = demo.traces(params, test.images[:COUNT], eps, dtype)
+                first, *others = traces((level1, level2), params, test.images[:COUNT], eps, dtype)
                 for name in first:
                     apart = max(float(np.abs(first[name] - other[name]).max()) for other in others)
                     rows.setdefault(name, {"reaches": float(np.abs(first[name]).max())})[dtype] = apart

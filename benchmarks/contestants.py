@@ -8,7 +8,6 @@ given what another does better.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -20,10 +19,9 @@ from torch.utils.data import DataLoader
 
 import vae_lowlevel.train as level2_train
 from vae_numpy.digits import Digits
+from vae_paper import training
 from vae_paper.config import Config, checked
 from vae_paper.data import Data
-from vae_paper.runs import Run
-from vae_paper.training import steps
 from vae_paper.vae import VAE
 
 LEARNING_RATE = 1e-3
@@ -49,18 +47,16 @@ class Job:
 Contestant = Callable[[VAE, Job], None]
 
 
-def level2(model: VAE, job: Job, precision: Any = "float32") -> None:
-    """`vae_lowlevel.train.train` itself, watched at its train_step: progress bar, schedule, checks and all."""
+def level2(model: VAE, job: Job) -> None:
+    """`vae_lowlevel.train.train` itself, watched at its train_step: progress bar, schedule, checks and all. On the CPU only."""
 
     def watched(*arguments: Any) -> Tensor:
         loss = train_step_of_level2(*arguments)
         job.done()
         return loss
 
-    config = level2_train.Config(
-        latent_dim=model.latent_dim, batch_size=job.batch_size, precision=precision, device=job.device, seed=job.seed
-    )
-    few = job.data.replace(images=job.data.images[:128], labels=job.data.labels[:128])  # measured on when all is done
+    config = level2_train.Config(latent_dim=model.latent_dim, batch_size=job.batch_size, seed=job.seed)
+    few = job.data._replace(images=job.data.images[:128], labels=job.data.labels[:128])  # measured on when all is done
     train_step_of_level2 = level2_train.train_step
     with mock.patch.object(level2_train, "train_step", watched):
         params = level2_train.train(config, job.data, few, job.steps)
@@ -76,15 +72,12 @@ def level3(model: VAE, job: Job, precision: Any = "float32") -> None:
             lr_schedule="constant", precision=precision, device=job.device, seed=job.seed,
         )
     )  # fmt: skip
-    tensors = (torch.from_numpy(array).to(job.device) for array in job.data[:2])
-    data = Data(*tensors, job.data.source)
-    run = Run(config, Path(), model, optimizer_of(config, model), data, data)
+    images, labels = (torch.from_numpy(array).to(job.device) for array in job.data[:2])
     loss = torch.zeros((), dtype=torch.float64, device=job.device)
-    while True:
-        for of_step in steps(run):
-            loss += of_step
-            if job.done():
-                return
+    for of_step in training.steps(config, model, training.adamw(config, model), Data(images, labels, job.data.source)):
+        loss += of_step
+        if job.done():
+            return
 
 
 class OneByOne(torchvision.datasets.MNIST):

@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 
 from vae_numpy import weights
-from vae_paper import training, weight_files
+from vae_paper import weight_files
 from vae_paper.config import Config
 from vae_paper.data import load_data
 from vae_paper.measuring import estimators
+from vae_paper.training import train
 
 STATUS = Path("/proc/self/status")
 
@@ -38,7 +39,7 @@ def nll(k: int, source: str, images: int = 10) -> None:
 
 def training(batch_size: int, source: str) -> None:
     """One epoch of `python -m vae_paper train`."""
-    training.train(Config(name="memory", epochs=1, batch_size=batch_size, source=source))
+    train(Config(name="memory", epochs=1, batch_size=batch_size, source=source))
 
 
 WORK = {"nll": nll, "training": training}

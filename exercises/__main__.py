@@ -1,26 +1,29 @@
-"""python -m exercises list | start NN | check NN | hint NN: copy, check, and be helped, one step at a time.
+"""python -m exercises list | start NN | check NN | watch NN | hint NN | run NN | notebook NN: one step at a time.
 
 What you write lies in my_work/, which git ignores and which is never overwritten.
 """
 
 import hashlib
-import json
+import re
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
-from exercises import pages
+from exercises import pages, plain, progress
 from exercises.catalogue import EXERCISES, LETTERS, Exercise, find
-from exercises.checking import load, run_all
+from exercises.isolation import SECONDS, check_apart, run_apart
+from exercises.progress import MY_WORK
 from vae_numpy.command_line import run
 from vae_numpy.files import write_atomically
 
-MY_WORK = Path("my_work")
-PROGRESS = MY_WORK / "progress.json"
+POLL = 0.3
+"""Seconds between two looks at a watched file."""
+
+Number = Annotated[str, tyro.conf.Positional]
 
 
 @dataclass
@@ -32,130 +35,220 @@ class List:
 class Start:
     """Copy the starter of an exercise into my_work/, where nothing of yours is ever overwritten."""
 
-    exercise: Annotated[str, tyro.conf.Positional]
+    exercise: Number
     """Its number, such as 05."""
 
 
 @dataclass
 class CheckIt:
-    """Check your file: the first failure in words, or what passes."""
+    """Check your file: the first failure in words, or what passes. The exit code is 0 only where all checks pass."""
 
-    exercise: Annotated[str, tyro.conf.Positional]
+    exercise: Number
     """Its number, such as 05."""
     file: Path | None = None
     """Another file to check (default: my_work/exNN.py)."""
 
 
 @dataclass
+class Watch:
+    """Check your file each time you save it, until all checks pass or you press Ctrl-C."""
+
+    exercise: Number
+    """Its number, such as 05."""
+    file: Path | None = None
+    """Another file to watch (default: my_work/exNN.py)."""
+
+
+@dataclass
 class Hint:
     """The next of three hints (concept, formula, line) for the function that the last check stopped at."""
 
-    exercise: Annotated[str, tyro.conf.Positional]
+    exercise: Number
     """Its number, such as 05."""
     function: Annotated[str | None, tyro.conf.Positional] = None
     """Another function of the exercise."""
+
+
+@dataclass
+class Run:
+    """Draw the exercise's experiment with your own functions, after all checks pass: my_work/exNN.png."""
+
+    exercise: Number
+    """Its number, such as 05."""
+    file: Path | None = None
+    """Another file with the functions (default: my_work/exNN.py)."""
+
+
+@dataclass
+class Notebook:
+    """Write the exercise as a Jupyter notebook: my_work/NN_name.ipynb."""
+
+    exercise: Number
+    """Its number, such as 05."""
 
 
 Command = (
     Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Start, tyro.conf.subcommand("start")]
     | Annotated[CheckIt, tyro.conf.subcommand("check")]
+    | Annotated[Watch, tyro.conf.subcommand("watch")]
     | Annotated[Hint, tyro.conf.subcommand("hint")]
+    | Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Notebook, tyro.conf.subcommand("notebook")]
 )
 
 
-def main(command: List | Start | CheckIt | Hint) -> None:
+def main(command: List | Start | CheckIt | Watch | Hint | Run | Notebook) -> None:
     """Run one subcommand."""
+    if isinstance(command, List):
+        return print_list()
+    exercise = find(command.exercise)
+    path = getattr(command, "file", None) or work_file(exercise)
     match command:
-        case List():
-            print_list()
         case Start():
-            start(find(command.exercise))
+            start(exercise)
         case CheckIt():
-            exercise = find(command.exercise)
-            if not check(exercise, command.file or MY_WORK / exercise.starter.name):
+            if not check(exercise, path):
                 sys.exit(1)
+        case Watch():
+            watch(exercise, path)
         case Hint():
-            hint(find(command.exercise), command.function)
+            hint(exercise, command.function)
+        case Run():
+            if not run_experiment(exercise, path):
+                sys.exit(1)
+        case Notebook():
+            from exercises import notebook
+
+            print(notebook.write(exercise))
+    return None
+
+
+def work_file(exercise: Exercise) -> Path:
+    """The learner's file."""
+    return MY_WORK / exercise.starter.name
 
 
 def start(exercise: Exercise) -> None:
     """Copy the starter; say so where the learner's file is there already."""
-    path = MY_WORK / exercise.starter.name
-    path.parent.mkdir(exist_ok=True)
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(exercise.starter.read_text(encoding="utf-8"))
-    except FileExistsError:
-        raise ValueError(f"{path} is there already and stays as it is; move it away to start anew") from None
+    path = work_file(exercise)
+    if path.exists():
+        raise ValueError(f"{path} is there already and stays as it is; move it away to start anew")
+    write_atomically(path, exercise.starter.read_bytes())
     print(f"{path}: yours to fill in. The page is exercises/{exercise.page.name};")
     print(f"python -m exercises check {exercise.number} says how far it is right.")
 
 
 def check(exercise: Exercise, path: Path) -> bool:
     """Run the checks on a file up to the first failure; whether all pass."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; python -m exercises start {exercise.number} puts a starter there")
+    _look_for(exercise, path)
     print(f"checking {path}")
+    before = _sha(path)
     started = time.perf_counter()
-    passed, failure = run_all(exercise, load(path))
-    if path.parent == MY_WORK:
+    verdict = check_apart(exercise, path, SECONDS)
+    if path == work_file(exercise):
         seconds = round(time.perf_counter() - started, 1)
-        stopped_at = failure.check.function if failure else None
-        _note(exercise, passed=passed, sha256=_sha(path), seconds=seconds, function=stopped_at)
-    return failure is None
+        progress.note(exercise, passed=verdict.passed, sha256=before, seconds=seconds, function=verdict.stopped_at)
+    if verdict.complete:
+        print(f"\n{what_next(exercise)}")
+    return verdict.complete
+
+
+def watch(exercise: Exercise, path: Path) -> None:
+    """Check the file now and after each change, until all checks pass."""
+    _look_for(exercise, path)
+    seen = None
+    while True:
+        state = _state(path)
+        if state is not None and state != seen:
+            seen = state
+            print(f"\n--- {time.strftime('%H:%M:%S')}")
+            if check(exercise, path):
+                return
+            print("\nwaiting for the next change; Ctrl-C ends this", flush=True)
+        time.sleep(POLL)
 
 
 def hint(exercise: Exercise, function: str | None) -> None:
     """Print the next hint, which the page has folded too."""
-    noted = _progress().get(exercise.number, {})
+    noted = progress.read().get(exercise.number, {})
     hints = pages.hints(exercise)
-    function = function or noted.get("function") or next(iter(hints))
-    if function not in hints:
+    path = work_file(exercise)
+    if function is not None and function not in hints:
         raise ValueError(f"function is {function!r}: exercise {exercise.number} has hints for {', '.join(hints)}")
+    if noted.get("passed") == exercise.checks and path.is_file() and noted.get("sha256") == _sha(path):
+        print(f"all checks of exercise {exercise.number} pass: no hint is needed. All of them are on exercises/{exercise.page.name}.")
+        return
+    function = function or noted.get("function") or ""
+    if function not in hints:
+        function = next(iter(hints))
     given = noted.get("hints", {})
-    at = min(given.get(function, 0), 2)
-    print(f"{function}, hint {at + 1} of 3, {pages.HINTS[at]}:\n\n{hints[function][at]}")
+    number = min(given.get(function, 0), 2)
+    print(f"{function}, hint {number + 1} of 3, {pages.HINTS[number]}:\n\n{plain.text(hints[function][number])}")
     if given.get(function, 0) >= 2:
         print(f"\nThis is the last one; the whole solution is folded at the end of exercises/{exercise.page.name}.")
-    _note(exercise, hints=given | {function: at + 1})
+    progress.note(exercise, hints=given | {function: number + 1})
+
+
+def run_experiment(exercise: Exercise, path: Path) -> bool:
+    """Draw the experiment with the functions of a file that passes all checks; whether it was drawn."""
+    if not check(exercise, path):
+        print(f"\nthe experiment needs functions that pass all checks; then python -m exercises run {exercise.number} again")
+        return False
+    picture = MY_WORK / f"ex{exercise.number}.png"
+    MY_WORK.mkdir(exist_ok=True)
+    return run_apart(exercise, path, picture)
+
+
+def what_next(exercise: Exercise) -> str:
+    """What to do after all checks pass: the experiment, the questions, the next exercise that is not done."""
+    noted = progress.read()
+    later = [e for e in EXERCISES if e.number > exercise.number] + [e for e in EXERCISES if e.number < exercise.number]
+    left = [e for e in later if noted.get(e.number, {}).get("passed") != e.checks]
+    lines = [
+        f"next      python -m exercises run {exercise.number} draws the experiment with your own functions",
+        f"          the questions under Reflect in exercises/{exercise.page.name}",
+    ]
+    if left:
+        lines.append(f"          python -m exercises start {left[0].number} ({left[0].name.replace('_', ' ')})")
+    return "\n".join(lines)
 
 
 def print_list() -> None:
     """The table of exercises with what my_work/ holds of them."""
-    progress = _progress()
+    found = progress.read()
     print(f"{'exercise':<24}{'checklist':<36}{'minutes':>7}  {'check runs':<12}progress")
     for exercise in EXERCISES:
-        noted = progress.get(exercise.number, {})
-        path = MY_WORK / exercise.starter.name
+        noted = found.get(exercise.number, {})
+        path = work_file(exercise)
         state = "not started"
         if path.is_file():
             state = "started"
             if "passed" in noted:
                 state = "done" if noted["passed"] == exercise.checks else f"{noted['passed']} of {exercise.checks} checks pass"
-                if noted["sha256"] != _sha(path):
+                if noted.get("sha256") != _sha(path):
                     state += ", changed since"
         if used := sum(noted.get("hints", {}).values()):
             state += f", {used} hint{'s' * (used > 1)}"
-        takes = f"{noted['seconds']} s" if "seconds" in noted else "under 3 s"
+        takes = f"{noted['seconds']} s" if "seconds" in noted else "under 6 s" if exercise.torch else "under 3 s"
         letter = f"{exercise.letter}: {LETTERS[exercise.letter]}"
         print(f"{exercise.number + '_' + exercise.name:<24}{letter:<36}{exercise.minutes:>7}  {takes:<12}{state}")
 
 
-def _progress() -> dict[str, Any]:
+def _look_for(exercise: Exercise, path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; python -m exercises start {exercise.number} puts a starter there")
+    other = re.fullmatch(r"ex(\d\d)(\.py)?", path.name)
+    if other and other[1] != exercise.number:
+        raise ValueError(f"{path} is the file of exercise {other[1]}: python -m exercises check {other[1]} checks it")
+
+
+def _state(path: Path) -> tuple[int, int] | None:
     try:
-        noted = json.loads(PROGRESS.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        raise ValueError(f"{PROGRESS}: not readable; remove it (your exercises are not in it)") from None
-    return noted
-
-
-def _note(exercise: Exercise, **facts: Any) -> None:
-    progress = _progress()
-    progress[exercise.number] = progress.get(exercise.number, {}) | facts
-    write_atomically(PROGRESS, json.dumps(progress, indent=1).encode())
+        found = path.stat()
+    except OSError:  # an editor may replace the file in two steps
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _sha(path: Path) -> str:

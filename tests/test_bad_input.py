@@ -83,7 +83,7 @@ def test_latents_of_another_size(level):
 
 def test_mixed_precision_is_refused():
     params = level1.init_params(3, np.random.default_rng(0))
-    with pytest.raises(ValueError, match="float32, the rest or the input float64; convert one"):
+    with pytest.raises(ValueError, match=r"is float32; expected float64, .* convert one"):
         level1.encode(params, ok.astype(np.float64))
 
 
@@ -93,18 +93,27 @@ def test_unknown_loss(vae):
         vae.reconstruction_loss(ok, ok, "l2")
 
 
-def test_layers():
+@pytest.mark.parametrize("version", ["", "_loops"])
+def test_layers(version):
+    """The definition of a layer and its fast version refuse the same: `check_layer` and `check_pair` see all arguments."""
+    linear, conv2d, conv_transpose2d, relu = (
+        getattr(layers, name + version) for name in ("linear", "conv2d", "conv_transpose2d", "relu")
+    )
     x, w = np.zeros((2, 3, 5, 6)), np.zeros((4, 3, 3, 3))
     for wrong, message in (
-        (lambda: layers.conv2d(x[0], w), r"expected x \(B, C, H, W\)"),
-        (lambda: layers.conv2d(x, w[:, :2]), "has 3 inputs, weight .* takes 2"),
-        (lambda: layers.conv2d(x, w, np.zeros(3)), r"expected bias \(4,\), got \(3,\)"),
-        (lambda: layers.conv2d(x, w, stride=0), "stride is 0: expected"),
-        (lambda: layers.conv2d(x, w, padding=(1, -1)), "padding is"),
-        (lambda: layers.conv2d(x, w, stride=1.5), "stride is 1.5: expected an int"),
-        (lambda: layers.conv2d(x[:, :, :2], w), "larger than the padded image"),
-        (lambda: layers.conv_transpose2d(x, w[:3], output_padding=1), "must be smaller than stride"),
-        (lambda: layers.linear(x[0, 0], np.zeros((2, 7))), "has 6 inputs, weight .* takes 7"),
+        (lambda: conv2d(x[0], w), r"expected x \(B, C, H, W\) and weight \(O, C, KH, KW\)"),
+        (lambda: conv2d(x, w[:, :2]), "has 3 inputs, weight .* takes 2"),
+        (lambda: conv2d(x, w, np.zeros(3)), r"expected bias \(4,\), got \(3,\)"),
+        (lambda: conv2d(x, w, stride=0), "stride is 0: expected"),
+        (lambda: conv2d(x, w, padding=(1, -1)), "padding is"),
+        (lambda: conv2d(x, w, stride=1.5), "stride is 1.5: expected an int"),
+        (lambda: conv2d(x[:, :, :2], w), "larger than the padded image"),
+        (lambda: conv2d(x, w.astype(np.float32)), "all float32 or all float64, got float64, float32"),
+        (lambda: conv_transpose2d(x, w[:3], output_padding=1), "must be smaller than stride"),
+        (lambda: conv_transpose2d(x, w), "has 3 inputs, weight .* takes 4"),
+        (lambda: conv_transpose2d(x, w[:3, :2], np.zeros(3)), r"expected bias \(2,\), got \(3,\)"),
+        (lambda: linear(x[0, 0], np.zeros((2, 7))), "has 6 inputs, weight .* takes 7"),
+        (lambda: relu(x.astype(np.float16)), "x is float16; expected float32 or float64"),
     ):
         with pytest.raises(ValueError, match=message):
             wrong()
@@ -118,6 +127,10 @@ COMMANDS = [
     ("python -m vae_lowlevel", Config2, main2, "--kind l2", "invalid choice 'l2' for argument '--kind'"),
     ("python -m vae_lowlevel", Config2, main2, "--source handwriting --epochs 0", "epochs is 0: expected more than 0"),
     ("python -m vae_lowlevel", Config2, main2, "--source handwriting --batch-size 2000", "there are only 1437 training"),
+    ("python -m vae_lowlevel", Config2, main2, "--source handwriting --latent-dim 99999999999999999999", "too large"),
+    ("python -m vae_lowlevel", Config2, main2, "--source handwriting --latent-dim 999999999999", "too large for this machine"),
+    ("python -m vae_lowlevel", Config2, main2, "--source handwriting --seed 99999999999999999999", "too large"),
+    ("python -m vae_lowlevel", Config2, main2, "--device cuda", "Unrecognized options: --device"),
     ("python -m vae_lowlevel", Config2, main2, "--latent", "Unrecognized options: --latent"),
     ("python -m vae_paper", Command, main3, "train --beta -1", "beta is -1.0: expected at least 0"),
     ("python -m vae_paper", Command, main3, "train --likelihood bernoulli", "choose --binarise"),
@@ -149,3 +162,40 @@ def test_a_device_that_is_not_there(device, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=f"device is '{device}': not available here"):
         training.train(Config(device=device, source="handwriting"))
     assert not list(tmp_path.iterdir())
+
+
+def masked(array):
+    return np.ma.masked_array(array, mask=array > np.median(array))
+
+
+OF_ONE_ARRAY = {
+    "1 encode": lambda x: level1.encode(level1.init_params(3, np.random.default_rng(0)), x[:, :1, :28, :28]),
+    "1 kl_divergence": lambda x: level1.kl_divergence(x[:, 0, 0], x[:, 0, 1]),
+    "1 reparameterize": lambda x: level1.reparameterize(x[:, 0, 0], x[:, 0, 0], x[:, 0, 0]),
+    "1 conv2d": lambda x: layers.conv2d(x, x),
+    "1 relu": layers.relu,
+}
+
+
+@pytest.mark.parametrize("name", OF_ONE_ARRAY)
+def test_only_plain_arrays(name):
+    """A masked array leaves numbers out of every sum, without a word; a plain array and one mapped from a file do not."""
+    x = np.random.default_rng(0).random((2, 1, 28, 28))
+    with pytest.raises(ValueError, match="found MaskedArray; expected a NumPy array or a torch tensor"):
+        OF_ONE_ARRAY[name](masked(x))
+    if name != "1 encode":  # float64 images and float32 parameters
+        OF_ONE_ARRAY[name](x)
+
+
+def test_matrices_lists_and_masked_tensors(tmp_path):
+    from vae_numpy import checks
+
+    with pytest.warns(PendingDeprecationWarning):
+        matrix = np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    with pytest.warns(UserWarning, match="prototype"):
+        tensor = torch.masked.masked_tensor(torch.ones(2, 3), torch.ones(2, 3) > 0)
+    for wrong, found in ((matrix, "matrix"), ([[1.0]], "list"), (1.0, "float"), (None, "NoneType"), (tensor, "MaskedTensor")):
+        with pytest.raises(ValueError, match=f"a: found {found}; expected a NumPy array"):
+            checks.check_arrays(a=wrong)
+    mapped = np.memmap(tmp_path / "a", np.float32, "w+", shape=(2, 3))
+    checks.check_arrays(a=mapped, b=torch.nn.Parameter(torch.ones(2)), c=np.float32(1))

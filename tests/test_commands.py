@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ import torch
 from vae_lowlevel import __main__ as level2
 from vae_lowlevel.train import Config as Config2
 from vae_lowlevel.train import train as train2
-from vae_numpy import checks, digits, weights
+from vae_numpy import __main__ as level1
+from vae_numpy import checks, digits, vae, weights
+from vae_numpy.__main__ import Config as Config1
 from vae_numpy.command_line import run, spelled
 from vae_paper import __main__ as level3
 from vae_paper import download, runs, training, weight_files
@@ -54,6 +58,12 @@ def test_level_2_trains_and_all_levels_read_it(capsys):
     assert said.count("test -ELBO") == 3
     _, header = weights.load("w.safetensors")
     assert header["command"] == f"python -m vae_lowlevel {command}"
+    assert header["source"] == "handwriting"
+    assert header["test_objective_is"].endswith("passes: 5; an objective, not a bound")
+    assert "note     only 66 steps: a good model takes about 2,000. Raise --epochs or lower --batch-size." in said
+    picture = said.splitlines()[-1].removeprefix("picture  python -m vae_numpy ").split()
+    run("p", Config1, level1.main, [*picture, "--count", "20"])
+    assert "the first 20, grayscale" in capsys.readouterr().out and os.path.getsize("runs/numpy/digits.png") > 5_000
     assert 150 < header["test_objective"] < 300
     few = ["--k", "1", "--subset", "2", "--source", "handwriting", "--json", "--publish", "p.safetensors"]
     run("p", level3.Command, level3.main, ["evaluate", "w.safetensors", *few])
@@ -66,6 +76,37 @@ def test_level_2_trains_and_all_levels_read_it(capsys):
     assert (published["test_objective"], published["test_data"]) == (-elbo["value"], elbo["data"])
     run("p", level3.Command, level3.main, ["sample", "w.safetensors", "--count", "12", "--out", "s.png"])
     assert os.path.getsize("s.png") > 5_000
+
+
+def test_level_2_chooses_its_steps_by_the_data():
+    """About 2,000 steps on either data set; what is given is kept."""
+    assert level2.sizes(Config2(), 60_000) == (5, 128)
+    assert level2.sizes(Config2(), 1_437) == (40, 32)
+    assert level2.sizes(Config2(epochs=2), 1_437) == (2, 32)
+    assert level2.sizes(Config2(batch_size=200), 1_437) == (40, 200)
+    for wrong in ({"epochs": 0}, {"batch_size": -1}, {"latent_dim": 0}, {"learning_rate": float("nan")}):
+        with pytest.raises(ValueError, match="expected more than 0"):
+            level2.sizes(Config2(**wrong), 60_000)
+
+
+@pytest.mark.slow
+def test_the_defaults_of_level_2_give_a_good_model(tmp_path):
+    """On the bundled handwriting: 135.8 nats and 16 active latents when this was written, 179 and none when it collapsed."""
+    run("p", Config2, level2.main, ["--source", "handwriting", "--out", "w.safetensors"])
+    params, header = weights.load("w.safetensors")
+    assert header["test_objective"] < 138
+    mu, _ = vae.encode(params, digits.load("handwriting", "test").images)
+    assert (mu.var(0) > 0.01).sum() >= 10
+
+
+def test_one_image_has_no_standard_error(capsys):
+    """Two have one: |a - b| / 2, the sample's standard deviation over the root of 2."""
+    for count in (1, 2):
+        run("p", Config1, level1.main, ["--source", "handwriting", "--count", str(count)])
+    said = capsys.readouterr().out
+    assert said.count("(no standard error: one image)") == 3 and " 0.00" not in said
+    assert level1.standard_error(np.array([1.0, 4.0])) == "1.50"
+    assert level1.standard_error(np.array([1.0])) == "(no standard error: one image)"
 
 
 def test_same_seed_same_weights():
@@ -172,9 +213,9 @@ def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monk
 
 
 def test_the_spelled_command_gives_the_configuration_back():
-    config = Config2(epochs=7, kind="mse", learning_rate=1e-4)
+    config = Config2(epochs=7, kind="mse", learning_rate=1e-4, source="$HOME;'", out=Path("my runs/w"))
     seen = []
-    run("p", Config2, seen.append, spelled("p", config).split()[1:])
+    run("p", Config2, seen.append, shlex.split(spelled("p", config))[1:])
     assert seen == [config]
 
 

@@ -61,6 +61,7 @@ def few_images(tmp_path, monkeypatch):
         return data.replace(images=data.images[start : start + 60], labels=data.labels[start : start + 60])
 
     monkeypatch.setattr(runs, "load_data", load_few)
+    monkeypatch.setenv("VAE_DATA", str(tmp_path / "nowhere"))  # auto is the handwriting
     monkeypatch.chdir(tmp_path)
 
 

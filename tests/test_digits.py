@@ -58,11 +58,62 @@ def test_handwriting():
     assert digits.ENLARGE.sum(1) == pytest.approx(np.ones(20))  # a flat image stays flat
 
 
+def test_valid_archives_of_other_makers(raw):
+    """RFC 1952: a gzip file may have several members, and zeros may follow the last one."""
+    contents = idx(IMAGES["train"])
+    parts = [contents[:3], contents[3:20], b"", contents[20:4000], contents[4000:]]
+    for packed in (
+        b"".join(map(gzip.compress, parts)),
+        gzip.compress(contents) + bytes(100_000),
+        b"".join(gzip.compress(part) + bytes(513) for part in parts),
+    ):
+        (raw / "train-images-idx3-ubyte.gz").write_bytes(packed)
+        np.testing.assert_array_equal((digits.load("mnist").images[:, 0] * 255).round(), IMAGES["train"])
+    (raw / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(contents) + bytes(9) + b"x")
+    with pytest.raises(ValueError, match="download it again"):
+        digits.load("mnist")
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_dotted_names(raw, ending):
+    """`train-images.idx3-ubyte` is what some copies of MNIST call the file."""
+    for archive in raw.glob("*.gz"):
+        contents = archive.read_bytes() if ending else gzip.decompress(archive.read_bytes())
+        (raw / (archive.stem.replace("-idx", ".idx") + ending)).write_bytes(contents)
+        archive.unlink()
+    assert digits.is_on_disk("mnist")
+    np.testing.assert_array_equal((digits.load("auto").images[:, 0] * 255).round(), IMAGES["train"])
+
+
+def test_home_in_the_data_folder(raw, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(raw.parents[2]))
+    monkeypatch.setenv("VAE_DATA", f"~/{raw.parents[1].name}")
+    assert len(digits.load("mnist").images) == 7
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(raw, monkeypatch):
+    def refuse(path, *arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PermissionError, match=r"labels-idx1-ubyte\.gz: cannot be read \(Permission denied\)"):
+        digits.load("mnist")
+
+
 def test_nothing_on_disk(tmp_path, monkeypatch):
     monkeypatch.setenv("VAE_DATA", str(tmp_path))
     assert "handwriting" in digits.load("auto", "test").source
     with pytest.raises(FileNotFoundError, match="download kmnist"):
         digits.load("kmnist")
+
+
+def test_the_source_that_auto_stands_for(raw):
+    assert [digits.resolved(name) for name in ("auto", "kmnist", "handwriting")] == ["mnist", "kmnist", "handwriting"]
+    (raw / "t10k-labels-idx1-ubyte.gz").unlink()
+    assert digits.resolved("auto") == "handwriting"
+    with pytest.raises(ValueError, match="source is 'minst'; expected one of"):
+        digits.resolved("minst")
 
 
 def test_unknown_names():

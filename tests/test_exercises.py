@@ -51,13 +51,10 @@ def ranked(value):
 
 
 def typed(value):
-    """The same numbers in another dtype."""
+    """The same numbers, complex."""
     if hasattr(value, "new_full"):
-        return value.double() if value.element_size() < 8 else value.float()
-    array = np.asarray(value)
-    if array.dtype.kind != "f" or not isinstance(value, np.ndarray):
-        return array.astype(complex) if array.dtype.kind in "fiub" else None
-    return array.astype(np.float32 if array.dtype == np.float64 else np.float64)
+        return value + 0j
+    return np.asarray(value).astype(complex)[()]
 
 
 NONSENSE = {
@@ -103,23 +100,23 @@ def test_the_identity_fails_every_check(exercise):
 
 
 @each_exercise
-def test_every_wrong_answer_is_told_its_own_diagnosis(exercise):
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_every_wrong_answer_is_told_its_own_diagnosis(exercise, seed):
     module, known = load(exercise.solution), checks_of(exercise)
     assert len(known.WRONG) >= 5
     assert len({w.name for w in known.WRONG}) == len(known.WRONG) == len({w.diagnosis for w in known.WRONG})
     assert {w.function for w in known.WRONG} == {c.function for c in known.CHECKS}, "a function without a wrong answer"
-    for seed in range(3):
-        for answer in known.WRONG:
-            wrong = SimpleNamespace(**vars(module))
-            setattr(wrong, answer.function, answer.answer)
-            failures = [f for c in known.CHECKS if c.function == answer.function
-                        for f in [run_check(c, wrong, known.WRONG, seed)] if f]  # fmt: skip
-            assert failures, f"{answer.name} passes"
-            assert failures[0].diagnosis == answer.diagnosis, (answer.name, failures[0])
+    for answer in known.WRONG:
+        wrong = SimpleNamespace(**vars(module))
+        setattr(wrong, answer.function, answer.answer)
+        failures = [f for c in known.CHECKS if c.function == answer.function
+                    for f in [run_check(c, wrong, known.WRONG, seed)] if f]  # fmt: skip
+        assert failures, f"{answer.name} passes"
+        assert failures[0].diagnosis == answer.diagnosis, (answer.name, failures[0])
 
 
 @each_exercise
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_solutions_pass(exercise, seed):
     module, known = load(exercise.solution), checks_of(exercise)
     for check in known.CHECKS:
@@ -132,12 +129,12 @@ def test_solutions_pass(exercise, seed):
 def test_other_right_answers_pass(exercise):
     known = checks_of(exercise)
     assert known.VALID
+    module = load(exercise.solution)
     for function, answer in known.VALID:
-        for seed in range(3):
-            module = SimpleNamespace(**vars(load(exercise.solution)))
-            setattr(module, function, answer)
+        other = SimpleNamespace(**vars(module) | {function: answer})
+        for seed in range(2):
             for check in [c for c in known.CHECKS if c.function == function]:
-                failure = run_check(check, module, known.WRONG, seed)
+                failure = run_check(check, other, known.WRONG, seed)
                 assert failure is None, (function, failure)
 
 
@@ -147,7 +144,7 @@ def test_probes_are_asymmetric(exercise):
     for check in checks_of(exercise).CHECKS:
         probes = check.probes(np.random.default_rng(0))
         for name in probes[0]:
-            arrays = [p[name] for p in probes if isinstance(p[name], np.ndarray)]
+            arrays = [p[name] for p in probes if isinstance(p.get(name), np.ndarray)]
             if not arrays or arrays[0].dtype.kind != "f":
                 continue
             assert any(np.any(a != 0) for a in arrays), f"{check.function}: {name} is always 0"
@@ -232,7 +229,8 @@ def test_a_comparison_never_passes_on_nan():
     assert difference(nan, one, 1e9) and difference(one, nan, 1e9) and difference(nan, nan, 1e9)
     assert difference(float("nan"), 1.0, 1e9) and difference(float("inf"), 1.0, 1e9)
     assert not difference(one, one, 0.0)
-    assert difference(one.astype(np.float32), one, 1.0) and difference(one[None], one, 1.0) and difference(1.0, one, 1.0)
+    assert difference(one.astype(np.float32), one, 1.0, given="float64") and difference(one[None], one, 1.0)
+    assert difference(1.0, one, 1.0) and not difference(one.astype(np.float32), one, 1e-6)
     assert difference(True, 1.0, 1.0) and difference("1", 1.0, 1.0) and not difference(1, 1.0, 0.0)
 
 
@@ -245,55 +243,6 @@ def test_a_function_that_writes_into_its_argument_fails():
 
     outcome = observe(check, in_place, {"mu": np.ones((2, 3)) * 2, "logvar": np.ones((2, 3))})
     assert outcome.problem and "writes into its argument" in outcome.problem
-
-
-def test_the_loop(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    exercise = find("5")
-    assert find("05_kl_divergence") is exercise
-    with pytest.raises(FileNotFoundError, match="exercises start 05"):
-        loop.main(loop.CheckIt("05"))
-    loop.main(loop.Start("5"))
-    path = tmp_path / "my_work" / "ex05.py"
-    assert path.read_text(encoding="utf-8") == exercise.starter.read_text(encoding="utf-8")
-    path.write_text(exercise.starter.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="stays as it is"):
-        loop.main(loop.Start("05"))
-    assert path.read_text(encoding="utf-8").endswith("# mine\n")
-
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        loop.main(loop.CheckIt("05"))
-    said = capsys.readouterr().out
-    assert stopped.value.code == 1
-    assert said.startswith("checking my_work/ex05.py\n") and "kl_divergence is not written yet" in said
-
-    for word in ("concept", "formula", "line", "line"):
-        loop.main(loop.Hint("05"))
-        assert f", {word}:" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="kl_by_sampling"):
-        loop.main(loop.Hint("05", "nonsense"))
-
-    path.write_text("def kl_divergence(mu, logvar):\n    return mu.no_such_thing\n", encoding="utf-8")
-    with pytest.raises(SystemExit):
-        loop.main(loop.CheckIt("05"))
-    assert "AttributeError" in (said := capsys.readouterr().out) and "(line 2 of ex05.py)" in said
-    path.write_text("def kl_divergence(mu, logvar)\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"cannot be imported: SyntaxError.*line 1"):
-        loop.main(loop.CheckIt("05"))
-
-    path.write_text(exercise.solution.read_text(encoding="utf-8"), encoding="utf-8")
-    capsys.readouterr()
-    loop.main(loop.CheckIt("05"))
-    assert capsys.readouterr().out == pages.transcript(exercise, "solution")
-    loop.main(loop.List())
-    line = next(row for row in capsys.readouterr().out.splitlines() if row.startswith("05"))
-    assert "C: compute the KL divergence" in line and "done, 3 hints" in line
-    noted = json.loads((tmp_path / "my_work" / "progress.json").read_text())["05"]
-    assert noted["passed"] == exercise.checks and noted["seconds"] < 3
-    path.write_text("", encoding="utf-8")
-    loop.main(loop.List())
-    assert "changed since" in capsys.readouterr().out
 
 
 def test_numpy_exercises_never_import_torch(tmp_path):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from conftest import assert_close
 
-import demo
 import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 from vae_numpy import checks, parameters, weights
 from vae_paper import likelihoods, models, weight_files
+from vae_paper.trace import noted_calls, traces
 from vae_paper.vae import VAE
 
 U = 2.0**-24  # half a unit in the last place of float32, relative
@@ -22,11 +22,11 @@ def noise(x, params):
 
 
 def test_every_tensor_agrees_in_float64(params, x):
-    traces = demo.traces(params, x, noise(x, params), "float64")
-    assert len(traces[0]) == 13  # nine layers, z, and three terms
-    for other in traces[1:]:
-        assert other.keys() == traces[0].keys()
-        for name, expected in traces[0].items():
+    found = traces((level1, level2), params, x, noise(x, params), "float64")
+    assert len(found[0]) == 13  # nine layers, z, and three terms
+    for other in found[1:]:
+        assert other.keys() == found[0].keys()
+        for name, expected in found[0].items():
             assert expected.dtype == other[name].dtype == np.float64
             assert_close(other[name], expected, 1e-10, name)
 
@@ -60,7 +60,7 @@ def test_the_distributions_give_the_same_bernoulli_and_kl(params, x):
 
 def calls_in_float32(vae, params, x, eps):
     """Each layer's call with the very same float32 inputs at both levels: level 1's, in float64, rounded."""
-    with demo.noted_calls(level1) as calls:
+    with noted_calls(level1) as calls:
         level1.elbo({name: p.astype(np.float64) for name, p in params.items()}, x.astype(np.float64), eps)
     for layer, arguments, options, _ in calls:
         same = layer if vae is level1 else getattr(torch.nn.functional, layer.__name__)
@@ -88,8 +88,8 @@ def test_float32_rounds_as_little_as_it_can(params, x, vae):
 def test_float32_end_to_end(params, x):
     """RMSE of logits to float64: no level more than 3 times another's; nats within 1e-5, relative."""
     eps = noise(x, params).astype(np.float32)
-    exact = demo.traces(params, x, eps, "float64")[0]
-    rounded = demo.traces(params, x, eps, "float32")
+    exact = traces((level1, level2), params, x, eps, "float64")[0]
+    rounded = traces((level1, level2), params, x, eps, "float32")
     rmse = [np.sqrt(np.mean((t["decoder.conv_t2"] - exact["decoder.conv_t2"]) ** 2)) for t in rounded]
     assert max(rmse) <= 3 * min(rmse), f"RMSE of the logits at levels 1, 2, 3: {rmse}"
     for trace in rounded:

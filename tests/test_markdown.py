@@ -47,8 +47,8 @@ NOT_RUN_HERE = {
     r"python -m pytest\b.*": "these tests",
     r"python -m exercises (start|check|hint) (\d\d|NN)": "run by test_exercises.py::test_the_loop, for one exercise",
     r"python -m exercises\.make_figures( \d\d)?": "trains for a minute or two; run under the `slow` mark",
-    r"python3 -m venv \S+": "makes the environment in which these tests run",
-    r"pip install\b.*|\.venv/bin/\S+.*": "makes the environment in which these tests run",
+    r"python3 -m venv \S+|source \.venv/bin/activate": "makes the environment in which these tests run",
+    r"pip install\b.*|(OMP_NUM_THREADS=1 )?\.venv/bin/\S+.*": "makes the environment in which these tests run",
 }
 
 
@@ -121,6 +121,20 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         if not re.match(r"[a-z]+:", target):
             assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
+
+
+def test_the_readme_runs_the_tests_as_make_does():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    variables = dict(re.findall(r"^(\w+) :?= (.*)$", makefile, re.MULTILINE))
+    command = re.sub(r"\$\((\w+)\)", lambda name: variables[name[1]], variables["PYTEST"])
+    assert re.search(r"^test: .*\n\t\$\(PYTEST\)$", makefile, re.MULTILINE), "make test runs another command than PYTEST"
+    shown = [line for _, block in fences((ROOT / "README.md").read_text(encoding="utf-8")) for line in block.splitlines()]
+    assert command in shown, f"README.md: expected the command of `make test`, `{command}`"
+
+
+def test_the_readme_is_one_reading():
+    words = len((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert words <= 2500, f"README.md has {words} words; expected at most 2,500: move details to docs/"
 
 
 def test_the_census_notices_what_sybil_skips():

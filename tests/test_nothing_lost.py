@@ -6,17 +6,22 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.soak import children, training
+from vae_lowlevel import train as module2
+from vae_lowlevel.__main__ import main as main2
 from vae_lowlevel.train import Config as Config2
 from vae_lowlevel.train import train as train2
-from vae_numpy import digits, weights
+from vae_numpy import digits, files, weights
 from vae_numpy.command_line import run
 from vae_paper import runs, state_files, weight_files
 from vae_paper import training as train
@@ -58,14 +63,25 @@ def test_killed_after_its_last_epoch_the_table_is_whole(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path):
-    gone = children.started(lambda: None)
-    children.ended(gone, 60)
-    left, ours = tmp_path / f".w[1].safetensors.{gone}.tmp", tmp_path / f".w[1].safetensors.{os.getppid()}.tmp"
-    for path in (left, ours):
-        path.write_bytes(b"half of it")
-    weights.save_tensors(tmp_path / "w[1].safetensors", {"a": np.zeros(3)}, {})
-    assert not left.exists()
-    assert ours.exists()  # its process lives, and may be writing
+    ready, path = tmp_path / "ready", tmp_path / "new" / "w[1].safetensors"
+
+    def writes_and_hangs():
+        os.replace = lambda *ignored: (ready.touch(), time.sleep(600))
+        weights.save_tensors(path, {"a": np.zeros(3)}, {})
+
+    writer = children.started(writes_and_hangs)
+    until = time.monotonic() + 60
+    try:
+        while not ready.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        (left,) = path.parent.iterdir()
+        weights.save_tensors(path, {"a": np.zeros(3)}, {})
+        assert left.exists()  # its process lives, and may be writing
+    finally:
+        os.kill(writer, signal.SIGKILL)
+        children.ended(writer, 60)
+    weights.save_tensors(path, {"a": np.zeros(3)}, {})
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("name", ["optimizer.0.exp_avg", "optimizer.99.step", "model.encoder.fc.bias"])
@@ -138,26 +154,85 @@ def test_nan_in_the_data_is_not_binarised_away(how, monkeypatch):
         train.train(Config(**vars(SMALL) | {"likelihood": "bernoulli", "binarise": how}))
 
 
-def test_level_2_stops_at_the_step_that_is_not_finite(monkeypatch):
-    from vae_lowlevel import train as module
+LEVEL_2 = ["--latent-dim", "1", "--batch-size", "8", "--epochs", "3", "--source", "handwriting", "--out", "runs/w.safetensors"]
 
-    step, calls = module.train_step, []
 
-    def train_step(params, *rest):
-        calls.append(1)
-        if len(calls) == 4:
-            params["encoder.mu.bias"].data[0] = torch.nan
-        return step(params, *rest)
-
-    monkeypatch.setattr(module, "train_step", train_step)
+@pytest.fixture
+def level_2_until(monkeypatch):
+    """Level 2 on 32 digits, 4 steps an epoch; `happens` is called with the parameters before one of its steps."""
+    step, calls = module2.train_step, []
     data = digits.load("handwriting", "test")
     few = data._replace(images=data.images[:32], labels=data.labels[:32])
-    with pytest.raises(ValueError, match="step 4: the loss is nan; nothing saved"):
-        train2(Config2(latent_dim=1, batch_size=8, epochs=20), few, few)
+    monkeypatch.setattr(digits, "load", lambda *ignored: few)
+
+    def until(at_step, happens):
+        def train_step(params, *rest):
+            calls.append(1)
+            if len(calls) == at_step:
+                happens(params)
+            return step(params, *rest)
+
+        monkeypatch.setattr(module2, "train_step", train_step)
+        with pytest.raises(SystemExit) as stop:
+            run("python -m vae_lowlevel", Config2, main2, LEVEL_2)
+        return stop.value.code
+
+    return until
+
+
+def interrupt(params):
+    raise KeyboardInterrupt
+
+
+def poison(params):
+    params["encoder.mu.bias"].data[0] = torch.nan
+
+
+def fill_the_disk(params):
+    def fsync(descriptor):
+        raise OSError(28, "No space left on device")
+
+    files.os.fsync = fsync
+
+
+@pytest.mark.parametrize(
+    ("happens", "code", "said"),
+    [
+        (interrupt, 130, "stopped; runs/w.safetensors holds the weights after epoch 2"),
+        (poison, 2, "step 10: the loss is nan: lower --learning-rate; runs/w.safetensors holds the weights after epoch 2"),
+        (fill_the_disk, 2, "runs/w.safetensors: could not be written (No space left on device); what was there before is intact"),
+    ],
+)
+def test_level_2_keeps_its_finished_epochs(happens, code, said, level_2_until, capsys, monkeypatch):
+    monkeypatch.setattr(files.os, "fsync", os.fsync)  # put back afterwards
+    assert level_2_until(10, happens) == code
+    assert capsys.readouterr().err.splitlines()[-1] == f"python -m vae_lowlevel: {said}".replace("/", os.sep)
+    params, header = weights.load("runs/w.safetensors")
+    assert (header["epochs"], header["epochs_planned"], header["source"]) == (2, 3, "handwriting")
+    assert all(np.isfinite(p).all() for p in params.values())
+
+
+def test_level_2_stopped_in_its_first_epoch(level_2_until, capsys):
+    assert level_2_until(3, interrupt) == 130
+    assert "stopped; no epoch was finished, nothing saved" in capsys.readouterr().err
+    assert not list(Path("runs").iterdir())
+
+
+@pytest.mark.parametrize("what", ["folder", "file in the way", "link"])
+def test_level_2_looks_at_its_target_before_it_trains(what, level_2_until, capsys):
+    if what == "folder":
+        Path("runs/w.safetensors").mkdir(parents=True)
+    elif what == "link":
+        Path("runs").mkdir()
+        Path("runs/w.safetensors").symlink_to("elsewhere")
+    else:
+        Path("runs").write_text("")
+    assert level_2_until(1, lambda params: pytest.fail("it trained")) == 2
+    assert "w.safetensors: " in capsys.readouterr().err
 
 
 def test_a_header_that_is_not_finite_is_not_saved(tmp_path):
-    with pytest.raises(ValueError, match=r"w\.safetensors: not saved, since its header"):
+    with pytest.raises(ValueError, match=r"w\.safetensors: not saved, because its header"):
         weights.save_tensors(tmp_path / "w.safetensors", {"a": np.zeros(3)}, {"test_objective": float("nan")})
     assert not list(tmp_path.iterdir())
 

@@ -113,6 +113,20 @@ def test_a_pixel_vae_sees_the_pixels_before_and_no_other():
     assert not hasattr(pixel, "decode")  # there are no logits of z alone
 
 
+def test_a_pixel_vae_draws_from_its_own_likelihood_or_refuses():
+    """Gaussian pixels are no zeros and ones; an objective that is no likelihood has no pixels to draw (nor pictures of them)."""
+    z = torch.zeros(1, 3)
+    gaussian = models.build("pixel-vae", 3, "gaussian", seed=4, sigma=0.2)
+    x = gaussian.images_of(z, None, torch.Generator().manual_seed(1))
+    assert len(x.unique()) > 400
+    off = (x - torch.sigmoid(gaussian.decoder(z) + gaussian.before(x))).flatten()
+    inside = off[(x > 0.01).flatten() & (x < 0.99).flatten()]
+    assert abs(inside.std().item() / 0.2 - 1) < 0.15
+    with pytest.raises(ValueError, match="pixel-vae: bce is no likelihood"):
+        models.build("pixel-vae", 3).images_of(z, None, torch.Generator())
+    assert "samples" not in models.build("pixel-vae", 3).pictures
+
+
 def test_a_pixel_vaes_samples_follow_its_own_probabilities():
     pixel = models.build("pixel-vae", 3, "bernoulli", seed=4)
     torch.nn.init.normal_(pixel.before.where, std=10, generator=torch.Generator().manual_seed(0))

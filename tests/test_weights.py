@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from vae_numpy import checks, vae, weights
+from vae_numpy import checks, files, vae, weights
 
 HEADER = {"model": "vae", "latent_dim": 4, "note": "β = 1"}
 
@@ -103,10 +103,72 @@ def test_not_finite_is_not_saved(saved):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("dtype", [">f4", "<f4", ">f8", ">i8", "bool", "u1", "f2"])
+def test_any_byte_order(tmp_path, dtype):
+    """Numbers are saved in this machine's byte order, and come back as the same numbers."""
+    a = np.arange(6).reshape(2, 3).astype(dtype)
+    weights.save_tensors(tmp_path / "a", {"a": a}, {})
+    read = weights.load_tensors(tmp_path / "a")[0]["a"]
+    np.testing.assert_array_equal(read, a)
+    assert read.dtype == a.dtype.newbyteorder("=")
+
+
+def test_big_endian_parameters(saved):
+    path, params = saved
+    weights.save(path, {name: p.astype(">f4") for name, p in params.items()}, HEADER)
+    for name, p in weights.load(path)[0].items():
+        np.testing.assert_array_equal(p, params[name])
+
+
+def test_masked_arrays_are_not_saved(saved):
+    path, params = saved
+    bias = np.ma.masked_array(params["encoder.mu.bias"], mask=[0, 1, 0, 0])
+    for save in (weights.save, weights.save_tensors):
+        with pytest.raises(ValueError, match=r"encoder\.mu\.bias: found MaskedArray"):
+            save(path, params | {"encoder.mu.bias": bias}, HEADER)
+
+
+def claiming(path, shapes):
+    """A file of 4 KB on disk, whose tensors claim to take as much as their shapes say: the rest is a hole."""
+    table, end = {"__metadata__": {weights.HEADER_KEY: "{}", "sha256": ""}}, 0
+    for name, shape in shapes.items():
+        size = 4 * int(np.prod(shape, dtype=object))
+        table[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(table).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(file.tell() + end)
+
+
+def test_a_claim_is_checked_before_anything_is_read(tmp_path, monkeypatch):
+    """16 GB that are not there would fill the memory."""
+    path = tmp_path / "w.safetensors"
+    claiming(path, {"encoder.mu.weight": [16_000_000, 256]})
+    monkeypatch.setattr(weights, "_digest", lambda *ignored: pytest.fail("the tensors were read"))
+    with pytest.raises(ValueError, match=r"w\.safetensors: its tensors take 16,384,000,000 bytes; expected at most"):
+        weights.load_tensors(path)
+    with pytest.raises(ValueError, match=r"w.safetensors: parameters: decoder\.conv_t1\.bias is missing"):
+        weights.load(path)
+    with pytest.raises(ValueError, match=r"w\.safetensors: not mine"):
+        weights.load_tensors(path, lambda tensors, header: (_ for _ in ()).throw(ValueError("not mine")))
+    seen = {}
+    with pytest.raises(ValueError, match="enough"):
+        weights.load_tensors(path, lambda tensors, header: (seen.update(tensors), (_ for _ in ()).throw(ValueError("enough"))))
+    assert {name: (a.shape, str(a.dtype)) for name, a in seen.items()} == {"encoder.mu.weight": ((16_000_000, 256), "float32")}
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(saved, monkeypatch):
+    path, _ = saved
+    monkeypatch.setattr("builtins.open", lambda *ignored: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(PermissionError, match=r"w\.safetensors: Permission denied"):
+        weights.load(path)
+
+
 def test_a_failed_write_leaves_the_old_file(saved, monkeypatch):
     path, params = saved
     before = path.read_bytes()
-    monkeypatch.setattr(weights.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(files.os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
         weights.save(path, params, HEADER)
     assert path.read_bytes() == before

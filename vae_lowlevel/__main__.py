@@ -1,19 +1,55 @@
-"""python -m vae_lowlevel: train, report, save weights that levels 1 and 3 read."""
+"""python -m vae_lowlevel: train, measure on the test images, save weights that levels 1 and 3 read."""
 
-from vae_lowlevel.train import Config, header, train
-from vae_numpy import digits, weights
-from vae_numpy.command_line import run
+import shlex
+
+from vae_lowlevel.train import Config, measure, sizes, train
+from vae_lowlevel.vae import Params
+from vae_numpy import digits, files, weights
+from vae_numpy.command_line import run, spelled
 
 
 def main(config: Config) -> None:
-    """Train on the training split, test on the test split, save."""
-    data, test = digits.load(config.source), digits.load(config.source, "test")
+    """Train on the training split and measure on the test split. The weights are saved after each epoch."""
+    files.check_writable(config.out)
+    source = digits.resolved(config.source)
+    data, test = digits.load(source), digits.load(source, "test")
     print(f"digits   {data.source}, grayscale")
-    params = train(config, data, test)
-    about = header(config, data, test, params)
-    weights.save(config.out, {name: p.numpy() for name, p in params.items()}, about)
-    print(f"test     {about['test_objective']:.2f} nats per image on {about['test_data']} ({about['test_objective_is']})")
+    finished = 0
+
+    def save(params: Params, epochs: int, objective: float, error: float, passes: int = 1) -> None:
+        nonlocal finished
+        about = {
+            "model": "vae",
+            "latent_dim": config.latent_dim,
+            "likelihood": config.kind,
+            "command": spelled("python -m vae_lowlevel", config),
+            "source": source,
+            "data": f"{data.source}, grayscale",
+            "epochs": epochs,
+            "epochs_planned": sizes(config, len(data.images))[0],
+            "seed": config.seed,
+            "test_data": f"{test.source}, grayscale",
+            "test_objective": objective,
+            "test_objective_standard_error": error,
+            "test_objective_is": f"-ELBO in nats per image, z sampled, passes: {passes}; an objective, not a bound",
+        }
+        weights.save(config.out, {name: p.detach().numpy() for name, p in params.items()}, about)
+        finished = epochs
+
+    try:
+        params = train(config, data, test, after_epoch=save)
+        objective, error = measure(params, test, config.kind, passes=5)
+        save(params, finished, objective, error, passes=5)
+    except (KeyboardInterrupt, ValueError) as stop:
+        if isinstance(stop, KeyboardInterrupt) or finished:
+            kept = (
+                f"{config.out} holds the weights after epoch {finished}" if finished else "no epoch was finished, nothing saved"
+            )
+            raise type(stop)(f"{str(stop) or 'stopped'}; {kept}") from None
+        raise
+    print(f"test     -ELBO {objective:.2f} ± {error:.2f} nats per image on {test.source}; z sampled, mean of 5 passes")
     print(f"weights  {config.out}")
+    print(f"picture  python -m vae_numpy --weights {shlex.quote(str(config.out))} --source {source}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Training by hand: draw a batch, draw eps, take -ELBO, follow its gradient."""
+"""Training by hand: take a batch, draw eps, compute the loss -ELBO, and step down its gradient."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,72 +13,83 @@ from tqdm import tqdm
 
 from vae_lowlevel.vae import Params, elbo, init_params
 from vae_numpy.checks import check_params
-from vae_numpy.command_line import spelled
 from vae_numpy.digits import Digits
+
+AfterEpoch = Callable[[Params, int, float, float], None]
+FEW_IMAGES = 10_000  # with fewer, an epoch of MNIST's batches has too few steps
+FEW_STEPS = 500  # after fewer, most latents are still collapsed
 
 
 @dataclass
 class Config:
     """Train the VAE by hand, and save weights that every level reads."""
 
-    epochs: int = 5
-    """Passes over the training images."""
+    epochs: int | None = None
+    """Passes over the training images. Default: 5, or 40 if there are fewer than 10,000 images."""
     latent_dim: int = 20
-    """D, the size of z."""
+    """Latent size D."""
     kind: Literal["bce", "mse"] = "bce"
-    """The reconstruction loss."""
-    batch_size: int = 128
-    """Images per step; an epoch leaves out the few that do not fill a batch."""
+    """Reconstruction loss: bce (binary cross-entropy) or mse (squared error)."""
+    batch_size: int | None = None
+    """Images per step. Default: 128, or 32 if there are fewer than 10,000 images."""
     learning_rate: float = 2e-3
-    """Adam's highest rate: it rises to it and falls to nearly 0 (one cycle)."""
-    precision: Literal["float32", "bf16"] = "float32"
-    """bf16 computes the network in bfloat16 (autocast): faster on a GPU, and on some CPUs (`make bench`); losses stay float32."""
-    device: str = "cpu"
-    """Where to train: cpu, cuda, ..."""
+    """Highest learning rate of Adam. The rate rises to it, then falls to nearly 0 (one cycle)."""
     seed: int = 0
-    """Of the initial parameters, the order of the images, and eps."""
+    """Random seed for the initial parameters, the order of the images, and eps."""
     source: str = "auto"
-    """Digits: auto (MNIST where it is on disk, else the handwriting), mnist, fashion-mnist, kmnist, handwriting."""
+    """Digits: auto (MNIST if it is on disk, otherwise handwriting), mnist, fashion-mnist, kmnist, handwriting."""
     out: Path = Path("runs/lowlevel/weights.safetensors")
-    """Where the weights go."""
+    """File for the trained weights."""
 
 
-def train(config: Config, data: Digits, test: Digits, steps: int | None = None) -> dict[str, Tensor]:
-    """Minimise -ELBO for `epochs` (or `steps`) with Adam, printing the test objective after each epoch.
+def train(
+    config: Config, data: Digits, test: Digits, steps: int | None = None, after_epoch: AfterEpoch | None = None
+) -> dict[str, Tensor]:
+    """Minimise -ELBO with Adam for `config.epochs` (or for `steps`), and print the test objective after each epoch.
 
-    Returns the parameters, on the CPU. Raises ValueError for an impossible configuration, and where the loss is not
-    finite.
+    Then `after_epoch` is called with the parameters, the number of finished epochs, the objective and its standard error.
+    Returns the parameters. Raises ValueError if the configuration is impossible, or the loss is not finite.
     """
-    for name in ("epochs", "latent_dim", "batch_size", "learning_rate"):
-        if not getattr(config, name) > 0:
-            raise ValueError(f"{name} is {getattr(config, name)}: expected more than 0")
-    if config.batch_size > len(data.images):
-        raise ValueError(f"batch_size is {config.batch_size}: there are only {len(data.images)} training images")
-    per_epoch = len(data.images) // config.batch_size
-    steps = steps or config.epochs * per_epoch
+    epochs, batch_size = sizes(config, len(data.images))
+    per_epoch = len(data.images) // batch_size
+    steps = steps or epochs * per_epoch
+    if steps < FEW_STEPS:
+        print(f"note     only {steps} steps: a good model takes about 2,000. Raise --epochs or lower --batch-size.")
 
-    generator = torch.Generator(config.device).manual_seed(config.seed)
-    images = torch.from_numpy(data.images).to(config.device)
+    generator = torch.Generator().manual_seed(config.seed)
     params = init_params(config.latent_dim, np.random.default_rng(config.seed))
-    params = {name: p.detach().to(config.device).requires_grad_() for name, p in params.items()}
     optimizer = torch.optim.Adam(params.values(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
 
-    bar = tqdm(batches(images, config.batch_size, steps, generator), total=steps, unit="step")
+    bar = tqdm(batches(torch.from_numpy(data.images), batch_size, steps, generator), total=steps, unit="step")
     for step, x in enumerate(bar, start=1):
-        eps = torch.randn(len(x), config.latent_dim, generator=generator, device=config.device)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            loss = train_step(params, optimizer, x, eps, config.kind)
+        eps = torch.randn(len(x), config.latent_dim, generator=generator)  # (B, D)
+        loss = train_step(params, optimizer, x, eps, config.kind)
         schedule.step()
-        looked_at = step % 50 == 0 or step == steps
-        if (looked_at or not loss.is_cuda) and not torch.isfinite(loss):  # on a device looking at every step would stall it
-            raise ValueError(f"step {step}: the loss is {loss.item()}; nothing saved. Lower --learning-rate")
-        if looked_at:
+        if not torch.isfinite(loss):
+            raise ValueError(f"step {step}: the loss is {loss.item()}: lower --learning-rate")
+        if step % 50 == 0:
             bar.set_postfix_str(f"loss {loss.item():.1f} nats")
         if step % per_epoch == 0 or step == steps:
             objective, error = measure(params, test, config.kind)
             bar.write(f"epoch {step / per_epoch:5.2f}  test -ELBO {objective:7.2f} ± {error:.2f} nats per image")
-    return {name: p.detach().cpu() for name, p in params.items()}
+            if after_epoch:
+                after_epoch(params, step // per_epoch, objective, error)
+    return {name: p.detach() for name, p in params.items()}
+
+
+def sizes(config: Config, images: int) -> tuple[int, int]:
+    """The epochs and the batch size: from the configuration, or chosen by the number of training images."""
+    epochs, batch_size = (40, 32) if images < FEW_IMAGES else (5, 128)
+    epochs = epochs if config.epochs is None else config.epochs
+    batch_size = batch_size if config.batch_size is None else config.batch_size
+    given = {"epochs": epochs, "latent_dim": config.latent_dim, "batch_size": batch_size, "learning_rate": config.learning_rate}
+    for name, value in given.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value}: expected more than 0")
+    if batch_size > images:
+        raise ValueError(f"batch_size is {batch_size}: there are only {images} training images")
+    return epochs, batch_size
 
 
 def train_step(
@@ -88,7 +99,7 @@ def train_step(
     eps: Float[Tensor, "B D"],
     kind: str = "bce",
 ) -> Float[Tensor, ""]:
-    """One step down the gradient of -ELBO, averaged over the batch (and over nothing else). Returns that loss."""
+    """Take one step down the gradient of the loss: -ELBO, averaged over the batch and over nothing else. Returns the loss."""
     loss = -elbo(params, x, eps, kind).mean()
     optimizer.zero_grad()
     loss.backward()
@@ -99,7 +110,7 @@ def train_step(
 def batches(
     images: Float[Tensor, "N 1 28 28"], batch_size: int, steps: int, generator: torch.Generator
 ) -> Iterator[Float[Tensor, "B 1 28 28"]]:
-    """`steps` batches: a new order of the images for each epoch, its incomplete last batch left out."""
+    """`steps` batches. Each epoch shuffles the images and leaves out the last ones, which do not fill a batch."""
     per_epoch = len(images) // batch_size
     for step in range(steps):
         if step % per_epoch == 0:
@@ -110,32 +121,15 @@ def batches(
 
 @torch.inference_mode()
 def measure(params: Params, test: Digits, kind: str = "bce", passes: int = 1) -> tuple[float, float]:
-    """-ELBO on all test images, z sampled (from seed 0), mean over `passes`, and its standard error, in nats per image."""
-    device = params["encoder.mu.weight"].device
-    generator = torch.Generator(device).manual_seed(0)
+    """The mean of -ELBO over all test images, and its standard error, in nats per image.
+
+    z is sampled, from seed 0; with several passes, each image's value is the mean over the passes.
+    """
+    generator = torch.Generator().manual_seed(0)
     losses = []
     for _ in range(passes):
         for images in np.array_split(test.images, -(-len(test.images) // 500)):
-            x = torch.from_numpy(images).to(device)
-            eps = torch.randn(len(x), check_params(params), generator=generator, device=device)
-            losses.append(-elbo(params, x, eps, kind))
-    loss = torch.cat(losses).double().view(passes, -1).mean(0)  # per image
+            eps = torch.randn(len(images), check_params(params), generator=generator)  # (B, D)
+            losses.append(-elbo(params, torch.from_numpy(images), eps, kind))  # (B,)
+    loss = torch.cat(losses).double().view(passes, -1).mean(0)  # (N,)
     return loss.mean().item(), (loss.std() / len(loss) ** 0.5).item()
-
-
-def header(config: Config, data: Digits, test: Digits, params: Mapping[str, Tensor]) -> dict[str, object]:
-    """What the weight file says of itself."""
-    objective, error = measure(params, test, config.kind, passes=5)
-    return {
-        "model": "vae",
-        "latent_dim": config.latent_dim,
-        "likelihood": config.kind,
-        "command": spelled("python -m vae_lowlevel", config),
-        "data": f"{data.source}, grayscale",
-        "epochs": config.epochs,
-        "seed": config.seed,
-        "test_data": f"{test.source}, grayscale",
-        "test_objective": objective,
-        "test_objective_standard_error": error,
-        "test_objective_is": "-ELBO in nats per image, z sampled, mean of 5 passes; an objective, not a bound",
-    }

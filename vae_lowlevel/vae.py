@@ -1,13 +1,12 @@
 """The VAE, level 2: torch functions on a dict of tensors. The same functions, names and order as level 1.
 
-What changes from level 1: arrays are tensors, the layers are torch's own, and so every result knows its gradient.
-(`.to(x.dtype)` matters under bf16 autocast alone: the network may be computed in bf16, the losses never.)
+What changes from level 1: arrays become tensors, and the layers are torch's own. So torch can compute every gradient.
 
     encoder  x -> conv1 -> conv2 -> fc -> mu, logvar             q(z|x) = N(mu, diag(exp(logvar)))
     sample   z = mu + exp(logvar / 2) * eps                      eps ~ N(0, I), given by the caller
     decoder  z -> fc1 -> fc2 -> conv_t1 -> conv_t2 -> logits     x_hat = sigmoid(logits)
 
-Legend: B batch, D latent size. `params` is a dict of 18 tensors; `vae_numpy.weights` has the table.
+Legend: B batch, D latent size. `params` is a dict of 18 tensors; `vae_numpy/parameters.py` has the table.
 """
 
 from collections.abc import Mapping
@@ -24,23 +23,17 @@ from vae_numpy.checks import check_alike, check_images, check_latents, check_par
 Params = Mapping[str, Tensor]
 
 
-def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Tensor, "..."]]:
-    """Level 1's draw, as tensors that ask for their gradient."""
-    params = level1.init_params(latent_dim, rng)
-    return {name: torch.from_numpy(array).requires_grad_() for name, array in params.items()}
-
-
 def encode(params: Params, x: Float[Tensor, "B 1 28 28"]) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
     """The approximate posterior q(z|x) = N(mu, diag(exp(logvar))): its mean and its log variance."""
     check_images(x)
     check_params(params, x.dtype)
     h = relu(conv2d(x, *_layer(params, "encoder.conv1"), stride=2, padding=1))  # (B, 32, 14, 14)
     h = relu(conv2d(h, *_layer(params, "encoder.conv2"), stride=2, padding=1))  # (B, 64, 7, 7)
-    h = h.reshape(len(x), 3136)  # (B, 64*7*7), channel by channel
+    h = h.reshape(-1, 3136)  # (B, 64*7*7), channel by channel
     h = relu(linear(h, *_layer(params, "encoder.fc")))  # (B, 256)
     mu = linear(h, *_layer(params, "encoder.mu"))  # (B, D)
     logvar = linear(h, *_layer(params, "encoder.logvar"))  # (B, D)
-    return mu.to(x.dtype), logvar.to(x.dtype)
+    return mu, logvar
 
 
 def reparameterize(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"], eps: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
@@ -55,20 +48,19 @@ def decode(params: Params, z: Float[Tensor, "B D"]) -> Float[Tensor, "B 1 28 28"
     check_latents(z, check_params(params, z.dtype))
     h = relu(linear(z, *_layer(params, "decoder.fc1")))  # (B, 256)
     h = relu(linear(h, *_layer(params, "decoder.fc2")))  # (B, 3136)
-    h = h.reshape(len(z), 64, 7, 7)  # (B, 64, 7, 7)
+    h = h.reshape(-1, 64, 7, 7)  # (B, 64, 7, 7)
     h = relu(conv_transpose2d(h, *_layer(params, "decoder.conv_t1"), stride=2, padding=1, output_padding=1))  # (B, 32, 14, 14)
-    logits = conv_transpose2d(h, *_layer(params, "decoder.conv_t2"), stride=2, padding=1, output_padding=1)  # (B, 1, 28, 28)
-    return logits.to(z.dtype)
+    return conv_transpose2d(h, *_layer(params, "decoder.conv_t2"), stride=2, padding=1, output_padding=1)  # (B, 1, 28, 28)
 
 
 def reconstruction_loss(
     logits: Float[Tensor, "B 1 28 28"], x: Float[Tensor, "B 1 28 28"], kind: str = "bce"
 ) -> Float[Tensor, " B"]:
-    """How badly x_hat explains x, in nats per image (summed over pixels); "bce" or "mse", as at level 1."""
+    """How badly x_hat reconstructs x, in nats per image, summed over pixels; "bce" or "mse", as at level 1."""
     check_images(x)
     check_alike(4, logits=logits, x=x)
     if kind == "bce":
-        # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l; logsigmoid, since F.softplus turns linear above 20
+        # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l; logsigmoid, because F.softplus is linear above 20
         per_pixel = -logsigmoid(-logits) - x * logits
     elif kind == "mse":
         # (x - x̂)²
@@ -88,13 +80,19 @@ def kl_divergence(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Flo
 def elbo(params: Params, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "B D"], kind: str = "bce") -> Float[Tensor, " B"]:
     """The evidence lower bound with one sample of z per image, in nats: larger is better (Kingma & Welling 2013, eq. 10).
 
-    A lower bound of log p(x) where the reconstruction loss is a negative log-likelihood ("bce" on binary images);
-    otherwise a training objective, and no bound.
+    A lower bound on log p(x) if the reconstruction loss is a negative log-likelihood ("bce" on binary images).
+    Otherwise it is a training objective, not a bound.
     """
     mu, logvar = encode(params, x)
     logits = decode(params, reparameterize(mu, logvar, eps))
     # L(θ, φ; x) = E_q[log p(x|z)] - KL(q(z|x) || p(z))
     return -(reconstruction_loss(logits, x, kind) + kl_divergence(mu, logvar))
+
+
+def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Tensor, "..."]]:
+    """The parameters that level 1 draws, as tensors that require gradients."""
+    params = level1.init_params(latent_dim, rng)
+    return {name: torch.from_numpy(array).requires_grad_() for name, array in params.items()}
 
 
 def _layer(params: Params, name: str) -> tuple[Tensor, Tensor]:

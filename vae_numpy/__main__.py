@@ -1,12 +1,12 @@
-"""python -m vae_numpy: what trained weights make of the digits on disk. No torch."""
+"""python -m vae_numpy: evaluate trained weights on test digits, and draw what they reconstruct. Works without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vae_numpy import checks, digits, vae, weights
-from vae_numpy.command_line import run
+from vae_numpy import checks, digits, files, vae, weights
+from vae_numpy.command_line import run, shown
 from vae_numpy.figures import image_rows
 from vae_numpy.layers import sigmoid
 
@@ -16,23 +16,24 @@ class Config:
     """Evaluate a trained VAE in NumPy, and draw its reconstructions and samples."""
 
     weights: Path = weights.PRETRAINED / "vae_mnist_d20.safetensors"
-    """Weights in the shared format, of any level."""
+    """Weight file, written by any level."""
     source: str = "auto"
-    """Test digits: auto (MNIST where it is on disk, else the handwriting), mnist, fashion-mnist, kmnist, handwriting."""
+    """Test digits: auto (MNIST if it is on disk, otherwise handwriting), mnist, fashion-mnist, kmnist, handwriting."""
     count: int = 10_000
-    """How many test digits at most."""
+    """Largest number of test digits to evaluate."""
     seed: int = 0
-    """Of the noise eps, and of the samples."""
+    """Random seed for the noise eps and for the samples."""
     out: Path = Path("runs/numpy/digits.png")
-    """Where the picture goes."""
+    """File for the picture (PNG)."""
 
 
 def main(config: Config) -> None:
-    """Print the ELBO and its two terms, per image; save the picture."""
+    """Print the ELBO and its two terms in nats per image, and save a picture of reconstructions and samples."""
     if config.count < 1:
         raise ValueError(f"--count is {config.count}: expected at least 1")
     params, header = weights.load(config.weights)
     latent_dim = checks.check_params(params)
+    files.check_writable(config.out)
     data = digits.load(config.source, "test")
     images = data.images[: config.count]
     rng = np.random.default_rng(config.seed)
@@ -43,11 +44,11 @@ def main(config: Config) -> None:
     recon = vae.reconstruction_loss(logits, images).astype(np.float64)
     kl = vae.kl_divergence(mu, logvar).astype(np.float64)
 
-    print(f"weights  {config.weights.name}: D = {latent_dim}, trained on {header.get('data', 'unknown data')}")
+    print(f"weights  {config.weights.name}: D = {latent_dim}, trained on {shown(header.get('data', 'unknown data'))}")
     print(f"digits   {data.source}, the first {len(images):,}, grayscale")
     print("nats per image, z sampled once, mean ± standard error; for grayscale digits an objective, not a bound:")
     for name, values in {"ELBO": -(recon + kl), "reconstruction": recon, "KL": kl}.items():
-        print(f"  {name:<15}{values.mean():8.2f} ± {values.std() / np.sqrt(len(values)):.2f}")
+        print(f"  {name:<15}{values.mean():8.2f} ± {standard_error(values)}")
 
     x = images[:10]
     mu, _ = vae.encode(params, x)
@@ -55,6 +56,13 @@ def main(config: Config) -> None:
     rows = {"x": x, "x̂ from μ": sigmoid(vae.decode(params, mu)), "x̂ from N(0, I)": sigmoid(samples)}
     image_rows(config.out, rows, f"{data.source}; D = {latent_dim}")
     print(f"picture  {config.out}")
+
+
+def standard_error(values: np.ndarray) -> str:
+    """The standard error of the mean, from the sample's standard deviation (divided by n - 1); one value has none."""
+    if len(values) == 1:
+        return "(no standard error: one image)"
+    return f"{values.std(ddof=1) / np.sqrt(len(values)):.2f}"
 
 
 if __name__ == "__main__":

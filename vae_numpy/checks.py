@@ -1,8 +1,11 @@
-"""Every check of an argument, in one place: a ValueError of one line says what was found and what was expected.
+"""Every check of an argument, in one place. Each raises a ValueError of one line: what was found, what was expected.
 
-The checks take arrays and tensors alike. On an accelerator values are not looked at, as that would make it wait for the CPU.
+Each check takes NumPy arrays and torch tensors. It looks at shapes and dtypes, and at values where it can: on a GPU it skips
+the values, because reading them would make the GPU wait for the CPU, and while torch traces a function (torch.compile,
+torch.export, vmap) there are no values yet. No check imports torch.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,25 +17,24 @@ FLOATS = ("float32", "float64")
 
 
 def check_images(x: Any, shape: tuple[int, int, int] = (1, 28, 28)) -> None:
-    """Refuse what is not a batch of images (B, C, H, W) of floats in [0, 1] (an array or a tensor), saying why."""
+    """Check a batch of images: shape (B, C, H, W) with B >= 1, float32 or float64, values in [0, 1]."""
+    check_arrays(images=x)
     if x.ndim != 4 or tuple(x.shape[1:]) != shape:
         raise ValueError(f"images are {tuple(x.shape)}; expected (B, {', '.join(map(str, shape))})")
-    if len(x) == 0:
+    if x.shape[0] == 0:
         raise ValueError(f"images are {tuple(x.shape)}: an empty batch; expected at least one image")
     check_pixels(x)
 
 
 def check_pixels(x: Any) -> None:
-    """Refuse what are not floats in [0, 1] (an array or a tensor of any shape), saying why.
-
-    On an accelerator the values are not looked at, as that would make it wait for the CPU.
-    """
-    if str(x.dtype).removeprefix("torch.") not in ("float32", "float64"):
-        hint = "; divide by 255 for float32 in [0, 1]" if "uint8" in str(x.dtype) else ""
+    """Check pixels of any shape: float32 or float64, values in [0, 1]."""
+    check_arrays(images=x)
+    if _dtype(x) not in FLOATS:
+        hint = "; divide by 255 for float32 in [0, 1]" if _dtype(x) == "uint8" else ""
         raise ValueError(f"images are {x.dtype}; expected float32 or float64{hint}")
-    if not values_are_visible(x) or 0 in x.shape:
+    if (limits := _limits(x)) is None:
         return
-    low, high = float(x.min()), float(x.max())
+    low, high = limits
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError("images hold NaN or infinity; expected values in [0, 1]")
     if low < 0 or high > 1:
@@ -40,26 +42,24 @@ def check_pixels(x: Any) -> None:
         raise ValueError(f"images lie in [{low:g}, {high:g}]; expected [0, 1]{hint}")
 
 
-def values_are_visible(x: Any) -> bool:
-    """Whether looking at the values costs nothing: on an accelerator it would make the CPU wait."""
-    return getattr(x, "device", None) is None or str(x.device) == "cpu"
-
-
 def check_labels(labels: Any, count: int, classes: int = 10) -> None:
-    """Refuse what are not `count` labels, int64 from 0 to 9 (an array or a tensor), saying why.
-
-    On an accelerator the values are not looked at, as that would make it wait for the CPU.
-    """
+    """Check `count` class labels: shape (count,), int64, values from 0 to `classes` - 1."""
+    check_arrays(labels=labels)
     if tuple(labels.shape) != (count,):
         raise ValueError(f"labels: found {tuple(labels.shape)}; expected ({count},), one for each image")
-    if str(labels.dtype).removeprefix("torch.") != "int64":
+    if _dtype(labels) != "int64":
         raise ValueError(f"labels: found {labels.dtype}; expected int64")
-    if values_are_visible(labels) and count and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(f"labels: found {labels.min()} to {labels.max()}; expected 0 to {classes - 1}")
+    if (limits := _limits(labels)) is not None and not 0 <= limits[0] <= limits[1] < classes:
+        raise ValueError(f"labels: found {limits[0]:g} to {limits[1]:g}; expected 0 to {classes - 1}")
 
 
 def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
-    """Refuse parameters whose names, shapes or dtypes are not this model's (arrays or tensors); return their D."""
+    """Check the names, shapes and dtypes of this model's parameters; return the latent size D.
+
+    `dtype`: the input's dtype, which the parameters must share. Without it they must share the dtype of
+    encoder.mu.weight.
+    """
+    check_arrays(**params)
     latent_dim = params["encoder.mu.weight"].shape[0] if "encoder.mu.weight" in params else 1
     table = shapes(latent_dim)
     if missing := table.keys() - params.keys():
@@ -73,26 +73,106 @@ def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
         if tuple(params[name].shape) != shape:
             raise ValueError(f"parameters: {name} is {tuple(params[name].shape)}; expected {shape} at D = {latent_dim}")
         if params[name].dtype != dtype:
-            raise ValueError(f"parameters: {name} is {params[name].dtype}, the rest or the input {dtype}; convert one")
+            raise ValueError(
+                f"parameters: {name} is {params[name].dtype}; expected {dtype}, as the input and the other parameters are; "
+                "convert one of them"
+            )
     return latent_dim
 
 
 def check_latents(z: Any, latent_dim: int) -> None:
-    """Refuse a z that is not (B, D) for weights of latent size D, or not float32 or float64."""
+    """Check latent variables: shape (B, D) with B >= 1 and D = latent_dim, float32 or float64."""
+    check_arrays(z=z)
     if z.ndim != 2 or z.shape[0] == 0 or z.shape[1] != latent_dim:
         raise ValueError(f"z is {tuple(z.shape)}: expected (B, {latent_dim}), as these weights have D = {latent_dim}")
-    check_alike(2, z=z)
+    check_floats(z=z)
 
 
 def check_alike(rank: int | None, **arrays: Any) -> None:
-    """Refuse arrays or tensors that are not all of one shape (of that rank, if one is given) and of float32 or float64.
+    """Check that all arrays have the same shape, of `rank` dimensions unless it is None, and are float32 or float64.
 
-    What is not would be stretched or rounded without a word. NaN and infinity pass, and show in what is computed from them.
+    NumPy and torch would silently broadcast one shape to the other, or round the numbers. NaN and infinity pass this
+    check: they show in the result.
     """
-    first, *_ = arrays.values()
+    check_arrays(**arrays)
+    first, *others = arrays.values()
+    if any(array.shape != first.shape for array in others) or rank not in (None, first.ndim):
+        found = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+        dimensions = "shape" if rank is None else f"{rank}-D shape"
+        raise ValueError(f"{found}: expected {'arrays of equal' if others else 'a'} {dimensions}")
+    check_floats(**arrays)
+
+
+def check_floats(**arrays: Any) -> None:
+    """Check that every array is float32 or float64."""
+    check_arrays(**arrays)
     for name, array in arrays.items():
-        if array.shape != first.shape or rank not in (None, array.ndim):
-            shapes_found = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
-            raise ValueError(f"{shapes_found}: expected one shape" + ("" if rank is None else f" of {rank} numbers"))
-        if str(array.dtype).removeprefix("torch.") not in FLOATS:
+        if _dtype(array) not in FLOATS:
             raise ValueError(f"{name} is {array.dtype}; expected float32 or float64")
+
+
+def check_layer(layer: str, x: Any, x_axes: str, weight: Any, weight_axes: str, bias: Any) -> None:
+    """Check that x, weight and bias fit together in a layer: ranks, numbers of channels, one dtype.
+
+    `x_axes` and `weight_axes` name the axes, "B C H W" and "O C KH KW" for conv2d: the second axis of x is the layer's
+    input, which the weight has too, and O is its output.
+    """
+    arrays = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
+    check_arrays(**arrays)
+    if x.ndim != len(x_axes.split()) or weight.ndim != len(weight_axes.split()):
+        axes = [f"({', '.join(names.split())})" for names in (x_axes, weight_axes)]
+        raise ValueError(f"{layer}: expected x {axes[0]} and weight {axes[1]}, got {x.shape} and {weight.shape}")
+    inputs = weight.shape[weight_axes.split().index(x_axes.split()[1])]
+    outputs = weight.shape[weight_axes.split().index("O")]
+    if x.shape[1] != inputs:
+        raise ValueError(f"{layer}: x {x.shape} has {x.shape[1]} inputs, weight {weight.shape} takes {inputs}")
+    if bias is not None and bias.shape != (outputs,):
+        raise ValueError(f"{layer}: expected bias ({outputs},), got {bias.shape}")
+    if any(_dtype(array) not in FLOATS or array.dtype != x.dtype for array in arrays.values()):
+        found = ", ".join(str(array.dtype) for array in arrays.values())
+        raise ValueError(f"{layer}: expected x, weight and bias all float32 or all float64, got {found}")
+
+
+def check_pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
+    """Check an int, or a (vertical, horizontal) pair of ints, of at least `least`; return the pair."""
+    pair = value if isinstance(value, tuple) else (value, value)
+    if len(pair) != 2 or any(not isinstance(v, int | np.integer) or v < least for v in pair):
+        raise ValueError(f"{name} is {value!r}: expected an int, or a pair of ints, of at least {least}")
+    return pair
+
+
+def check_arrays(**arrays: Any) -> None:
+    """Check that every value is a NumPy array or a torch tensor, and no subclass that computes other results.
+
+    np.ma.MaskedArray leaves masked numbers out of every sum, and np.matrix multiplies where an array would not.
+    """
+    torch = sys.modules.get("torch")
+    for name, array in arrays.items():
+        plain = type(array) in (np.ndarray, np.memmap) or isinstance(array, np.generic)
+        if not plain and torch is not None:
+            plain = isinstance(array, torch.Tensor) and type(array).__name__ != "MaskedTensor"
+        if not plain:
+            raise ValueError(f"{name}: found {type(array).__name__}; expected a NumPy array or a torch tensor, nothing else")
+
+
+def _dtype(array: Any) -> str:
+    return str(array.dtype).removeprefix("torch.")
+
+
+def values_are_visible(array: Any) -> bool:
+    """Whether values may be looked at: not on an accelerator, which would have to wait, and not while torch traces."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(array, torch.Tensor):
+        return True
+    return array.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
+
+
+def _limits(array: Any) -> tuple[float, float] | None:
+    """The smallest and the largest value; None if there are no values, or they cannot be read (see the top of this file)."""
+    if 0 in array.shape or not values_are_visible(array):
+        return None
+    array = array.detach() if hasattr(array, "detach") else array  # a tensor that requires grad would warn
+    try:
+        return float(array.min()), float(array.max())
+    except RuntimeError:  # vmap and fake tensors have no values to read
+        return None

@@ -1,45 +1,124 @@
-"""The command line of every level: a dataclass becomes the options, an error becomes one line and exit code 2."""
+"""The command line of every level: a dataclass becomes the options, an error becomes one line and an exit code."""
 
 import contextlib
 import dataclasses
 import io
 import itertools
 import os
+import re
+import shlex
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import tyro
+
+LONGEST = 300  # characters of a text from a file that are shown
+BROKEN_PIPE = 141  # 128 + SIGPIPE: the shell's code for every program that a broken pipe ends
+# torch has no exception of its own for a number or a tensor that is too large, only these texts
+TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow when|overflowed")
 
 
 def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[str] | None = None) -> None:
     """Parse the arguments into `configuration` (a dataclass, or a union of them: subcommands) and call main with it.
 
-    What the user can mend (a bad value, a missing or damaged file, a full disk) ends with one line on stderr and exit
-    code 2; Ctrl-C ends with 130. Anything else is a bug and keeps its traceback.
+    An error that the user can mend ends with one line on stderr and exit code 2: a bad value, a missing or damaged file, a
+    full disk, not enough memory. Ctrl-C ends with 130. Another error is a bug and keeps its traceback.
+
+    A standard output that fails does not stop the work: main goes on and saves its results. Then the code is 2, since the
+    output is incomplete. If the reader of a pipe ends (`| head`), the command ends with 141, as other programs do.
     """
-    try:
-        main(_parse(prog, configuration, args))
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except (ValueError, OSError) as error:
-        _stop(prog, " ".join(str(error).split()), 2)
-    except KeyboardInterrupt as interrupt:
-        _stop(prog, str(interrupt) or "interrupted", 130)
+    with _standard_streams() as (out, _):
+        try:
+            main(_parse(prog, configuration, args))
+            out.flush()
+            if out.failed:
+                raise OSError(f"standard output is incomplete ({_said(out.failed)}); files were saved")
+        except BrokenPipeError:
+            _discard(out.stream)
+            sys.exit(BROKEN_PIPE)
+        except (ValueError, OSError) as error:
+            _stop(prog, _said(error), 2)
+        except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
+            if isinstance(error, RuntimeError | TypeError) and not TOO_LARGE.search(str(error)):
+                raise
+            _stop(prog, f"too large for this machine: {str(error).partition('Exception raised from')[0]}", 2)
+        except KeyboardInterrupt as interrupt:
+            _stop(prog, str(interrupt) or "interrupted", 130)
 
 
 def spelled(prog: str, config: Any) -> str:
-    """The command that gives this configuration: the options that differ from their defaults."""
+    """The command that gives this configuration: the options that differ from their defaults, quoted for a shell."""
     words = [prog]
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value != field.default:
-            value = " ".join(map(str, value)) if isinstance(value, tuple) else value
-            option = field.name.replace("_", "-")
-            words.append(f"--{option} {value}" if not isinstance(value, bool) else f"--{option if value else 'no-' + option}")
+        value, option = getattr(config, field.name), field.name.replace("_", "-")
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{option if value else 'no-' + option}")
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{option}", *(shlex.quote(str(v)) for v in values)]
     return " ".join(words)
+
+
+def shown(text: object, longest: int = LONGEST) -> str:
+    """A text from a file, safe to show in a terminal or a picture: one line, no control characters, limited in length."""
+    head = str(text)[: 4 * longest]  # a file may hold megabytes
+    line = " ".join("".join(c if c.isprintable() else " " for c in head).split())
+    return line if len(line) <= longest and len(head) == len(str(text)) else f"{line[:longest]}..."
+
+
+class _Stream:
+    """A standard stream whose failure does not stop the work: after the first failed write, text is dropped.
+
+    A broken pipe is a request to stop, and is raised. A character that the terminal's encoding lacks becomes a question
+    mark. Each line is written at once, also into a pipe.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.failed: Exception | None = None
+        if isinstance(self.stream, io.TextIOWrapper):
+            self.stream.reconfigure(errors="replace", line_buffering=True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text."""
+        self._attempt(lambda: self.stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, unless the stream has failed."""
+        self._attempt(self.stream.flush)
+
+    def _attempt(self, action: Callable[[], Any]) -> None:
+        if self.failed:
+            return
+        try:
+            action()
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed
+            self.failed = error
+            _discard(self.stream)
+
+
+@contextlib.contextmanager
+def _standard_streams() -> Iterator[tuple[_Stream, _Stream]]:
+    """Standard output and error as `_Stream`s."""
+    with open(os.devnull, "w") as nowhere:  # Python's streams are None if they were closed before the start
+        out, error = _Stream(sys.stdout or nowhere), _Stream(sys.stderr or nowhere)
+        with contextlib.redirect_stdout(cast(Any, out)), contextlib.redirect_stderr(cast(Any, error)):
+            yield out, error
+
+
+def _discard(stream: Any) -> None:
+    """Let a failed stream lead to nowhere, so that Python does not fail when it flushes the stream at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
@@ -50,12 +129,19 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
     except SystemExit as stop:
         if stop.code == 0:  # --help
             raise
-    # tyro draws a box: a title, the message, a rule, and help. The message is what one line has room for.
+    # tyro draws a box: a title, the message, a rule, and help. One line has room for the message.
     texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.getvalue().splitlines()[1:]]
     message = itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts))
     raise ValueError(f"{' '.join(message)} (see {prog} --help)")
 
 
+def _said(error: Exception) -> str:
+    """An error's text; for one of the operating system without its number: "x.png: Permission denied"."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 def _stop(prog: str, message: str, code: int) -> None:
-    print(f"{prog}: {message}", file=sys.stderr)
+    print(f"{prog}: {shown(message, 1000)}", file=sys.stderr)
     sys.exit(code)

@@ -1,15 +1,15 @@
-"""Where images come from: MNIST-format files on disk, or the handwriting that comes with this project.
+"""Load images: from MNIST-format files on disk, or from the handwriting that comes with this project.
 
-    mnist, fashion-mnist, kmnist   the official `*-ubyte.gz` files, in $VAE_DATA/MNIST/raw (FashionMNIST, KMNIST), where
-                                   torchvision puts them too; $VAE_DATA is `data` unless set
-    handwriting                    1,797 real digits of 8x8 (UCI optical digits, see data/README.md), enlarged to 20x20
-                                   in a 28x28 frame; no network needed
-    auto                           MNIST where it is on disk, else the handwriting
+    mnist, fashion-mnist, kmnist   the official `*-ubyte.gz` files in $VAE_DATA/MNIST/raw (or FashionMNIST/raw, KMNIST/raw),
+                                   the folders that torchvision uses; $VAE_DATA is `data` unless it is set
+    handwriting                    1,797 real digits of 8x8 pixels (UCI optical digits, see data/README.md), enlarged to
+                                   20x20 in a 28x28 frame; needs no network
+    auto                           mnist if it is on disk, otherwise handwriting
 
 Images are float32 in [0, 1], shape (N, 1, 28, 28), 1 is ink; labels are int64, shape (N,).
 
-What is read is checked: archives by their checksum, the handwriting by its SHA-256. An unpacked IDX file has no checksum:
-its sizes and labels are checked, but a changed pixel is not noticed. So an archive is preferred to what lies beside it.
+Damage is noticed: an archive has a checksum, and so has the handwriting (SHA-256). An unpacked file has no checksum: its sizes
+and labels are checked, but a changed pixel is not noticed. So the archive is read where there are both.
 """
 
 import hashlib
@@ -18,13 +18,14 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 SOURCES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # name -> torchvision's folder
-MOST_IMAGES = 100_000  # a header that claims more is not believed; these data sets have 60,000
+MOST_IMAGES = 100_000  # a file that claims more is refused; these data sets have 60,000
+CHUNK = 16_384  # bytes of an archive that are read at once
 HANDWRITING_SHA256 = "b2dab7b501728c22e9119ad76740b2e17c77a231e42d1e592380d90886f1a05e"
 BUNDLED = Path(__file__).parent / "bundled"  # where an installed package keeps the small data files
 if not BUNDLED.exists():
@@ -32,7 +33,7 @@ if not BUNDLED.exists():
 
 
 class Digits(NamedTuple):
-    """Images with their labels, and what they are, in words: to be printed with every number computed from them."""
+    """Images and labels. `source` describes them in words; print it with every number computed from them."""
 
     images: Float[np.ndarray, "N 1 28 28"]
     labels: Int64[np.ndarray, " N"]
@@ -40,17 +41,15 @@ class Digits(NamedTuple):
 
 
 def load(source: str = "auto", split: str = "train", folder: Path | None = None) -> Digits:
-    """Load the "train" or "test" split of a source (see the top of this file) from `data_folder()`, or from `folder`.
+    """Load the "train" or "test" split of a source (see the top of this file) from `folder`, default `data_folder()`.
 
-    Raises FileNotFoundError where its files are not on disk, ValueError for an unknown name or a damaged file.
+    Raises FileNotFoundError if the files are not on disk, ValueError for an unknown name or a damaged file.
     """
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')
     source = resolved(source)
     if source == "handwriting":
         return _load_handwriting(split)
-    if source not in SOURCES:
-        raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}")
 
     prefix = "train" if split == "train" else "t10k"
     raw = (folder or data_folder()) / SOURCES[source] / "raw"
@@ -67,23 +66,28 @@ def load(source: str = "auto", split: str = "train", folder: Path | None = None)
     return Digits(images, labels.astype(np.int64), f"{SOURCES[source]} {split} split ({len(images):,} images)")
 
 
-def data_folder() -> Path:
-    """The folder in which data sets are looked for and into which they are downloaded: $VAE_DATA, or `data`."""
-    return Path(os.environ.get("VAE_DATA") or "data")
-
-
 def resolved(source: str) -> str:
-    """The source that a name stands for: "auto" is MNIST where it is on disk, else the handwriting."""
-    if source != "auto":
-        return source
-    return "mnist" if is_on_disk("mnist") else "handwriting"
+    """The source that a name stands for: "auto" stands for mnist if it is on disk, otherwise for handwriting.
+
+    Raises ValueError for an unknown name.
+    """
+    if source == "auto":
+        return "mnist" if is_on_disk("mnist") else "handwriting"
+    if source not in ("handwriting", *SOURCES):
+        raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}")
+    return source
+
+
+def data_folder() -> Path:
+    """The folder that holds the data sets, also for downloads: $VAE_DATA, or `data`."""
+    return Path(os.path.expanduser(os.environ.get("VAE_DATA") or "data"))
 
 
 def is_on_disk(source: str) -> bool:
-    """Whether all four files of a source are there, packed or unpacked."""
+    """Whether all four files of a source are on disk, packed or unpacked."""
     raw = data_folder() / SOURCES[source] / "raw"
     names = [f"{p}-{kind}-ubyte" for p in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-    return all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in names)
+    return all(any(path.is_file() for path in _paths(raw, name)) for name in names)
 
 
 def _load_handwriting(split: str) -> Digits:
@@ -96,7 +100,7 @@ def _load_handwriting(split: str) -> Digits:
         raise ValueError(f"{path}: damaged (its SHA-256 is not that of the bundled file); restore it from the repository")
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]  # (1797, 8, 8) in 0..16, and (1797,)
-    chosen = slice(1437) if split == "train" else slice(1437, None)  # writer after writer: the test split has its own
+    chosen = slice(1437) if split == "train" else slice(1437, None)  # sorted by writer: the two splits have different writers
     small = images[chosen].astype(np.float64) / 16
     # One matrix enlarges columns and, transposed, rows: X -> R X Rᵀ
     large = np.clip(ENLARGE @ small @ ENLARGE.T, 0, 1)  # (N, 20, 20)
@@ -106,7 +110,7 @@ def _load_handwriting(split: str) -> Digits:
 
 
 def _enlarging_matrix(small: int, large: int) -> Float[np.ndarray, "large small"]:
-    """Cubic interpolation (Keys 1981, a = -1/2) from `small` samples to `large`, the edges repeated."""
+    """Cubic interpolation (Keys 1981, a = -1/2) from `small` to `large` samples; edge samples are repeated outside."""
     at = (np.arange(large) + 0.5) * small / large - 0.5  # centres of the large pixels, in small pixels
     matrix = np.zeros((large, small))
     for row, position in enumerate(at):
@@ -120,9 +124,14 @@ def _enlarging_matrix(small: int, large: int) -> Float[np.ndarray, "large small"
 ENLARGE = _enlarging_matrix(8, 20)
 
 
+def _paths(raw: Path, name: str) -> list[Path]:
+    """Where a file may be: archives first, because an unpacked file could be half unpacked. Some copies have a dotted name."""
+    names = (name, name.replace("-idx", ".idx"))
+    return [raw / f"{each}.gz" for each in names] + [raw / each for each in names]
+
+
 def _find(raw: Path, name: str, source: str) -> Path:
-    """The archive of a file, or the file itself where there is no archive: an unpacked file may be half unpacked."""
-    for path in (raw / f"{name}.gz", raw / name):
+    for path in _paths(raw, name):
         if path.is_file():
             return path
     raise FileNotFoundError(
@@ -135,7 +144,7 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
     """Read an IDX file of unsigned bytes: 0, 0, 8, rank, then each size as a big-endian int32, then the bytes."""
     try:
         with open(path, "rb") as file:
-            read = _unpacking(file.read(min(784 * MOST_IMAGES, path.stat().st_size))) if path.suffix == ".gz" else file.read
+            read = _unpacking(file) if path.suffix == ".gz" else file.read
             header = read(4 + 4 * rank)
             if header[:4] != bytes([0, 0, 8, rank]):
                 raise ValueError(f"starts with {header[:4].hex(' ')}, which is no IDX file of {rank}-D bytes")
@@ -147,23 +156,41 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"
                 raise ValueError(f"its header announces {count:,} bytes, and {found} follow")
-    except (EOFError, OSError, zlib.error, ValueError) as error:
+    except OSError as error:
+        raise OSError(error.errno, f"{path}: cannot be read ({error.strerror})") from None
+    except (EOFError, zlib.error, ValueError) as error:
         raise ValueError(f"{path}: damaged or not an IDX file ({error}); download it again") from None
     return np.frombuffer(data, np.uint8).reshape(sizes)
 
 
-def _unpacking(archive: bytes) -> Callable[[int], bytes]:
-    """What reads the next bytes of a gzip archive, as file.read does; nothing is unpacked that is not asked for."""
-    unpack = zlib.decompressobj(wbits=31)  # 31: with gzip's header and checksum
+def _unpacking(file: BinaryIO) -> Callable[[int], bytes | memoryview]:
+    """Return a function that unpacks the next bytes of a gzip file, as file.read would; it unpacks no more than it is asked for.
 
-    def read(count: int) -> bytes:
-        nonlocal archive
-        part = unpack.decompress(archive, count)
-        archive = unpack.unconsumed_tail
-        if len(part) < count and not unpack.eof:
-            raise EOFError("the archive is cut short")
-        if unpack.unused_data:
-            raise ValueError("the archive ends, and more follow")
-        return part
+    A gzip file may have several members, one after the other, and zeros may follow the last (RFC 1952, section 2.2).
+    """
+    unpack, packed, left = zlib.decompressobj(wbits=31), b"", 784 * MOST_IMAGES  # wbits 31: with gzip's header and checksum
+
+    def read(count: int) -> memoryview:
+        nonlocal unpack, packed, left
+        data, filled = np.empty(count, np.uint8), 0  # takes memory only where it is filled
+        while filled < count:
+            if not packed:
+                packed = file.read(min(CHUNK, left))
+                left -= len(packed)
+            at_end = not packed
+            if unpack.eof:  # a member has ended: only zeros or another member may follow
+                packed = packed.lstrip(b"\0")
+                if packed:
+                    unpack = zlib.decompressobj(wbits=31)
+                elif at_end:
+                    break
+                continue
+            part = unpack.decompress(packed, count - filled)
+            packed = unpack.unused_data if unpack.eof else unpack.unconsumed_tail
+            data[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
+            filled += len(part)
+            if at_end and not part and not unpack.eof:
+                raise EOFError("the archive is cut short")
+        return data[:filled].data
 
     return read

@@ -1,22 +1,35 @@
-"""Rows of images as one picture: ink on paper, a label before each row. Arrays in, picture out."""
+"""Save rows of images as one picture: dark ink on white, a label before each row."""
 
+import contextlib
 import io
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
 from vae_numpy.checks import check_images
+from vae_numpy.command_line import shown
 from vae_numpy.files import write_atomically
+
+# An unknown name in MPLBACKEND stops the import of matplotlib, but a picture file needs no backend: set it afterwards
+backend = os.environ.pop("MPLBACKEND", None) if "matplotlib" not in sys.modules else None
+from matplotlib import rcParams  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+if backend:
+    os.environ["MPLBACKEND"] = backend
+    with contextlib.suppress(ValueError):
+        rcParams["backend"] = backend
 
 
 def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28"]], caption: str) -> None:
-    """Save labelled rows of images in [0, 1], all of one length, with a caption that says what they are."""
+    """Save labelled rows of images, all rows of equal length, with a caption that describes them."""
     lengths = {label: len(images) for label, images in rows.items()}
     if len({*lengths.values()}) != 1:
-        raise ValueError(f"rows: expected at least one, all of one length, found {lengths}")
+        raise ValueError(f"rows: expected at least one row, all of equal length, found {lengths}")
     for images in rows.values():
         check_images(images)
     figure = Figure(figsize=(1.2 + 0.62 * len(images), 0.5 + 0.62 * len(rows)))
@@ -26,7 +39,7 @@ def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
         axis.set_xticks([], [])
         axis.set_yticks([], [])
-    figure.suptitle(caption, fontsize=10)
+    figure.suptitle(shown(caption), fontsize=10)
     figure.tight_layout(pad=0.4)
     save(figure, path)
 

@@ -1,41 +1,133 @@
-"""Writing files so that a crash loses nothing: after it, a file is as it was before or as it should be."""
+"""Write files safely: after a crash, a kill or a full disk, a file is as it was before or as it should be."""
 
+import contextlib
+import errno
 import glob
 import os
+import secrets
+import stat
 from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # do not open through a symbolic link; Windows has no such flag
+BINARY = getattr(os, "O_BINARY", 0)  # only Windows has this flag, and needs it
+UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS)
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Make `path` hold `data`, or leave it as it was: after a crash or on a full disk it is one or the other."""
+    """Make `path` hold `data`, or leave it as it was. An existing file keeps its mode.
+
+    Raises OSError if the file cannot be written, ValueError if `path` is not a regular file (a link, a device, a folder).
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        if is_gone(stale.name.split(".")[-2]):  # killed while it wrote
-            stale.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _check_regular(path)
+    temporary = None
     try:
-        with open(temporary, "wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        file, temporary = _temporary_beside(path)
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())  # the bytes are on the disk before the name points at them
-        os.replace(temporary, path)
+            if path.exists():
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
+            if fcntl is None:
+                file.close()  # Windows renames no open file; elsewhere it stays locked until it has its name
+            os.replace(temporary, path)
     except OSError as error:
         raise OSError(error.errno, f"{path}: could not be written ({error.strerror}); what was there before is intact") from None
     finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+        if temporary:
+            temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def check_writable(path: str | Path) -> None:
+    """Check before long work that its result can be written to `path`: it creates the folder and tries a temporary file.
+
+    Raises what `write_atomically` would raise.
+    """
+    path = Path(path)
+    _check_regular(path)
     try:
-        os.fsync(folder)  # and so is the name
-    finally:
-        os.close(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file, temporary = _temporary_beside(path)
+        file.close()
+        temporary.unlink()
+    except OSError as error:
+        raise OSError(error.errno, f"{path}: cannot be written ({error.strerror}); choose another place") from None
 
 
 def is_gone(process: str) -> bool:
-    """Whether there is no process of this id any more: then what bears its id was left behind."""
+    """Whether no process with this id exists any more, so that its temporary files are stale. False where unknown."""
+    if os.name == "nt":  # there os.kill(id, 0) would end the process
+        return False
     try:
-        os.kill(int(process), 0)  # does nothing, to a process that there is
+        os.kill(int(process), 0)  # signal 0: only asks whether the process exists
     except ProcessLookupError:
         return True
-    except (ValueError, OverflowError, OSError):  # no id, or another user's
+    except (ValueError, OverflowError, OSError):  # not an id, or another user's process
         return False
     return False
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse a link, a device, a FIFO or a folder: replacing it would hit something else than a file of that name."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # nothing there, or a folder that cannot be searched: writing says so
+        return
+    if not stat.S_ISREG(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "a device or pipe"
+        raise ValueError(f"{path}: is {kind}; expected a regular file, or nothing of that name")
+
+
+def _temporary_beside(path: Path) -> tuple[BinaryIO, Path]:
+    """Create a temporary file beside `path` that did not exist before; it is locked while it is open."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, 0o666)
+        file = os.fdopen(descriptor, "wb")
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink == 0:  # swept by another process before it was locked
+                file.close()
+                continue
+        return file, temporary
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files that killed processes left beside `path`. A living process holds a lock on its file."""
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError):  # in use, removed meanwhile, a link, or no locks on this file system
+            if fcntl is None:
+                stale.unlink()  # Windows refuses this while a process has the file open
+                continue
+            descriptor = os.open(stale, os.O_RDONLY | os.O_NONBLOCK | NO_FOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stale.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write the folder's entry to the disk too, where the system supports it (Windows and some network file systems do not)."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open a folder; a folder can be writable and not readable
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise OSError(error.errno, f"{folder}: written, but perhaps lost at a power failure ({error.strerror})") from None
+    finally:
+        os.close(descriptor)

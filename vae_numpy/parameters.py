@@ -1,4 +1,4 @@
-"""The table of parameters: the names and shapes that every level and every weight file uses."""
+"""The table of parameters: their names and shapes, the same at every level and in every weight file."""
 
 
 def shapes(latent_dim: int) -> dict[str, tuple[int, ...]]:

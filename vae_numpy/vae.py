@@ -1,4 +1,4 @@
-"""The VAE, level 1: NumPy, forward only. Every number it computes can be followed by hand.
+"""The VAE, level 1: NumPy, forward only. You can follow every number by hand.
 
     encoder  x -> conv1 -> conv2 -> fc -> mu, logvar             q(z|x) = N(mu, diag(exp(logvar)))
     sample   z = mu + exp(logvar / 2) * eps                      eps ~ N(0, I), given by the caller
@@ -7,10 +7,9 @@
 The model of Kingma & Welling, "Auto-Encoding Variational Bayes", 2013, arXiv:1312.6114, with convolutions.
 Losses are per image, in nats: summed over pixels and latents, never averaged over either.
 
-Legend: B batch, D latent size. `params` is a dict of 18 arrays; `weights.py` has the table of their names and shapes.
+Legend: B batch, D latent size. `params` is a dict of 18 arrays; `parameters.py` has the table of their names and shapes.
 """
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,50 +22,18 @@ from vae_numpy.parameters import shapes
 
 Array = np.ndarray
 Params = Mapping[str, Array]
-AT_ONCE = 64  # images
+AT_ONCE = 64  # images that encode and decode take at once; see in_parts
 
 
-def in_parts(coder: Callable[..., Any]) -> Callable[..., Any]:
-    """Give encode or decode 64 images at a time, since no image knows of another.
-
-    What a layer makes of 64 still lies in the processor's cache when the next one reads it: up to twice as fast as one
-    batch of 256 is, and the memory that is needed does not grow with the batch.
-    """
-
-    @functools.wraps(coder)
-    def parted(params: Params, batch: Array) -> Any:
-        if batch.ndim == 0 or len(batch) <= AT_ONCE:
-            return coder(params, batch)
-        parts = [coder(params, batch[start : start + AT_ONCE]) for start in range(0, len(batch), AT_ONCE)]
-        if isinstance(parts[0], tuple):  # mu and logvar
-            return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-        return np.concatenate(parts)
-
-    return parted
-
-
-def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Array, "..."]]:
-    """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
-
-    fan_in is counted as torch counts it: the weight's shape without its first number, multiplied out. (For a
-    transposed convolution that is not the number of inputs of an output pixel; it is kept, so that runs compare.)
-    """
-    params = {}
-    for name, shape in shapes(latent_dim).items():
-        if name.endswith(".weight"):
-            bound = 1 / np.sqrt(np.prod(shape[1:]))  # and the bias, which follows, has the same
-        params[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
-    return params
-
-
-@in_parts
 def encode(params: Params, x: Float[Array, "B 1 28 28"]) -> tuple[Float[Array, "B D"], Float[Array, "B D"]]:
     """The approximate posterior q(z|x) = N(mu, diag(exp(logvar))): its mean and its log variance."""
     check_images(x)
     check_params(params, x.dtype)
+    if len(x) > AT_ONCE:
+        return in_parts(encode, params, x)  # the same result, faster
     h = relu(conv2d(x, *_layer(params, "encoder.conv1"), stride=2, padding=1))  # (B, 32, 14, 14)
     h = relu(conv2d(h, *_layer(params, "encoder.conv2"), stride=2, padding=1))  # (B, 64, 7, 7)
-    h = h.reshape(len(x), 3136)  # (B, 64*7*7), channel by channel
+    h = h.reshape(-1, 3136)  # (B, 64*7*7), channel by channel
     h = relu(linear(h, *_layer(params, "encoder.fc")))  # (B, 256)
     mu = linear(h, *_layer(params, "encoder.mu"))  # (B, D)
     logvar = linear(h, *_layer(params, "encoder.logvar"))  # (B, D)
@@ -80,23 +47,24 @@ def reparameterize(mu: Float[Array, "B D"], logvar: Float[Array, "B D"], eps: Fl
     return mu + np.exp(logvar / 2) * eps
 
 
-@in_parts
 def decode(params: Params, z: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
     """p(x|z), as logits: the probability of white is x_hat = sigmoid(logits)."""
     check_latents(z, check_params(params, z.dtype))
+    if len(z) > AT_ONCE:
+        return in_parts(decode, params, z)  # the same result, faster
     h = relu(linear(z, *_layer(params, "decoder.fc1")))  # (B, 256)
     h = relu(linear(h, *_layer(params, "decoder.fc2")))  # (B, 3136)
-    h = h.reshape(len(z), 64, 7, 7)  # (B, 64, 7, 7)
+    h = h.reshape(-1, 64, 7, 7)  # (B, 64, 7, 7)
     h = relu(conv_transpose2d(h, *_layer(params, "decoder.conv_t1"), stride=2, padding=1, output_padding=1))  # (B, 32, 14, 14)
     return conv_transpose2d(h, *_layer(params, "decoder.conv_t2"), stride=2, padding=1, output_padding=1)  # (B, 1, 28, 28)
 
 
 def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 28 28"], kind: str = "bce") -> Float[Array, " B"]:
-    """How badly x_hat explains x, in nats per image (summed over pixels).
+    """How badly x_hat reconstructs x, in nats per image, summed over pixels.
 
-    "bce": -log p(x|z) of independent Bernoulli pixels where x is 0 or 1. For grayscale x the same formula is an
-    objective and not a likelihood: its least value is the entropy of x, not 0.
-    "mse": squared error, which is -log N(x; x_hat, 1/2) up to a constant.
+    "bce": binary cross-entropy. Where x is 0 or 1 it is -log p(x|z) for independent Bernoulli pixels. For grayscale x it is
+    an objective and not a likelihood: its smallest value is the entropy of x, not 0.
+    "mse": squared error. It equals -log N(x; x_hat, 1/2) up to a constant (variance 1/2).
     """
     check_images(x)
     check_alike(4, logits=logits, x=x)
@@ -121,13 +89,39 @@ def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
 def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"], kind: str = "bce") -> Float[Array, " B"]:
     """The evidence lower bound with one sample of z per image, in nats: larger is better (Kingma & Welling 2013, eq. 10).
 
-    A lower bound of log p(x) where the reconstruction loss is a negative log-likelihood ("bce" on binary images);
-    otherwise a training objective, and no bound.
+    A lower bound on log p(x) if the reconstruction loss is a negative log-likelihood ("bce" on binary images).
+    Otherwise it is a training objective, not a bound.
     """
     mu, logvar = encode(params, x)
     logits = decode(params, reparameterize(mu, logvar, eps))
     # L(θ, φ; x) = E_q[log p(x|z)] - KL(q(z|x) || p(z))
     return -(reconstruction_loss(logits, x, kind) + kl_divergence(mu, logvar))
+
+
+def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Array, "..."]]:
+    """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
+
+    fan_in is the product of the weight's shape without its first number, as in torch. For a transposed convolution this
+    is not the number of inputs of an output pixel. It is kept so that this model starts as torch's does.
+    """
+    params = {}
+    for name, shape in shapes(latent_dim).items():
+        if name.endswith(".weight"):
+            bound = 1 / np.sqrt(np.prod(shape[1:]))  # the layer's bias comes next and has the same bound
+        params[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
+    return params
+
+
+def in_parts(coder: Callable[[Params, Array], Any], params: Params, batch: Array) -> Any:
+    """encode or decode a large batch, 64 images at a time. Each image is computed alone, so the result is the same.
+
+    A layer's result for 64 images still lies in the processor's cache when the next layer reads it. This is up to twice as
+    fast as one batch of 256, and the memory it needs does not grow with the batch.
+    """
+    parts = [coder(params, batch[start : start + AT_ONCE]) for start in range(0, len(batch), AT_ONCE)]
+    if isinstance(parts[0], tuple):  # mu and logvar
+        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+    return np.concatenate(parts)
 
 
 def _layer(params: Params, name: str) -> tuple[Array, Array]:

@@ -1,12 +1,12 @@
-"""Weight files: one table of names and shapes for all levels, kept as safetensors and checked before it is believed.
+"""Weight files: parameters in safetensors format with a JSON header, the same for all levels.
 
-A file holds tensors and a JSON header that says what they are. The header carries the SHA-256 of itself and of every
-tensor, so that a damaged file is refused and never becomes a plausible number.
+The header describes the parameters. A SHA-256 checksum over the header and every tensor is stored beside it, so a damaged file
+is refused and never gives a plausible number.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,99 +14,130 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from vae_numpy.checks import check_params
+from vae_numpy.checks import check_arrays, check_params
 from vae_numpy.digits import BUNDLED
 from vae_numpy.files import write_atomically
 
 Tensors = Mapping[str, np.ndarray]
+Check = Callable[[dict[str, np.ndarray], dict[str, Any]], object]
 PRETRAINED = BUNDLED / "pretrained"
 HEADER_KEY = "vae_levels"
-FLOATS = ("float32", "float64")
-MOST_HEADER = 10_000_000  # bytes; the table of tensors and our JSON take a few thousand, and 300 more for each epoch
+MOST_BYTES = 4_000_000_000  # of all tensors in a file whose shapes are not checked
+MOST_HEADER = 10_000_000  # bytes; the table of tensors and the JSON take a few thousand, and 300 more for each epoch of a run
 
 
 def save(path: str | Path, params: Tensors, header: Mapping[str, Any]) -> None:
-    """Write the VAE's parameters and a header (any JSON) to `path`, atomically."""
+    """Write the VAE's parameters and a header (any JSON object) to `path`, atomically."""
+    params = _native(params)
     check_params(params)
     save_tensors(path, params, header)
 
 
 def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save` wrote: the parameters and the header.
+    """Read a file that `save` wrote: the parameters and the header.
 
-    Raises FileNotFoundError, or ValueError for a file that is damaged, not ours, or holds another model.
+    Raises FileNotFoundError, or ValueError if the file is damaged, was not saved by this project, or holds another model.
     """
-    params, header = load_tensors(path)
-    try:
-        check_params(params)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    return params, header
+    return load_tensors(path, lambda params, header: check_params(params))
 
 
 def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
     """Write any finite arrays and a header to `path`, atomically.
 
-    Raises ValueError where a number is not finite, OSError where the disk takes no more; `path` then stays as it was.
+    Raises ValueError if a number is not finite, OSError if the file cannot be written; then `path` stays as it was.
     """
+    tensors = _native(tensors)
     for name, array in tensors.items():
         if not np.isfinite(array).all():
-            raise ValueError(f"{path}: not saved, since {name} holds NaN or infinity")
-    # safetensors writes the memory of an array in the order in which it lies: only C order is the order of its shape
-    contiguous = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in tensors.items()}
+            raise ValueError(f"{path}: not saved, because {name} holds NaN or infinity")
     try:
         text = json.dumps(dict(header), allow_nan=False)
     except ValueError as error:
-        raise ValueError(f"{path}: not saved, since its header holds what JSON cannot ({error})") from None
-    metadata = {HEADER_KEY: text, "sha256": _digest(contiguous, text)}
-    data = safetensors.numpy.save(contiguous, metadata=metadata)
+        raise ValueError(f"{path}: not saved, because its header cannot be written as JSON ({error})") from None
+    metadata = {HEADER_KEY: text, "sha256": _digest(tensors, text)}
+    data = safetensors.numpy.save(tensors, metadata=metadata)
     _check_header_size(data)
     write_atomically(path, data)
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save_tensors` wrote, checked against its checksum.
+def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read a file that `save_tensors` wrote, and check its checksum.
 
-    Raises FileNotFoundError, or ValueError for a file that is damaged, not ours, or holds NaN or infinity.
+    `check(tensors, header)` is called before any tensor is read, with empty tensors of the file's names, shapes and dtypes:
+    a small sparse file can claim tensors that fill the memory. It refuses them with a ValueError.
+    Raises FileNotFoundError, or ValueError if the file is damaged, was not saved by this project, or holds NaN or infinity.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected weights in safetensors format")
     metadata: dict[str, str] = {}
-    tensors: dict[str, np.ndarray] = {}
     try:
         with open(path, "rb") as file:
             _check_header_size(file.read(8))
         with safetensors.safe_open(path, framework="numpy") as opened:
             metadata = opened.metadata() or {}
-            if HEADER_KEY in metadata:  # a foreign file is not read any further
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+            if HEADER_KEY not in metadata:
+                raise _RefusedError("a safetensors file without this project's header; expected a file that this project saved")
+            header = _header(metadata[HEADER_KEY])
+            _check_claims({name: opened.get_slice(name) for name in opened.keys()}, header, check)  # noqa: SIM118 (not a dict)
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except _RefusedError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except PermissionError as error:
+        raise PermissionError(error.errno, f"{path}: {error.strerror}") from None
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: not a readable safetensors file ({error}); download or train it again") from None
-    if HEADER_KEY not in metadata:
-        raise ValueError(f"{path}: safetensors, but without this project's header; only files saved by it are read")
     if metadata.get("sha256") != _digest(tensors, metadata[HEADER_KEY]):
         raise ValueError(f"{path}: damaged (its SHA-256 does not match its contents); download or train it again")
     for name, array in tensors.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{path}: {name} holds NaN or infinity; train it again")
-    return tensors, _header(path, metadata[HEADER_KEY])
+    return tensors, header
+
+
+class _RefusedError(ValueError):
+    """A file that can be read, but is not what was expected."""
+
+
+def _native(tensors: Tensors) -> dict[str, np.ndarray]:
+    """The same arrays in C order and in this machine's byte order: safetensors writes an array's memory as it lies."""
+    check_arrays(**tensors)
+    return {
+        name: np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape) for name, array in tensors.items()
+    }
+
+
+def _check_claims(slices: dict[str, Any], header: dict[str, Any], check: Check | None) -> None:
+    """Check the names, shapes and dtypes in a file before its tensors are read."""
+    kinds = {"F": "float", "I": "int", "U": "uint"}  # safetensors' F32 is float32
+    claimed = {}
+    for name, tensor in slices.items():
+        code = tensor.get_dtype()
+        dtype = np.dtype("bool" if code == "BOOL" else kinds[code[0]] + code[1:])
+        claimed[name] = np.broadcast_to(np.zeros((), dtype), tensor.get_shape())  # takes no memory
+    try:
+        if check is not None:
+            check(claimed, header)
+        elif (size := sum(array.nbytes for array in claimed.values())) > MOST_BYTES:
+            raise ValueError(f"its tensors take {size:,} bytes; expected at most {MOST_BYTES:,}")
+    except ValueError as error:
+        raise _RefusedError(str(error)) from None
 
 
 def _check_header_size(start: bytes) -> None:
-    """A safetensors file starts with the size of its header, in 8 bytes: looked at before anything is parsed."""
+    """Check the size of the header before it is parsed: the first 8 bytes of a safetensors file."""
     size = int.from_bytes(start[:8], "little")
     if size > MOST_HEADER:
         raise ValueError(f"its header takes {size:,} bytes; expected at most {MOST_HEADER:,}")
 
 
-def _header(path: Path, text: str) -> dict[str, Any]:
+def _header(text: str) -> dict[str, Any]:
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: its header is not JSON ({error}); only files saved by this project are read") from None
+        raise _RefusedError(f"its header is not JSON ({error}); expected a file that this project saved") from None
     if not isinstance(header, dict):
-        raise ValueError(f"{path}: its header is a {type(header).__name__}; expected names and values")
+        raise _RefusedError(f"its header is a {type(header).__name__}; expected a JSON object")
     return header
 
 

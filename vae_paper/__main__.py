@@ -1,4 +1,4 @@
-"""python -m vae_paper train | evaluate | inspect | sample | figures | reproduce | download"""
+"""python -m vae_paper train | evaluate | inspect | sample | figures | explore | reproduce | download"""
 
 import json
 import runpy
@@ -102,6 +102,20 @@ class Figures:
 
 
 @dataclass
+class Explore:
+    """Write the explorer, a page for the browser: touch the latent space of a VAE. The page needs no network."""
+
+    run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d2"
+    """A run's name or folder, a weight file of any level, or the name of bundled weights: a vae or a cvae."""
+    source: str | None = None
+    """Test digits: mnist, fashion-mnist, kmnist, handwriting. By default the data of the run's training, if it is on disk."""
+    count: int = 300
+    """Number of test digits in the page."""
+    out: Path = Path("explorer.html")
+    """File of the page."""
+
+
+@dataclass
 class Reproduce:
     """Measure again what results/NAME.json holds. python -m vae_paper.reproduce.NAME --help shows the options of one."""
 
@@ -136,6 +150,7 @@ Command = (
     | Annotated[Inspect, tyro.conf.subcommand("inspect")]
     | Annotated[Sample, tyro.conf.subcommand("sample")]
     | Annotated[Figures, tyro.conf.subcommand("figures")]
+    | Annotated[Explore, tyro.conf.subcommand("explore")]
     | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
     | Annotated[Download, tyro.conf.subcommand("download")]
 )
@@ -172,6 +187,12 @@ def main(command: Any) -> None:
             of = subject.read(command.run, command.source, command.seed, command.image, command.beside)
             for path in figures.draw(of, command.kind, command.out):
                 print(path)
+        case Explore():
+            from vae_paper.explorer.explore import explore
+            from vae_paper.weight_files import find
+
+            page = explore(find(command.run), command.out, command.source, command.count)
+            print(f"{page}: open it in a browser")
         case Reproduce():
             module = f"vae_paper.reproduce.{command.name}"
             sys.argv = [module, *command.options]

@@ -23,7 +23,7 @@ SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites")
 OWN = "own data"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no one answer to ==
 class Data:
     """Images and labels on one device, and the words that go with every number computed from them."""
 
@@ -52,6 +52,10 @@ class Data:
         """The same data with other fields."""
         return dataclasses.replace(self, **changes)
 
+    def to(self, device: str) -> "Data":
+        """The same data on a device."""
+        return self.replace(images=self.images.to(device), labels=None if self.labels is None else self.labels.to(device))
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of images and labels: a run that is resumed must find the same."""
@@ -62,20 +66,27 @@ class Data:
         return sha.hexdigest()
 
 
+def resolved(source: str) -> str:
+    """The source that a name stands for: "auto" depends on what is on disk. ValueError for an unknown name."""
+    if source == "auto":
+        return digits.resolved(source)
+    if source not in (*SOURCES, OWN):
+        raise ValueError(f"source is {source!r}; expected one of: auto, {', '.join(SOURCES)}")
+    return source
+
+
 def load_data(source: str, split: str, binarisation: str = "none", device: str = "cpu") -> Data:
     """A split of a source as tensors; "fixed" binarisation draws each pixel here, once, from seed 0.
 
     Raises FileNotFoundError where the files of a source are not on disk, ValueError for an unknown name or a damaged file.
     """
-    source = digits.resolved(source)
-    if source not in SOURCES:
-        raise ValueError(f"source is {source!r}; expected one of: auto, {', '.join(SOURCES)}")
+    source = resolved(source)
     images, labels, about = sprites.load(split) if source == "sprites" else digits.load(source, split)
     x = torch.from_numpy(images)
     about += ", grayscale" if binarisation == "none" else f", binarisation: {binarisation}"
     if binarisation == "fixed":
         x, binarisation = binarise(x, "dynamic", torch.Generator().manual_seed(0)), "none"
-    return Data(x.to(device), torch.from_numpy(labels).to(device), about, binarisation, source)
+    return Data(x, torch.from_numpy(labels), about, binarisation, source).to(device)
 
 
 def check_data(data: Data) -> None:

@@ -26,7 +26,7 @@ from vae_numpy import weights
 from vae_numpy.command_line import spelled
 from vae_paper import distributed, models, state_files, weight_files
 from vae_paper.config import Config, as_dict, checked
-from vae_paper.data import OWN, Data, load_data, split
+from vae_paper.data import OWN, Data, load_data, resolved, split
 from vae_paper.initial import inherit, initial_model
 from vae_paper.vae import Model
 
@@ -160,7 +160,8 @@ def begun(
     check_device(config)
     if config.tensorboard:
         _summary_writer()
-    training, validation = split(data or load_data(config.source, "train", config.binarise, config.device), config.validation)
+    whole = data.to(config.device) if data else load_data(config.source, "train", config.binarise, config.device)
+    training, validation = split(whole, config.validation)
     if len(training.images) < config.batch_size:
         raise ValueError(f"batch_size is {config.batch_size}: there are only {len(training.images)} training images")
     model = initial_model(config, model).to(config.device)
@@ -188,7 +189,11 @@ def begun(
 
 def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, str]:
     """The names of what a run was given in Python, and needs again to be resumed."""
-    own = {} if model is None or models.name_of(model) in models.names() else {"model": models.name_of(model)}
+    own: dict[str, str] = {}
+    if model is not None and models.name_of(model) not in models.names():
+        own["model"] = models.name_of(model)
+    elif model is not None:
+        own |= {part: name for part, name in model.arguments.items() if part in ("encoder", "decoder")}
     for what, given in (("objective", objective), ("optimizer", optimizer)):
         if given is not None:
             own[what] = f"{getattr(given, '__module__', '?')}.{getattr(given, '__qualname__', type(given).__name__)}"
@@ -199,23 +204,16 @@ def _configured(folder: Path, config: Config, model: Model | None, data: Data | 
     """The configuration that is trained: the run's own where it is resumed; else checked, with everything filled in."""
     restarted, config = _was_restarted(folder, config), _of_model(config, model)
     if config.resume:
-        config = _stored(folder, config)
+        config = stored_config(folder, config)
         if model is None and config.model not in models.names():
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
         config = checked(inherit(config), model)
-        source = OWN if data is not None and data.source == OWN else load_source(config.source if data is None else data.source)
+        source = OWN if data is not None and data.source == OWN else resolved(config.source if data is None else data.source)
         config = dataclasses.replace(config, source=source, resume=restarted)
     if data is None and config.source == OWN:
         raise ValueError(f"{folder} was trained on data of your own: resume it in Python, train(config, data=...)")
     return config
-
-
-def load_source(source: str) -> str:
-    """The source that is really loaded: "auto" depends on what is on disk."""
-    from vae_numpy import digits
-
-    return digits.resolved(source)
 
 
 def _of_model(config: Config, model: Model | None) -> Config:
@@ -233,7 +231,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
     return dataclasses.replace(config, **found, model=models.name_of(model))
 
 
-def _stored(folder: Path, config: Config) -> Config:
+def stored_config(folder: Path, config: Config) -> Config:
     """The configuration of the run in a folder; other options of the command line are refused."""
     path = folder / "config.json"
     if not path.is_file():
@@ -259,21 +257,26 @@ def _was_restarted(folder: Path, config: Config) -> bool:
     if not distributed.restarted() or not path.exists():
         return False
     died = weights.load_tensors(path)[1]
-    asked = as_dict(dataclasses.replace(checked(inherit(config)), source=load_source(config.source)))
+    asked = as_dict(dataclasses.replace(checked(inherit(config)), source=resolved(config.source)))
     return died.get("launch") == distributed.launch() and died.get("config") == asked
 
 
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
     """Put the state back into model and optimiser; the progress. Refused where it is no state of this run, or of other data."""
-    path = folder / "state.safetensors"
     at = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
-    free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
-    if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
-        raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
     if (needed := at.get("own", {})) != own:
         raise ValueError(f"{folder} was started with your own {needed or 'parts'}, and finds {own or 'none'}; give the same")
     if at.get("digest", data.digest) != data.digest:
         raise ValueError(f"{folder} was trained on {at.get('data')}, and finds other images: {data.about}; restore the data")
+    return progress_of(folder, config, at)
+
+
+def progress_of(folder: Path, config: Config, at: dict[str, Any]) -> Progress:
+    """The progress in a state's header; refused where it is none, or where the configuration is another one."""
+    path = folder / "state.safetensors"
+    free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
+    if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
+        raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
     found: dict[str, Any] = {name: at.get(name) for name in ("step", "loss", "seconds", "best", "rows")}
     kinds = {"step": int, "loss": float, "seconds": float, "rows": list}
     whole = all(type(found[name]) is kind for name, kind in kinds.items()) and type(found["best"]) in (float, type(None))

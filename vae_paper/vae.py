@@ -32,7 +32,7 @@ Labels = Int64[Tensor, " B"]
 Shape = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no one answer to ==
 class Terms:
     """What a model says about a batch, in nats per image. Every objective is a function of these terms.
 

@@ -65,7 +65,8 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
     made: Any = about.get("made_with", {})
     if not isinstance(name, str) or (name not in models.names() and "." not in name):
         raise ValueError(f"{path}: its header names no model of this project, but {str(name)[:80]!r}")
-    own = [name] if name not in models.names() else [v for k, v in made.items() if k in ("encoder", "decoder")]
+    made = made if isinstance(made, dict) else {"made_with": made}
+    own = [name] if name not in models.names() else [made[part] for part in ("encoder", "decoder") if part in made]
     if own:
         raise ValueError(
             f"{path}: needs {' and '.join(map(str, own))}, which only your own code can build: "

@@ -24,6 +24,7 @@ from vae_paper import runs, state_files, weight_files
 from vae_paper import training as train
 from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
+from vae_paper.data import Data, load_data
 
 COMMON = {"name": "a", "source": "handwriting", "batch_size": 16, "epochs": 4}
 VQ = Config(model="vq-vae", latent_dim=2, codes=8, **COMMON)  # 80,000 numbers: a kill costs little; its averages move too

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from exercises.checking import Check, Wrong
+from exercises.checking import Check, Wrong, extreme
 
 
 def ripples(z):
@@ -14,43 +14,86 @@ def ripples(z):
     return np.sin(a * h + b**2 * w + c)[:, None]
 
 
+def plaid(z):
+    """decode: (T, D) -> (T, 1, 3, 7), image[h, w] = cos(|z| h) + (z_0 + ... + z_D) w / 10"""
+    h, w = np.arange(3.0)[:, None], np.arange(7.0)
+    norm, total = np.sqrt((z**2).sum(1))[:, None, None], z.sum(1)[:, None, None]
+    return (np.cos(norm * h) + total * w / 10)[:, None]
+
+
 def walks(rng):
+    still = rng.normal(size=4)
     return [
         {"decode": ripples, "start": np.array([0.2, -0.5, 1.0]), "end": np.array([0.9, 1.1, -0.4]), "steps": 3},
+        {"decode": plaid, "start": rng.normal(size=5), "end": rng.normal(size=5), "steps": 1},
+        {"decode": plaid, "start": rng.normal(size=1), "end": rng.normal(size=1), "steps": 6},
         {"decode": ripples, "start": rng.normal(size=3), "end": rng.normal(size=3), "steps": 7},
+        extreme(decode=plaid, start=np.array([9e3, 2e3]), end=np.array([-7e3, 1e3]), steps=4),
+        extreme(decode=plaid, start=still, end=still.copy(), steps=2),
+        extreme(decode=plaid, start=still, end=still + 1e-3, steps=3),
     ]
 
 
+def cloud(rng, N, B, D, spread=0.8):
+    return {"z": rng.normal(size=(N, D)), "mu": rng.normal(0.5, 1, (B, D)), "logvar": rng.normal(0, spread, (B, D))}
+
+
 def clouds(rng):
-    return [
-        {"z": np.array([[0.5, -1.0]]), "mu": np.array([[1.0, 0.3], [-0.4, 2.0], [0.7, -1.2]]),
-         "logvar": np.array([[0.6, -0.8], [-1.5, 0.4], [0.2, -0.3]])},
-        {"z": rng.normal(size=(5, 2)), "mu": rng.normal(0.5, 1, (7, 2)), "logvar": rng.normal(0, 0.8, (7, 2))},
-    ]  # fmt: skip
+    few = {"z": np.array([[0.5, -1.0]]), "mu": np.array([[1.0, 0.3], [-0.4, 2.0], [0.7, -1.2]]),
+           "logvar": np.array([[0.6, -0.8], [-1.5, 0.4], [0.2, -0.3]])}  # fmt: skip
+    wide = cloud(rng, 4, 6, 3)
+    wide["logvar"] = rng.choice([-12.0, 12.0, 35.0, 3.0], (6, 3))
+    narrow = cloud(rng, 5, 5, 2)
+    narrow["logvar"] = rng.choice([-12.0, -35.0], (5, 2))
+    narrow["z"] = narrow["mu"] + np.exp(narrow["logvar"] / 2) * rng.normal(size=(5, 2))  # each near one narrow posterior
+    ordinary = [cloud(rng, *sizes) for sizes in ((4, 3, 1), (6, 1, 5), (1, 4, 3), (5, 7, 2))]
+    distant = cloud(rng, 5, 4, 2)
+    distant["mu"] = 50 * np.sign(distant["mu"]) + distant["mu"]
+    distant["z"] = distant["mu"][[2, 0, 3, 1, 0]] + distant["z"]
+    dense = cloud(rng, 3, 4, 12)
+    dense["logvar"] -= 35
+    dense["z"] = dense["mu"][:3] + np.exp(dense["logvar"][:3] / 2) * rng.normal(size=(3, 12))
+    return [few, *ordinary, *(extreme(**case) for case in (wide, narrow, distant, dense))]
 
 
 def far_clouds(rng):
-    # two distances, so that one maximum for all points does not do
-    z = rng.normal(0, 1, (4, 2)) + np.array([[60], [60], [130], [130]])
-    return [{"z": z, "mu": rng.normal(-0.5, 1, (7, 2)), "logvar": rng.normal(0, 0.4, (7, 2))}]
+    """Two distances, so that one maximum for all points is not enough."""
+    probes = []
+    for D in (3, 2):
+        probe = cloud(rng, 4, 7, D, 0.4)
+        probe["z"] += np.array([[60], [-60], [130], [-130]])
+        probes.append(probe)
+    return [*reversed(probes), extreme(**cloud(rng, 2, 3, 784, 0.4))]
 
 
 def prior_points(rng):
     probes = []
-    for nats in (1.0, 2.0):  # narrow posteriors off the centre: many holes, not all of the plane
-        mu, logvar = rng.normal(0.6, 1, (9, 2)), rng.normal(-1.2, 1, (9, 2))
-        probes.append({"z": rng.normal(size=(61, 2)), "mu": mu, "logvar": logvar, "nats": nats})
-    return probes
+    for nats, N, B, D in ((1.0, 61, 9, 2), (2.0, 83, 5, 1), (0.3, 70, 4, 3), (4.0, 1, 6, 2), (-0.7, 75, 14, 2), (2.0, 61, 9, 2)):
+        # narrow posteriors off the centre: many holes, not all of the plane
+        mu, logvar = rng.normal(0.6, 1, (B, D)), rng.normal(-1.2, 1, (B, D))
+        probes.append({"z": rng.normal(size=(N, D)), "mu": mu, "logvar": logvar, "nats": nats})
+    mu = rng.normal(0.3, 1, (8, 2))
+    # ten standard deviations from a narrow posterior is a hole; so is all that one wide posterior covers thinly
+    narrow = extreme(z=mu + 10 * np.exp(-6) * np.sign(rng.normal(size=(8, 2))), mu=mu, logvar=np.full((8, 2), -12.0), nats=3.0)
+    narrower = extreme(z=mu + 10 * np.exp(-17.5) * np.sign(rng.normal(size=(8, 2))), mu=mu, logvar=np.full((8, 2), -35.0), nats=3.0)
+    wide = extreme(z=0.2 * rng.normal(size=(20, 2)), mu=0.1 * mu, logvar=np.full((8, 2), 12.0), nats=11.0)
+    wider = extreme(z=rng.normal(size=(20, 2)), mu=mu, logvar=np.full((8, 2), 35.0), nats=20.0)
+    far = extreme(z=rng.normal(size=(7, 2)) + 60, mu=mu, logvar=rng.normal(0, 0.5, (8, 2)), nats=1.0)
+    distant = mu + 40 * np.sign(mu)  # the encoder is dense where the prior hardly goes: no hole
+    near = np.concatenate([distant[:5], distant[:2] * 0.6])
+    return [*probes, narrow, narrower, wide, wider, far, extreme(z=near, mu=distant, logvar=rng.normal(-3, 0.3, (8, 2)), nats=2.0)]
 
 
 def labelled(rng):
-    factors = rng.normal(3, [1, 2], (30, 2))
-    mixing = np.array([[1.5, 0.2, -0.8], [-0.3, 0.9, 0.5]])
-    mu = 0.3 * factors @ mixing + rng.normal(0.4, 0.7, (30, 3))
-    return [
-        {"mu": mu[:4], "factors": factors[:4]},
-        {"mu": mu, "factors": factors},
-    ]
+    def draw(B, D, F):
+        factors = rng.normal(3, 1 + np.arange(F), (B, F))
+        mixing = rng.normal(0.3, 1, (F, D))
+        return {"mu": 0.3 * factors @ mixing + rng.normal(0.4, 0.7, (B, D)), "factors": factors}
+
+    first = draw(30, 3, 2)
+    tiny = draw(9, 2, 3)
+    tiny = {"mu": 1e-6 * tiny["mu"], "factors": tiny["factors"] * np.array([1e-7, 1e6, 1.0])}
+    return [{name: array[:4] for name, array in first.items()}, draw(11, 1, 4), draw(7, 5, 1), first, extreme(**tiny), extreme(**{name: 300 * array for name, array in draw(8, 3, 2).items()})]
 
 
 def each_jump(decode, start, end, steps):

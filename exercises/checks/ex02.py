@@ -2,34 +2,57 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong
+from exercises.checking import Check, Wrong, extreme
 
 
 def ends(rng):
     few = {"a": np.array([3.0, 0.0, 1.0]), "b": np.array([-0.5, 2.0, 0.3]), "t": np.array([0.0, 0.25, 0.5, 1.0])}
-    return [few, {"a": rng.normal(0.3, 1, 8), "b": 2 * rng.normal(0.3, 1, 8), "t": np.linspace(0, 1, 5)}]
+    beyond = {"a": rng.normal(0.3, 1, 5), "b": 2 * rng.normal(0.3, 1, 5), "t": np.array([0.7, -0.5, 1.5, 0.1, 1.0, 0.0, 0.4])}
+    one = {"a": rng.normal(0.3, 1, 6), "b": 3 * rng.normal(0.3, 1, 6), "t": np.array([0.35])}
+    wide = {"a": rng.normal(size=64), "b": rng.normal(size=64), "t": np.array([0.9, 0.2])}
+    last = {"a": rng.normal(0.3, 1, 8), "b": 2 * rng.normal(0.3, 1, 8), "t": np.linspace(0, 1, 5) ** 2}
+    far = extreme(a=1e6 * rng.normal(size=4), b=1e-3 * rng.normal(size=4), t=np.array([0.0, 0.3, 1.0]))
+    farther = extreme(a=rng.normal(size=3), b=-80 * rng.normal(size=3), t=np.array([25.0, -30.0, 0.1]))
+    return [few, beyond, one, wide, last, far, farther]
+
+
+def line_ends(rng):
+    one = {"a": np.array([1.5]), "b": np.array([-2.5]), "t": np.array([0.2, 2.0, -1.0])}
+    found = ends(rng)
+    return [*found[:3], one, *found[3:]]
 
 
 def hard_ends(rng):
-    """Parallel, opposite, nearly opposite with different lengths, equal, and zero."""
-    a = rng.normal(size=4)
-    nearly = -1.7 * a + 1e-3 * rng.normal(size=4)
-    t = np.array([0.0, 0.3, 0.5, 1.0])
-    pairs = [(a, nearly), (a, 2.5 * a), (a, -2 * a), (a, a.copy()), (a, 0 * a)]
+    """Parallel, opposite, nearly so with different lengths, equal, and zero; and two ordinary ends among them."""
+    a, other = rng.normal(size=(2, 4))
+    across = other - (other @ a) / (a @ a) * a  # at right angles to a
+    across *= np.linalg.norm(a) / np.linalg.norm(across)
+    t = np.array([0.0, 0.3, 0.5, 1.0, 1.3])
+    opposite, parallel = -1.7 * a + 1e-3 * rng.normal(size=4), 1.4 * (a + 0.02 * across)
+    pairs = [(a, opposite), (a, other), (a, 2.5 * a), (a, -2 * a), (a, a.copy()), (a, 0 * a), (0 * a, a), (0 * a, 0 * a), (a, parallel),
+             (a, -0.6 * (a + 0.02 * across))]  # fmt: skip
     return [{"a": p, "b": q, "t": t} for p, q in pairs]
 
 
 def labelled(rng):
     few = {"mu": np.array([[1.0, 2.0, 0.0], [3.0, -1.0, 0.5], [0.5, 0.5, 4.0], [2.0, 1.0, -1.0], [1.5, 0.0, 1.0]]),
            "labels": np.array([4, 9, 4, 9, 1]), "source": 4, "target": 9}  # fmt: skip
-    labels = np.concatenate([np.arange(4), rng.integers(0, 4, 20)])
-    return [few, {"mu": rng.normal(0.5, 1, (24, 3)) + labels[:, None], "labels": labels, "source": 2, "target": 0}]
+
+    def draw(B, D, source, target):
+        labels = np.concatenate([[source, target, target], rng.integers(0, 10, B - 3)])[rng.permutation(B)]
+        return {"mu": rng.normal(0.5, 1, (B, D)) + labels[:, None], "labels": labels, "source": source, "target": target}
+
+    return [few, draw(17, 6, 9, 1), draw(11, 1, 0, 7), draw(24, 3, 2, 0), extreme(**(d := draw(9, 2, 5, 3)) | {"mu": 1e4 * d["mu"]})]
 
 
 def walks(rng):
     return [
         {"z": np.array([0.5, -1.0, 2.0]), "direction": np.array([1.0, 0.4, -0.6]), "t": np.array([0.0, 0.5, 1.0, 1.5])},
-        {"z": rng.normal(size=3), "direction": rng.normal(size=3), "t": np.linspace(-1, 2, 7)},
+        {"z": rng.normal(size=5), "direction": 3 * rng.normal(size=5), "t": np.array([1.2, -2.0, 0.3])},
+        {"z": rng.normal(size=1), "direction": rng.normal(size=1), "t": np.array([0.7, 0.1])},
+        {"z": rng.normal(size=4), "direction": rng.normal(size=4), "t": np.array([2.5])},
+        {"z": rng.normal(size=3), "direction": rng.normal(size=3), "t": np.array([2.0, -1.0, 0.5, 0.0, 1.0, 1.5, -0.5])},
+        extreme(z=50 * rng.normal(size=3), direction=-40 * rng.normal(size=3), t=np.array([-30.0, 0.0, 25.0])),
     ]
 
 
@@ -61,9 +84,9 @@ def along(z, direction, t):
 
 
 CHECKS = [
-    Check("lerp", "from a to b on a straight line", straight, ends),
+    Check("lerp", "from a to b on a straight line", straight, line_ends),
     Check("slerp", "from a to b along the sphere", turned, ends),
-    Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7),
+    Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7, float32=None),
     Check("label_direction", "from one label's mean to another's", means_apart, labelled),
     Check("label_walk", "z moved along a direction", along, walks),
 ]
@@ -152,6 +175,13 @@ WRONG = [
         "that is right between ordinary ends, and 0/0 between parallel, opposite or zero ones: guard the division, "
         "and fall back on lerp",
         unguarded,
+    ),
+    Wrong(
+        "wide_guard",
+        "slerp",
+        "that falls back on lerp for every angle below about 2 degrees (and its opposite): only where the sine is below 1e-6 is "
+        "there no arc",
+        lambda a, b, t: straight(a, b, t) if not (a.any() and b.any()) or abs(np.cos(angle(a, b))) > 0.9995 else turned(a, b, t),
     ),
     Wrong(
         "reversed",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong
+from exercises.checking import Check, Probe, Wrong, extreme
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(5)  # exact for polynomials of degree up to 9
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -13,20 +13,35 @@ def log_normal(x, mean, variance):
     return -0.5 * (np.log(2 * np.pi * variance) + (x - mean) ** 2 / variance)
 
 
+def drawn(rng, B, w, b, s2):
+    """mu and logvar are not 0 and of both signs; x, z and mu are unsorted."""
+    logvar = rng.normal(-0.3, 1, B)
+    logvar[:2] = [abs(v) + 0.1 if i == 0 else -abs(v) - 0.1 for i, v in enumerate(logvar[:2])]
+    return {"x": rng.normal(0, 2, B), "z": rng.normal(0, 1, B), "mu": rng.normal(0.6, 0.8, B), "logvar": logvar, "w": w, "b": b, "s2": s2}
+
+
 def probes(*names):
-    """Arguments by name: mu and logvar are not 0, w and s2 not 1, b not 0."""
+    """Arguments by name: w of both signs and not 1, s2 above and below 1, b not 0."""
 
     def make(rng):
-        draw = {
-            "x": rng.normal(0, 2, 4),
-            "z": rng.normal(0, 1, 4),
-            "mu": rng.normal(0.6, 0.8, 4),
-            "logvar": rng.normal(-0.3, 1, 4),
-        }
-        draw["logvar"][:2] = np.abs(draw["logvar"][0]) + 0.1, -np.abs(draw["logvar"][1]) - 0.1
-        drawn = draw | {"w": float(rng.uniform(1.2, 2)), "b": float(rng.uniform(0.3, 1)), "s2": float(rng.uniform(0.2, 0.7))}
         chosen = {"x": np.array([1.5]), "z": np.array([0.5]), "mu": np.array([2.0]), "logvar": np.array([-1.0])} | MODEL
-        return [{name: case[name] for name in names} for case in (chosen, drawn)]
+        ordinary = [
+            drawn(rng, 4, float(rng.uniform(1.2, 2)), float(rng.uniform(0.3, 1)), float(rng.uniform(0.2, 0.7))),
+            drawn(rng, 7, -float(rng.uniform(1.2, 2)), -float(rng.uniform(0.3, 1)), float(rng.uniform(1.5, 3))),
+            drawn(rng, 5, -0.4, -2.5, 0.6),
+        ]
+        wide = drawn(rng, 6, 1.3, 0.7, 0.4)
+        wide["logvar"] = np.array([12.0, -12.0, 3.0, -7.0, 35.0, -35.0])
+        far = drawn(rng, 3, -1.6, 0.4, 0.2)
+        far |= {"x": np.array([60.0, -90.0, 45.0]), "z": np.array([-50.0, 40.0, 70.0]), "mu": np.array([60.0, -50.0, 44.0])}
+        sharp = drawn(rng, 4, 1e-4, 0.3, 1e-9)  # a variance that a small constant in a logarithm would change
+        sharp["x"] = sharp["w"] * sharp["z"] + sharp["b"] + np.sqrt(1e-9) * rng.normal(size=4)
+        precise = drawn(rng, 3, -2.5, 0.2, 1e-11)  # the posterior is very narrow, and q nearly the same
+        precise["x"] = precise["w"] * precise["z"] + precise["b"] + np.sqrt(1e-11) * rng.normal(size=3)
+        precise |= {"mu": precise["z"] + 1e-6 * rng.normal(size=3), "logvar": np.array([-26.0, -28.0, -25.0])}
+        return [Probe({name: case[name] for name in names}) for case in (chosen, *ordinary)] + [
+            extreme(**{name: case[name] for name in names}) for case in (wide, far, sharp, precise)
+        ]
 
     return make
 
@@ -37,20 +52,19 @@ def average(function, mu, logvar):
 
 
 def joint(x, z, w, b, s2):
-    return np.log(np.exp(-((x - (w * z + b)) ** 2) / (2 * s2) - z**2 / 2) / (2 * np.pi * np.sqrt(s2)))
+    return -np.log(2 * np.pi) - np.log(np.sqrt(s2)) - (x - w * z - b) ** 2 / (2 * s2) - z * z / 2
 
 
 def bayes(x, w, b, s2):
     """Mean and log variance of p(z|x) from the joint Gaussian of (z, x): cov(z, x) / var(x) regression."""
     gain = w / (w**2 + s2)
-    return gain * (x - b), np.log(np.full_like(x, 1 - gain * w))
+    return gain * (x - b), np.full_like(x, np.log(s2) - np.log(w**2 + s2))
 
 
 def evidence(x, w, b, s2):
-    """log p(x) = log p(x, z) - log p(z|x), at any z (here 0.3)."""
-    mean, logvar = bayes(x, w, b, s2)
-    z = np.full_like(x, 0.3)
-    return joint(x, z, w, b, s2) - log_normal(z, mean, np.exp(logvar))
+    """x is normal: its standard deviation is the hypotenuse of the two independent ones."""
+    deviation = np.hypot(w, np.sqrt(s2))
+    return -np.log(deviation) - 0.5 * np.log(2 * np.pi) - ((x - b) / deviation) ** 2 / 2
 
 
 def weight(x, z, mu, logvar, w, b, s2):

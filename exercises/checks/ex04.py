@@ -1,11 +1,10 @@
-"""Exercise 04: samples and their gradients; the references are central differences of z and of log q."""
+"""Exercise 04: samples and their gradients; the references are complex-step derivatives of z and of log q."""
 
 import numpy as np
 
-from exercises.checking import Check, Wrong
-from vae_numpy import vae
+from exercises.checking import Check, Wrong, extreme
 
-H = 1e-5  # of the central differences; their error is of order H squared
+H = 1e-30  # f(x + iH) = f(x) + iH f'(x), whose imaginary part loses no digits (Squire & Trapp 1998)
 
 
 def bowl(z):
@@ -20,8 +19,21 @@ def bowl_slope(z):
     return slope
 
 
-def probes(last):
-    """Small enough to print, then larger; logvar of both signs, S != D."""
+def ridge(z):
+    """f(z) = 100 - 3 (z_0 + ... + z_D) + z_0 sin(z_D)"""
+    return 100 - 3 * z.sum(1) + z[:, 0] * np.sin(z[:, -1])
+
+
+def ridge_slope(z):
+    """df/dz_j = -3, sin(z_D) added at j = 0, and z_0 cos(z_D) at j = D"""
+    slope = np.full(z.shape, -3.0, z.dtype)
+    slope[:, 0] += np.sin(z[:, -1])
+    slope[:, -1] += z[:, 0] * np.cos(z[:, -1])
+    return slope
+
+
+def probes(name="", first=None, second=None, least=1):
+    """Small enough to print, then larger; logvar of both signs, S != D. `first` and `second` are two functions of z."""
 
     def make(rng):
         few = {
@@ -29,23 +41,34 @@ def probes(last):
             "logvar": np.array([1.0, -0.7]),
             "eps": np.array([[0.3, -1.2], [-0.8, 0.5], [1.5, 0.9]]),
         }
-        many = {"mu": rng.normal(0.4, 1, 3), "logvar": np.array([0.9, -0.6, 0.3]) * rng.uniform(0.5, 1.5, 3),
-                "eps": rng.normal(size=(7, 3))}  # fmt: skip
-        return [few | last, many | last]
+
+        def draw(S, D):
+            return {"mu": rng.normal(0.4, 1, D), "logvar": rng.permutation(np.linspace(-1.1, 1.4, D)) if D > 1 else np.array([0.9]),
+                    "eps": rng.normal(size=(S, D))}  # fmt: skip
+
+        def given(probe, function):
+            return probe | ({name: function} if name else {})
+
+        wide = draw(5, 4) | {"logvar": np.array([12.0, -12.0, 4.0, -8.0])}
+        wide["eps"] = wide["eps"] * np.array([30.0, 1.0, -25.0, 4.0])
+        wider = draw(3, 2) | {"logvar": np.array([-14.0, 22.0]), "mu": np.array([40.0, -25.0])}
+        widest = draw(4, 3) | {"logvar": np.array([-45.0, 1.0, 43.0]), "mu": np.array([0.0, 30.0, 0.0])}
+        return [given(few, first), given(draw(least, 4), second), given(draw(6, 1), first), given(draw(4, 5), second),
+                given(draw(7, 3), first), extreme(**given(wide, second)), extreme(**given(wider, second)),
+                extreme(**given(widest, first))]  # fmt: skip
 
     return make
 
 
 def samples(mu, logvar, eps):
-    return vae.reparameterize(np.tile(mu, (len(eps), 1)), np.tile(logvar, (len(eps), 1)), eps)
+    return np.array([[mu[j] + np.exp(0.5 * logvar[j]) * eps[s, j] for j in range(len(mu))] for s in range(len(eps))])
 
 
 def derivative(function, at):
-    """d function(at)[s] / d at[j], by central differences: (S, D)."""
+    """d function(at)[s] / d at[j], by complex steps: (S, D)."""
     columns = []
     for j in range(len(at)):
-        step = H * (np.arange(len(at)) == j)
-        columns.append((function(at + step) - function(at - step)) / (2 * H))
+        columns.append(function(at + 1j * H * (np.arange(len(at)) == j)).imag / H)
     return np.stack(columns, 1)
 
 
@@ -78,15 +101,14 @@ def log_q(z, mu, logvar):
 
 
 CHECKS = [
-    Check("reparameterize", "z for a given eps", samples, probes({})),
-    Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes({"df": bowl_slope}), allowed=1e-7),
-    Check("score_gradient", "f(z) times the derivative of log q", score, probes({"f": bowl}), allowed=1e-7),
+    Check("reparameterize", "z for a given eps", samples, probes()),
+    Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes("df", bowl_slope, ridge_slope)),
+    Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge)),
     Check(
         "score_gradient_with_baseline",
         "minus the mean of the other samples",
         with_baseline,
-        probes({"f": bowl}),
-        allowed=1e-7,
+        probes("f", bowl, ridge, least=2),
     ),
 ]
 

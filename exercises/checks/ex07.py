@@ -4,30 +4,52 @@ from statistics import NormalDist
 
 import numpy as np
 
-from exercises.checking import Check, Wrong
+from exercises import comparing
+from exercises.checking import Check, Wrong, extreme
 
 
 def sizes(rng):
-    return [{"size": 2}, {"size": 5}, {"size": int(rng.integers(6, 9))}]
+    return [{"size": 2}, {"size": 5}, {"size": 1}, {"size": 3}, {"size": int(rng.integers(6, 9))}, {"size": 13}]
 
 
 def stacks(rng):
     few = np.arange(12.0).reshape(2, 1, 2, 3)
-    return [{"images": few, "columns": 2}, {"images": rng.uniform(size=(6, 1, 4, 5)), "columns": 3},
-            {"images": rng.uniform(size=(8, 1, 5, 3)), "columns": 2}]  # fmt: skip
+
+    def draw(N, H, W, columns):
+        return {"images": rng.uniform(size=(N, 1, H, W)), "columns": columns}
+
+    logits = extreme(images=90 * rng.normal(size=(6, 1, 5, 2)), columns=2)
+    return [{"images": few, "columns": 2}, draw(6, 4, 5, 3), draw(5, 3, 2, 1), draw(4, 2, 7, 4), draw(1, 3, 5, 1), draw(15, 1, 4, 5), draw(3, 1, 4, 3),
+            draw(8, 5, 3, 2), logits]  # fmt: skip
 
 
 def points(rng):
     return [
         {"z": np.array([0.5, -1.0, 2.0]), "latent": 1, "values": np.array([-2.0, 0.3])},
-        {"z": rng.normal(size=6), "latent": 4, "values": np.linspace(-2, 2, 5)},
+        {"z": rng.normal(size=4), "latent": 0, "values": np.array([1.5, -0.4, 2.5, 0.1, -3.0])},
+        {"z": rng.normal(size=1), "latent": 0, "values": np.array([0.7, -1.0, 0.2])},
+        {"z": rng.normal(size=7), "latent": 6, "values": np.array([1.1])},
+        {"z": rng.normal(size=6), "latent": 4, "values": np.array([2.0, -2.0, 0.5, -0.9, 1.0])},
+        extreme(z=1e3 * rng.normal(size=3), latent=2, values=np.array([50.0, -700.0])),
     ]
 
 
 def clouds(rng):
-    few = np.array([[3.0, 1.0, 5.2], [-1.0, 2.0, 4.9], [4.0, -3.0, 5.0], [0.0, -2.0, 4.7]])
-    mixing = np.array([[2.0, 0.3, -0.5, 0.1], [0.1, 1.1, 0.4, -0.6], [0.0, 0.1, 0.3, 0.1]])
-    return [{"mu": few}, {"mu": rng.normal(size=(30, 3)) @ mixing + 2.5}]
+    """Every cloud is skewed along its two main directions, which decides the signs, and spreads differently along each."""
+    few = np.array([[7.0, 1.0, 5.2], [-1.0, 2.0, 4.9], [0.5, -3.0, 5.0], [-2.0, 0.5, 4.7]])
+
+    def draw(N, D, spreads):
+        turn = np.linalg.qr(rng.normal(size=(D, D)))[0]
+        along = np.zeros((N, D))
+        for j, spread in enumerate(spreads):
+            column = -np.log((rng.permutation(N) + 0.5) / N)  # the quantiles of an exponential distribution: skewed
+            along[:, j] = spread * column
+        return {"mu": along @ turn + rng.normal(1, 2, D)}
+
+    wide = draw(9, 4, (3e4, 9e3, 2e3))
+    small = draw(8, 3, (3e-5, 9e-6, 2e-6))
+    return [{"mu": few}, draw(12, 2, (3, 1)), draw(5, 7, (2.5, 0.9, 0.2)), draw(9, 5, (4, 2, 0.5, 0.1, 0.05)), draw(30, 4, (2.0, 1.0, 0.3)),
+            extreme(**wide), extreme(**small)]  # fmt: skip
 
 
 def grid(size):
@@ -55,12 +77,15 @@ def eigen(mu):
 
 
 def up_to_signs(function, args):
-    """A principal direction may as well point the other way: turn each so that its point farthest out is positive."""
+    """A principal direction may as well point the other way: turn each so that the sum of cubes is positive."""
     result = function(args["mu"])
-    if not isinstance(result, np.ndarray) or result.shape != (len(args["mu"]), 2):
+    try:
+        plain = comparing.readable(result, "array")
+    except comparing.Unreadable:
         return result
-    farthest = result[np.abs(result).argmax(0), [0, 1]]
-    return result * np.where(farthest < 0, -1, 1).astype(result.dtype)
+    if plain.shape != (len(args["mu"]), 2) or plain.dtype.kind != "f":
+        return result
+    return plain * np.where((plain**3).sum(0) < 0, -1, 1).astype(plain.dtype)
 
 
 CHECKS = [
@@ -205,4 +230,6 @@ VALID = [
     ),
     ("traversal", replaced),
     ("project", eigen),
+    ("project", lambda mu: (lambda c: c @ np.linalg.svd(c, full_matrices=False)[2][:2].T)(mu - mu.mean(0))),
+    ("project", lambda mu: -(lambda u, s, v: u[:, :2] * s[:2])(*np.linalg.svd(mu - mu.mean(0), full_matrices=False))),
 ]

@@ -4,38 +4,47 @@ import functools
 
 import numpy as np
 
-from exercises.checking import Check, Wrong
+from exercises.checking import Check, Probe, Wrong, extreme
 from vae_numpy import vae
 from vae_numpy.layers import sigmoid
 
-B, D = 2, 5
-
 
 @functools.cache
-def parameters(seed):
-    """A random CVAE in float64, its label features as large as the others."""
+def parameters(seed, D, scale=4):
+    """A random CVAE in float64, its label features as large as the others; `scale` multiplies what the last layers give."""
     rng = np.random.default_rng(seed)
     params = {name: p.astype(np.float64) for name, p in vae.init_params(D, rng).items()}
-    params["encoder.mu.weight"] *= 4
-    params["encoder.logvar.weight"] *= 4
+    params["encoder.mu.weight"] *= scale
+    params["encoder.logvar.weight"] *= scale
+    params["decoder.conv_t2.weight"] *= scale if scale > 4 else 1
     for part in ("encoder", "decoder"):
         params[f"{part}_label.weight"] = rng.normal(0.1, 0.5, (256, 10))
     return params
 
 
 def some_labels(rng):
-    return [{"labels": np.array([3, 0, 9])}, {"labels": rng.integers(0, 10, 7)}]
+    drawn = [rng.integers(0, 10, B) for B in (1, 12, 5)]
+    return [{"labels": np.array([3, 0, 9])}, {"labels": np.array([9])}, *({"labels": labels} for labels in drawn),
+            {"labels": rng.permutation(10)}, {"labels": rng.integers(0, 10, 7)}]  # fmt: skip
 
 
 def images(rng, *names):
-    draw = {
-        "params": parameters(int(rng.integers(3))),
-        "x": rng.uniform(size=(B, 1, 28, 28)),
-        "z": rng.normal(0.3, 1, (B, D)),
-        "labels": rng.choice(10, B, replace=False),
-        "eps": rng.normal(size=(B, D)),
-    }
-    return [{name: draw[name] for name in names}]
+    """B and D differ, labels repeat and are unsorted; in the extreme probe logvar and the logits are far from 0, x is 0 or 1."""
+
+    def draw(B, D, scale, labels):
+        return {
+            "params": parameters(int(rng.integers(3)), D, scale),
+            "x": rng.uniform(size=(B, 1, 28, 28)) if scale == 4 else rng.integers(0, 2, (B, 1, 28, 28)).astype(float),
+            "z": rng.normal(0.3, 1, (B, D)),
+            "labels": np.array(labels),
+            "eps": rng.normal(size=(B, D)),
+        }
+
+    ordinary = [draw(2, 5, 4, rng.choice(10, 2, replace=False)), draw(1, 8, 4, [9]), draw(3, 1, 4, [7, 2, 7])]
+    far, loud = draw(2, 3, 120, [8, 0]), draw(1, 2, 4, [5])
+    loud |= {"z": np.array([[-30.0, 25.0]]), "eps": np.array([[-30.0, 25.0]])}
+    probes = [Probe({name: case[name] for name in names}) for case in ordinary]
+    return [*probes, *(extreme(**{name: case[name] for name in names}) for case in (far, loud))]
 
 
 def rows(labels):
@@ -71,10 +80,10 @@ def drawn(params, labels, eps):
 
 
 CHECKS = [
-    Check("one_hot", "one 1 in each row", rows, some_labels),
+    Check("one_hot", "one 1 in each row", rows, some_labels, keeps_dtype=True),
     Check("encode", "q(z|x, c): the label before the ReLU of fc", encoded, lambda rng: images(rng, "params", "x", "labels")),
     Check("decode", "p(x|z, c): the label before the ReLU of fc1", decoded, lambda rng: images(rng, "params", "z", "labels")),
-    Check("elbo", "both halves with the label", bound, lambda rng: images(rng, "params", "x", "labels", "eps")),
+    Check("elbo", "both halves with the label", bound, lambda rng: images(rng, "params", "x", "labels", "eps"), allowed=1e-11),
     Check("sample", "images of the labels, from the prior", drawn, lambda rng: images(rng, "params", "labels", "eps")),
 ]
 

@@ -2,23 +2,31 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong
+from exercises.checking import Check, Wrong, extreme
 
 
 def rises(rng):
     places = [0.0, 0.1, 0.2, 0.25, 0.5, 0.8, 1.0, float(rng.uniform(0.05, 0.2))]
-    return [{"progress": p, "rise": r} for r in (0.4, 0.7) for p in places]
+    return [{"progress": p, "rise": r} for r in (0.4, 0.7, 1.0, 0.03) for p in places]
 
 
 def cycles(rng):
+    """No place but a power of 1/2 lies on the border of a cycle, where rounding would decide."""
     places = [0.0, 0.05, 0.2, 0.3, 0.4, 0.55, 0.7, 0.99, 1.0, float(rng.uniform(0.05, 0.15))]
-    return [{"progress": p, "cycles": c, "rise": r} for c, r in ((4, 0.5), (3, 0.8)) for p in places]
+    found = [{"progress": p, "cycles": c, "rise": r} for c, r in ((4, 0.5), (3, 0.8)) for p in places]
+    more = [{"progress": p, "cycles": c, "rise": r} for c, r in ((1, 0.25), (7, 0.3), (2, 1.0)) for p in (0.11, 0.47, 0.93, 1.0)]
+    return [*found, {"progress": 0.75, "cycles": 4, "rise": 0.1}, {"progress": 0.5, "cycles": 2, "rise": 0.6}, *more]
+
+
+def drawn(rng, B, D):
+    return {"distortion": rng.uniform(80, 120, B), "rate": rng.exponential(2, (B, D))}
 
 
 def batches(rng):
     few = {"distortion": np.array([90.0, 110.0]), "rate": np.array([[1.0, 4.0, 0.5], [2.0, 8.0, 0.0]]), "beta": 0.25}
-    return [few, {"distortion": rng.uniform(80, 120, 4), "rate": rng.exponential(2, (4, 5)), "beta": 4.0},
-            {"distortion": rng.uniform(80, 120, 4), "rate": rng.exponential(2, (4, 5)), "beta": 0.0}]  # fmt: skip
+    density = drawn(rng, 5, 1) | {"distortion": rng.uniform(-300, 50, 5), "beta": 1.0}  # -log of a density may be negative
+    return [few, drawn(rng, 1, 4) | {"beta": 0.7}, density, drawn(rng, 3, 7) | {"beta": 0.0}, drawn(rng, 2, 6) | {"rate": rng.normal(1, 2, (2, 6)), "beta": 2.5}, drawn(rng, 4, 5) | {"beta": 4.0},
+            extreme(**{name: 1e5 * array for name, array in drawn(rng, 3, 2).items()}, beta=30.0)]  # fmt: skip
 
 
 def capacities(rng):
@@ -29,8 +37,10 @@ def capacities(rng):
         "gamma": 10.0,
         "capacity": 7.0,
     }
-    drawn = {"distortion": rng.uniform(80, 120, 4), "rate": rng.exponential(2, (4, 5))}
-    return [few, few | {"capacity": 9.0}, drawn | {"gamma": 30.0, "capacity": 10.0}]
+    return [few, few | {"capacity": 9.0}, drawn(rng, 1, 3) | {"gamma": 0.5, "capacity": 4.0}, drawn(rng, 6, 1) | {"gamma": 3.0, "capacity": 0.0},
+            drawn(rng, 5, 2) | {"gamma": 7.0, "capacity": 300.0},
+            {"distortion": rng.uniform(-300, 50, 3), "rate": rng.normal(1, 2, (3, 4)), "gamma": 2.0, "capacity": 1.5},
+            extreme(**drawn(rng, 3, 2) | {"rate": rng.uniform(100, 900, (3, 2))}, gamma=5.0, capacity=20.0), drawn(rng, 4, 5) | {"gamma": 30.0, "capacity": 10.0}]  # fmt: skip
 
 
 def interpolated(progress, rise):
@@ -190,6 +200,9 @@ WRONG = [
 VALID = [
     ("linear", interpolated),
     ("linear", lambda progress, rise: np.clip(progress / rise, 0, 1)),
+    ("linear", lambda progress, rise: np.where(progress < rise, progress / rise, 1.0)),  # a 0-dimensional array
+    ("cyclical", lambda p, M, R: np.minimum(np.asarray(1.0), (p % (1 / M)) * M / R) if p < 1 else 1),
+    ("loss_and_elbo", lambda d, r, beta: [np.mean(d + beta * r.sum(-1)), -np.mean(d) - r.sum() / len(r)]),
     ("cyclical", sawtooth),
     ("loss_and_elbo", image_by_image),
     ("capacity_loss", held),

@@ -2,36 +2,57 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong
+from exercises.checking import Check, Probe, Wrong, extreme
 
 
 def posteriors(rng):
     few = {"mu": np.array([[1.0, 0.0, -0.5], [-2.0, 0.1, 0.4]]), "logvar": np.array([[-1.0, 0.2, 0.5], [-2.0, -0.1, -0.3]])}
-    return [few, {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)), "logvar": rng.normal(-0.5, 0.8, (6, 3))}]
+
+    def draw(B, D):
+        return {"mu": rng.normal(0.3, 1.2, (B, D)), "logvar": rng.normal(-0.5, 0.8, (B, D))}
+
+    wide = extreme(mu=rng.choice([-50.0, 0.3], (4, 3)), logvar=rng.choice([-35.0, -12.0, 12.0, 35.0], (4, 3)))
+    narrow = extreme(mu=rng.normal(size=(2, 3)), logvar=np.array([[-12.0, -7.0, -9.0], [-6.0, -11.0, -8.0]]))
+    return [few, draw(1, 4), draw(5, 1), draw(2, 6), {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)),
+            "logvar": rng.normal(-0.5, 0.8, (6, 3))}, wide, narrow,
+            extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]]))]  # fmt: skip
 
 
 def means(rng):
     """Latent 1 has a large mean that never moves, latent 2 moves a little, latents 3 and 4 lie on both sides of the threshold."""
     few = np.array([[1.0, 3.0, 0.04, 0.13], [-1.0, 3.0, -0.04, -0.09], [0.5, 3.0, 0.0, 0.03]])
-    spread = np.array([0.8, 0.005, 0.07, 0.13, 0.16])
-    drawn = rng.normal(size=(40, 5))
-    drawn = (drawn - drawn.mean(0)) / drawn.std(0) * spread + np.array([0.3, 2.0, -1.0, 0.5, 0.2])
-    return [{"mu": few, "threshold": 0.01}, {"mu": drawn, "threshold": 0.01}, {"mu": drawn, "threshold": 0.02}]
+
+    def draw(B, spread):
+        noise = rng.normal(size=(B, len(spread)))
+        return (noise - noise.mean(0)) / noise.std(0) * spread + rng.uniform(-2, 2, len(spread))
+
+    drawn = draw(40, np.array([0.8, 0.005, 0.07, 0.13, 0.16]))
+    wide, tiny = draw(7, np.array([0.6, 3.0])), draw(5, np.array([2e-6, 1e-4, 5e-5]))
+    return [{"mu": few, "threshold": 0.01}, {"mu": drawn, "threshold": 0.01}, {"mu": wide, "threshold": 0.5},
+            {"mu": draw(3, np.array([0.2])), "threshold": 0.1}, {"mu": rng.normal(size=(1, 4)), "threshold": 0.01},
+            {"mu": drawn, "threshold": 0.02}, {"mu": rng.permuted(drawn, axis=1)},  # without a threshold
+            extreme(mu=tiny + 1.0, threshold=1e-9), extreme(mu=draw(4, np.array([900.0, 1100.0])), threshold=1e6)]  # fmt: skip
 
 
 def rates(rng):
     few = {"rate": np.array([[0.01, 0.3, 2.0], [0.03, 0.1, 3.0]]), "floor": 0.25}
-    drawn = rng.exponential([0.05, 0.5, 0.4, 3.0], (5, 4))
-    drawn[:, 1] *= 0.5 / drawn[:, 1].mean()  # above the floor on average, below it for some images
-    drawn[:, 2] *= 0.2 / drawn[:, 2].mean()  # and the other way round
-    return [few, {"rate": drawn, "floor": 0.25}]
+
+    def draw(B, D, floor):
+        rate = rng.exponential(1, (B, D))
+        if D > 2:
+            rate[:, 1] *= 2 * floor / rate[:, 1].mean()  # above the floor on average, below it for some images
+            rate[:, 2] *= 0.8 * floor / rate[:, 2].mean()  # and the other way round
+        return {"rate": rate, "floor": floor}
+
+    exact = {"rate": rng.exponential(1, (3, 2)), "floor": 0.0}
+    return [few, draw(1, 3, 0.4), draw(6, 1, 0.1), draw(3, 5, 1.5), draw(4, 1, 30.0), exact, draw(5, 4, 0.25),
+            extreme(rate=rng.normal(0.3, 1, (4, 5)), floor=0.2), extreme(**draw(3, 4, 1e-6)), extreme(**draw(2, 3, 1e5))]  # fmt: skip
 
 
 def components(rng):
-    return [
-        {"strength": s, "variance": v, "beta": b}
-        for s, v, b in [(4.0, 0.5, 1.0), (4.0, 0.5, 3.0), (0.8, 0.5, 2.0), (float(rng.uniform(2, 3)), 0.25, 1.5)]
-    ]
+    ordinary = [(4.0, 0.5, 1.0), (4.0, 0.5, 3.0), (0.8, 0.5, 2.0), (0.9, 1.4, 0.2), (5.0, 0.1, 7.0), (float(rng.uniform(2, 3)), 0.25, 1.5)]
+    far = [(3e-8, 1e-8, 0.5), (2e6, 1.0, 40.0), (1e-9, 1.0, 1.0), (1.0, 1e-10, 1.0)]
+    return [Probe(strength=s, variance=v, beta=b) for s, v, b in ordinary] + [extreme(strength=s, variance=v, beta=b) for s, v, b in far]
 
 
 def rate_loops(mu, logvar):
@@ -41,7 +62,7 @@ def rate_loops(mu, logvar):
     ])  # fmt: skip
 
 
-def moving(mu, threshold):
+def moving(mu, threshold=0.01):
     return np.array([sum((v - sum(column) / len(column)) ** 2 for v in column) / len(column) > threshold for column in mu.T])
 
 
@@ -49,35 +70,34 @@ def floored(rate, floor):
     return float(sum(max(floor, sum(column) / len(column)) for column in rate.T))
 
 
-def differences(rate, floor):
+def pushed(rate, floor):
+    """Entry by entry: 1/B where the mean of its column is above the floor."""
     gradient = np.zeros_like(rate)
-    for index in np.ndindex(rate.shape):
-        step = np.zeros_like(rate)
-        step[index] = 1e-6
-        gradient[index] = (floored(rate + step, floor) - floored(rate - step, floor)) / 2e-6
+    for b, j in np.ndindex(rate.shape):
+        if sum(rate[:, j]) > floor * len(rate):
+            gradient[b, j] = 1 / len(rate)
     return gradient
 
 
 def searched(strength, variance, beta):
-    """The loss of encoder z = a x + sqrt(v) eps and decoder w, minimised over the rate by halving, w and a in closed form."""
-    low, high = 0.0, 8.0
-    for _ in range(60):
-        a, b = low + (high - low) / 3, high - (high - low) / 3
+    """The loss of encoder z = a x + sqrt(v) eps and decoder w, minimised over the rate by halving; w and a in closed form."""
+    low, high = 0.0, 40.0
+    for _ in range(200):
+        rate = (low + high) / 2
         # with noise variance v = exp(-2 rate) and a^2 strength = 1 - v, the best w explains strength (1 - v)
-        cost = [strength * np.exp(-2 * r) / (2 * variance) + beta * r for r in (a, b)]
-        low, high = (low, b) if cost[0] < cost[1] else (a, high)
-    rate = (low + high) / 2
-    if rate < 1e-6:  # the search has run into rate 0
+        falling = strength * np.exp(-2 * rate) / variance > beta  # the loss still falls with the rate
+        low, high = (rate, high) if falling else (low, rate)
+    if high < 1e-30:  # the search has run into rate 0
         return 0.0, 0.0
-    return float(strength * -np.expm1(-2 * rate)), float(rate)
+    return float(strength * -np.expm1(-2 * low)), float(low)
 
 
 CHECKS = [
     Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors),
     Check("active_units", "Var_x(mu_j) > threshold", moving, means),
     Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates),
-    Check("free_bits_gradient", "who is still pushed", differences, rates, allowed=1e-7),
-    Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components, allowed=1e-6),
+    Check("free_bits_gradient", "who is still pushed", pushed, rates),
+    Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components),
 ]
 
 
@@ -242,6 +262,7 @@ VALID = [
     ("rate_per_latent", rate_loops),
     ("active_units", moving),
     ("free_bits", floored),
-    ("free_bits_gradient", differences),
+    ("free_bits_gradient", pushed),
+    ("free_bits_gradient", lambda rate, floor: (rate.mean(0) > floor).astype(rate.dtype)[None].repeat(len(rate), 0) / len(rate)),
     ("collapsed_optimum", searched),
 ]

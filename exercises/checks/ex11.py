@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from exercises.checking import Check, Wrong
+from exercises.checking import Check, Probe, Unfit, Wrong, extreme
 
 
 def vectors(rng):
@@ -13,16 +13,27 @@ def vectors(rng):
         "z_e": torch.tensor([[0.9, 0.2], [-2.0, 1.5], [0.1, -0.1]], dtype=torch.float64),
         "codebook": torch.tensor([[3.0, 1.0], [1.0, 0.0], [-1.0, 0.8], [0.0, -0.2]], dtype=torch.float64),
     }
-    scale = torch.tensor(rng.uniform(0.3, 2.5, (7, 1)))  # codes of different lengths: the largest product is not the nearest
-    return [few, {"z_e": torch.tensor(rng.normal(0.3, 1, (11, 3))), "codebook": torch.tensor(rng.normal(size=(7, 3))) * scale}]
+
+    def draw(N, D, K, size=1.0):
+        scale = size * rng.uniform(0.3, 2.5, (K, 1))  # codes of different lengths: the largest product is not the nearest
+        return {"z_e": torch.tensor(rng.normal(0.3, size, (N, D))), "codebook": torch.tensor(rng.normal(size=(K, D)) * scale)}
+
+    return [few, draw(1, 4, 6), draw(9, 1, 5), draw(5, 2, 1), draw(4, 6, 13), draw(11, 3, 7), extreme(**draw(8, 3, 5, 1e4)),
+            extreme(**draw(8, 3, 5, 1e-4))]  # fmt: skip
 
 
-def matched(rng):
-    return [{"z_e": torch.tensor(rng.normal(size=(4, 3))), "z_q": torch.tensor(rng.normal(0.5, 1, (4, 3)))}]
+def matched(rng, shapes=((4, 3), (1, 5), (6, 1), (3, 7), (2, 4))):
+    def draw(*shape):
+        return {"z_e": torch.tensor(rng.normal(size=shape)), "z_q": torch.tensor(rng.normal(0.5, 1, shape))}
+
+    far = draw(3, 2)
+    return [*(draw(*shape) for shape in shapes), extreme(z_e=300 * far["z_e"], z_q=-700 * far["z_q"])]
 
 
 def committed(rng):
-    return [matched(rng)[0] | {"commitment": c} for c in (0.25, 1.5)]
+    weights = (0.25, 1.5, 0.0, 3.0, 0.7, 0.25)
+    return [type(probe)(probe) | {"commitment": c} if not isinstance(probe, Probe) else extreme(**probe, commitment=c)
+            for probe, c in zip(matched(rng), weights, strict=True)]  # fmt: skip
 
 
 def choices(rng):
@@ -30,19 +41,30 @@ def choices(rng):
         {"indices": torch.tensor([0, 0, 3, 1]), "codes": 5},
         {"indices": torch.tensor(rng.integers(0, 6, 40) ** 2 % 7), "codes": 9},
         {"indices": torch.tensor([2, 2, 2]), "codes": 4},
+        {"indices": torch.tensor([7]), "codes": 8},
+        {"indices": torch.tensor(rng.permutation(6)), "codes": 6},
+        {"indices": torch.tensor([0, 0]), "codes": 1},
+        {"indices": torch.tensor(rng.permutation([0] * 60 + [4] * 2 + [1])), "codes": 300},
     ]
 
 
 def sizes(rng):
-    return [{"positions": 49, "codes": 256}, {"positions": 10, "codes": int(rng.integers(3, 60))}]
+    some = [(49, 256), (10, int(rng.integers(3, 60))), (1, 7), (3, 1), (64, 512), (784, 2)]
+    return [{"positions": positions, "codes": codes} for positions, codes in some]
 
 
 def with_gradients(function, args):
     """The value, and what reaches z_e and z_q from a known gradient at the output."""
-    z_e, z_q = (args[name].clone().requires_grad_() for name in ("z_e", "z_q"))
+    z_e, z_q = (args[name].detach().requires_grad_() for name in ("z_e", "z_q"))
+    before = z_e.detach().clone(), z_q.detach().clone()
     value = function(z_e, z_q, *[v for name, v in args.items() if name not in ("z_e", "z_q")])
-    if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.dtype != torch.float64:
-        return value
+    for name, tensor, old in zip(("z_e", "z_q"), (z_e, z_q), before, strict=True):
+        if not torch.equal(tensor.detach(), old) or not tensor.requires_grad:
+            raise ValueError(f"{name} was changed: the function writes into its argument; work on a copy")
+    if not isinstance(value, torch.Tensor):
+        raise Unfit(value, "a torch tensor")
+    if value.layout != torch.strided or value.dtype not in (torch.float32, torch.float64):
+        raise Unfit(value, f"a dense tensor of {str(z_e.dtype).removeprefix('torch.')}")
     # (1, 2, 3, ...) backwards; where nothing in the result asks for a gradient, none arrives
     sent = torch.arange(1.0, value.numel() + 1, dtype=value.dtype).view(value.shape)
     if value.requires_grad:
@@ -256,4 +278,6 @@ VALID = [
     ("perplexity", by_counting),
     ("perplexity", in_float32),
     ("uniform_rate", position_by_position),
+    ("uniform_rate", lambda positions, codes: positions * torch.log(torch.tensor(codes))),  # float32
+    ("uniform_rate", lambda positions, codes: np.float32(positions * np.log(codes))),
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from exercises.checking import Check, Wrong
+from exercises.checking import Check, Unfit, Wrong, extreme
 from vae_numpy.layers import conv2d_loops
 
 
@@ -16,58 +16,98 @@ def integers(rng):
     ramp = np.arange(1, 13, dtype=np.float32).reshape(1, 1, 3, 4)
     few = {"x": ramp, "weight": np.array([[[[1, 2], [0, -1]]]], np.float32), "bias": np.array([10], np.float32),
            "stride": (1, 1), "padding": (0, 0)}  # fmt: skip
-    many = {"x": draw(2, 5, 6, 9), "weight": draw(4, 5, 3, 2), "bias": draw(4) + 5, "stride": (2, 1), "padding": (1, 0)}
-    more = {"x": draw(1, 6, 7, 5), "weight": draw(4, 6, 2, 3), "bias": draw(4) + 5, "stride": (1, 3), "padding": (0, 2)}
-    return [few, many, more]
+    cases = [((2, 5, 6, 9), (4, 5, 3, 2), (2, 1), (1, 0)), ((1, 6, 7, 5), (4, 6, 2, 3), (1, 3), (0, 2)),
+             ((3, 1, 5, 4), (2, 1, 1, 3), (2, 2), (0, 1)), ((2, 3, 4, 8), (1, 3, 2, 1), (3, 1), (2, 0)),
+             ((1, 2, 3, 2), (5, 2, 3, 2), (1, 1), (0, 0)), ((4, 1, 2, 7), (3, 1, 1, 1), (1, 4), (3, 1))]  # fmt: skip
+    drawn = [{"x": draw(*x), "weight": draw(*w), "bias": draw(w[0]) + np.float32(rng.choice([-7, 6])), "stride": s, "padding": p} for x, w, s, p in cases]
+    double = drawn[1] | {name: drawn[1][name].astype(np.float64) for name in ("x", "weight", "bias")}
+
+    def large(name, factor):  # whole numbers that float32 cannot hold
+        return extreme(**double | {name: double[name] * 2.0**factor + 1})
+
+    return [few, *drawn, double, large("x", 30), large("weight", 30), large("bias", 30)]
 
 
 def parameters(rng):
-    """Two of the model's tensors in miniature; the second is not contiguous in memory."""
-    return [{"params": {"fc.weight": rng.normal(size=(3, 2)).astype(np.float32), "fc.bias": rng.normal(size=(2, 3)).T[1]}}]
+    """The model's tensors in miniature, of 1 to 4 axes and both dtypes; one is not contiguous in memory."""
+    return [
+        {"params": {"fc.weight": rng.normal(size=(3, 2)).astype(np.float32), "fc.bias": rng.normal(size=(2, 3)).T[1]}},
+        {"params": {"conv.weight": rng.normal(size=(2, 1, 3, 4)), "conv.bias": np.array([3.0], np.float32), "a": np.array([[1e-30, 1e30]])}},
+        {"params": {"only": rng.normal(size=(5, 1)).astype(np.float32)}},
+    ]
 
 
 def tensors(rng):
-    return [{"tensors": {name: torch.tensor(array, requires_grad=True) for name, array in parameters(rng)[0]["params"].items()}}]
+    return [{"tensors": {name: torch.tensor(array, requires_grad=bool(i % 2 == 0)) for name, array in probe["params"].items()}}
+            for i, probe in enumerate(parameters(rng))]  # fmt: skip
 
 
 def pairs(rng):
     a = rng.normal(size=(2, 3))
-    hurt = [a.copy() for _ in range(3)]
-    hurt[0][1, 2], hurt[1][0, 1], hurt[2][1, 1] = np.nan, np.inf, a[1, 1] - 0.3
+    hurt = [a.copy() for _ in range(4)]
+    hurt[0][1, 2], hurt[1][0, 1], hurt[2][1, 1], hurt[3][0, 0] = np.nan, np.inf, a[1, 1] - 0.3, -np.inf
     wide = np.repeat(a[:, :1], 3, axis=1)  # equal to its first column, once that is broadcast
     near = a + 0.009 * np.sign(rng.normal(size=a.shape))
-    cases = [(a, near), (a, hurt[0]), (hurt[0], hurt[0]), (hurt[1], hurt[1]), (a, hurt[2]), (hurt[2], a), (wide, wide[:, :1])]
-    return [{"a": p.copy(), "b": q.copy(), "tolerance": 0.01} for p, q in cases]
+    cases = [(a, near), (a, hurt[0]), (hurt[0], hurt[0]), (hurt[1], hurt[1]), (a, hurt[2]), (hurt[2], a), (wide, wide[:, :1]),
+             (hurt[0], a), (a, hurt[1]), (hurt[3], hurt[3]), (hurt[1], hurt[3])]  # fmt: skip
+    shifted = a.copy()
+    shifted[0, 0] += 0.5
+    shifted[1, 1] -= 0.5  # the sums and the means agree
+    column = rng.normal(size=7)
+    big = 1e6 * (1 + np.abs(rng.normal(size=(4, 1))))
+    step = np.zeros((3, 1, 2))
+    others = [
+        (a, shifted, 0.01), (shifted, a, 0.01), (a, a[::-1].copy(), 1e-3), (column, np.sort(column), 0.05), (a, -a, 0.1),
+        (a, near, 0.5), (near, a, 1e-6), (a, a.copy(), 0.0), (a, np.nextafter(a, 9), 0.0), (a, np.nextafter(a, 9), 1e-12),
+        (big, big + 1, 0.3), (big + 1, big, 2.0), (1e-9 * a, 2e-9 * a, 1e-12), (1e-9 * a, 2e-9 * a, 1e-7),
+        (step, step + 0.5, 0.5), (step, step + 0.5, 0.25), (column, column[:, None], 10.0), (column, column[:6], 10.0), (a, a.T.copy(), 10.0),
+        (a, a.reshape(6), 10.0), (column[:1], column[:1] + 2, 3.0),
+    ]  # fmt: skip
+    wide = rng.normal(size=(3, 5))
+    single, off = a.astype(np.float32), (a + 0.2).astype(np.float32)
+    others += [(wide, wide + 0.001, 0.01), (single, single + np.float32(0.001), 0.01), (single, off, 0.01), (single, off, 0.3)]
+    last = [(a, near, 0.01)]
+    return [{"a": p.copy(), "b": q.copy(), "tolerance": t} for p, q, t in [*((p, q, 0.01) for p, q in cases), *others, *last]]
 
 
 def carried(function, args):
     """The tensors, what they ask for, and whether a change to one shows in the array it came from."""
-    result = function(args["params"])
-    if not isinstance(result, dict) or result.keys() != args["params"].keys():
-        return result
-    if not all(isinstance(t, torch.Tensor) for t in result.values()):
-        return result
-    before = {name: array.copy() for name, array in args["params"].items()}
+    given = args["params"]
+    before = {name: array.copy() for name, array in given.items()}
+    result = function(given)
+    if given.keys() != before.keys():
+        raise ValueError("params was changed: the function writes into its argument; work on a copy")
+    if not isinstance(result, dict) or result.keys() != before.keys() or not all(isinstance(t, torch.Tensor) for t in result.values()):
+        raise Unfit(result, f"a dict of torch tensors with the names {', '.join(before)}")
     values = {name: t.detach().clone() for name, t in result.items()}
     asks = {f"{name} asks for its gradient": bool(t.requires_grad and t.is_leaf) for name, t in result.items()}
+    unchanged = {name: array.copy() for name, array in given.items()}
     for t in result.values():
         t.data += 1
-    shared = {f"{name} shares memory": not np.array_equal(args["params"][name], before[name]) for name in before}
-    for name, array in before.items():
-        args["params"][name][...] = array
+    shared = {f"{name} shares memory": not np.array_equal(given[name], unchanged[name]) for name in before}
+    for name, array in unchanged.items():
+        if shared[f"{name} shares memory"]:
+            given[name][...] = array
     return values | asks | shared
 
 
 def brought_back(function, args):
-    result = function(args["tensors"])
-    if not isinstance(result, dict) or result.keys() != args["tensors"].keys():
-        return result
-    if not all(isinstance(a, np.ndarray) for a in result.values()):
-        return result
+    """The arrays, and whether a change to a tensor shows in one of them."""
+    given = args["tensors"]
+    names = list(given)
+    result = function(given)
+    if list(given) != names:
+        raise ValueError("tensors was changed: the function writes into its argument; work on a copy")
+    if not isinstance(result, dict) or result.keys() != set(names) or not all(isinstance(a, np.ndarray) for a in result.values()):
+        raise Unfit(result, f"a dict of arrays with the names {', '.join(names)}")
     values = {name: array.copy() for name, array in result.items()}
-    for t in args["tensors"].values():
+    before = {name: t.detach().clone() for name, t in given.items()}
+    for t in given.values():
         t.data += 1
-    return values | {f"{name} shares memory": not np.array_equal(result[name], values[name]) for name in values}
+    shared = {f"{name} shares memory": not np.array_equal(result[name], values[name]) for name in values}
+    for name, t in given.items():
+        t.data.copy_(before[name])
+    return values | shared
 
 
 def tensor_by_tensor(params):
@@ -90,10 +130,10 @@ def all_close(a, b, tolerance):
 
 
 CHECKS = [
-    Check("conv2d", "exactly what the loops give, H != W, KH != KW", conv2d_loops, integers, allowed=0.0),
-    Check("to_torch", "the same numbers, a gradient, and no memory in common", tensor_by_tensor, parameters, carried, 0.0),
-    Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0),
-    Check("agree", "near, far, NaN and infinity", all_close, pairs, truth=True),
+    Check("conv2d", "exactly what the loops give, H != W, KH != KW", conv2d_loops, integers, allowed=0.0, float32=None, keeps_dtype=True),
+    Check("to_torch", "the same numbers, a gradient, and no memory in common", tensor_by_tensor, parameters, carried, 0.0, None, True),
+    Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0, None, True),
+    Check("agree", "near, far, NaN and infinity", all_close, pairs, float32=None),
 ]
 
 

@@ -73,7 +73,7 @@ def reductions(pixels: int, latents: int, batch: int = Config.batch_size) -> lis
 
 def entropy(data: Data, counted: Tensor) -> float:
     """The least soft BCE that any decoder can reach: the entropy of each pixel as a probability, in nats per image."""
-    check_images(data.images, tuple(data.images.shape[1:]))
+    check_images(data.images, (counted.shape[0], counted.shape[1], counted.shape[2]))
     x = data.images.cpu().double()
     return ((torch.special.entr(x) + torch.special.entr(1 - x)) * counted.cpu()).sum((1, 2, 3)).mean().item()
 

@@ -1,0 +1,66 @@
+"""What a learner's file may not use, because it is the answer itself. Everything else may be imported.
+
+The file is read, not run: a name is found in an import, and in the dotted names that the imports give.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ALWAYS = ("exercises.solutions", "exercises.checks", "exercises.checking", "exercises.make_figures", "vae_lowlevel", "vae_paper")
+REFUSED = {
+    "02": ("scipy.spatial.geometric_slerp",),
+    "05": ("torch.distributions.kl_divergence", "torch.distributions.kl.kl_divergence"),
+    "12": ("torch.nn.functional.conv2d", "torch.conv2d", "torch.nn.Conv2d", "torch.nn.modules.conv.Conv2d"),
+    "13": ("exercises.museum.RIGHT", "exercises.museum.BUGS", "exercises.museum.piece"),
+}
+MAY_USE_LEVEL_1 = ("08",)
+"""Exercises that are written with the layers of level 1. Elsewhere level 1 holds answers."""
+
+
+def refused(number: str) -> tuple[str, ...]:
+    """The dotted names that the file of an exercise may not use."""
+    level_1 = () if number in MAY_USE_LEVEL_1 else ("vae_numpy",)
+    return (*ALWAYS, *level_1, *REFUSED.get(number, ()))
+
+
+def refusal(number: str, path: Path) -> str | None:
+    """One line on the first refused name that the file uses; None where there is none, or the file cannot be parsed."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):  # importing the file says what is wrong with it
+        return None
+    for name, line in used(tree):
+        for banned in refused(number):
+            if name == banned or name.startswith(f"{banned}."):
+                return f"{path} uses {name} (line {line}): that holds the answer, so it is refused here; write it yourself"
+    return None
+
+
+def used(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The dotted names that a file imports or reaches through its imports, with their lines."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                yield (f"{node.module}" if alias.name == "*" else f"{node.module}.{alias.name}"), node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")) and node.args:
+            if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+                yield node.args[0].value, node.lineno
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and (name := _dotted(node, names)):
+            yield name, node.lineno
+
+
+def _dotted(node: ast.expr, names: dict[str, str]) -> str | None:
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        root = _dotted(node.value, names)
+        return f"{root}.{node.attr}" if root else None
+    return None

@@ -1,0 +1,347 @@
+"""Say how a wrong result is related to the right one: twice as large, transposed, right for one size only, ...
+
+A relation is told only if it holds for everything that was observed and no other relation does.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from exercises import comparing
+
+ORDINALS = ("first", "second", "third", "fourth")
+PRECISION = 1e-7
+
+
+@dataclass(frozen=True)
+class Case:
+    """What was observed on one probe."""
+
+    args: dict[str, Any]
+    note: str
+    """What is special about the probe ("extreme values", "float32", "strided"); empty for an ordinary one."""
+    got: Any
+    """What the function returned; None where it raised an error."""
+    expected: Any
+    passed: bool
+
+
+def told(cases: Sequence[Case]) -> str | None:
+    """One true sentence on how got and expected are related; None where there is none, or more than one."""
+    common = set.intersection(*(set(case.args) for case in cases))  # an argument with a default may be left out
+    cases = [replace(case, args={name: value for name, value in case.args.items() if name in common}) for case in cases]
+    ordinary = [case for case in cases if not case.note]
+    everywhere = None if all(case.passed for case in ordinary) else _on_all(ordinary)
+    return everywhere or _only_where(cases)  # a relation that holds on all probes explains those that pass too
+
+
+def _on_all(cases: Sequence[Case]) -> str | None:
+    """The relation that holds on all of these probes."""
+    parts = _parts(cases)
+    if parts is None:
+        return None
+    sentences = {name: _related(part) for name, part in parts.items() if not _equal(part)}
+    if not sentences or None in sentences.values():
+        return None
+    if len(set(sentences.values())) == 1 and len(sentences) == len(parts):
+        return next(iter(sentences.values()))
+    if len(sentences) == 1:
+        ((name, sentence),) = sentences.items()
+        return f"only {name} is wrong: {sentence}"
+    return None
+
+
+# Right on some probes, wrong on others: what distinguishes them
+
+
+def _only_where(cases: Sequence[Case]) -> str | None:
+    right = [case for case in cases if case.passed]
+    wrong = [case for case in cases if not case.passed]
+    ordinary = [case for case in cases if not case.note]
+    if not wrong or not ordinary:
+        return None
+    if all(case.passed for case in ordinary):
+        notes = {case.note for case in wrong}
+        return _at_special(notes.pop(), wrong) if len(notes) == 1 else None
+    right, wrong = ([case for case in ordinary if case.passed is passed] for passed in (True, False))
+    if not right:
+        return None
+    if len(right) == 1 and right[0] is not ordinary[0]:
+        return None  # one probe that passes by chance
+    found = [*_options(right, wrong), *_sizes(right, wrong), *_signs(right, wrong)]
+    found = found or list(_mostly(right, wrong))
+    return found[0] if len(found) == 1 else None
+
+
+def _at_special(note: str, wrong: Sequence[Case]) -> str:
+    if note == "float32":
+        return "right for float64 input, wrong for the same numbers in float32"
+    if note == "strided":
+        return "right for arrays that lie contiguously in memory, wrong for the same numbers in a strided view"
+    broken = [case for case in wrong if case.got is not None and _has_nonfinite(case.got) and not _has_nonfinite(case.expected)]
+    if len(broken) == len(wrong):
+        return f"right on ordinary input; NaN or infinity where the right result is finite ({note})"
+    return f"right on ordinary input, wrong only here ({note})"
+
+
+def _has_nonfinite(value: Any) -> bool:
+    return any(not np.isfinite(array).all() for _, array in _leaves(value))
+
+
+def _options(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
+    """Arguments that are no arrays: right for one value only."""
+    for name, value in _values(right[0].args):
+        if all(case.args[name] == value for case in right) and not any(case.args[name] == value for case in wrong):
+            yield f"right only where {name} is {_shown(value)}: is `{name}` used?"
+
+
+def _mostly(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
+    """The same where a few other values pass by chance."""
+    for name, value in _values(right[0].args):
+        others = [case for case in right if case.args[name] != value]
+        if len(right) - len(others) >= 2 and len(others) <= len(wrong) and not any(case.args[name] == value for case in wrong):
+            yield f"right wherever {name} is {_shown(value)}, wrong for most other values: is `{name}` used?"
+
+
+def _values(args: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in args.items():
+        if isinstance(value, bool | int | float | str) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
+            yield name, value
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, str | bool | tuple) else comparing.number(value)
+
+
+def _sizes(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
+    """Lengths of axes: right for one length only, or wrong for length 1 only."""
+    seen: dict[tuple, str] = {}
+    for name, axis in _axes(right[0].args):
+        lengths = [_length(case.args[name], axis) for case in (*right, *wrong)]
+        here, there = lengths[: len(right)], lengths[len(right) :]
+        if None in lengths or tuple(lengths) in seen:
+            continue
+        where = f"axis {axis} of {name} has length"
+        if len(set(here)) == 1 and here[0] not in there:
+            seen[tuple(lengths)] = f"right only where {where} {here[0]}: is that size written into the code?"
+        elif set(there) == {1} and 1 not in here:
+            seen[tuple(lengths)] = f"wrong only where {where} 1"
+    yield from dict.fromkeys(seen.values())
+
+
+def _signs(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
+    for name, value in right[0].args.items():
+        if comparing.kind(value) not in ("number", "array"):
+            continue
+        here, there = ([np.asarray(case.args[name]) for case in cases] for cases in (right, wrong))
+        if any(a.dtype.kind not in "fi" or a.size == 0 for a in (*here, *there)):
+            continue
+        if all((a >= 0).all() for a in here) and all((a < 0).any() for a in there):
+            yield f"right only where {name} is not negative"
+        if all((a < 0).any() for a in here) and all((a >= 0).all() for a in there):
+            yield f"right only where {name} has negative values"
+
+
+# Wrong on all ordinary probes: how the numbers are related
+
+
+Triple = tuple[dict[str, Any], np.ndarray, np.ndarray]
+
+
+def _equal(triples: Sequence[Triple]) -> bool:
+    return all(g.shape == e.shape and np.allclose(g, e, PRECISION, 0) for _, g, e in triples)
+
+
+def _parts(cases: Sequence[Case]) -> dict[str, list[Triple]] | None:
+    """(args, got, expected) as float arrays for each part of the result; None where they cannot be laid side by side."""
+    parts: dict[str, list[Triple]] = {}
+    for case in cases:
+        got, expected = list(_leaves(case.got)), list(_leaves(case.expected))
+        if len(got) != len(expected):
+            return None
+        for (name, g), (_, e) in zip(got, expected, strict=True):
+            parts.setdefault(name, []).append((case.args, g, e))
+    return parts
+
+
+def _leaves(value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(value, dict):
+        for name in sorted(value, key=str):
+            for _, array in _leaves(value[name]):
+                yield str(name), array
+    elif isinstance(value, tuple):
+        for i, v in enumerate(value):
+            for _, array in _leaves(v):
+                yield f"the {ORDINALS[i % 4]} value", array
+    else:
+        if comparing.kind(value) not in ("array", "tensor", "number", "list"):
+            return
+        try:
+            array = comparing.as_array(value)
+            if array.dtype.kind in "fiu":
+                yield "the result", array.astype(np.float64)
+        except (TypeError, ValueError, RuntimeError, OverflowError):  # sparse, ragged, huge
+            return
+
+
+def _related(triples: Sequence[Triple]) -> str | None:
+    if any(not np.isfinite(g).all() or not np.isfinite(e).all() or e.size == 0 for _, g, e in triples):
+        return None
+    if len({float(v) for _, _, e in triples for v in e.ravel() if v != 0}) < 2:
+        return None  # too few numbers to tell one relation from another
+    found = dict.fromkeys([*_by_shape(triples), *_by_factor(triples), *_by_offset(triples), *_by_function(triples)])
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def _all(triples: Sequence[Triple], relation: Callable[[np.ndarray], np.ndarray]) -> bool:
+    """Whether got = relation(expected) on every probe."""
+    with np.errstate(all="ignore"):
+        for _, g, e in triples:
+            try:
+                wanted = np.asarray(relation(e))
+            except (ValueError, IndexError):
+                return False
+            if wanted.shape != g.shape or not np.allclose(g, wanted, rtol=1e-6, atol=1e-9 * (np.abs(e).max() or 1)):
+                return False
+    return True
+
+
+def _by_shape(triples: Sequence[Triple]) -> Iterator[str]:
+    rank = triples[0][2].ndim
+    if any(e.ndim != rank for _, _, e in triples):
+        return
+    for axes in itertools.permutations(range(rank)):
+        if axes != tuple(range(rank)) and _all(triples, lambda e, axes=axes: e.transpose(axes)):
+            yield "that is the right result, transposed" if rank == 2 else f"that is the right result with its axes in the order {axes}"
+    for axis in range(rank):
+        if _all(triples, lambda e, axis=axis: np.flip(e, axis)):
+            yield f"the numbers are right, in reversed order along axis {axis}"
+        if _all(triples, lambda e, axis=axis: e.sum(axis)):
+            yield f"that is the right result, summed over its axis {axis}"
+        if _all(triples, lambda e, axis=axis: e.mean(axis)):
+            yield f"that is the mean of the right result over its axis {axis}"
+    if rank > 1 and _all(triples, np.sum):
+        yield "that is the sum of all numbers of the right result"
+    if rank > 1 and _all(triples, np.mean):
+        yield "that is the mean of all numbers of the right result"
+
+
+NICE_FACTORS = {
+    2.0: "that is twice the right result",
+    0.5: "that is half the right result",
+    -1.0: "that is the negative of the right result",
+    -2.0: "that is -2 times the right result",
+    -0.5: "that is -1/2 times the right result",
+    4.0: "that is four times the right result",
+    0.25: "that is a quarter of the right result",
+    float(np.log(2)): "that is the right result times log 2",
+    float(1 / np.log(2)): "that is the right result divided by log 2: bits where nats are expected",
+}
+
+
+def _by_factor(triples: Sequence[Triple]) -> Iterator[str]:
+    factors = []
+    for _, g, e in triples:
+        if g.shape != e.shape:
+            return
+        place = np.abs(e).argmax() if e.ndim else 0
+        if e.flat[place] == 0:
+            if g.any():
+                return
+            factors.append(None)
+            continue
+        factor = float(g.flat[place] / e.flat[place])
+        if not np.allclose(g, factor * e, rtol=1e-6, atol=1e-9 * abs(e.flat[place])):
+            return
+        factors.append(factor)
+    known = [f for f in factors if f is not None]
+    for nice, sentence in NICE_FACTORS.items():
+        if known and np.allclose(known, nice, rtol=1e-6):
+            yield sentence
+    yield from _sized(triples, factors, "that is the right result multiplied by {}", lambda n: n)
+    yield from _sized(triples, factors, "that is the right result divided by {}", lambda n: 1 / n)
+    yield from _sized(triples, factors, "that is minus the right result multiplied by {}", lambda n: -n)
+    yield from _sized(triples, factors, "that is minus the right result divided by {}", lambda n: -1 / n)
+
+
+def _by_offset(triples: Sequence[Triple]) -> Iterator[str]:
+    offsets: list[float | None] = []
+    for _, g, e in triples:
+        if g.shape != e.shape:
+            return
+        apart = g - e
+        if not np.allclose(apart, apart.flat[0], rtol=1e-6, atol=1e-9 * (np.abs(e).max() or 1)):
+            return
+        offsets.append(float(apart.flat[0]))
+    half = float(0.5 * np.log(2 * np.pi))
+    if np.allclose(offsets, offsets[0], rtol=1e-6):
+        named = {half: "1/2 log 2 pi", 2 * half: "log 2 pi", 1.0: "1", 0.5: "1/2", float(np.log(2)): "log 2"}
+        name = next((text for value, text in named.items() if np.isclose(abs(offsets[0]), value, rtol=1e-6)), None)
+        if len(triples) > 1 or name:
+            yield f"every number is too {'large' if offsets[0] > 0 else 'small'} by {name or comparing.number(abs(offsets[0]))}"
+        return
+    for sign, word in ((1, "large"), (-1, "small")):
+        start = f"every number is too {word} by "
+        yield from _sized(triples, offsets, start + "log of {}", lambda n, s=sign: s * np.log(n))
+        yield from _sized(triples, offsets, start + "1/2 log 2 pi times {}", lambda n, s=sign: s * half * n)
+        yield from _sized(triples, offsets, start + "{}", lambda n, s=sign: s * n)
+
+
+def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
+    negative = any((e < 0).any() for _, _, e in triples)
+    functions: dict[str, Callable] = {
+        "that is the square of the right result": np.square,
+        "that is the square root of the right result": np.sqrt,
+        "that is exp of the right result": np.exp,
+        "that is exp(1/2 ...) of the right result: a standard deviation where the log variance is expected": lambda e: np.exp(e / 2),
+        "that is the log of the right result": np.log,
+        "that is 1 divided by the right result": lambda e: 1 / e,
+        "that is 1 minus the right result": lambda e: 1 - e,
+    }
+    if negative:
+        functions["that is the right result without its sign"] = np.abs
+        functions["that is the right result with everything negative set to 0"] = lambda e: np.maximum(e, 0)
+    for sentence, function in functions.items():
+        if _all(triples, function):
+            yield sentence
+
+
+def _sized(
+    triples: Sequence[Triple], values: Sequence[float | None], sentence: str, of_size: Callable[[float], float]
+) -> Iterator[str]:
+    """The sentence, where `values` are of_size(n) for one size n of the arguments that is not always 1 and not constant."""
+    seen: dict[tuple, str] = {}
+    for name, sizes in _named_sizes([args for args, _, _ in triples]):
+        if sizes in seen or min(sizes) <= 0 or len(set(sizes)) == 1:
+            continue
+        if all(v is None or np.isclose(v, of_size(n), rtol=1e-6) for v, n in zip(values, sizes, strict=True)):
+            seen[sizes] = sentence.format(f"{name} (here {sizes[0]:g})")
+    yield from seen.values()
+
+
+def _named_sizes(args: Sequence[dict[str, Any]]) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Lengths of axes, numbers of entries per row, and whole-number arguments, for each probe."""
+    for name, axis in _axes(args[0]):
+        yield f"the length of axis {axis} of {name}", tuple(_length(a[name], axis) or 1 for a in args)
+    for name, value in args[0].items():
+        if comparing.kind(value) in ("array", "tensor"):
+            shapes = [tuple(a[name].shape) for a in args]
+            if value.ndim > 2:
+                yield f"the number of entries of {name} per row", tuple(float(np.prod(s[1:])) for s in shapes)
+            yield f"the number of all entries of {name}", tuple(float(np.prod(s)) for s in shapes)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield f"{name}", tuple(float(a[name]) for a in args)
+
+
+def _axes(args: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    for name, value in args.items():
+        if comparing.kind(value) in ("array", "tensor"):
+            for axis in range(value.ndim):
+                yield name, axis
+
+
+def _length(value: Any, axis: int) -> int | None:
+    return value.shape[axis] if comparing.kind(value) in ("array", "tensor") and value.ndim > axis else None

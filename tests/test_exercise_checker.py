@@ -1,0 +1,439 @@
+"""What the exercises' checker promises: right answers of any natural type pass, nothing foreign stops it, sentences are true."""
+
+import ast
+import difflib
+import re
+import textwrap
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from exercises import imports, pages, plain, relations
+from exercises.catalogue import EXERCISES, find
+from exercises.checking import Check, Probe, all_probes, checks_of, extreme, load, report, run_check
+from exercises.comparing import described, difference, kind
+
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=[e.number for e in EXERCISES])
+
+
+def answering(exercise, function, answer):
+    """The solution with another answer for one function."""
+    return SimpleNamespace(**vars(load(exercise.solution)) | {function: answer})
+
+
+def first_failure(number, function, answer, known=True):
+    """The first failure of a function's checks, or None."""
+    exercise = find(number)
+    module, checks = answering(exercise, function, answer), checks_of(exercise)
+    failures = (run_check(c, module, checks.WRONG if known else ()) for c in checks.CHECKS if c.function == function)
+    return next((failure for failure in failures if failure), None)
+
+
+def nested(value, change):
+    """A change of every part of a tuple or dict."""
+    if isinstance(value, tuple):
+        return tuple(nested(v, change) for v in value)
+    if isinstance(value, dict):
+        return {name: nested(v, change) for name, v in value.items()}
+    return change(value)
+
+
+# Right answers in any natural type
+
+
+NATURAL = {
+    "tuples are lists": lambda v: list(v) if isinstance(v, tuple) else v,
+    "arrays are lists": lambda v: nested(v, lambda x: x.tolist() if kind(x) == "array" else x),
+    "numbers are 0-dimensional arrays": lambda v: nested(v, lambda x: np.asarray(x) if kind(x) in ("number", "bool") else x),
+    "numbers are NumPy's": lambda v: nested(v, lambda x: np.asarray(x)[()] if kind(x) in ("number", "bool") else x),
+    "float64 for float32": lambda v: nested(v, lambda x: x.astype(float) if kind(x) == "array" and x.dtype == np.float32 else x),
+    "whole numbers are small": lambda v: nested(v, lambda x: x.astype(np.int16) if kind(x) == "array" and x.dtype.kind == "i" else x),
+    "Fortran order": lambda v: nested(v, lambda x: np.asfortranarray(x) if kind(x) == "array" else x),
+    "read-only": lambda v: nested(v, lambda x: np.broadcast_to(x, x.shape) if kind(x) == "array" else x),
+}
+
+
+@each_exercise
+@pytest.mark.parametrize("change", NATURAL.values(), ids=NATURAL)
+def test_right_answers_of_any_natural_type_pass(exercise, change):
+    known, solution = checks_of(exercise), load(exercise.solution)
+    for check in known.CHECKS:
+        if check.keeps_dtype:  # the page says which type
+            continue
+        right = getattr(solution, check.function)
+        module = answering(exercise, check.function, lambda *args, right=right: change(right(*args)))
+        failure = run_check(check, module, known.WRONG)
+        assert failure is None, report(failure)
+
+
+def test_a_projection_by_svd_or_by_scikit_learn_passes():
+    from sklearn.decomposition import PCA
+
+    assert first_failure("07", "project", lambda mu: PCA(2).fit_transform(mu)) is None
+    assert first_failure("07", "project", lambda mu: -PCA(2).fit_transform(mu)) is None
+
+
+# Foreign results: one clear line
+
+
+class Hostile:
+    """Raises whenever it is looked at."""
+
+    def __getattr__(self, name):
+        raise ZeroDivisionError(name)
+
+    def __repr__(self):
+        raise ZeroDivisionError("repr")
+
+    def __len__(self):
+        raise ZeroDivisionError("len")
+
+    def __eq__(self, other):
+        raise ZeroDivisionError("eq")
+
+
+FOREIGN = {
+    "None": (lambda: None, "without `return`"),
+    "an object array": (lambda: np.array([None, None]), "dtype object"),
+    "an array of strings": (lambda: np.array(["a", "b"]), "text"),
+    "a string": (lambda: "1.0", "type str"),
+    "a masked array": (lambda: np.ma.masked_array([1.0, 2.0, 3.0]), "MaskedArray"),
+    "a matrix": (lambda: np.asmatrix([[1.0, 2.0, 3.0]]), "matrix"),
+    "a complex array": (lambda: np.array([1j, 2.0, 3.0]), "complex"),
+    "a ragged list": (lambda: [[1.0], [2.0, 3.0]], "different shapes"),
+    "a generator": (lambda: (i for i in range(3)), "type generator"),
+    "a set": (lambda: {1.0}, "type set"),
+    "a huge number": (lambda: 10**400, "number"),
+    "a date": (lambda: np.array(["2020-01-01"], "datetime64[D]"), "datetime64"),
+    "a function": (lambda: len, "type builtin"),
+    "a hostile object": (Hostile, "Hostile"),
+    "True": (lambda: True, "True or False"),
+    "an array of True": (lambda: np.ones(1, bool), "bool"),
+}
+
+
+@pytest.mark.parametrize(("make", "said"), FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_result_gets_a_clear_line(make, said):
+    for number, function in (("05", "kl_divergence"), ("03", "posterior"), ("10", "free_bits"), ("07", "sheet")):
+        failure = first_failure(number, function, lambda *args: make())
+        assert failure is not None
+        text = report(failure)
+        assert "Traceback" not in text and "KeyError" not in text and len(max(text.splitlines(), key=len)) < 700
+    assert said in report(first_failure("05", "kl_divergence", lambda *args: make())), text
+
+
+def test_foreign_tensors_get_a_clear_line():
+    import torch
+
+    for make, said in ((lambda t: t.to_sparse(), "sparse"), (lambda t: t.bfloat16(), "bfloat16"), (lambda t: t.numpy(), "torch tensor"),
+                       (lambda t: t.to("meta"), "cannot be read"), (lambda t: t * 1j, "complex")):  # fmt: skip
+        failure = first_failure("11", "nearest_code", lambda z, codes, make=make: make(torch.cdist(z, codes).argmin(1).double()))
+        assert failure and said in report(failure), report(failure)
+    failure = first_failure("11", "vq_loss", lambda z, q, c: ((z - q) ** 2).sum().bfloat16())
+    assert failure and "bfloat16" in report(failure)
+    for number, function in (("11", "vq_loss"), ("11", "straight_through"), ("12", "to_torch"), ("12", "to_numpy"), ("12", "conv2d")):
+        for value in (None, 3, "x", np.array([None])):
+            failure = first_failure(number, function, lambda *args, value=value: value)
+            assert failure and "Traceback" not in report(failure)
+        assert "without `return`" in report(first_failure(number, function, lambda *args: None))
+
+
+def test_an_object_is_always_described():
+    assert described(Hostile()) == "an object of type Hostile"
+    assert "400 digits" in described(10**400) or "401 digits" in described(10**400)
+    assert described([1.0, [2.0]]).startswith("a list")
+
+
+# Observing
+
+
+def test_writing_into_an_argument_of_any_kind_is_noticed():
+    def kl(mu, logvar):
+        mu **= 2
+        return 0.5 * (mu + np.expm1(logvar) - logvar).sum(1)
+
+    assert "a changed mu: the function writes into its argument" in report(first_failure("05", "kl_divergence", kl))
+
+    solved = load(find("08").solution)
+
+    def in_the_dict(params, x, labels):
+        result = solved.encode(params, x, labels)
+        params.pop("encoder_label.weight")
+        return result
+
+    def in_a_bias(params, x, labels):
+        result = solved.encode(params, x, labels)
+        params["encoder.mu.bias"] += 1
+        return result
+
+    def in_a_large_array(params, x, labels):
+        params["encoder.fc.weight"] *= 1
+        return solved.encode(params, x, labels)
+
+    for answer in (in_the_dict, in_a_bias, in_a_large_array):
+        assert "writes into its argument" in report(first_failure("08", "encode", answer))
+
+    def in_a_tensor(z_e, codebook):
+        z_e.data.mul_(1.0000001)
+        return ((z_e[:, None] - codebook) ** 2).sum(2).argmin(1)
+
+    assert "a changed z_e" in report(first_failure("11", "nearest_code", in_a_tensor))
+
+
+def test_a_second_call_must_give_the_same():
+    right = load(find("05").solution).kl_divergence
+    buffer = {}
+
+    def random(mu, logvar):
+        return right(mu, logvar) + np.random.default_rng().normal()
+
+    def raising(mu, logvar):
+        if buffer.setdefault(mu.shape, False):
+            raise RuntimeError("used up")
+        buffer[mu.shape] = True
+        return right(mu, logvar)
+
+    assert "a second call with the same input gives another result" in report(first_failure("05", "kl_divergence", random))
+    assert "on a second call with the same input: RuntimeError: used up" in report(first_failure("05", "kl_divergence", raising))
+
+
+def test_what_is_not_written_is_named():
+    module = ModuleType("learner")
+    exec("def kl_to_prior(mu, logvar):\n    raise NotImplementedError\ndef elbo(x, mu, logvar, w, b, s2):\n    return kl_to_prior(mu, logvar)\n",
+         vars(module))  # fmt: skip
+    module.__file__ = "<string>"
+    checks = {c.function: c for c in checks_of(find("03")).CHECKS}
+    said = report(run_check(checks["elbo"], module))
+    assert "kl_to_prior, which elbo calls, is not written yet" in said
+    assert report(run_check(checks["kl_to_prior"], module)).endswith("kl_to_prior is not written yet")
+
+    def later(progress, cycles, rise):
+        if progress >= 0.5:
+            raise NotImplementedError
+        return min(1.0, progress * cycles % 1.0 / rise)
+
+    assert "reaches a part of the function that is not written yet" in report(first_failure("09", "cyclical", later))
+
+
+# Diagnosis by relation: true, and silent where two sentences fit
+
+
+KL = load(find("05").solution).kl_divergence
+ELBO = load(find("03").solution).elbo
+NLL = load(find("06").solution).gaussian_nll
+SHEET = load(find("07").solution).sheet
+WALK = load(find("02").solution).label_walk
+GRID = load(find("07").solution).prior_grid
+FREE = load(find("10").solution).free_bits
+POST = load(find("03").solution).posterior
+LOSSES = load(find("09").solution).loss_and_elbo
+MIX = load(find("01").solution).log_aggregate_posterior
+TOLD = [
+    ("03", "elbo", lambda *a: 2 * ELBO(*a), "that is twice the right result"),
+    ("03", "log_weight", lambda *a: 0.5 * load(find("03").solution).log_weight(*a), "that is half the right result"),
+    ("02", "label_walk", lambda z, d, t: -WALK(z, d, t), "that is the negative of the right result"),
+    ("07", "prior_grid", lambda size: -GRID(size), None),  # the negative, and the reverse along axis 0
+    ("06", "gaussian_nll", lambda *a: NLL(*a) / len(a[0]), "divided by the length of axis 0 of x"),
+    ("05", "kl_two_gaussians", lambda *a: load(find("05").solution).kl_two_gaussians(*a) / a[0].shape[1], "divided by the length of axis 1 of mu_q"),
+    ("03", "elbo", lambda *a: ELBO(*a) - 0.5 * np.log(2 * np.pi), "every number is too small by 1/2 log 2 pi"),
+    ("01", "log_aggregate_posterior", lambda z, mu, logvar: MIX(z, mu, logvar) - np.log(len(mu)), "too small by log of the length of axis 0 of mu"),
+    ("07", "sheet", lambda images, columns: SHEET(images, columns).T, "that is the right result, transposed"),
+    ("07", "sheet", lambda images, columns: SHEET(images, columns)[::-1], "in reversed order along axis 0"),
+    ("05", "kl_divergence", lambda mu, logvar: np.sqrt(KL(mu, logvar)), "the square root of the right result"),
+    ("03", "posterior", lambda *a: (POST(*a)[0], 2 * POST(*a)[1]), "only the second value is wrong: that is twice the right result"),
+    ("10", "free_bits", lambda rate, floor: FREE(rate, 0.25), "right wherever floor is 0.25, wrong for most other values"),
+    ("05", "kl_divergence", lambda mu, logvar: KL(np.asarray(mu), np.clip(logvar, -6, 6)), "right on ordinary input, wrong only here (extreme values)"),
+    ("05", "kl_divergence", lambda mu, logvar: KL(mu, logvar) if mu.dtype == float else KL(mu, logvar) + 1, "right for float64 input, wrong"),
+    ("07", "sheet", lambda images, columns: SHEET(images, columns) if images.flags.c_contiguous else 0 * SHEET(images, columns), "strided view"),
+    ("03", "log_evidence", lambda x, w, b, s2: load(find("03").solution).log_evidence(x, abs(w) ** 0.5 * w**2 / abs(w) ** 1.5 if w > 0 else w - 1, b, s2),
+     "right only where w is not negative"),
+    ("05", "kl_by_sampling", lambda mu, logvar, eps: load(find("05").solution).kl_by_sampling(mu, logvar, eps[:5]) if len(eps) > 5 else
+     load(find("05").solution).kl_by_sampling(mu, logvar, eps), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "function", "answer", "sentence"), TOLD, ids=[f"{t[0]}-{t[1]}-{i}" for i, t in enumerate(TOLD)])
+def test_a_relation_is_told_in_one_sentence(number, function, answer, sentence):
+    failure = first_failure(number, function, answer, known=False)
+    assert failure is not None
+    if sentence is None:
+        assert failure.diagnosis is None, failure.diagnosis
+    else:
+        assert failure.diagnosis and sentence in failure.diagnosis, report(failure)
+
+
+def test_where_two_relations_fit_nothing_is_told():
+    def case(size, factor):
+        x = np.arange(1.0, 1 + 3 * size).reshape(3, size)
+        return relations.Case({"x": x}, "", factor * x.sum(0), x.sum(0), False)
+
+    assert "twice" in relations.told([case(4, 2.0), case(5, 2.0)])
+    right = np.array([[1.0, 2.0], [2.0, 1.0]])  # reversed along one axis is reversed along the other
+    assert relations.told([relations.Case({"x": np.ones(n)}, "", n * right[::-1], n * right, False) for n in (2, 5)]) is None
+    assert relations.told([case(4, 1.7), case(5, 1.8)]) is None
+
+
+def test_known_wrong_answers_come_before_relations():
+    failure = first_failure("05", "kl_divergence", lambda mu, logvar: 2 * KL(mu, logvar))
+    assert failure.diagnosis == "that is twice the KL: the 1/2 before the sum is missing"
+
+
+def test_a_size_in_the_code_is_named():
+    check = Check("double", "twice x", lambda x: 2 * x, lambda rng: [{"x": rng.normal(size=s)} for s in ((2, 3), (4, 5), (6, 3), (2, 7))])
+    module = SimpleNamespace(double=lambda x: 2 * x if x.shape[1] == 3 else 2 * x + 1)
+    assert run_check(check, module).diagnosis == "right only where axis 1 of x has length 3: is that size written into the code?"
+
+
+def test_probes_have_extremes_float32_and_strided_views():
+    for exercise in EXERCISES:
+        for check in checks_of(exercise).CHECKS:
+            probes = all_probes(check, 0)
+            notes = {probe.note for probe in probes}
+            arrays = [v for p in probes for v in p.values() if kind(v) == "array"]
+            if any(a.dtype == np.float64 for a in arrays) and check.float32:
+                assert "float32" in notes, (exercise.number, check.function)
+            if arrays and check.strided:
+                assert "strided" in notes
+            assert len(probes) >= 4 or all(isinstance(v, dict) for v in probes[0].values()), (exercise.number, check.function)
+    assert isinstance(extreme(a=1), Probe) and extreme(a=1).note
+
+
+# Hints
+
+
+TYPED = {
+    ("01", "factor_correlation"): ("b = (factors - factors.mean(axis=0)) / factors.std(axis=0)", ""),
+    ("02", "slerp"): (
+        "length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)\nif length_a == 0 or length_b == 0:\n    return lerp(a, b, t)\n"
+        "u, v = a / length_a, b / length_b\nomega = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))",
+        "return ((1 - t) * length_a + t * length_b)[:, None] * direction",
+    ),
+    ("04", "score_gradient_with_baseline"): (
+        "values = f(reparameterize(mu, logvar, eps))[:, None]",
+        "values = values - others\nreturn values * eps / np.exp(logvar / 2), values * 0.5 * (eps**2 - 1)",
+    ),
+    ("07", "prior_grid"): ("", "return np.stack([z1.ravel(), z2.ravel()], axis=1)"),
+    ("07", "sheet"): ("N, _, H, W = images.shape\nrows = N // columns", ""),
+    ("08", "encode"): ("", None),
+    ("08", "decode"): ("", None),
+    ("12", "conv2d"): ("", None),
+    ("13", "find_in_losses"): ("pixels = 6", None),
+    ("13", "find_in_posterior"): ("", None),
+    ("13", "find_in_objectives"): ("", None),
+    ("13", "find_in_data"): ("", None),
+}
+"""What a hint names without spelling it out, before and after its lines; None: its lines replace their like in the solution."""
+
+
+def lines_of(hint):
+    """The pieces of code in a hint that are statements."""
+    found = []
+    for span in re.findall(r"`([^`]+)`", hint):
+        try:
+            statements = ast.parse(textwrap.dedent(f"def f():\n    {span}")).body[0].body
+        except SyntaxError:
+            continue
+        if not isinstance(statements[0], ast.Expr):
+            found.append(span)
+    return found
+
+
+def typed_in(exercise, function, hint):
+    """The solution with the function as somebody writes it who types the third hint in."""
+    source = exercise.solution.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    node = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == function)
+    before, after = TYPED.get((exercise.number, function), ("", ""))
+    spans = lines_of(hint)
+    assert spans, (exercise.number, function, hint)
+    if after is None:
+        for span in spans:
+            put_in(node, ast.parse(f"def f():\n    {span}").body[0].body[0])
+        node.body = ast.parse(before).body + node.body
+    else:
+        node.body = ast.parse("def f():\n" + textwrap.indent("\n".join(filter(None, [before, *spans, after])), "    ")).body[0].body
+    module = ModuleType("typed")
+    exec(compile(ast.unparse(ast.fix_missing_locations(tree)), "hint", "exec"), vars(module))
+    return module
+
+
+def put_in(function, typed):
+    """The statement in place of the one in the function that is most like it; `...` in it is not code to type."""
+    if "..." in ast.unparse(typed):
+        return
+    places = [(body, i) for n in ast.walk(function) for body in [getattr(n, "body", None)] if isinstance(body, list) for i in range(len(body))]
+    alike = [(difflib.SequenceMatcher(None, ast.unparse(body[i]), ast.unparse(typed)).ratio(), body, i) for body, i in places
+             if type(body[i]) is type(typed)]  # fmt: skip
+    ratio, body, i = max(alike, key=lambda found: found[0])
+    assert ratio > 0.5, ast.unparse(typed)
+    body[i] = typed
+
+
+@each_exercise
+def test_every_third_hint_typed_in_passes(exercise):
+    known = checks_of(exercise)
+    for function, hints in pages.hints(exercise).items():
+        module = typed_in(exercise, function, hints[2])
+        for check in [c for c in known.CHECKS if c.function == function]:
+            failure = run_check(check, module, known.WRONG)
+            assert failure is None, report(failure)
+
+
+@each_exercise
+def test_hints_are_printed_in_plain_unicode(exercise):
+    for function, hints in pages.hints(exercise).items():
+        for hint in hints:
+            said = plain.text(hint)
+            code = "".join(re.findall(r"`([^`]*)`", hint))
+            assert "$" not in said and "\\" not in said.replace(code, ""), (function, said)
+            for command in re.findall(r"\\([A-Za-z]+)", re.sub(r"`[^`]*`", "", hint)):
+                known = command in plain.SYMBOLS or command in plain.FONTS or command in plain.ACCENTS
+                assert known or re.fullmatch("[td]?frac|sqrt|overline|underbrace", command), f"plain does not know \\{command}"
+
+
+@pytest.mark.parametrize(("latex", "said"), [
+    (r"-\tfrac12 \sum_j [1 + \log\sigma_j^2 - \mu_j^2]", "-½ Σⱼ [1 + log σⱼ² - μⱼ²]"),
+    (r"\sqrt{\sum_{\text{pixels}} (\hat x_{i+1} - \hat x_i)^2}", "√(Σₚᵢₓₑₗₛ (x̂ᵢ₊₁ - x̂ᵢ)²)"),
+    (r"c = \frac{1}{2\sigma^2}", "c = 1/(2σ²)"),
+    (r"\overline{D} + \gamma\,|\overline{\mathrm{KL}} - C|", "mean(D) + γ |mean(KL) - C|"),
+    (r"\Phi^{-1}((i + \tfrac12)/n)", "Φ⁻¹((i + ½)/n)"),
+    (r"\lVert a\rVert\cdot b \le 3", "‖a‖· b ≤ 3"),
+    (r"\{1, \tfrac12\}", "{1, ½}"),
+])  # fmt: skip
+def test_a_formula_in_unicode(latex, said):
+    assert plain.formula(latex) == said
+
+
+# What may not be imported
+
+
+@pytest.mark.parametrize(("number", "code", "name"), [
+    ("05", "from exercises.solutions.ex05 import *", "exercises.solutions.ex05"),
+    ("05", "import vae_numpy.vae as v\n", "vae_numpy.vae"),
+    ("05", "from vae_numpy import vae\n", "vae_numpy.vae"),
+    ("05", "import exercises\nexercises.checks\n", "exercises.checks"),
+    ("05", "import importlib\nimportlib.import_module('exercises.checks.ex05')\n", "exercises.checks.ex05"),
+    ("12", "import torch\nF = torch.nn.functional\ndef conv2d(*a):\n    return torch.nn.functional.conv2d(*a)\n", "torch.nn.functional.conv2d"),
+    ("12", "from torch.nn import functional as F\nF.conv2d\n", "torch.nn.functional.conv2d"),
+    ("13", "from exercises.museum import BUGS\n", "exercises.museum.BUGS"),
+    ("08", "from vae_paper.cvae import CVAE\n", "vae_paper.cvae.CVAE"),
+])  # fmt: skip
+def test_what_holds_the_answer_is_refused_by_name(tmp_path, number, code, name):
+    path = tmp_path / "mine.py"
+    path.write_text(code, encoding="utf-8")
+    said = imports.refusal(number, path)
+    assert said and f"uses {name} (line" in said
+
+
+def test_everything_else_may_be_imported(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("import math\nimport numpy as np\nfrom sklearn.decomposition import PCA\nimport scipy.special\nnp.linalg.svd\n", encoding="utf-8")
+    assert all(imports.refusal(e.number, path) is None for e in EXERCISES)
+    assert all(imports.refusal(e.number, file) is None for e in EXERCISES for file in (e.starter, e.solution))
+
+
+def test_a_difference_says_what_is_allowed():
+    lines = difference(np.array([1.0, 2.0 + 1e-7]), np.array([1.0, 2.0]), 1e-9)
+    assert "allowed: 2e-09" in lines[-1]
+    assert difference(np.float32(0.1), 0.1, 1e-9) == [] and difference(np.float32(0.1), 0.1, 1e-9, given="float64")

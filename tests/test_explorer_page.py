@@ -1,0 +1,459 @@
+"""The explorer's page in a real browser: what it shows are the numbers of level 1, by mouse, finger and keyboard.
+
+Needs Chromium, its driver and selenium; where they are missing, a test says what to install and is skipped.
+"""
+
+import base64
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PRETRAINED, assert_close
+from test_explorer import cvae, float64, untrained, write
+
+from vae_numpy import digits, layers, vae
+from vae_paper.explorer.explore import every_tensor, explore, load, with_label
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMEDRIVER = shutil.which("chromedriver")
+needs_chromium = pytest.mark.skipif(
+    not (CHROMIUM and CHROMEDRIVER), reason="Chromium is missing: apt-get install chromium chromium-driver"
+)
+EIGHT_BITS = 0.5 / 255 + 0.5 / 230  # a pixel is rounded twice: to a step of the palette, and to a colour
+
+
+class Browser:
+    """Chromium with a page open, and hands: real pointer and key events, in CSS pixels of an element."""
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.run = driver.execute_script
+
+    def open(self, path, width=1600, height=1000, dark=False):
+        self.size(width, height, dark)
+        self.driver.get(path.resolve().as_uri())
+        self.wait("const line = document.getElementById('start'); return line === null || line.textContent.includes('could not')")
+
+    def size(self, width, height=1000, dark=False):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def wait(self, script, seconds=60):
+        end = time.monotonic() + seconds
+        while not (value := self.run(script)):
+            assert time.monotonic() < end, f"after {seconds} s: {script} gives {value!r}; console: {self.console()}"
+            time.sleep(0.05)
+        return value
+
+    def settle(self, *tasks):
+        """Until the next frame is drawn and these tasks of the background are done."""
+        self.driver.set_script_timeout(60)
+        self.driver.execute_async_script(
+            """
+            const [tasks, done] = arguments;
+            const look = () => (wanted.size || tasks.some((name) => explorer.tasks.has(name)) ? setTimeout(look, 5) : done());
+            requestAnimationFrame(look);
+            """,
+            tasks,
+        )
+
+    def value(self, id):
+        return np.array(self.run("return document.getElementById(arguments[0]).dataset.value", id).split(), float)
+
+    def state(self, expression):
+        """A part of the page's state, as an array."""
+        return np.array(self.run(f"const s = explorer.state, flat = (t) => Array.from(t.data); return {expression};"), float)
+
+    def image(self, id):
+        """The image that a canvas shows, read back from its pixels: 1 is ink; 8 bits."""
+        script = """const copy = new OffscreenCanvas(28, 28).getContext('2d'), read = (n) => rgb(colours[n])[0];
+            copy.drawImage(document.getElementById(arguments[0]), 0, 0);
+            const data = copy.getImageData(0, 0, 28, 28).data;
+            const red = Array.from({ length: 784 }, (_, k) => data[4 * k]);
+            return red.map((v) => (v - read('image-paper')) / (read('image-ink') - read('image-paper')));"""
+        return np.array(self.run(script, id)).reshape(1, 1, 28, 28)
+
+    def box(self, id):
+        self.run("document.getElementById(arguments[0]).scrollIntoView({ behavior: 'instant', block: 'center' })", id)
+        script = "const b = document.getElementById(arguments[0]).getBoundingClientRect();"
+        return self.run(script + "return [b.left, b.top, b.width, b.height]", id)
+
+    def drag(self, id, points, shift=False):
+        """Press at the first point, move over the others, let go; points in [0, 1] of the element."""
+        left, top, width, height = self.box(id)
+        for number, (x, y) in enumerate(points):
+            at = {"x": left + x * width, "y": top + y * height, "button": "left", "buttons": 1, "modifiers": 8 if shift else 0}
+            if number == 0:
+                self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mousePressed", "clickCount": 1, **at})
+            self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", **at})
+        self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseReleased", "clickCount": 1, **at, "buttons": 0})
+
+    def touch(self, id, points):
+        left, top, width, height = self.box(id)
+        for number, (x, y) in enumerate(points):
+            at = [{"x": left + x * width, "y": top + y * height}]
+            kind = "touchMove" if number else "touchStart"
+            self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+        self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def keys(self, selector, *keys):
+        element = self.driver.find_element("css selector", selector)
+        self.run("arguments[0].focus({ preventScroll: true })", element)
+        element.send_keys(*keys)
+
+    def click(self, id):
+        self.run("document.getElementById(arguments[0]).click()", id)
+
+    def console(self):
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One headless Chromium for all tests of this file."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is missing: pip install selenium")
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--touch-events=enabled"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
+
+
+def trained_a_minute_ago(path):
+    """A few steps of level 2 on the bundled handwriting, D = 3."""
+    import torch
+
+    from vae_lowlevel.train import train_step
+
+    data = digits.load("handwriting", "train")
+    params = {name: torch.from_numpy(p).requires_grad_() for name, p in untrained(3).items()}
+    optimizer, rng = torch.optim.Adam(params.values(), lr=3e-3), np.random.default_rng(0)
+    for _ in range(12):
+        chosen = rng.integers(0, len(data.images), 32)
+        eps = rng.standard_normal((32, 3), dtype=np.float32)
+        train_step(params, optimizer, torch.from_numpy(data.images[chosen]), torch.from_numpy(eps))
+    return write(path, {name: p.detach().numpy() for name, p in params.items()}, data=data.source)
+
+
+PAGES = {
+    "pretrained": lambda folder: PRETRAINED[2],
+    "trained": lambda folder: trained_a_minute_ago(folder / "weights.safetensors").parent,
+    "cvae": lambda folder: write(folder / "cvae.safetensors", cvae(4), model="cvae", likelihood="mse"),
+}
+
+
+class Page:
+    """A page, and level 1 with the same weights: what the page must show."""
+
+    def __init__(self, name, folder):
+        run = PAGES[name](folder)
+        source = None if name == "pretrained" else "handwriting"
+        self.digits = digits.load(source or "auto", "test")
+        self.path = explore(run, folder / f"{name}.html", source, 40)
+        self.params, self.header = load(run / "weights.safetensors" if run.is_dir() else run)
+        self.params = float64(self.params)
+        self.kind = "mse" if self.header.get("likelihood") == "mse" else "bce"
+
+    def with_label(self, label):
+        return with_label(self.params, int(label))
+
+    def x_hat(self, z, label):
+        return layers.sigmoid(vae.decode(self.with_label(label), np.atleast_2d(z)))
+
+    def terms(self, x, eps, label, width):
+        """recon, kl, elbo and log weight of samples eps (K, D), by level 1, with q as wide as the slider says."""
+        params, K = self.with_label(label), len(eps)
+        mu, logvar = vae.encode(params, x)
+        logvar = np.minimum(logvar + 2 * np.log(width), np.maximum(logvar, 0))
+        z = mu + np.exp(logvar / 2) * eps
+        recon = vae.reconstruction_loss(vae.decode(params, z), np.repeat(x, K, 0), self.kind)
+        kl = np.repeat(vae.kl_divergence(mu, logvar), K)
+        return recon, kl, -(recon + kl), -recon + 0.5 * (eps**2 - z**2 + logvar).sum(1)
+
+
+def check_numbers(browser, page):
+    """The four numbers, their means, the eight weights and the loss of part 2, against level 1."""
+    browser.settle("samples")
+    x, eps = browser.state("flat(s.digit.x)").reshape(1, 1, 28, 28), browser.state("flat(s.eps)").reshape(8, -1)
+    label, chosen, width, beta = browser.state("[s.digit.label, s.chosen, s.width, s.beta]")
+    terms = page.terms(x, eps, label, width)
+    for name, values in zip(("recon", "kl", "elbo", "weight"), terms, strict=True):
+        assert_close(browser.value(name), values[[int(chosen)]], 1e-10, name)
+        assert_close(browser.value(f"{name}-mean"), [values.mean()], 1e-10, f"mean of {name}")
+    shown = [float(v) for v in browser.run("return [...document.getElementById('samples').children].map((b) => b.dataset.value)")]
+    assert_close(shown, terms[3], 1e-10, "log weights")
+    recon, kl = terms[0][int(chosen)], terms[1][0]
+    assert_close(browser.value("loss-text"), [recon + beta * kl], 1e-9, "loss")
+    mu, _ = vae.encode(page.with_label(label), x)
+    assert_close(browser.image("x-hat-mu"), page.x_hat(mu, label), EIGHT_BITS, "x̂ from μ, read back from the pixels")
+
+
+def check_point(browser, page):
+    """The image of the plane's point, read back from the pixels, against level 1."""
+    browser.settle()
+    z, (label,) = browser.state("Array.from(s.z)"), browser.state("[s.label]")
+    np.testing.assert_array_equal(browser.value("plane-z"), z)
+    assert_close(browser.image("plane-image"), page.x_hat(z, label), EIGHT_BITS, "x̂ on the plane, read back from the pixels")
+    return z
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", ["pretrained", "trained"])
+def test_the_page_in_a_browser(browser, name, tmp_path, capsys):
+    page = Page(name, tmp_path)
+    browser.open(page.path)
+    assert browser.run("return explorer.facts.kind") == page.kind
+
+    check_point(browser, page)
+    browser.drag("plane-canvas", [(0.5, 0.5), (0.6, 0.4), (0.7, 0.3)])
+    browser.settle()
+    reach, axes = browser.run("return [REACH, AXES]")
+    z = check_point(browser, page)
+    assert_close(z[axes], [0.4 * reach, 0.4 * reach], 0.02 * reach, "the point that was dragged")
+    before = z
+    browser.keys("#plane-canvas", "\ue014\ue014\ue013")  # right, right, up
+    z = check_point(browser, page)
+    assert_close(z - before, 0.1 * (2 * np.eye(len(z))[axes[0]] + np.eye(len(z))[axes[1]]), 1e-12, "three arrow keys")
+
+    browser.drag("plane-canvas", [(0.3, 0.5), (0.6, 0.4), (0.8, 0.3)], shift=True)
+    browser.settle("line")
+    start, end = browser.state("[Array.from(s.line.from), Array.from(s.line.to)]")
+    images = page.x_hat(start + np.linspace(0, 1, 11)[:, None] * (end - start), browser.state("[s.label]")[0])
+    jumps = np.sqrt(((images[1:] - images[:-1]) ** 2).sum((1, 2, 3)))
+    assert_close(browser.value("line-strip"), jumps, 1e-10, "changes along the line")
+    browser.keys("#plane-canvas", "\ue00c")  # Escape
+    browser.settle("line")
+    assert browser.run("return explorer.state.line") is None
+    assert not browser.driver.find_element("id", "line-strip").is_displayed()
+
+    check_numbers(browser, page)
+    browser.drag("pad", [(0.25, 0.2), (0.5, 0.18), (0.75, 0.2), (0.6, 0.5), (0.45, 0.85)])
+    browser.drag("pad", [(0.4, 0.5), (0.7, 0.5)])
+    browser.settle()
+    assert browser.state("[s.strokes.length]") == [2] and browser.run("return explorer.state.digit.index") is None
+    assert_close(browser.image("x"), browser.state("flat(s.digit.x)").reshape(1, 1, 28, 28), EIGHT_BITS, "the drawing")
+    assert 40 < browser.state("flat(s.digit.x)").sum() < 200
+    check_numbers(browser, page)
+    browser.keys("#sheet", "\ue014", "\ue015")  # right, down: a test digit
+    browser.settle()
+    index = browser.run("return explorer.state.digit.index")
+    assert_close(
+        browser.state("flat(s.digit.x)"), page.digits.images[index].astype(np.float64).ravel(), 0, "the digit that was picked"
+    )
+    browser.keys("#width", *"\ue014" * 12)
+    browser.keys("#beta", *"\ue014" * 30)
+    assert_close(browser.state("[s.width, s.beta]"), [2**0.6, 2**1.5], 1e-12, "sliders")
+    browser.run("document.querySelectorAll('#samples button')[5].click()")
+    check_numbers(browser, page)
+    browser.click("new-noise")
+    check_numbers(browser, page)
+    check_trade(browser, page)
+
+    check_network(browser, page)
+    check_latents(browser, page)
+    check_button(browser)
+    with capsys.disabled():
+        print(f"\n{page.path.name}: {frames_while_dragging(browser):.0f} frames a second while dragging", end=" ")
+    assert browser.console() == []
+
+
+@needs_chromium
+def test_a_cvae_is_asked_for_a_label(browser, tmp_path):
+    page = Page("cvae", tmp_path)
+    browser.open(page.path)
+    assert browser.run("return explorer.facts.kind") == "mse"
+    check_numbers(browser, page)
+    choose = "const e = document.getElementById(arguments[0]); e.value = arguments[1]; e.dispatchEvent(new Event('change'))"
+    shown = []
+    for label in (3, 8):
+        browser.run(choose, "digit-label", str(label))
+        assert browser.state("[s.digit.label]") == [label]
+        check_numbers(browser, page)
+        browser.run(choose, "label", str(label))
+        assert browser.state("[s.label]") == [label]
+        check_point(browser, page)
+        shown.append(browser.image("plane-image"))
+    assert np.abs(shown[0] - shown[1]).max() > 0.02, "the label changes nothing"
+    check_button(browser)
+    assert browser.console() == []
+
+
+def check_trade(browser, page):
+    """The curve of part 2, at three widths."""
+    browser.settle("trade")
+    x, eps = browser.state("flat(s.digit.x)").reshape(1, 1, 28, 28), browser.state("flat(s.eps)").reshape(8, -1)
+    label = browser.state("[s.digit.label]")[0]
+    widths, recon, kl = browser.state("[s.trade.widths, s.trade.recon, s.trade.kl]")
+    for k in (0, 6, 14):
+        terms = page.terms(x, eps, label, widths[k])
+        assert_close([recon[k], kl[k]], [terms[0].mean(), terms[1].mean()], 1e-10, f"the trade at width {widths[k]}")
+    assert (np.diff(kl) <= 1e-12).all(), "a wider q has a larger KL"
+
+
+def check_network(browser, page):
+    """Every tensor of part 3; a unit chosen by keys is the sum that the page shows."""
+    browser.settle("network")
+    x, eps = browser.state("flat(s.digit.x)").reshape(1, 1, 28, 28), browser.state("flat(s.eps)").reshape(8, -1)
+    label, chosen, width = browser.state("[s.digit.label, s.chosen, s.width]")
+    params = page.with_label(label)
+    expected = every_tensor(params, x, eps[[int(chosen)]])
+    expected["z"] = expected["encoder.mu"] + eps[[int(chosen)]] * np.exp(
+        np.minimum(expected["encoder.logvar"] + 2 * np.log(width), np.maximum(expected["encoder.logvar"], 0)) / 2
+    )
+    expected["decoder.conv_t2"] = vae.decode(params, expected["z"])
+    for name in ("encoder.conv1", "encoder.conv2", "encoder.fc", "encoder.mu", "encoder.logvar", "z", "decoder.conv_t2"):
+        assert_close(browser.run(f"return Array.from(trace['{name}'].data)"), expected[name].ravel(), 1e-10, name)
+    layers_with_weights = [name.removesuffix(".weight") for name in params if name.endswith(".weight")]
+    for name in layers_with_weights:
+        browser.keys(f"canvas[data-tensor='{name}']", "\ue014", "\ue015", "\ue015", "\ue014")
+        browser.settle()
+        assert browser.run("return explorer.state.unit.name") == name
+        products, value = browser.value("unit-sum")
+        assert_close([products], [value], 1e-10, f"the sum shown for a unit of {name}")
+    for name in ("x", "z", "x_hat"):
+        browser.keys(f"canvas[data-tensor='{name}']", "\ue014", "\ue015")
+        browser.settle()
+        assert browser.run("return explorer.state.unit.name") == name
+        assert browser.run("return document.getElementById('unit-text').textContent")
+
+
+def check_latents(browser, page):
+    """The sliders move z; the walks have the lengths of lerp and slerp; a fresh sample is another z."""
+    browser.keys("#latent-sliders input", *"\ue014" * 5)
+    check_point(browser, page)
+    before = browser.state("Array.from(s.z)")
+    browser.click("latents-prior")
+    assert not (check_point(browser, page) == before).any()
+    browser.keys("#walk-t", *"\ue014" * 50)
+    check_point(browser, page)
+    browser.settle("walk")
+    x, other = browser.state("flat(s.digit.x)").reshape(1, 1, 28, 28), int(browser.state("[s.other]")[0])
+    a = vae.encode(page.with_label(browser.state("[s.digit.label]")[0]), x)[0][0]
+    label = browser.run("return facts.labels[explorer.state.other]")
+    b = vae.encode(page.with_label(label), page.digits.images[other : other + 1].astype(np.float64))[0][0]
+    t = np.linspace(0, 1, 9)[:, None]
+    assert_close(browser.value("walk-straight"), np.linalg.norm((1 - t) * a + t * b, axis=1), 1e-10, "lengths, straight")
+    assert_close(browser.value("walk-spherical"), ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, 0], 1e-10, "spherical")
+    assert_close(browser.state("Array.from(s.z)"), 0.5 * (a + b), 1e-12, "half of the straight way")
+
+
+def check_button(browser):
+    """The button that runs the golden values."""
+    browser.click("check")
+    browser.wait("return document.getElementById('check-rows').children.length > 0")
+    assert browser.value("check-verdict")[0] < 1e-10
+    rows = browser.run("return [...document.querySelectorAll('#check-rows tr')].map((row) => row.className)")
+    assert rows == ["passed"] * 15, "encoder 5, decoder 4, z, x_hat, two reconstruction losses, KL, ELBO"
+    browser.run("document.getElementById('check-dialog').close()")
+
+
+def frames_while_dragging(browser):
+    """Frames per second while the plane's point is moved in every frame: each decodes an image and draws the plane."""
+    browser.box("plane-canvas")
+    browser.driver.set_script_timeout(30)
+    return browser.driver.execute_async_script(
+        """
+        const done = arguments[0], canvas = document.getElementById("plane-canvas"), box = canvas.getBoundingClientRect();
+        const at = (t) => ({ clientX: box.left + box.width * (0.5 + 0.4 * Math.cos(t)),
+          clientY: box.top + box.height * (0.5 + 0.4 * Math.sin(t)) });
+        const send = (type, t) => canvas.dispatchEvent(new PointerEvent(type, { pointerId: 1, bubbles: true, ...at(t) }));
+        let frames = 0, started = null;
+        send("pointerdown", 0);
+        requestAnimationFrame(function move(now) {
+          if (started === null) started = now;
+          send("pointermove", frames / 10);
+          frames += 1;
+          if (now - started < 1000) return requestAnimationFrame(move);
+          send("pointerup", frames / 10);
+          done((frames - 1) / ((now - started) / 1000));
+        });
+        """
+    )
+
+
+@needs_chromium
+def test_the_page_fits_its_window(browser, tmp_path):
+    browser.open(explore(PRETRAINED[20], tmp_path / "d20.html", "handwriting", 60))
+    for width, dark in ((1600, True), (1600, False), (400, False), (400, True)):  # the open page follows the system
+        browser.size(width, 800, dark)
+        browser.settle()
+        check_layout(browser, width, dark)
+        if pictures := os.environ.get("EXPLORER_PICTURES"):  # for people who want to look
+            take_pictures(browser, Path(pictures), f"{width}-{'dark' if dark else 'light'}", width)
+
+    before, (reach, axes) = browser.state("Array.from(s.z)"), browser.run("return [REACH, AXES]")
+    browser.touch("plane-canvas", [(0.5, 0.5), (0.3, 0.6), (0.2, 0.7)])
+    browser.settle()
+    z = browser.state("Array.from(s.z)")
+    assert_close(z[axes], [-0.6 * reach, -0.4 * reach], 0.03 * reach, "the point that a finger dragged")
+    np.testing.assert_array_equal(np.delete(z, axes), np.delete(before, axes))
+    browser.touch("pad", [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)])
+    browser.settle()
+    assert browser.run("return explorer.state.digit.index") is None and 20 < browser.state("flat(s.digit.x)").sum() < 80
+    assert browser.console() == []
+
+
+def check_layout(browser, width, dark):
+    """Nothing is wider than the window or too small to read; the colours are those of the system."""
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    small = browser.run(
+        "return [...document.querySelectorAll('main p, main td, main button, main label')].filter((e) => e.offsetParent"
+        " && parseFloat(getComputedStyle(e).fontSize) < 12).map((e) => e.textContent)"
+    )
+    assert small == [], "text smaller than 12 pixels"
+    empty = browser.run(
+        "return [...document.querySelectorAll('main canvas')].filter((c) => c.offsetParent && !(c.clientWidth && c.clientHeight))"
+        ".map((c) => c.id)"
+    )
+    assert empty == [], "canvases without a size"
+    colours = browser.run("return [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+    paper, ink = (sum(map(int, re.findall(r"\d+", c)[:3])) / 765 for c in colours)
+    assert (paper < 0.2 and ink > 0.8) if dark else (paper > 0.8 and ink < 0.2)
+
+
+def take_pictures(browser, folder, name, width):
+    folder.mkdir(parents=True, exist_ok=True)
+    browser.wait("return explorer.tasks.size === 0")
+    for part in ("plane", "digit", "network", "latents"):
+        script = "const b = document.getElementById(arguments[0]).getBoundingClientRect(); return [b.top + scrollY, b.height]"
+        top, height = browser.run(script, part)
+        clip = {"x": 0, "y": top, "width": width, "height": height, "scale": 1}
+        shot = browser.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        (folder / f"{name}-{part}.png").write_bytes(base64.b64decode(shot["data"]))
+
+
+@needs_chromium
+def test_a_browser_that_lacks_something_says_so(browser, tmp_path):
+    page = explore(PRETRAINED[2], tmp_path / "page.html", "handwriting", 5)
+    script = browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": "delete window.PointerEvent;"})
+    try:
+        browser.open(page)
+        line = browser.run("return document.body.innerText.trim()")
+    finally:
+        browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    assert line.startswith("The page could not start: PointerEvent") and "current Firefox" in line and "\n" not in line
+    browser.console()  # the error is there, and has been seen
+
+
+@needs_chromium
+def test_the_check_notices_a_wrong_number(browser, tmp_path):
+    browser.open(explore(PRETRAINED[2], tmp_path / "page.html", "handwriting", 5))
+    browser.run("params['encoder.conv1.bias'].data[3] += 1e-7")
+    browser.click("check")
+    browser.wait("return document.getElementById('check-rows').children.length > 0")
+    verdict = browser.run("return document.getElementById('check-verdict').textContent")
+    assert "differ by more than 1e-10: encoder.conv1" in verdict

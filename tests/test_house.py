@@ -1,0 +1,115 @@
+"""The rules of the house: imports point down only, there is no circle, and models answer for themselves."""
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+import vae_paper
+
+ROOT = Path(vae_paper.__file__).parents[1]
+LEVELS = ("vae_numpy", "vae_lowlevel", "vae_paper")
+MAY_IMPORT = {"vae_numpy": {"vae_numpy"}, "vae_lowlevel": {"vae_numpy", "vae_lowlevel"}, "vae_paper": {"vae_numpy", "vae_paper"}}
+MODELS = {"VAE", "AE", "CVAE", "QuadrantCVAE", "PixelVAE", "VQVAE", "PixelPrior"}
+MODEL_NAMES = {"vae", "ae", "cvae", "quadrant-cvae", "pixel-vae", "vq-vae", "pixel-prior"}
+
+
+def files(level: str) -> list[Path]:
+    return sorted((ROOT / level).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for level in LEVELS for path in files(level)}
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """The project's modules that a file imports, at its top or inside functions; not for type checkers only."""
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return {name for name in found if name in MODULES}
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_imports_point_down(level):
+    for path in files(level):
+        for name in imports(parsed(path)):
+            assert name.split(".")[0] in MAY_IMPORT[level], f"{path} imports {name}"
+        text = path.read_text(encoding="utf-8")
+        assert level != "vae_numpy" or "import torch" not in text, f"{path}: level 1 never imports torch"
+
+
+def arrows(of_folders: bool) -> dict[str, set[str]]:
+    """Which file of level 3 imports which; or which room: a file at the top, or a folder as a whole."""
+
+    def room(name: str) -> str:
+        return ".".join(name.split(".")[:2]) if of_folders else name
+
+    found: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        if name.startswith("vae_paper.") and not name.endswith("__main__"):
+            found.setdefault(room(name), set())
+            found[room(name)] |= {room(other) for other in imports(parsed(path)) if other.startswith("vae_paper.")} - {room(name)}
+    return found
+
+
+@pytest.mark.parametrize("of_folders", [False, True], ids=["files", "rooms"])
+def test_there_is_no_circle(of_folders):
+    """So every import points down: the files (and the folders) can be put on floors."""
+    try:
+        list(graphlib.TopologicalSorter(arrows(of_folders)).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"these import each other: {' -> '.join(error.args[1])}")
+
+
+def outside_models() -> list[Path]:
+    return [path for path in files("vae_paper") if "models" not in path.parts and path.name not in ("vae.py", "__init__.py")]
+
+
+@pytest.mark.parametrize("path", outside_models(), ids=module_of)
+def test_no_code_outside_models_asks_for_a_models_class_or_name(path):
+    """No isinstance of a model, no comparison with a model's name: `Model` answers."""
+    experiments = {"reproduce", "explorer"} & {*path.parts}  # they build the models that they compare, or write them again
+    for node in ast.walk(parsed(path)):
+        where = f"{path}:{getattr(node, 'lineno', 0)}: {ast.unparse(node)[:100]}"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            assert not MODELS & {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}, where
+        if isinstance(node, ast.Compare):
+            strings = {n.value for part in node.comparators for n in ast.walk(part) if isinstance(n, ast.Constant)}
+            assert not MODEL_NAMES & {s for s in strings if isinstance(s, str)} or experiments, where
+        if isinstance(node, ast.ImportFrom) and not experiments:
+            assert not (MODELS - {"VAE"}) & {alias.name for alias in node.names}, where
+
+
+def test_every_name_at_the_front_door_is_there():
+    for name in vae_paper.__all__:
+        assert getattr(vae_paper, name).__name__ == name
+
+
+def test_the_help_names_every_model():
+    from vae_paper import models
+    from vae_paper.config import ModelOptions
+
+    said = Path(ROOT / "vae_paper/config.py").read_text(encoding="utf-8")
+    assert ModelOptions.model == "vae"
+    for name in models.names():
+        assert f"{name} (" in said or f" {name}," in said or f'"""{name},' in said, name

@@ -1,0 +1,222 @@
+"""A user's own model, objective, data and optimiser, in the user's own file, with nothing of the library patched.
+
+Trained, interrupted, resumed bit for bit, loaded, evaluated, inspected, drawn, sampled; docs/own.md shows the same.
+"""
+
+import os
+import signal
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import vae_paper
+from vae_numpy import digits, weights
+from vae_numpy.command_line import run
+from vae_paper import Config, Data, Model, Subject, Terms
+from vae_paper.__main__ import Command, main
+from vae_paper.likelihoods import LIKELIHOODS
+
+
+class MyVAE(Model):
+    """An MLP-VAE: a Gaussian q(z|x) and the prior N(0, I), so `encode` and `distortion` are enough; `images_of` to draw."""
+
+    pictures = ("reconstructions", "samples", "scatter", "traversals", "rate", "curves")
+
+    def __init__(self, latent_dim: int = 4, hidden: int = 50) -> None:
+        super().__init__(latent_dim, likelihood="bce")
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, hidden), nn.Tanh(), nn.Linear(hidden, 2 * latent_dim))
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, hidden), nn.Tanh(), nn.Linear(hidden, 784), nn.Unflatten(1, (1, 28, 28))
+        )
+
+    def encode(self, x, labels=None):
+        return tuple(self.encoder(x).chunk(2, dim=1))
+
+    def decode(self, z, labels=None):
+        return self.decoder(z)
+
+    def distortion(self, z, x, labels=None):
+        return self.nats(self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
+
+    def images_of(self, z, labels, generator, noise=False):
+        return self.shown(self.decoder(z), noise, generator)
+
+    def reconstructions(self, x, labels, generator):
+        return {"x̂ of μ": torch.sigmoid(self.decoder(self.encode(x)[0]))}
+
+
+def beta_tcvae(terms: Terms, beta: float = 6.0) -> torch.Tensor:
+    """Distortion + I(x; z) + beta TC + dimension-wise KL, by minibatch sampling (Chen et al. 2018, arXiv:1802.04942, eq. 2-5)."""
+    mu, logvar, z = terms.mu, terms.logvar, terms.z[0]  # (B, D) each
+    # log q(z_b|x_m) of every pair, latent by latent
+    log_q = -0.5 * ((z[:, None] - mu).square() * torch.exp(-logvar) + logvar)  # (B, B, D), without its constant
+    log_q_x = log_q.diagonal().sum(0)  # (B,)
+    log_q_z = log_q.sum(2).logsumexp(1)
+    log_product = log_q.logsumexp(1).sum(1)
+    log_prior = -0.5 * z.square().sum(1)
+    log_b = np.log(len(z))
+    information, dimension = log_q_x - (log_q_z - log_b), log_product - z.shape[1] * log_b - log_prior
+    total_correlation = (log_q_z - log_b) - (log_product - z.shape[1] * log_b)
+    return (terms.distortion[0] + information + beta * total_correlation + dimension).mean()
+
+
+def sgd(parameters):
+    return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)
+
+
+def own_data() -> Data:
+    handwriting = digits.load("handwriting")
+    return Data(1 - handwriting.images[:200], handwriting.labels[:200], about="200 inverted digits")
+
+
+CONFIG = {"batch_size": 16, "epochs": 2, "validation": 0.2, "learning_rate": 1e-3}
+
+
+def trained(name: str, **options):
+    torch.manual_seed(3)
+    return vae_paper.train(
+        Config(name=name, **CONFIG, **options), model=MyVAE(), data=own_data(), objective=beta_tcvae, optimizer=sgd
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("own"))
+        yield trained("whole").absolute()
+
+
+@pytest.fixture(autouse=True)
+def in_the_same_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder.parents[1])
+
+
+@pytest.mark.parametrize("stop_at", [3, 10])  # 10 steps an epoch: inside one, and between two
+def test_interrupted_and_resumed_bit_for_bit(stop_at, folder):
+    calls = []
+
+    def interrupting(terms):
+        if torch.is_grad_enabled():
+            calls.append(1)
+        if len(calls) == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return beta_tcvae(terms)
+
+    interrupting.__module__, interrupting.__qualname__ = beta_tcvae.__module__, beta_tcvae.__qualname__
+    name = f"parts-{stop_at}"
+    torch.manual_seed(3)
+    with pytest.raises(KeyboardInterrupt):
+        vae_paper.train(Config(name=name, **CONFIG), MyVAE(), own_data(), interrupting, sgd)
+    again = trained(name, resume=True)
+    for file in ("weights.safetensors", "state.safetensors"):
+        a, b = (weights.load_tensors(f / file)[0] for f in (folder, again))
+        assert a.keys() == b.keys() and any("momentum_buffer" in key for key in a) == file.startswith("state")
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key], key)
+
+
+def test_what_the_objective_minimises_is_what_it_says(folder):
+    """beta = 1 is the ELBO's loss, of whose KL the three parts are the parts; more of beta costs more."""
+    model, data = vae_paper.load(folder, MyVAE()), own_data()
+    with torch.no_grad():
+        terms = model(data.images[:50], torch.randn(1, 50, 4, generator=torch.Generator().manual_seed(0)))
+    kl_sampled = (-terms.log_weight[0] - terms.distortion[0]).mean()
+    assert beta_tcvae(terms, 1.0).item() == pytest.approx((terms.distortion.mean() + kl_sampled).item(), rel=1e-5)
+    assert beta_tcvae(terms, 6.0) > beta_tcvae(terms, 1.0)
+
+
+def test_loaded_evaluated_inspected_drawn_sampled(folder, tmp_path):
+    model, data = vae_paper.load("whole", model=MyVAE()), own_data()
+    assert not model.training
+    found = vae_paper.evaluate(model, data, passes=2, k=5, subset=20)["measures"]
+    assert {"elbo", "nll", "iwae_5", "active_units", "mutual_information_low"} <= found.keys()
+    assert found["elbo"]["data"] == "200 inverted digits" and np.isfinite(found["nll"]["value"])
+    inspected = vae_paper.inspect(model, data, passes=1)
+    assert len(inspected["kl_per_latent"]) == 4 and sum(inspected["kl_per_latent"]) == pytest.approx(inspected["rate"])
+    drawn = vae_paper.draw(Subject(model, data, path=folder), folder=tmp_path)
+    assert {path.stem for path in drawn} == set(MyVAE.pictures)
+    assert model.sample(7, torch.Generator().manual_seed(0)).shape == (7, 1, 28, 28)
+
+
+def test_its_file_says_what_it_needs(folder, capsys):
+    header = weights.load_tensors(folder / "weights.safetensors")[1]
+    assert header["model"].endswith(".MyVAE") and header["own"].keys() == {"model", "objective", "optimizer"}
+    assert header["data"].startswith("160 images of 200 inverted digits")
+    commands = (["evaluate", "whole"], ["inspect", "whole"], ["sample", "whole"], ["figures", "whole"])
+    for words in (*commands, ["train", "--name", "whole", "--resume"], ["train", "--name", "b", "--start-from", "whole"]):
+        with pytest.raises(SystemExit) as stop:
+            run("p", Command, main, words)
+        said = capsys.readouterr().err
+        assert stop.value.code == 2 and said.count("\n") == 1 and "MyVAE" in said and "in Python" in said, said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": own_data().replace(images=own_data().images / 2)}, "finds other images"),
+        ({"objective": None}, "give the same"),
+        ({"optimizer": None}, "give the same|optimizer"),
+        ({"data": None}, "data of your own: resume it in Python"),
+        ({"model": None}, "a model of your own, .*MyVAE: resume it in Python"),
+        ({"model": MyVAE(5)}, "latent_dim is 5, but"),
+    ],
+)
+def test_resumed_with_something_else_it_is_refused(change, message):
+    given = {"model": MyVAE(), "data": own_data(), "objective": beta_tcvae, "optimizer": sgd} | change
+    with pytest.raises(ValueError, match=message):
+        vae_paper.train(Config(name="whole", **CONFIG, resume=True), **given)
+
+
+def test_own_networks_of_a_vae():
+    class Wide(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(784, 6)
+
+        def forward(self, x):
+            return self.out(x.flatten(1)).chunk(2, dim=1)
+
+    model = vae_paper.VAE(3, encoder=Wide())
+    path = vae_paper.train(Config(name="networks", **CONFIG), model=model, data=own_data())
+    assert weights.load_tensors(path / "weights.safetensors")[1]["made_with"]["encoder"].endswith("Wide")
+    again = vae_paper.load(path, model=vae_paper.VAE(3, encoder=Wide()))
+    assert torch.equal(again.encoder.out.weight, model.encoder.out.weight)
+    with pytest.raises(ValueError, match=r"needs .*Wide, which only your own code can build"):
+        vae_paper.load(path)
+
+
+def test_what_is_no_model_or_does_not_fit_the_configuration_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the types in the signature would speak first
+    with pytest.raises(ValueError, match=r"model is a Linear; expected a subclass of vae_paper\.Model"):
+        vae_paper.train(Config(**CONFIG), model=nn.Linear(2, 2), data=own_data())
+    with pytest.raises(ValueError, match="latent_dim is 7 in the configuration, and 4 in the model"):
+        vae_paper.train(Config(latent_dim=7, **CONFIG), model=MyVAE(), data=own_data())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_terms_are_refused_where_they_enter():
+    for distortion, rate, log_weight in (
+        (torch.arange(6.0), torch.zeros(6, 2), torch.arange(6.0)),
+        (torch.ones(1, 6), torch.zeros(5, 2), torch.ones(1, 6)),
+        (torch.ones(2, 6), torch.zeros(6, 2), torch.ones(1, 6)),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            Terms(distortion, rate, log_weight)
+
+
+def test_labels_may_be_absent():
+    unlabelled = own_data().replace(labels=None)
+    found = vae_paper.evaluate(vae_paper.VAE(2), unlabelled, passes=1, k=1, subset=5)
+    assert np.isfinite(found["measures"]["elbo"]["value"])
+    with pytest.raises(ValueError, match="labels: this model is conditioned on them"):
+        vae_paper.evaluate(vae_paper.CVAE(2), unlabelled, passes=1)
+
+
+def test_every_likelihood_has_its_row():
+    for name, row in LIKELIHOODS.items():
+        model = vae_paper.VAE(2, name)
+        assert (model.bound is not None) == row.normalised

@@ -1,0 +1,56 @@
+"use strict";
+/* The check: every tensor that this browser computes, against the golden values of level 1. */
+
+const ALLOWED = 1e-10;
+
+function* checkNumbers() {
+  const count = golden.eps.shape[0], apart = {};
+  for (let b = 0; b < count; b++) {
+    byId("check-verdict").textContent = say("checkBusy", { done: b, count });
+    yield;
+    for (const [name, got] of Object.entries(tensorsOf(b))) {
+      if (b >= golden[name].shape[0]) continue; // kept for the first digits only
+      const expected = rows(golden[name], b).data;
+      got.data.forEach((v, k) => {
+        const difference = Math.abs(v - expected[k]);
+        if (!(difference <= (apart[name] || 0))) apart[name] = difference; // NaN stays
+      });
+      apart[name] = apart[name] || 0;
+    }
+  }
+  showCheck(apart);
+}
+
+/** Every tensor of golden digit b, under the names of the golden values. */
+function tensorsOf(b) {
+  const parameters = paramsFor(facts.labels[b]), x = rows(digits, b), eps = rows(golden.eps, b), found = {};
+  const [mu, logvar] = encode(parameters, x, found);
+  found.z = reparameterize(mu, logvar, eps);
+  const logits = decode(parameters, found.z, found);
+  return {
+    ...found,
+    x_hat: sigmoid(logits),
+    reconstruction_bce: reconstructionLoss(logits, x),
+    reconstruction_mse: reconstructionLoss(logits, x, "mse"),
+    kl: klDivergence(mu, logvar),
+    elbo: elbo(parameters, x, eps),
+  };
+}
+
+function showCheck(apart) {
+  const names = Object.keys(apart), failed = names.filter((name) => !(apart[name] <= ALLOWED));
+  byId("check-rows").replaceChildren(...names.map((name) => {
+    const line = document.createElement("tr");
+    line.className = failed.includes(name) ? "failed" : "passed";
+    for (const words of [name, `(${golden[name].shape.join(", ")})`, apart[name].toExponential(1)]) {
+      const cell = document.createElement("td");
+      cell.textContent = words;
+      line.append(cell);
+    }
+    return line;
+  }));
+  const largest = Math.max(...Object.values(apart));
+  put("check-verdict", largest, failed.length
+    ? say("checkFailed", { failed: failed.length, count: names.length, names: failed.join(", ") })
+    : say("checkPassed", { count: names.length, largest: largest.toExponential(1) }));
+}

@@ -1,0 +1,418 @@
+"use strict";
+/* Part 2: one digit, and what the ELBO trades. */
+
+function chooseDigit(index) {
+  state.strokes = [];
+  setDigit({ x: rows(digits, index), index, label: facts.labels[index] });
+  drawPad();
+}
+
+function setDigit(digit) {
+  state.digit = digit;
+  byId("digit-label").value = String(digit.label);
+  const [mu, logvar] = encode(paramsFor(digit.label), digit.x);
+  state.q = { mu, logvar };
+  state.trade = null;
+  schedule(drawDigit, drawQ, drawSheet, drawTrade);
+  background("samples", drawSamples());
+  background("network", drawNetwork());
+  background("trade", computeTrade());
+  background("zoom", decodeZoom());
+  background("walk", drawWalks());
+}
+
+function newNoise() {
+  const half = noise(SAMPLES / 2, D);
+  state.eps = tensor([SAMPLES, D]);
+  state.eps.data.set(half.data);
+  state.eps.data.set(half.data.map((v) => -v), half.data.length); // antithetic: -eps is as likely as eps
+}
+
+/** The terms of `count` samples from row `first` on, with q's width as given: {z, logits, recon, kl, weight}. */
+function termsOf(first, count, width) {
+  const mu = repeated(state.q.mu, count), logvar = repeated(widened(state.q.logvar, width), count);
+  const eps = rows(state.eps, first, count), x = repeated(state.digit.x, count);
+  const z = reparameterize(mu, logvar, eps);
+  const logits = decode(paramsFor(state.digit.label), z);
+  const recon = reconstructionLoss(logits, x, facts.kind);
+  return { z, logits, recon, kl: klDivergence(mu, logvar), weight: logWeight(recon, mu, logvar, eps) };
+}
+
+const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
+
+/** This sample: images, numbers, and the bar of the loss. */
+function drawDigit() {
+  const terms = termsOf(state.chosen, 1, state.width);
+  const recon = terms.recon.data[0], kl = terms.kl.data[0];
+  paintImage(byId("x"), state.digit.x.data);
+  paintImage(byId("x-hat-mu"), xHatOf(state.q.mu, state.digit.label).data);
+  paintImage(byId("x-hat"), sigmoid(terms.logits).data);
+  put("recon", recon, fixed(recon, 2));
+  put("kl", kl, fixed(kl, 2));
+  put("elbo", -(recon + kl), fixed(-(recon + kl), 2));
+  put("weight", terms.weight.data[0], fixed(terms.weight.data[0], 2));
+  put("width-value", state.width, say("times", { value: fixed(state.width, 2) }));
+  put("beta-value", state.beta, fixed(state.beta, 2));
+  const start = termsOf(state.chosen, 1, 1);
+  drawLoss(recon, state.beta * kl, start.recon.data[0], start.kl.data[0]);
+}
+
+function drawLoss(recon, kl, reconAtStart, klAtStart) {
+  put("loss-text", recon + kl, say("lossText", {
+    recon: fixed(recon, 1), kl: fixed(kl, 1), loss: fixed(recon + kl, 1),
+    reconChange: signed(recon - reconAtStart, 1), klChange: signed(kl - klAtStart, 1),
+  }));
+  const [context, width, height] = sharp(byId("loss-bar"));
+  const scale = width / (1.6 * (reconAtStart + klAtStart));
+  context.fillStyle = colours.recon;
+  context.fillRect(0, 4, recon * scale, height - 8);
+  context.fillStyle = colours.kl;
+  context.fillRect(recon * scale + 1, 4, kl * scale, height - 8);
+  context.fillStyle = colours.ink;
+  for (const mark of [reconAtStart, reconAtStart + klAtStart]) context.fillRect(mark * scale, 0, 1.5, height);
+}
+
+/** The eight samples: images, log weights, and the means of the terms. */
+function* drawSamples() {
+  const sum = { recon: [], kl: [], weight: [] };
+  state.zs = [];
+  for (let k = 0; k < SAMPLES; k++) {
+    const terms = termsOf(k, 1, state.width);
+    state.zs.push(terms.z.data);
+    for (const name of Object.keys(sum)) sum[name].push(terms[name].data[0]);
+    const button = byId("samples").children[k];
+    paintImage(button.querySelector("canvas"), sigmoid(terms.logits).data);
+    button.querySelector("span").textContent = fixed(terms.weight.data[0], 1);
+    button.dataset.value = String(terms.weight.data[0]);
+    yield;
+  }
+  const [recon, kl, weight] = [mean(sum.recon), mean(sum.kl), mean(sum.weight)];
+  put("recon-mean", recon, fixed(recon, 2));
+  put("kl-mean", kl, fixed(kl, 2));
+  put("elbo-mean", -(recon + kl), fixed(-(recon + kl), 2));
+  put("weight-mean", weight, fixed(weight, 2));
+  schedule(drawQ);
+}
+
+function buildSamples() {
+  for (let k = 0; k < SAMPLES; k++) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("role", "radio");
+    button.setAttribute("aria-label", say("sampleLabel", { k: k + 1 }));
+    const canvas = document.createElement("canvas");
+    canvas.className = "image";
+    button.append(canvas, document.createElement("span"));
+    button.addEventListener("click", () => {
+      state.chosen = k;
+      markSample();
+      schedule(drawDigit, drawQ);
+      background("network", drawNetwork());
+    });
+    byId("samples").append(button);
+  }
+  markSample();
+}
+
+function markSample() {
+  Array.from(byId("samples").children).forEach((button, k) => button.setAttribute("aria-checked", String(k === state.chosen)));
+}
+
+/** q on the whole plane, and enlarged around mu. */
+function drawQ() {
+  const sigma = onPlane(widened(state.q.logvar, state.width).data.map((v) => Math.exp(v / 2)));
+  if (AXES.length === 1) sigma[1] = 0;
+  const near = zoomReach();
+  byId("q-zoom-caption").textContent = say("qZoom", { factor: fixed(REACH / near, REACH / near < 10 ? 1 : 0) });
+  drawQOn("q-plane", [0, 0], REACH, sigma, decodedMap.canvas);
+  drawQOn("q-zoom", onPlane(state.q.mu.data), near, sigma, zoom.canvas);
+}
+
+/** How far the enlarged plane goes from mu: five standard deviations of q; in steps of two, so that q is seen to grow. */
+function zoomReach() {
+  const most = Math.max(...AXES.map((k) => Math.exp(state.q.logvar.data[k] / 2)));
+  return 5 * most * 2 ** Math.max(0, Math.ceil(Math.log2(state.width / 2)));
+}
+
+function drawQOn(id, [a, b], reach, sigma, decoded) {
+  const [context, size] = sharp(byId(id));
+  const px = (v) => ((v - a + reach) / (2 * reach)) * size, py = (v) => ((b - v + reach) / (2 * reach)) * size;
+  context.fillStyle = colours["image-paper"];
+  context.fillRect(0, 0, size, size);
+  context.globalAlpha = 0.4;
+  context.drawImage(decoded, 0, 0, size, size);
+  context.globalAlpha = 1;
+  context.strokeStyle = colours.ink;
+  context.setLineDash([4, 4]);
+  for (const radius of id === "q-plane" ? [1, 2, 3] : []) {
+    context.beginPath();
+    context.arc(px(0), py(0), (radius / (2 * reach)) * size, 0, 2 * Math.PI);
+    context.stroke();
+  }
+  context.setLineDash([]);
+  const [x, y] = onPlane(state.q.mu.data), pixels = sigma.map((v) => (v * size) / (2 * reach));
+  drawEllipse(context, px(x), py(y), pixels);
+  (state.zs || []).forEach((z, k) => {
+    if (id === "q-plane" && k !== state.chosen) return; // there they lie on one another
+    const [u, v] = onPlane(z);
+    context.beginPath();
+    context.arc(px(u), py(v), k === state.chosen ? 5 : 3.5, 0, 2 * Math.PI);
+    context.fillStyle = k === state.chosen ? colours.accent : colours.ink;
+    context.fill();
+  });
+}
+
+const ZOOM = 5; // decoded tiles along each side of the enlarged plane
+const zoom = { canvas: document.createElement("canvas"), reach: 0 };
+[zoom.canvas.width, zoom.canvas.height] = [ZOOM * 28, ZOOM * 28];
+
+/** Decode the enlarged plane: over the width of q the image hardly changes. */
+function* decodeZoom() {
+  const palette = colours.inkPalette, [a, b] = onPlane(state.q.mu.data), reach = zoomReach();
+  zoom.reach = reach;
+  for (let k = 0; k < ZOOM * ZOOM; k++) {
+    const place = (n) => -reach + ((n + 0.5) * 2 * reach) / ZOOM, z = Float64Array.from(state.q.mu.data);
+    z[AXES[0]] = a + place(k % ZOOM);
+    if (AXES.length > 1) z[AXES[1]] = b - place(Math.floor(k / ZOOM));
+    const image = tiled(xHatOf(row(z), state.digit.label).data, [1, 28, 28], 1, 0, palette);
+    zoom.canvas.getContext("2d").clearRect(28 * (k % ZOOM), 28 * Math.floor(k / ZOOM), 28, 28);
+    zoom.canvas.getContext("2d").drawImage(image, 28 * (k % ZOOM), 28 * Math.floor(k / ZOOM));
+    yield;
+  }
+  schedule(drawQ);
+}
+
+function drawEllipse(context, x, y, radii) {
+  for (const times of [1, 2]) {
+    context.beginPath();
+    context.ellipse(x, y, times * radii[0], times * radii[1], 0, 0, 2 * Math.PI);
+    context.fillStyle = context.strokeStyle = colours.kl;
+    context.globalAlpha = 0.18;
+    context.fill();
+    context.globalAlpha = 1;
+    context.lineWidth = 1.5;
+    context.stroke();
+  }
+}
+
+/** Reconstruction loss and KL for widths of q from 1/8 to 16, means over the samples. beta needs no new computation. */
+function* computeTrade() {
+  const trade = { widths: [], recon: [], kl: [] };
+  for (let power = -3; power <= 4.001; power += 0.5) {
+    const recon = [];
+    for (let k = 0; k < SAMPLES; k++) {
+      recon.push(termsOf(k, 1, 2 ** power).recon.data[0]);
+      yield;
+    }
+    trade.widths.push(2 ** power);
+    trade.recon.push(mean(recon));
+    trade.kl.push(klDivergence(state.q.mu, widened(state.q.logvar, 2 ** power)).data[0]);
+  }
+  state.trade = trade;
+  schedule(drawTrade);
+}
+
+function drawTrade() {
+  const [context, width, height] = sharp(byId("trade"));
+  if (!state.trade) {
+    byId("trade-text").textContent = say("tradeBusy");
+    return;
+  }
+  const { widths, recon, kl } = state.trade, at = widths.indexOf(1);
+  const change = {
+    recon: recon.map((v) => v - recon[at]),
+    kl: kl.map((v) => state.beta * (v - kl[at])),
+  };
+  change.loss = change.recon.map((v, k) => v + change.kl[k]);
+  const most = Math.max(4, 1.15 * change.kl[0]), least = Math.min(-3, 1.15 * Math.min(...change.kl, ...change.loss));
+  const frame = { left: 46, right: width - 8, top: 8, bottom: height - 34 };
+  const px = (w) => frame.left + ((Math.log2(w) + 3) / 7) * (frame.right - frame.left);
+  const py = (v) => frame.bottom - ((v - least) / (most - least)) * (frame.bottom - frame.top);
+  drawTradeAxes(context, frame, px, py, least, most);
+  context.save();
+  context.beginPath();
+  context.rect(frame.left, frame.top, frame.right - frame.left, frame.bottom - frame.top);
+  context.clip();
+  for (const [name, colour, thick] of [["recon", colours.recon, 2], ["kl", colours.kl, 2], ["loss", colours.ink, 3]]) {
+    context.strokeStyle = colour;
+    context.lineWidth = thick;
+    context.beginPath();
+    change[name].forEach((v, k) => context.lineTo(px(widths[k]), py(v)));
+    context.stroke();
+  }
+  context.restore();
+  const best = lowest(widths, change.loss);
+  context.beginPath();
+  context.arc(px(best.width), py(best.value), 6, 0, 2 * Math.PI);
+  context.fillStyle = colours.ink;
+  context.fill();
+  const [x, y] = [Math.min(px(best.width), frame.right - 40), py(best.value) + 20];
+  write(context, say("tradeBest", { best: fixed(best.width, 1) }), x, y, colours.ink, "center", colours.paper);
+  context.fillStyle = colours.accent;
+  context.fillRect(px(state.width) - 1, frame.top, 2, frame.bottom - frame.top);
+  const now = between(widths, change.loss, state.width);
+  const excess = Math.max(0, now - best.value);
+  const values = { best: fixed(best.width, 1), now: fixed(state.width, 2), excess: fixed(excess, 1) };
+  put("trade-text", [best.width, excess], say("tradeText", values));
+}
+
+function drawTradeAxes(context, frame, px, py, least, most) {
+  context.lineWidth = 1;
+  for (const w of [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16]) {
+    context.strokeStyle = colours.line;
+    context.strokeRect(px(w), frame.top, 0, frame.bottom - frame.top);
+    write(context, w < 1 ? `1/${1 / w}` : String(w), px(w), frame.bottom + 14, colours.soft, "center");
+  }
+  const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((s) => (most - least) / s <= 7) || 1000;
+  for (let v = Math.ceil(least / step) * step; v <= most; v += step) {
+    context.strokeStyle = v === 0 ? colours.soft : colours.line;
+    context.strokeRect(frame.left, py(v), frame.right - frame.left, 0);
+    write(context, signed(v, 0), frame.left - 6, py(v) + 4, colours.soft, "right");
+  }
+  write(context, say("tradeAxis"), (frame.left + frame.right) / 2, frame.bottom + 29, colours.soft, "center");
+  let x = frame.left + 6;
+  for (const [key, colour] of [["tradeRecon", colours.recon], ["tradeKl", colours.kl], ["tradeLoss", colours.ink]]) {
+    context.font = `600 ${context.font.replace(/^600 /, "")}`;
+    write(context, say(key), x, frame.top + 14, colour, "left", colours.paper);
+    x += context.measureText(say(key)).width + 14;
+    context.font = context.font.replace(/^(600|bold) /, "");
+  }
+  context.save();
+  context.translate(12, (frame.top + frame.bottom) / 2);
+  context.rotate(-Math.PI / 2);
+  write(context, say("tradeNats"), 0, 0, colours.soft, "center");
+  context.restore();
+}
+
+/** The least value of a curve over log width: of the parabola through the lowest point and its neighbours. */
+function lowest(widths, values) {
+  const k = values.indexOf(Math.min(...values));
+  if (k === 0 || k === values.length - 1) return { width: widths[k], value: values[k] };
+  const [a, b, c] = [values[k - 1], values[k], values[k + 1]];
+  const shift = (a - c) / (2 * (a - 2 * b + c));
+  return { width: widths[k] * (widths[k + 1] / widths[k]) ** shift, value: b - ((a - c) * shift) / 4 };
+}
+
+/** The value of a curve at a width between its points: a line in log width. */
+function between(widths, values, width) {
+  const place = Math.min(widths.length - 1.001, Math.max(0, (Math.log2(width) + 3) * 2)), k = Math.floor(place);
+  return values[k] + (place - k) * (values[k + 1] - values[k]);
+}
+
+/** The order of the test digits on the sheet: by label. */
+const sheetOrder = Array.from({ length: COUNT }, (_, k) => k).sort((a, b) => facts.labels[a] - facts.labels[b] || a - b);
+const SHEET_COLUMNS = 10;
+
+function drawSheet() {
+  const canvas = byId("sheet"), cell = (canvas.clientWidth || 300) / SHEET_COLUMNS;
+  const [context] = sharp(canvas, Math.ceil(COUNT / SHEET_COLUMNS) * cell);
+  context.imageSmoothingEnabled = true;
+  if (!drawSheet.images) {
+    const palette = colours.inkPalette;
+    drawSheet.images = sheetOrder.map((index) => tiled(imageOf(digits, index), [1, 28, 28], 1, 0, palette));
+  }
+  const corner = (k) => [(k % SHEET_COLUMNS) * cell, Math.floor(k / SHEET_COLUMNS) * cell];
+  drawSheet.images.forEach((image, k) => {
+    const [left, top] = corner(k);
+    context.drawImage(image, left + 1, top + 1, cell - 2, cell - 2);
+  });
+  const at = sheetOrder.indexOf(state.digit.index);
+  if (at < 0) return;
+  context.lineWidth = 3;
+  context.strokeStyle = colours.accent;
+  const [left, top] = corner(at), sheet = canvas.parentElement;
+  context.strokeRect(left + 1.5, top + 1.5, cell - 3, cell - 3);
+  sheet.scrollTop = Math.max(Math.min(sheet.scrollTop, top), top + cell - sheet.clientHeight); // so that it is seen
+}
+
+function drawPad() {
+  const [context, size] = sharp(byId("pad"));
+  if (state.strokes.length === 0) write(context, say("padHint"), size / 2, size / 2 + 4, colours.soft, "center");
+  context.strokeStyle = colours["image-ink"];
+  context.fillStyle = colours["image-ink"];
+  context.lineWidth = size * 0.075;
+  context.lineCap = context.lineJoin = "round";
+  for (const stroke of state.strokes) {
+    context.beginPath();
+    stroke.forEach(([x, y]) => context.lineTo(x * size, y * size));
+    context.lineTo(stroke[0][0] * size + 0.01, stroke[0][1] * size);
+    if (stroke.length > 1) { // not closed: drawn again without the last line
+      context.beginPath();
+      stroke.forEach(([x, y]) => context.lineTo(x * size, y * size));
+    }
+    context.stroke();
+  }
+}
+
+function readDrawing() {
+  setDigit({ x: tensor([1, 1, 28, 28], likeMnist(state.strokes)), index: null, label: Number(byId("digit-label").value || 0) });
+  drawPad();
+}
+
+function listenToDigit() {
+  const pad = byId("pad");
+  let drawing = false;
+  const point = (event) => {
+    const box = pad.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  };
+  pad.addEventListener("pointerdown", (event) => {
+    if (event.isTrusted) pad.setPointerCapture(event.pointerId);
+    drawing = dragging = true;
+    state.strokes.push([point(event)]);
+    schedule(readDrawing);
+  });
+  pad.addEventListener("pointermove", (event) => {
+    if (!drawing) return;
+    state.strokes[state.strokes.length - 1].push(point(event));
+    schedule(readDrawing);
+  });
+  for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, () => { drawing = dragging = false; });
+  byId("clear").addEventListener("click", () => {
+    state.strokes = [];
+    readDrawing();
+  });
+  const sheet = byId("sheet");
+  sheet.addEventListener("click", (event) => {
+    const cell = sheet.clientWidth / SHEET_COLUMNS;
+    const at = Math.floor(event.offsetY / cell) * SHEET_COLUMNS + Math.floor(event.offsetX / cell);
+    if (at < COUNT) chooseDigit(sheetOrder[at]);
+  });
+  sheet.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -SHEET_COLUMNS, ArrowDown: SHEET_COLUMNS }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const at = Math.max(0, sheetOrder.indexOf(state.digit.index)) + step;
+    if (at >= 0 && at < COUNT) chooseDigit(sheetOrder[at]);
+  });
+  byId("width").addEventListener("input", (event) => {
+    state.width = 2 ** Number(event.target.value);
+    changeLoss();
+  });
+  byId("beta").addEventListener("input", (event) => {
+    state.beta = 2 ** Number(event.target.value);
+    schedule(drawDigit, drawTrade);
+  });
+  byId("reset").addEventListener("click", () => {
+    [state.width, state.beta, byId("width").value, byId("beta").value] = [1, 1, 0, 0];
+    changeLoss();
+  });
+  byId("new-noise").addEventListener("click", () => {
+    newNoise();
+    background("trade", computeTrade());
+    changeLoss();
+  });
+  byId("to-plane").addEventListener("click", () => {
+    state.label = state.digit.label;
+    byId("label").value = String(state.label);
+    setZ(termsOf(state.chosen, 1, state.width).z.data);
+    byId("plane").scrollIntoView();
+  });
+}
+
+function changeLoss() {
+  schedule(drawDigit, drawQ, drawTrade);
+  if (zoomReach() !== zoom.reach) background("zoom", decodeZoom());
+  background("samples", drawSamples());
+  background("network", drawNetwork());
+}

@@ -1,0 +1,192 @@
+"""Write the explorer: one HTML file with the model in JavaScript, its weights and test digits. It needs no network. No torch.
+
+    vae.js        the model: read it beside vae_numpy/vae.py
+    page_math.js  the mathematics that only the page needs
+    page.html     the parts of the page; page.css their looks; strings.js every text that a reader sees
+    page.js       the start; state.js and painting.js what the parts share
+    plane.js digit.js network.js latents.js    the four parts;    check.js    the button "Check the numbers"
+
+The page also carries golden values, computed here by level 1 in float64: its button "Check the numbers" compares
+every tensor that the browser computes with them.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from vae_numpy import checks, digits, layers, vae, weights
+from vae_numpy.files import write_atomically
+
+Arrays = dict[str, np.ndarray]
+HERE = Path(__file__).parent
+SHOWS = "the explorer shows a vae or a cvae: Gaussian latents and 28x28 images"
+LABEL_WEIGHTS = {"encoder_label.weight": (256, 10), "decoder_label.weight": (256, 10)}  # of a CVAE
+KINDS = {"bce": "bce", "bernoulli": "bce", "continuous-bernoulli": "bce"}  # likelihood -> kind of reconstruction loss; else "mse"
+MOST_BYTES = 12_000_000  # of the page
+GOLDEN, WHOLE = 64, 2  # digits with golden values (as in tests/golden), and how many of them keep the tensors of every layer
+
+
+def explore(
+    run: Path = weights.PRETRAINED / "vae_mnist_d2.safetensors",
+    out: Path = Path("explorer.html"),
+    source: str | None = None,
+    count: int = 300,
+) -> Path:
+    """Write the page for a run's folder, or for a weight file of any level, to `out`; return `out`.
+
+    `source` names the test digits (default: as the run was trained on, where they are on disk; else the handwriting),
+    `count` says how many of them the page holds. Raises FileNotFoundError, or ValueError where the model is no vae or
+    cvae of 28x28 images, where the file is damaged or not ours, or where the page would take more than 12 MB.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}: expected at least 1 test digit")
+    if out.is_dir():
+        raise ValueError(f"out is {out}, a folder; expected a file, for example {out / 'explorer.html'}")
+    path = run / "weights.safetensors" if run.is_dir() else run
+    params, header = load(path)
+    test = digits.load(source or _source_of(header), "test")
+    images, labels = test.images[:count], test.labels[:count]
+
+    likelihood = header.get("likelihood", "bce")
+    facts = {
+        "name": path.name if run.is_file() else run.name,
+        "model": header["model"],
+        "latentDim": len(params["encoder.mu.bias"]),
+        "likelihood": likelihood,
+        "kind": KINDS.get(likelihood, "mse"),
+        "trainedOn": header.get("data") or "unknown data",
+        "digits": test.source,
+        "labels": labels.tolist(),
+    }
+    tensors = {
+        "weights": {name: array.astype("<f4") for name, array in params.items()},
+        "digits": {"x": images.astype("<f4")},
+        "golden": golden(params, images[:GOLDEN], labels[:GOLDEN]),
+    }
+    page = assemble(facts, tensors).encode()
+    if len(page) > MOST_BYTES:
+        raise ValueError(
+            f"{path}: with {len(images):,} digits the page would take {len(page) / 1e6:.1f} MB; expected at most "
+            f"{MOST_BYTES / 1e6:.0f}: choose fewer digits, or a model with fewer than {facts['latentDim']} latents"
+        )
+    write_atomically(out, page)
+    return out
+
+
+def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """The parameters of a vae or cvae, in float32, and the header of its file.
+
+    Raises FileNotFoundError, or ValueError that says what the page shows, where the file holds anything else.
+    """
+    tensors, header = weights.load_tensors(path)
+    model = header.get("model")
+    if model not in ("vae", "cvae"):
+        raise ValueError(f"{path}: holds {model or 'no model'}; {SHOWS}")
+    expected = LABEL_WEIGHTS if model == "cvae" else {}
+    not_shared = {*expected, "log_sigma"}  # of a likelihood; the page needs none
+    shared = {name: array for name, array in tensors.items() if name not in not_shared}
+    try:
+        checks.check_params(shared)
+        for name, shape in expected.items():
+            if name not in tensors or tensors[name].shape != shape:
+                found = tensors[name].shape if name in tensors else "missing"
+                raise ValueError(f"parameters: {name} is {found}; expected {shape}")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; {SHOWS}") from None
+    names = [*shared, *expected]
+    return {name: tensors[name].astype(np.float32) for name in names}, header
+
+
+def with_label(params: Mapping[str, np.ndarray], label: int) -> Arrays:
+    """The vae that a cvae is for one label: fc(concat[h, one_hot(c)]) = W h + V[:, c] + b, so a label moves two biases."""
+    told = {name: array for name, array in params.items() if name not in LABEL_WEIGHTS}
+    if "encoder_label.weight" in params:
+        told["encoder.fc.bias"] = params["encoder.fc.bias"] + params["encoder_label.weight"][:, label]
+        told["decoder.fc1.bias"] = params["decoder.fc1.bias"] + params["decoder_label.weight"][:, label]
+    return told
+
+
+def golden(params: Mapping[str, np.ndarray], images: np.ndarray, labels: np.ndarray) -> Arrays:
+    """Noise and what level 1 computes from it, in float64: eps, then every tensor; the recipe of tests/golden/make.py.
+
+    The terms, mu and logvar are those of all images; the layers' outputs, z and x_hat those of the first two.
+    """
+    params = {name: array.astype(np.float64) for name, array in params.items()}
+    latent_dim = len(params["encoder.mu.bias"])
+    eps = np.random.default_rng(latent_dim).standard_normal((len(images), latent_dim))
+    values: Arrays = {"eps": eps}
+    told = labels if LABEL_WEIGHTS.keys() <= params.keys() else np.zeros_like(labels)
+    for label in np.unique(told):  # a cvae takes one batch for each label, a vae one for all
+        batch = np.flatnonzero(told == label)
+        traced = every_tensor(with_label(params, int(label)), images[batch].astype(np.float64), eps[batch])
+        for name, array in traced.items():
+            values.setdefault(name, np.empty((len(images), *array.shape[1:])))[batch] = array
+    of_all = ("eps", "encoder.mu", "encoder.logvar", "reconstruction_bce", "reconstruction_mse", "kl", "elbo")
+    return {name: array if name in of_all else array[:WHOLE] for name, array in values.items()}
+
+
+def every_tensor(params: Arrays, x: np.ndarray, eps: np.ndarray) -> Arrays:
+    """What each layer of level 1 gives (before its ReLU), in order, then z, x_hat and the terms per image."""
+    layer_of = {id(array): name.removesuffix(".weight") for name, array in params.items()}
+    noted: Arrays = {}
+
+    def noting(layer: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        def call(x: np.ndarray, weight: np.ndarray, *rest: Any, **options: Any) -> np.ndarray:
+            noted[layer_of[id(weight)]] = y = layer(x, weight, *rest, **options)
+            return y
+
+        return call
+
+    linear, conv2d, conv_transpose2d = map(noting, (layers.linear, layers.conv2d, layers.conv_transpose2d))
+    # the layers are watched from outside, so that the network stands in vae.py alone
+    with mock.patch.multiple(vae, linear=linear, conv2d=conv2d, conv_transpose2d=conv_transpose2d):
+        mu, logvar = vae.encode(params, x)
+        noted["z"] = z = vae.reparameterize(mu, logvar, eps)
+        logits = vae.decode(params, z)
+    return noted | {
+        "x_hat": layers.sigmoid(logits),
+        "reconstruction_bce": vae.reconstruction_loss(logits, x),
+        "reconstruction_mse": vae.reconstruction_loss(logits, x, "mse"),
+        "kl": vae.kl_divergence(mu, logvar),
+        "elbo": vae.elbo(params, x, eps),
+    }
+
+
+def assemble(facts: Mapping[str, Any], tensors: Mapping[str, Arrays]) -> str:
+    """page.html with its style, its scripts and the data in it: each tensor as base64, little-endian."""
+    page = (HERE / "page.html").read_text(encoding="utf-8")
+    style = (HERE / "page.css").read_text(encoding="utf-8")
+    page = _replaced(page, '<link rel="stylesheet" href="page.css">', f"<style>\n{style}</style>")
+    for name in re.findall(r'<script src="(\w+\.js)"></script>', page):
+        script = (HERE / name).read_text(encoding="utf-8")
+        page = _replaced(page, f'<script src="{name}"></script>', f"<script>\n{script}</script>")
+    described = {
+        group: {name: {"shape": list(a.shape), "dtype": a.dtype.name} for name, a in arrays.items()}
+        for group, arrays in tensors.items()
+    }
+    # "<" is written as an escape: no text of a run's header can end the script element
+    text = json.dumps({**facts, "tensors": described}, ensure_ascii=False).replace("<", "\\u003c")
+    data = [f'<script type="application/json" id="facts">{text}</script>']
+    for group, arrays in tensors.items():
+        packed = b"".join(np.ascontiguousarray(a, a.dtype.newbyteorder("<")).tobytes() for a in arrays.values())
+        data.append(f'<script type="text/plain" id="{group}">{base64.b64encode(packed).decode()}</script>')
+    return _replaced(page, "<!-- data -->", "\n".join(data))
+
+
+def _replaced(page: str, mark: str, text: str) -> str:
+    if page.count(mark) != 1:
+        raise RuntimeError(f"page.html: {mark} stands in it {page.count(mark)} times; expected once")
+    return page.replace(mark, text)
+
+
+def _source_of(header: Mapping[str, Any]) -> str:
+    """The digits that a run was trained on, where they are on disk; else `auto`."""
+    config = header.get("config")
+    source = config.get("source") if isinstance(config, dict) else None
+    return source if source == "handwriting" or (source in digits.SOURCES and digits.is_on_disk(source)) else "auto"

@@ -1,0 +1,85 @@
+"use strict";
+/* The page starts here. The model is in vae.js, the rest of the mathematics in page_math.js, every text in strings.js, the
+   four parts in plane.js, digit.js, network.js and latents.js. All scripts share one scope.
+
+   Every number on the page also stands, with all digits, in the attribute data-value of its element. */
+
+// Labels, for a cvae
+
+function buildLabels() {
+  byId("label-box").hidden = byId("digit-label-box").hidden = !isCvae;
+  for (const id of ["label", "digit-label"]) {
+    byId(id).append(...Array.from({ length: CLASSES }, (_, label) => new Option(String(label), String(label))));
+  }
+  byId("label").addEventListener("change", (event) => {
+    state.label = Number(event.target.value);
+    setZ(state.z);
+    background("walk", drawWalks());
+    if (state.line) background("line", drawLine());
+  });
+  byId("digit-label").addEventListener("change", (event) => setDigit({ ...state.digit, label: Number(event.target.value) }));
+}
+
+function drawEverything() {
+  readColours();
+  backdropIsOld = true;
+  drawSheet.images = null;
+  schedule(drawPlane, drawPoint, drawDigit, drawQ, drawSheet, drawPad, drawTrade, paintNetwork);
+  background("samples", drawSamples());
+  background("walk", drawWalks());
+  background("traversal", drawTraversal());
+  background("line", drawLine());
+  background("zoom", decodeZoom());
+}
+
+function start() {
+  for (const needed of ["PointerEvent", "HTMLDialogElement", "HTMLCanvasElement"]) {
+    if (!window[needed]) throw new Error(`${needed} is missing`);
+  }
+  fillTexts();
+  byId("start").remove();
+  byId("page").hidden = false;
+  readColours();
+  buildLegend();
+  buildLabels();
+  buildSamples();
+  buildMaps();
+  newNoise();
+  listenToPlane();
+  listenToDigit();
+  listenToLatents();
+  chooseDigit(0);
+  state.label = isCvae ? facts.labels[0] : 0;
+  byId("label").value = String(state.label);
+  state.other = Math.max(0, facts.labels.findIndex((label) => label !== facts.labels[0]));
+  state.z = Float64Array.from(state.q.mu.data);
+  state.line = { from: state.z, to: walkEnds()[1] };
+  buildSliders();
+  drawEverything();
+  background("codes", encodeDigits());
+  background("map", decodeMap());
+  byId("check").addEventListener("click", () => {
+    byId("check-rows").replaceChildren();
+    byId("check-dialog").showModal();
+    background("check", checkNumbers());
+  });
+  let resizing = 0;
+  window.addEventListener("resize", () => {
+    clearTimeout(resizing);
+    resizing = setTimeout(drawEverything, 150);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    drawEverything();
+    background("map", decodeMap());
+  });
+  window.explorer = { state, facts, tasks }; // for the tests, and for the curious at the console
+  if (location.hash) byId(location.hash.slice(1))?.scrollIntoView();
+}
+
+try {
+  start();
+} catch (error) {
+  const line = byId("start") || document.body.appendChild(document.createElement("p"));
+  line.textContent = say("broken", { error: error.message });
+  throw error;
+}

@@ -1,0 +1,148 @@
+"use strict";
+/* What the page knows: the data that explore.py has put into it, the state that the reader changes, texts and colours. */
+
+const byId = (id) => document.getElementById(id);
+const SAMPLES = 8; // of q(z|x); the second half mirrors the noise of the first
+
+// Data
+
+const facts = JSON.parse(byId("facts").textContent);
+const D = facts.latentDim;
+
+function unpack(group) {
+  const text = atob(byId(group).textContent);
+  const bytes = new Uint8Array(text.length);
+  for (let k = 0; k < text.length; k++) bytes[k] = text.charCodeAt(k);
+  byId(group).remove();
+  let at = 0;
+  const tensors = {};
+  for (const [name, { shape, dtype }] of Object.entries(facts.tensors[group])) {
+    const size = shape.reduce((product, n) => product * n, 1);
+    const view = dtype === "float32" ? new Float32Array(bytes.buffer, at, size) : new Float64Array(bytes.buffer, at, size);
+    tensors[name] = tensor(shape, Float64Array.from(view));
+    at += view.byteLength;
+  }
+  return tensors;
+}
+
+const params = unpack("weights");
+const digits = unpack("digits").x; // (N, 1, 28, 28)
+const golden = unpack("golden");
+const COUNT = facts.labels.length;
+const isCvae = facts.model === "cvae";
+const paramsOf = Array.from({ length: isCvae ? CLASSES : 1 }, (_, label) => withLabel(params, label));
+const paramsFor = (label) => paramsOf[isCvae ? label : 0];
+
+/** Rows `first` to `first + count` of a tensor. */
+function rows(x, first, count = 1) {
+  const size = x.data.length / x.shape[0];
+  return tensor([count, ...x.shape.slice(1)], x.data.subarray(first * size, (first + count) * size));
+}
+
+const row = (values) => tensor([1, values.length], Float64Array.from(values));
+
+/** x_hat of latents: (B, D) -> (B, 1, 28, 28). */
+const xHatOf = (z, label) => sigmoid(decode(paramsFor(label), z));
+
+// State
+
+const state = {
+  z: new Float64Array(D), // the point of parts 1 and 4
+  label: 0, // that a cvae is asked for in parts 1 and 4
+  line: null, // {from, to}: two z
+  strokes: [], // of the drawing, in [0, 1]
+  digit: null, // {x, index, label}: index is null for a drawing
+  q: null, // {mu, logvar} of the digit, (1, D)
+  eps: null, // (SAMPLES, D)
+  chosen: 0, // "this sample"
+  width: 1,
+  beta: 1,
+  trade: null, // {widths, recon, kl}: means over the samples
+  unit: null, // {name, index}
+  latent: 0, // the slider of which a traversal is shown
+  other: 1, // the test digit at the end of the walk
+  codes: [], // {mu, logvar} of each test digit, as far as they are computed
+};
+const noise = normals(1);
+
+/** The mean KL of each latent over the test digits encoded so far (at first: over the digits of the golden values). */
+function meanKl() {
+  const known = state.codes.length === COUNT;
+  const mu = known ? state.codes.map((code) => code.mu) : [golden["encoder.mu"]];
+  const logvar = known ? state.codes.map((code) => code.logvar) : [golden["encoder.logvar"]];
+  const sums = new Float64Array(D);
+  mu.forEach((m, k) => klPerLatent(m, logvar[k]).data.forEach((nats, n) => { sums[n % D] += nats; }));
+  return sums.map((sum) => sum / (known ? COUNT : golden.eps.shape[0]));
+}
+
+const byKl = (kl) => Array.from(kl.keys()).sort((a, b) => kl[b] - kl[a]);
+const AXES = D === 2 ? [0, 1] : byKl(meanKl()).slice(0, 2); // the plane's latents: two with the largest KL; one where D = 1
+const REACH = planeReach();
+
+/** How far the plane goes from 0: as far as the prior mostly does, and farther where digits are coded farther out. */
+function planeReach() {
+  const onAxes = golden["encoder.mu"].data.filter((_, k) => AXES.includes(k % D));
+  return Math.min(8, Math.max(3.2, 1.1 * Math.max(...onAxes.map(Math.abs))));
+}
+
+// Texts
+
+const table = strings[document.documentElement.lang] || strings.en;
+
+function say(key, values = {}) {
+  return table[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+const fixed = (value, places) => (Object.is(+value.toFixed(places), -0) ? 0 : value).toFixed(places).replace("-", "−");
+const signed = (value, places) => (value > 0 ? "+" : "") + fixed(value, places);
+const percent = (share) => `${fixed(100 * share, share > 0.985 ? 1 : 0)}%`;
+const subscript = (k) => String(k + 1).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+const latentName = (k) => say("latentName", { sub: subscript(k) });
+
+function put(id, value, shownAs) {
+  byId(id).textContent = shownAs;
+  byId(id).dataset.value = typeof value === "number" ? String(value) : Array.from(value).join(" ");
+}
+
+function fillTexts() {
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
+  document.title = say("title");
+  const about = { ...facts, D, count: COUNT, model: facts.model.toUpperCase() };
+  byId("facts-line").textContent = say("facts", about);
+  if (facts.likelihood !== "bce") byId("facts-line").textContent += ` ${say("factsLikelihood", about)}`;
+  const [a, b] = [AXES[0], AXES[AXES.length - 1]].map(latentName);
+  byId("plane-look").textContent = D === 2 ? say("planeLook") : say("planeSlice", { a, b });
+  byId("recon-formula").textContent = say(facts.kind === "bce" ? "reconBce" : "reconMse");
+}
+
+// Colours, from page.css
+
+let colours = {};
+
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name) => style.getPropertyValue(`--${name}`).trim();
+  colours = {};
+  const names = ["paper", "ink", "soft", "line", "recon", "kl", "accent", "image-paper", "image-ink"];
+  for (const name of names) colours[name] = read(name);
+  colours.inkPalette = inkPalette();
+  colours.labels = Array.from({ length: 10 }, (_, label) => read(`label-${label}`));
+}
+
+const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+const mixed = (from, to, t) => from.map((v, k) => v + (to[k] - v) * t);
+
+/** 0 is paper, 1 is ink: a function from a number to [red, green, blue], from a table of 256 steps. */
+function inkPalette() {
+  const steps = stepsTo("image-ink");
+  return (v) => steps[Math.round(255 * Math.min(1, Math.max(0, v)))];
+}
+
+/** -1 is blue, 0 is paper, 1 is rust. */
+function signedPalette() {
+  const rust = stepsTo("recon"), blue = stepsTo("kl");
+  return (v) => (v < 0 ? blue : rust)[Math.round(255 * Math.min(1, Math.abs(v)))];
+}
+
+const stepsTo = (name) => Array.from({ length: 256 }, (_, k) => mixed(rgb(colours["image-paper"]), rgb(colours[name]), k / 255));

@@ -1,0 +1,85 @@
+"""Every tensor on the way from an image to its ELBO, by name, at each level: to be compared between the levels.
+
+Levels 1 and 2 are modules of functions, which `trace_functions` is given; level 3 is a torch module.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_numpy.checks import check_params
+from vae_paper import models, objectives
+from vae_paper.vae import Model
+
+Trace = dict[str, np.ndarray]
+Call = tuple[Callable, tuple, dict[str, Any], Any]
+
+
+@contextlib.contextmanager
+def noted_calls(level: Any) -> Iterator[list[Call]]:
+    """While this is open, every call of a layer by level 1 or 2 is noted: (layer, arguments, options, result)."""
+    calls: list[Call] = []
+    layers = {name: getattr(level, name) for name in ("linear", "conv2d", "conv_transpose2d")}
+
+    def noting(layer: Callable) -> Callable:
+        def call(*arguments: Any, **options: Any) -> Any:
+            result = layer(*arguments, **options)
+            calls.append((layer, arguments, options, result))
+            return result
+
+        return call
+
+    try:
+        for name, layer in layers.items():
+            setattr(level, name, noting(layer))
+        yield calls
+    finally:
+        for name, layer in layers.items():
+            setattr(level, name, layer)
+
+
+def trace_functions(level: Any, params: Any, x: Any, eps: Any) -> Trace:
+    """Every tensor of level 1 or 2; a layer's result is known by the weight with which the layer was called."""
+    name_of = {id(p): name.removesuffix(".weight") for name, p in params.items()}
+    with noted_calls(level) as calls:
+        mu, logvar = level.encode(params, x)
+        z = level.reparameterize(mu, logvar, eps)
+        logits = level.decode(params, z)
+    noted = {name_of[id(weight)]: result for _, (_, weight, *_), _, result in calls}
+    noted |= {"z": z, "reconstruction": level.reconstruction_loss(logits, x), "KL": level.kl_divergence(mu, logvar)}
+    noted["ELBO"] = level.elbo(params, x, eps)
+    return {name: np.asarray(t) for name, t in noted.items()}
+
+
+def trace_module(model: Model, x: Tensor, eps: Tensor) -> Trace:
+    """Every tensor of level 3: its layers are modules, whose results hooks note."""
+    noted: dict[str, Any] = {}
+    layers = [(name, m) for name, m in model.named_modules() if hasattr(m, "weight")]
+    hooks = [m.register_forward_hook(lambda m, x, y, name=name: noted.__setitem__(name, y)) for name, m in layers]
+    terms = model(x, eps[None])
+    for hook in hooks:
+        hook.remove()
+    assert terms.z is not None  # the VAE's
+    noted["z"] = terms.z[0]
+    noted |= {"reconstruction": terms.distortion[0], "KL": terms.rate.sum(1), "ELBO": objectives.elbo(terms)}
+    return {name: np.asarray(t) for name, t in noted.items()}
+
+
+@torch.inference_mode()
+def traces(levels: Sequence[Any], params: Trace, x: np.ndarray, eps: np.ndarray, dtype: str) -> list[Trace]:
+    """The same weights, images and noise through `levels`, which are vae_numpy.vae and vae_lowlevel.vae, and level 3."""
+    params, x, eps = {name: p.astype(dtype) for name, p in params.items()}, x.astype(dtype), eps.astype(dtype)
+    tensors = {name: torch.from_numpy(p) for name, p in params.items()}
+    model = models.build("vae", check_params(params)).to(getattr(torch, dtype))
+    model.load_state_dict(tensors)
+    x_t, eps_t = torch.from_numpy(x), torch.from_numpy(eps)
+    level1, level2 = levels
+    return [
+        trace_functions(level1, params, x, eps),
+        trace_functions(level2, tensors, x_t, eps_t),
+        trace_module(model, x_t, eps_t),
+    ]
