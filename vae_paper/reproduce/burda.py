@@ -71,7 +71,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Train what is missing, measure, write."""
+    """Train the missing runs, measure, write."""
     at_least(options, seeds=1, epochs=1, latent_dim=1, nll_k=1, subset=2)
     if options.ks[:1] != (1,) or len(options.ks) < 2 or list(options.ks) != sorted({*options.ks}):
         raise ValueError(f"ks are {options.ks}: expected 1 (the plain VAE), then rising numbers of samples")
