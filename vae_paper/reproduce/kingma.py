@@ -3,7 +3,8 @@ Welling 2013, arXiv:1312.6114, Fig. 2), with the paper's network and with this p
 (Fig. 5) -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png. (Fig. 4 is part of the README's first picture.)
 
 Differences from the paper: Adam with a constant learning rate instead of Adagrad, and less than a hundredth of its 10^8 samples.
-Pixels are drawn as zeros and ones at every step, so that the curves are bounds on log p(x); the paper does not describe its binarisation.
+Pixels are drawn as zeros and ones at every step, so that the curves are bounds on log p(x). The paper does not describe its
+binarisation.
 
 Rule of the verdict for each network, fixed before the measurement, on test images at the end of training:
     every curve ends between -150 and -90 nats (in the paper between -150 and -100);
