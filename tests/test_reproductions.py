@@ -113,6 +113,18 @@ def test_one_seed_has_no_spread():
     assert re.fullmatch(r".+, \d+ cores, torch on \d+", reproduce.machine())
 
 
+def test_the_entropy_of_pixels_by_hand():
+    """0 for black and white, log 2 for gray; and the -log p of the pixels' own probabilities, over many draws."""
+    x = torch.tensor([[0.0, 1.0, 0.5, 0.5], [0.25, 1.0, 0.0, 0.0]]).view(2, 1, 2, 2)
+    quarter = 0.25 * np.log(4) + 0.75 * np.log(4 / 3)
+    found = reproduce.pixel_entropy(x)
+    assert found.value == pytest.approx((2 * np.log(2) + quarter) / 2)
+    assert found.standard_error == pytest.approx(abs(2 * np.log(2) - quarter) / 2)
+    drawn = torch.bernoulli(x[1:].expand(40_000, 1, 2, 2), generator=torch.Generator().manual_seed(0))
+    nats = -(drawn * x[1].log() + (1 - drawn) * (1 - x[1]).log()).nan_to_num(0.0).sum((1, 2, 3)).double()
+    assert abs(nats.mean().item() - quarter) < 4.9 * nats.std().item() / 200
+
+
 @pytest.mark.parametrize("latent_dim", [3, 20])
 def test_the_network_of_2013(latent_dim):
     model: Any = kingma.build("mlp", latent_dim, seed=0)

@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 from cogapp import Cog
 
 from docs import ledger
+from vae_numpy import digits
+from vae_paper.data import load_data
 from vae_paper.measuring.estimators import random_subset
+from vae_paper.reproduce import FLOOR, pixel_entropy
 
 ROOT = Path(__file__).parents[1]
 GENERATED = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if "[[[cog" in path.read_text())
@@ -92,6 +96,17 @@ def test_the_likelihood_reaches_its_aim():
         assert model["mean"]["nll"] <= aim and model["mean"]["nll_standard_error"] < 0.3
         assert (model["binarisation"], model["k"], model["passes"], model["mean"]["images"]) == ("dynamic", 5000, 5, 10_000)
         assert model["chosen"] == random_subset(10_000, 400).tolist()
+
+
+@pytest.mark.skipif(not digits.is_on_disk("mnist"), reason="the floor is MNIST's, which is not on disk")
+def test_the_floor_of_the_ledger_is_the_pixel_entropy_of_the_test_digits():
+    """Every -log p(x) with dynamic binarisation is at least 45.53 nats, and the lines of the ledger say so."""
+    found = pixel_entropy(load_data("mnist", "test").images)
+    assert (round(found.value, 2), round(found.standard_error, 2)) == FLOOR == (45.53, 0.11)
+    for name in ("nll", "burda", "kingma"):
+        beside = [row.ours for row, _ in ledger.lines(name) if "minus" not in row.what]
+        assert all("45.53" in ours for ours in beside), beside
+    assert f"{45.53 / 784 / math.log(2):.4f}" in ledger.lines("vq_vae")[0][0].ours
 
 
 def test_a_cvae_draws_the_class_that_it_is_given():

@@ -43,7 +43,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Train what is missing, measure, write."""
+    """Train the missing runs, measure, write."""
     at_least(options, gammas=1, seeds=1, epochs=1)
     if len(options.capacities) < 2 or list(options.capacities) != sorted({*options.capacities}):
         raise ValueError(f"capacities are {options.capacities}: expected at least 2 rising values")

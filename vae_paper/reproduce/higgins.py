@@ -51,7 +51,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Train what is missing, measure, write."""
+    """Train the missing runs, measure, write."""
     at_least(options, seeds=1, epochs=1, latent_dim=1, train=1, test=1)
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.higgins", options),

@@ -57,7 +57,7 @@ class LinearVAE(Model):
         return self.scale * self.posterior_mean(x) + self.shift, logvar.expand(len(x), 3)
 
     def distortion(self, z: Float[Tensor, "K N D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K N"]:
-        """-log p(x|z). The square is multiplied out, so that a sample of z costs D multiplications instead of 784 D."""
+        """-log p(x|z). The square is multiplied out, so each sample of z costs about D² operations instead of 784 D."""
         rest = x.flatten(1) - self.b
         # |x - b - W z|² = |x - b|² - 2 (x - b)ᵀ W z + zᵀ WᵀW z
         square = rest.square().sum(1) - 2 * (rest @ self.W * z).sum(2) + (z @ (self.W.T @ self.W) * z).sum(2)
