@@ -99,6 +99,17 @@ def test_the_defaults_of_level_2_give_a_good_model(tmp_path):
     assert (mu.var(0) > 0.01).sum() >= 10
 
 
+@pytest.mark.parametrize("kind", ["bce", "mse"])
+def test_level_1_measures_the_loss_that_was_trained(kind, capsys):
+    params, x = vae.init_params(2, np.random.default_rng(0)), digits.load("handwriting", "test").images[:3]
+    weights.save("w.safetensors", params, {"model": "vae", "likelihood": kind})
+    run("p", Config1, level1.main, ["--weights", "w.safetensors", "--source", "handwriting", "--count", "3"])
+    said = capsys.readouterr().out
+    eps = np.random.default_rng(0).standard_normal((3, 2), dtype=np.float32)
+    assert f"nats per image ({kind})" in said
+    assert float(said.split("  ELBO")[1].split()[0]) == pytest.approx(vae.elbo(params, x, eps, kind).mean(), abs=0.006)
+
+
 def test_one_image_has_no_standard_error(capsys):
     """Two have one: |a - b| / 2, the sample's standard deviation over the root of 2."""
     for count in (1, 2):

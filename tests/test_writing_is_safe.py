@@ -32,13 +32,15 @@ def test_only_regular_files_are_replaced(kind, tmp_path):
 
 
 @posix
-def test_a_temporary_file_is_never_opened_through_a_link(tmp_path, monkeypatch):
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_temporary_file_is_never_opened_through_a_link(link, tmp_path, monkeypatch):
     """Even somebody who guesses its random name cannot make us write elsewhere."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
     names = iter(["guessed", "fresh"])
     monkeypatch.setattr(files.secrets, "token_hex", lambda length: next(names))
-    (tmp_path / ".out.guessed.tmp").symlink_to(victim)
+    monkeypatch.setattr(files, "_sweep", lambda path: None)  # it would remove a hard link
+    link(victim, tmp_path / ".out.guessed.tmp")
     with pytest.raises(OSError, match=r"out: could not be written .*intact"):
         files.write_atomically(tmp_path / "out", b"new")
     assert victim.read_bytes() == b"precious"

@@ -41,12 +41,13 @@ def main(config: Config) -> None:
 
     mu, logvar = vae.encode(params, images)
     logits = vae.decode(params, vae.reparameterize(mu, logvar, eps))
-    recon = vae.reconstruction_loss(logits, images).astype(np.float64)
+    kind = "mse" if header.get("likelihood") == "mse" else "bce"  # as it was trained
+    recon = vae.reconstruction_loss(logits, images, kind).astype(np.float64)
     kl = vae.kl_divergence(mu, logvar).astype(np.float64)
 
     print(f"weights  {config.weights.name}: D = {latent_dim}, trained on {shown(header.get('data', 'unknown data'))}")
     print(f"digits   {data.source}, the first {len(images):,}, grayscale")
-    print("nats per image, z sampled once, mean ± standard error; for grayscale digits an objective, not a bound:")
+    print(f"nats per image ({kind}), z sampled once, mean ± standard error; for grayscale digits an objective, not a bound:")
     for name, values in {"ELBO": -(recon + kl), "reconstruction": recon, "KL": kl}.items():
         print(f"  {name:<15}{values.mean():8.2f} ± {standard_error(values)}")
 

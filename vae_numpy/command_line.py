@@ -125,7 +125,7 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(configuration, prog=prog, args=args)
+            return _small_ints(tyro.cli(configuration, prog=prog, args=args))
     except SystemExit as stop:
         if stop.code == 0:  # --help
             raise
@@ -133,6 +133,15 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
     texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.getvalue().splitlines()[1:]]
     message = itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts))
     raise ValueError(f"{' '.join(message)} (see {prog} --help)")
+
+
+def _small_ints(config: Any) -> Any:
+    """Refuse an int of more than 64 bits: no array or tensor takes it, and their errors do not name the option."""
+    for name, value in vars(config).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int) and not -(2**63) <= number < 2**63:
+                raise ValueError(f"--{name.replace('_', '-')} is {number}: too large; expected less than 2^63")
+    return config
 
 
 def _said(error: Exception) -> str:

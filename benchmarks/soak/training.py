@@ -86,7 +86,7 @@ def full_disk(config: Config, limits: list[int], folder: Path) -> dict[str, Any]
         if code != 2 or not line.startswith("python -m vae_paper: ") or "what was there before is intact" not in line:
             wrong.append(f"ended with {code} and the line {line!r}")
         else:
-            refused = Path(line.split("] ")[1].split(": ")[0]).name
+            refused = Path(line.split(": ")[1]).name
             if (full / "runs/a" / refused).read_bytes() != before[refused]:
                 wrong.append(f"{refused} is not what it was")
         finish(config, full)
