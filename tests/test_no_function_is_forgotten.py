@@ -68,6 +68,7 @@ EXEMPT = {
     "processes of torchrun and numbers of a batch that the model has checked: test_distributed": "vae_paper.distributed.*",
     "files and configurations: test_nothing_let_in": "vae_paper.weight_files.* vae_paper.config.*",
     "tensors that the levels check: test_levels_agree": "vae_paper.trace.*",
+    "a weight file, which it checks: test_explorer": "vae_paper.explorer.*",
     "names, which `models.class_of` and `data.resolved` refuse: test_commands": """
         vae_paper.models.names vae_paper.models.class_of vae_paper.models.name_of vae_paper.models.options_of
         vae_paper.models.build vae_paper.measuring.classifier.trained vae_paper.data.load_data vae_paper.data.data_of
