@@ -6,9 +6,9 @@ What you write lies in my_work/, which git ignores and which is never overwritte
 import hashlib
 import re
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter, sleep, strftime
 from typing import Annotated
 
 import tyro
@@ -144,10 +144,10 @@ def check(exercise: Exercise, path: Path) -> bool:
     _look_for(exercise, path)
     print(f"checking {path}")
     before = _sha(path)
-    started = time.perf_counter()
+    started = perf_counter()
     verdict = check_apart(exercise, path, SECONDS)
     if path == work_file(exercise):
-        seconds = round(time.perf_counter() - started, 1)
+        seconds = round(perf_counter() - started, 1)
         progress.note(exercise, passed=verdict.passed, sha256=before, seconds=seconds, function=verdict.stopped_at)
     if verdict.complete:
         print(f"\n{what_next(exercise)}")
@@ -162,11 +162,11 @@ def watch(exercise: Exercise, path: Path) -> None:
         state = _state(path)
         if state is not None and state != seen:
             seen = state
-            print(f"\n--- {time.strftime('%H:%M:%S')}")
+            print(f"\n--- {strftime('%H:%M:%S')}")
             if check(exercise, path):
                 return
             print("\nwaiting for the next change; Ctrl-C ends this", flush=True)
-        time.sleep(POLL)
+        sleep(POLL)
 
 
 def hint(exercise: Exercise, function: str | None) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from typing import Any
 from exercises.catalogue import Exercise, find
 
 SECONDS = 20.0
-"""For all checks of an exercise together, imports included."""
+"""For all checks of an exercise together, from the moment at which the learner's file is imported."""
+SECONDS_TO_START = 120.0
+"""For Python to start and to import NumPy and torch, on a slow machine."""
 SECONDS_TO_RUN = 180.0
 """For an experiment, which may train for a minute."""
 BYTES = 4 * 2**30
@@ -44,7 +47,7 @@ def check_apart(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Ver
         return Verdict(done["done"], done["stopped_at"], done["done"] == exercise.checks and done["stopped_at"] is None)
     running = next((e for e in reversed(events) if "running" in e), None)
     if running is None:
-        print(f"\n{path} {ending} while it is imported")
+        print(f"\n{path}: while it is imported, it {ending}")
         return Verdict(0, None, False)
     number, function = running["running"], running["function"]
     print(f"\ncheck {number} of {exercise.checks} fails\n{function}: the code {ending}")
@@ -65,20 +68,32 @@ def _run(task: str, exercise: Exercise, path: Path, seconds: float, *more: str) 
     """Start the process and wait; what it noted, and how it ended, in words."""
     sys.stdout.flush()
     root = str(Path(__file__).parents[1])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
+    # Small arrays: one thread is as fast as many, and does not wait for cores that other programs use
+    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    environment = threads | dict(os.environ) | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         notes = Path(folder) / "events"
         command = [sys.executable, "-m", "exercises.isolation", task, exercise.number, str(path), str(notes), *more]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
         try:
-            code = child.wait(seconds)
-            ending = _ending(code)
-        except subprocess.TimeoutExpired:
-            ending = f"did not end within {seconds:g} seconds and was stopped: is there an endless loop?"
+            code = _wait(child, notes, seconds)
         finally:  # on Ctrl-C too
             child.kill()
             child.wait()
-        return _read(notes), ending
+        late = f"did not end within {seconds:g} seconds and was stopped: is there an endless loop?"
+        return _read(notes), late if code is None else _ending(code)
+
+
+def _wait(child: subprocess.Popen, notes: Path, seconds: float) -> int | None:
+    """The exit code; None where the time is over. The clock starts at the first note: imports are not the learner's time."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    started = False
+    while time.monotonic() < deadline:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(0.1)
+        if not started and notes.exists():
+            started, deadline = True, time.monotonic() + seconds
+    return None
 
 
 def _ending(code: int) -> str:
@@ -132,6 +147,7 @@ def _inside(task: str, number: str, path: Path, notes: Path, *more: str) -> int:
 
     checks_of(exercise)  # what the checks import does not count against the learner's memory
     _limit_memory()
+    note(ready=True)
     if problem := imports.refusal(number, path):
         say(f"\n{problem}")
         note(done=0, stopped_at=None)

@@ -45,7 +45,7 @@ NOT_RUN_HERE = {
     r"python -m vae_(lowlevel|paper)\b.*": "minutes of training or evaluation; every option is tested by itself",
     r"python -m vae_numpy\b.*": "tested by itself, in a process without torch",
     r"python -m pytest\b.*": "these tests",
-    r"python -m exercises (start|check|hint) (\d\d|NN)": "run by test_exercises.py::test_the_loop, for one exercise",
+    r"python -m exercises (start|check|watch|hint|run|notebook) (\d\d|NN)": "run by tests/test_exercise_commands.py",
     r"python -m exercises\.make_figures( \d\d)?": "trains for a minute or two; run under the `slow` mark",
     r"python3 -m venv \S+|source \.venv/bin/activate": "makes the environment in which these tests run",
     r"pip install\b.*|(OMP_NUM_THREADS=1 )?\.venv/bin/\S+.*": "makes the environment in which these tests run",

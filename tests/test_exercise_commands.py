@@ -1,0 +1,353 @@
+"""The exercises' command line: what is printed, which exit code, and that neither files nor progress are lost."""
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exercises import __main__ as loop
+from exercises import isolation, notebook, pages, progress
+from exercises.catalogue import EXERCISES, find
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def work(number, code=None):
+    """The learner's file, with this code or the solution in it."""
+    exercise = find(number)
+    path = loop.work_file(exercise)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(exercise.solution.read_text(encoding="utf-8") if code is None else code, encoding="utf-8")
+    return path
+
+
+def checked(number, code=None, seconds=20.0):
+    """The verdict on a file with this code."""
+    return isolation.check_apart(find(number), work(number, code), seconds)
+
+
+def noted(number):
+    return json.loads(Path("my_work/progress.json").read_text(encoding="utf-8"))[number]
+
+
+def test_the_loop(capfd):
+    exercise = find("5")
+    assert find("05_kl_divergence") is exercise
+    with pytest.raises(FileNotFoundError, match="exercises start 05"):
+        loop.main(loop.CheckIt("05"))
+    loop.main(loop.Start("5"))
+    path = Path("my_work/ex05.py")
+    assert path.read_text(encoding="utf-8") == exercise.starter.read_text(encoding="utf-8")
+    path.write_text(exercise.starter.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="stays as it is"):
+        loop.main(loop.Start("05"))
+    assert path.read_text(encoding="utf-8").endswith("# mine\n")
+
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        loop.main(loop.CheckIt("05"))
+    said = capfd.readouterr().out
+    assert stopped.value.code == 1
+    assert said.replace("\\", "/").startswith("checking my_work/ex05.py\n") and "kl_divergence is not written yet" in said
+
+    for word in ("concept", "formula", "line", "line"):
+        loop.main(loop.Hint("05"))
+        assert f", {word}:" in (said := capfd.readouterr().out)
+        assert "$" not in said and "\\" not in said
+    with pytest.raises(ValueError, match="kl_by_sampling"):
+        loop.main(loop.Hint("05", "nonsense"))
+
+    work("05")
+    loop.main(loop.CheckIt("05"))
+    said = capfd.readouterr().out.replace("\r\n", "\n").replace("\\", "/")
+    assert said.startswith(pages.transcript(exercise, "solution"))
+    assert "python -m exercises run 05" in said and "start 06" in said  # what comes next
+    loop.main(loop.List())
+    line = next(row for row in capfd.readouterr().out.splitlines() if row.startswith("05"))
+    assert "C: compute the KL divergence" in line and "done, 3 hints" in line
+    assert noted("05")["passed"] == exercise.checks
+
+    loop.main(loop.Hint("05"))  # after all checks pass there is nothing to hint at
+    assert "no hint is needed" in capfd.readouterr().out and noted("05")["hints"] == {"kl_divergence": 3}
+    loop.main(loop.Hint("05", "kl_by_sampling"))
+    assert "no hint is needed" in capfd.readouterr().out and noted("05")["hints"] == {"kl_divergence": 3}
+
+    path.write_text("", encoding="utf-8")
+    loop.main(loop.List())
+    assert "changed since" in capfd.readouterr().out
+    loop.main(loop.Hint("05"))  # the file has changed, so hints are given again
+    assert "concept" in capfd.readouterr().out or noted("05")["hints"]
+
+
+# Isolation
+
+
+def after_import(body):
+    """The solution of exercise 05 with another kl_divergence."""
+    indented = "\n    ".join(body.splitlines())
+    return find("05").solution.read_text(encoding="utf-8") + f"\n\ndef kl_divergence(mu, logvar):\n    {indented}\n"
+
+
+STOPPED = {
+    "at import": ("import os\nos._exit(0)\n", "while it is imported, it ended Python with exit code 0"),
+    "in a function": (after_import("import os\nos._exit(0)"), "kl_divergence: the code ended Python with exit code 0"),
+}
+ENDINGS = {
+    "sys.exit at import": ("import sys\nsys.exit(0)\n", "sys.exit was called"),
+    "an error at import": ("1 / 0\n", "cannot be imported: ZeroDivisionError: division by zero (line 1 of ex05.py)"),
+    "no Python": ("def kl_divergence(mu, logvar)\n", "cannot be imported: SyntaxError"),
+    "NUL bytes": ("\0", "cannot be imported"),
+    "nothing": ("", "kl_divergence is missing"),
+    "sys.exit in a function": (after_import("import sys\nsys.exit(0)"), "sys.exit was called"),
+    "recursion": (after_import("return kl_divergence(mu, logvar)"), "RecursionError: a function calls itself without end"),
+    "a wrong attribute": (after_import("return mu.no_such_thing"), "AttributeError: 'numpy.ndarray' object has no attribute"),
+    "an answer from the library": ("from vae_numpy.vae import kl_divergence\n", "uses vae_numpy.vae.kl_divergence (line 1)"),
+}
+
+
+@pytest.mark.parametrize(("code", "said"), STOPPED.values(), ids=STOPPED)
+def test_what_ends_python_ends_its_own_process_only(code, said, capfd):
+    verdict = checked("05", code)
+    assert not verdict.complete and verdict.passed == 0 and said in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(("code", "said"), ENDINGS.values(), ids=ENDINGS)
+def test_whatever_ends_the_code_is_a_failure_with_a_line(code, said, capfd, monkeypatch, tmp_path):
+    """In this process, to save the time of starting another."""
+    monkeypatch.setattr(isolation, "_limit_memory", lambda: None)
+    notes = tmp_path / "notes"
+    assert isolation._inside("check", "05", work("05", code), notes) == 1
+    printed = capfd.readouterr()
+    assert said in printed.out and "Traceback" not in printed.out + printed.err
+    assert json.loads(notes.read_text(encoding="utf-8").splitlines()[-1])["done"] == 0
+
+
+def test_an_endless_loop_is_stopped(capfd):
+    endless = "import time\nseen = []\nif mu.shape == (3, 4):\n    while True:\n        time.sleep(0.01)\nreturn -0.5 * (1 + logvar - mu**2 - np.exp(logvar)).sum(1)"
+    verdict = checked("05", after_import(endless), seconds=3)
+    assert not verdict.complete and verdict.stopped_at == "kl_divergence"
+    assert "check 1 of 5 fails\nkl_divergence: the code did not end within 3 seconds and was stopped" in capfd.readouterr().out
+    assert not checked("05", "while True:\n    pass\n", seconds=2).complete
+    assert "while it is imported, it did not end within 2 seconds and was stopped" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("hog", ["return np.ones(10**11)"] if sys.platform == "linux" else ["raise MemoryError"])
+def test_memory_has_a_limit(hog, capfd):
+    assert not checked("05", after_import(hog)).complete
+    assert "MemoryError: more memory than the checker allows" in capfd.readouterr().out
+
+
+def test_what_the_code_prints_is_shown_and_the_exit_code_is_0_only_where_all_passed():
+    work("05", find("05").solution.read_text(encoding="utf-8") + "\nprint('hello')\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-m", "exercises", "check"]
+    right = subprocess.run([*command, "05"], capture_output=True, text=True, check=False, env=environment)
+    assert right.returncode == 0 and "hello" in right.stdout and "all 5 checks pass" in right.stdout
+    work("05", "import atexit, os\natexit.register(os._exit, 0)\n")
+    wrong = subprocess.run([*command, "05"], capture_output=True, text=True, check=False, env=environment)
+    assert wrong.returncode == 1
+    none = subprocess.run([*command, "06"], capture_output=True, text=True, check=False, env=environment)
+    assert none.returncode == 2 and none.stderr.count("\n") == 1
+
+
+def test_any_file_can_be_checked_and_progress_belongs_to_one_exercise(capfd):
+    source = work("05")
+    other = Path("mine")  # no .py
+    other.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    loop.main(loop.CheckIt("05", other))
+    assert "all 5 checks pass" in capfd.readouterr().out
+    assert not Path("my_work/progress.json").exists()  # another file's success is not this exercise's progress
+    with pytest.raises(ValueError, match="ex05.py is the file of exercise 05"):
+        loop.main(loop.CheckIt("06", source))
+    with pytest.raises(SystemExit):
+        loop.main(loop.CheckIt("06", other))
+    assert "implied_beta is missing" in capfd.readouterr().out
+    assert not Path("my_work/progress.json").exists()
+
+
+# Progress
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"01": 5}', '{"name": "a package"}', "{", "1e999", '{"05": {"hints": {"a": "b"}}}',
+                                  '{"05": {"passed": true}}', "\ufeff{}", "[" * 100_000])  # fmt: skip
+def test_a_damaged_progress_file_is_kept_aside(text, capfd):
+    work("05")
+    file = Path("my_work/progress.json")
+    file.write_text(text, encoding="utf-8")
+    loop.main(loop.List())
+    said = capfd.readouterr()
+    assert said.err.count("\n") == 1 and "progress_set_aside.json" in said.err and "started" in said.out
+    assert Path("my_work/progress_set_aside.json").read_text(encoding="utf-8") == text and not file.exists()
+    loop.main(loop.Hint("05"))
+    assert noted("05")["hints"] == {"kl_divergence": 1}
+    file.write_bytes(b"\xff\xfe")
+    loop.main(loop.List())
+    assert "progress_set_aside_2.json" in capfd.readouterr().err
+
+
+def failing(number):
+    def fail(*args, **options):
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES], ids=["read-only", "full", "forbidden"])
+def test_a_folder_that_cannot_be_written_to_stops_nothing(number, capfd, monkeypatch):
+    work("05")
+    monkeypatch.setattr(progress, "write_atomically", failing(number))
+    loop.main(loop.CheckIt("05"))
+    said = capfd.readouterr()
+    assert "all 5 checks pass" in said.out and said.err == f"your progress could not be noted: {os.strerror(number)}\n"
+    loop.main(loop.Hint("06"))
+    assert "implied_beta, hint 1 of 3" in capfd.readouterr().out
+
+
+def test_start_on_a_full_disk_leaves_no_file(monkeypatch):
+    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+    with pytest.raises(OSError, match="could not be written"):
+        loop.main(loop.Start("05"))
+    assert not list(Path("my_work").iterdir())
+    monkeypatch.undo()
+    loop.main(loop.Start("05"))
+
+
+# watch, run, notebook
+
+
+def test_watch_checks_again_after_each_save(capfd, monkeypatch):
+    path = work("09", find("09").starter.read_text(encoding="utf-8"))
+    versions = [find("09").solution.read_text(encoding="utf-8").replace("min(1.0", "max(1.0"), None,
+                find("09").solution.read_text(encoding="utf-8")]  # fmt: skip
+
+    def save(seconds):
+        text = versions.pop(0)
+        if text is None:
+            path.unlink()  # an editor that writes in two steps
+        else:
+            path.write_text(text, encoding="utf-8")
+
+    monkeypatch.setattr(loop, "sleep", save)
+    loop.main(loop.Watch("09"))
+    said = capfd.readouterr().out
+    assert said.count("\nchecking ") == 3 and said.count("check 1 of 4 fails") == 2 and said.count("all 4 checks pass") == 1
+
+
+def test_run_draws_only_what_passes(capfd):
+    work("05", find("05").starter.read_text(encoding="utf-8"))
+    with pytest.raises(SystemExit):
+        loop.main(loop.Run("05"))
+    assert "needs functions that pass all checks" in capfd.readouterr().out and not Path("my_work/ex05.png").exists()
+
+
+FAST = ("03", "04", "13")
+
+
+def drawn(number, capfd):
+    work(number)
+    loop.main(loop.Run(number))
+    said = capfd.readouterr().out
+    picture = Path(f"my_work/ex{number}.png")
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
+    assert f"ex{number}.png, drawn with your functions\n" in said
+    assert 1 <= len(said.split("drawn with your functions\n")[1].strip().splitlines()) <= 2
+
+
+@pytest.mark.parametrize("number", FAST[:1])
+def test_run_draws_a_picture(number, capfd):
+    drawn(number, capfd)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", [e.number for e in EXERCISES if e.number not in FAST[:1]])
+def test_run_draws_every_picture(exercise, capfd):
+    drawn(exercise, capfd)
+
+
+def executed(exercise, folder):
+    """Run a notebook's cells as IPython does: %%writefile, shell lines, Python. What the shell lines printed."""
+    (folder / "exercises").symlink_to(ROOT / "exercises") if os.name != "nt" else None
+    namespace, printed = {"__name__": "__main__"}, []
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    for cell in notebook.notebook(exercise)["cells"]:
+        source = cell["source"]
+        if cell["cell_type"] != "code" or "IPython" in source:
+            continue
+        if source.startswith("%%writefile "):
+            first, rest = source.split("\n", 1)
+            assert rest.strip() == exercise.starter.read_text(encoding="utf-8").strip()
+            Path(first.split()[1]).write_text(exercise.solution.read_text(encoding="utf-8"), encoding="utf-8")
+        elif source.startswith("!"):
+            for line in source.splitlines():
+                command = [sys.executable if w == "{sys.executable}" else w for w in line[1:].split()]
+                done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+                assert done.returncode == 0, done.stdout + done.stderr
+                printed.append(done.stdout)
+        else:
+            exec(source, namespace)
+    return printed
+
+
+def is_a_notebook(made):
+    """What nbformat 4.5 asks for."""
+    assert made["nbformat"] == 4 and made["nbformat_minor"] == 5 and made["metadata"]["kernelspec"]["name"] == "python3"
+    assert len({cell["id"] for cell in made["cells"]}) == len(made["cells"])
+    for cell in made["cells"]:
+        assert re.fullmatch(r"[a-zA-Z0-9-_]{1,64}", cell["id"]) and isinstance(cell["source"], str) and cell["metadata"] == {}
+        keys = {"cell_type", "metadata", "source", "id"} | ({"outputs", "execution_count"} if cell["cell_type"] == "code" else set())
+        assert cell.keys() == keys
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=[e.number for e in EXERCISES])
+def test_a_notebook_says_what_the_page_says(exercise, capfd):
+    loop.main(loop.Notebook(exercise.number))
+    path = Path(f"my_work/{exercise.number}_{exercise.name}.ipynb")
+    made = json.loads(path.read_text(encoding="utf-8"))
+    is_a_notebook(made)
+    text = "\n".join(cell["source"] for cell in made["cells"] if cell["cell_type"] == "markdown")
+    for title in ("Predict first", "The idea", "Your task", "Hints", "Common mistakes", "Reflect"):
+        assert f"## {title}" in text
+    assert "One solution" not in text and "```math" not in text and "<!-- shows" not in text
+    assert text.count("<details>") == text.count("</details>")
+    code = [cell["source"] for cell in made["cells"] if cell["cell_type"] == "code"]
+    assert any(c.startswith(f"%%writefile my_work/ex{exercise.number}.py\n") for c in code)
+    assert f"!{{sys.executable}} -m exercises check {exercise.number}" in code
+    assert not any(line.startswith(">>>") for c in code for line in c.splitlines())
+    with pytest.raises(ValueError, match="stays as it is"):
+        loop.main(loop.Notebook(exercise.number))
+
+
+def test_a_notebook_keeps_what_was_written(capfd):
+    work("05", "# mine\n")
+    cells = notebook.notebook(find("05"))["cells"]
+    assert any(cell["source"] == "%%writefile my_work/ex05.py\n# mine" for cell in cells)
+
+
+def test_a_notebook_runs_with_the_solution(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    run_in(find("09"), tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exercise", [e for e in EXERCISES if e.number != "09"], ids=lambda e: e.number)
+def test_every_notebook_runs_with_the_solution(exercise, tmp_path, monkeypatch):
+    run_in(exercise, tmp_path, monkeypatch)
+
+
+def run_in(exercise, folder, monkeypatch):
+    """In a folder that looks like the project, so that nobody's my_work/ is touched."""
+    monkeypatch.chdir(folder)
+    for name in ("results", "data"):
+        (folder / name).symlink_to(ROOT / name)
+    printed = executed(exercise, folder)
+    assert f"all {exercise.checks} checks pass" in "".join(printed)
