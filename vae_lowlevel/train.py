@@ -25,13 +25,13 @@ class Config:
     """Train the VAE by hand, and save weights that every level reads."""
 
     epochs: int | None = None
-    """Passes over the training images. Default: 5, or 40 if there are fewer than 10,000 images."""
+    """Passes over the training images. None means 5, or 40 if there are fewer than 10,000 images."""
     latent_dim: int = 20
     """Latent size D."""
     kind: Literal["bce", "mse"] = "bce"
     """Reconstruction loss: bce (binary cross-entropy) or mse (squared error)."""
     batch_size: int | None = None
-    """Images per step. Default: 128, or 32 if there are fewer than 10,000 images."""
+    """Images per step. None means 128, or 32 if there are fewer than 10,000 images."""
     learning_rate: float = 2e-3
     """Highest learning rate of Adam. The rate rises to it, then falls to nearly 0 (one cycle)."""
     seed: int = 0

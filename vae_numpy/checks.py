@@ -152,7 +152,7 @@ def check_arrays(**arrays: Any) -> None:
         if not plain and torch is not None:
             plain = isinstance(array, torch.Tensor) and type(array).__name__ != "MaskedTensor"
         if not plain:
-            raise ValueError(f"{name}: found {type(array).__name__}; expected a NumPy array or a torch tensor, nothing else")
+            raise ValueError(f"{name}: found {type(array).__name__}; expected a NumPy array or a torch tensor; convert it first")
 
 
 def _dtype(array: Any) -> str:
