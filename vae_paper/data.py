@@ -113,7 +113,7 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
     """A split of `source`; by default of the data that a weight file names. ValueError where it names none that can be loaded."""
     config = about.get("config", {})
-    named = about.get("source") or config.get("source") or _source_in(about.get("data", ""))
+    named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:
         raise ValueError("the model was trained on data of your own: choose --source, or use vae_paper.evaluate in Python")
     return load_data(source or named, split, config.get("binarise", "none"))
