@@ -42,6 +42,9 @@ ELSEWHERE = {
     "test_inspect": "vae_paper.microscope.inspect vae_paper.microscope.table",
     "test_evaluator": "vae_paper.report.report vae_paper.report.measure",
     "test_layers_are_exact": "vae_numpy.layers.conv2d_loops",
+    "test_explorer": """
+        vae_paper.explorer.explore.explore vae_paper.explorer.explore.load vae_paper.explorer.explore.golden
+        vae_paper.explorer.explore.every_tensor vae_paper.explorer.explore.with_label""",
 }  # fmt: skip
 # Why a function needs no test of wrong values -> names, or patterns of names
 EXEMPT = {
@@ -51,6 +54,7 @@ EXEMPT = {
     "the specification that the layers are compared with": "vae_numpy.layers.*_loops",
     "a size and a generator: `parameters.shapes` refuses a size below 1": "vae_*.init_params",
     "a decorator": "vae_numpy.vae.in_parts",
+    "texts and tensors that `explore` has looked at": "vae_paper.explorer.explore.assemble",
     "bytes, a figure or a process, and a path: test_nothing_lost": """
         vae_numpy.figures.save vae_numpy.files.write_atomically vae_numpy.files.is_gone""",
     "no argument, or none that decides a number": """
