@@ -48,6 +48,9 @@ ELSEWHERE = {
     "test_evaluator": "vae_paper.measuring.evaluate.evaluate_run vae_paper.measuring.evaluate.evaluate",
     "test_layers_are_exact": "vae_numpy.layers.conv2d_loops",
     "test_pixel_prior": "vae_paper.initial.inherit",
+    "test_explorer": """
+        vae_paper.explorer.explore.explore vae_paper.explorer.explore.load vae_paper.explorer.explore.golden
+        vae_paper.explorer.explore.every_tensor vae_paper.explorer.explore.with_label""",
 }
 # Why a function needs no test of wrong values -> names, or patterns of names
 EXEMPT = {
@@ -59,6 +62,7 @@ EXEMPT = {
     "a size and a generator: `parameters.shapes` refuses a size below 1": "vae_*.init_params",
     "encode and decode on a large batch: test_a_large_batch_is_taken_in_parts": "vae_numpy.vae.in_parts",
     "a figure and a path, which `write_atomically` looks at": "vae_numpy.figures.save",
+    "texts and tensors that `explore` has looked at": "vae_paper.explorer.explore.assemble",
     "no argument, or none that decides a number": """
         vae_numpy.digits.data_folder vae_numpy.checks.values_are_visible vae_paper.schedules.constant
         vae_paper.sprites.all_factors vae_paper.vae.Model.* vae_paper.models.vq_vae.VQVAE.end_epoch
@@ -69,7 +73,6 @@ EXEMPT = {
     "processes of torchrun and numbers of a batch that the model has checked: test_distributed": "vae_paper.distributed.*",
     "files and configurations: test_nothing_let_in": "vae_paper.weight_files.* vae_paper.config.*",
     "tensors that the levels check: test_levels_agree": "vae_paper.trace.*",
-    "a weight file, which it checks: test_explorer": "vae_paper.explorer.*",
     "names, which `models.class_of` and `data.resolved` refuse: test_commands": """
         vae_paper.models.names vae_paper.models.class_of vae_paper.models.name_of vae_paper.models.options_of
         vae_paper.models.build vae_paper.measuring.classifier.trained vae_paper.data.load_data vae_paper.data.data_of

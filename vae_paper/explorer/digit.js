@@ -60,8 +60,10 @@ function drawDigit() {
 function drawLoss(recon, kl, reconAtStart, klAtStart) {
   put("loss-text", recon + kl, say("lossText", {
     recon: fixed(recon, 1), kl: fixed(kl, 1), loss: fixed(recon + kl, 1),
-    reconChange: signed(recon - reconAtStart, 1), klChange: signed(kl - klAtStart, 1),
   }));
+  byId("loss-change").textContent = say("lossChange", {
+    recon: signed(recon - reconAtStart, 1), kl: signed(kl - klAtStart, 1),
+  });
   const [context, width, height] = sharp(byId("loss-bar"));
   const scale = width / (1.6 * (reconAtStart + klAtStart));
   context.fillStyle = colours.recon;
@@ -74,11 +76,10 @@ function drawLoss(recon, kl, reconAtStart, klAtStart) {
 
 /** The eight samples: images, log weights, and the means of the terms. */
 function* drawSamples() {
-  const sum = { recon: [], kl: [], weight: [] };
-  state.zs = [];
+  const sum = { recon: [], kl: [], weight: [] }, zs = [];
   for (let k = 0; k < SAMPLES; k++) {
     const terms = termsOf(k, 1, state.width);
-    state.zs.push(terms.z.data);
+    zs.push(terms.z.data);
     for (const name of Object.keys(sum)) sum[name].push(terms[name].data[0]);
     const button = byId("samples").children[k];
     paintImage(button.querySelector("canvas"), sigmoid(terms.logits).data);
@@ -86,6 +87,7 @@ function* drawSamples() {
     button.dataset.value = String(terms.weight.data[0]);
     yield;
   }
+  state.zs = zs;
   const [recon, kl, weight] = [mean(sum.recon), mean(sum.kl), mean(sum.weight)];
   put("recon-mean", recon, fixed(recon, 2));
   put("kl-mean", kl, fixed(kl, 2));
@@ -152,7 +154,7 @@ function drawQOn(id, [a, b], reach, sigma, decoded) {
   context.setLineDash([]);
   const [x, y] = onPlane(state.q.mu.data), pixels = sigma.map((v) => (v * size) / (2 * reach));
   drawEllipse(context, px(x), py(y), pixels);
-  (state.zs || []).forEach((z, k) => {
+  state.zs.forEach((z, k) => {
     if (id === "q-plane" && k !== state.chosen) return; // there they lie on one another
     const [u, v] = onPlane(z);
     context.beginPath();
@@ -247,12 +249,12 @@ function drawTrade() {
   context.fillStyle = colours.ink;
   context.fill();
   const [x, y] = [Math.min(px(best.width), frame.right - 40), py(best.value) + 20];
-  write(context, say("tradeBest", { best: fixed(best.width, 1) }), x, y, colours.ink, "center", colours.paper);
+  write(context, say("tradeBest", { best: fixed(best.width, best.width < 1 ? 2 : 1) }), x, y, colours.ink, "center", colours.paper);
   context.fillStyle = colours.accent;
   context.fillRect(px(state.width) - 1, frame.top, 2, frame.bottom - frame.top);
   const now = between(widths, change.loss, state.width);
   const excess = Math.max(0, now - best.value);
-  const values = { best: fixed(best.width, 1), now: fixed(state.width, 2), excess: fixed(excess, 1) };
+  const values = { best: fixed(best.width, best.width < 1 ? 2 : 1), now: fixed(state.width, 2), excess: fixed(excess, 1) };
   put("trade-text", [best.width, excess], say("tradeText", values));
 }
 

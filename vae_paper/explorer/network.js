@@ -138,7 +138,7 @@ function paintBars(context, values, most) {
   if (barHeight < 13) context.font = context.font.replace("12px", "10px");
   values.forEach((v, k) => {
     const length = (Math.abs(v) / most) * (BAR_WIDTH / 2 - 2);
-    context.fillStyle = v < 0 ? colours.kl : colours.recon;
+    context.fillStyle = v < 0 ? colours.negative : colours.positive;
     context.fillRect(v < 0 ? BAR_WIDTH / 2 - length : BAR_WIDTH / 2, k * barHeight + 1, length, Math.max(1, barHeight - 2));
     if (barHeight < 11) return; // no room for a number
     write(context, fixed(v, 2), v < 0 ? BAR_WIDTH - 6 : BAR_WIDTH / 2 - 6, (k + 0.5) * barHeight + 4, colours.soft, "right");
@@ -161,7 +161,7 @@ function frameUnits(context, map, unit) {
   if (map.name === unit.reads && unit.kind !== "linear") {
     const byChannel = new Map();
     for (const { input, channel } of unit.patch) byChannel.set(channel, [...(byChannel.get(channel) || []), boxOf(map, input)]);
-    for (const boxes of byChannel.values()) frame(around(boxes), colours.recon, 1);
+    for (const boxes of byChannel.values()) frame(around(boxes), colours.accent, 1);
   }
   const field = map.name === "x" ? unit.depends : map.name === "x_hat" ? unit.reaches : null;
   if (field) frame(around([0, 1].map((end) => boxOf(map, field.rows[end] * 28 + field.columns[end]))), colours.accent, 2);

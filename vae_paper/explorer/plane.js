@@ -86,7 +86,10 @@ function drawBackdrop(size) {
       write(context, String(label), px(a), px(-b) + 4, colours.labels[label], "center", colours["image-paper"]);
     });
   }
-  if (byId("show-prior").checked) drawPrior(context, px, size);
+  if (byId("show-prior").checked && D > 1) drawPrior(context, px, size);
+  const halo = colours["image-paper"];
+  write(context, say("axisAcross", { name: latentName(AXES[0]) }), size - 8, size - 8, colours.ink, "right", halo);
+  if (D > 1) write(context, say("axisUp", { name: latentName(AXES[1]) }), 8, 16, colours.ink, "left", halo);
   backdropIsOld = false;
 }
 

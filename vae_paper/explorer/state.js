@@ -55,6 +55,7 @@ const state = {
   q: null, // {mu, logvar} of the digit, (1, D)
   eps: null, // (SAMPLES, D)
   chosen: 0, // "this sample"
+  zs: [], // the samples, as soon as they are computed
   width: 1,
   beta: 1,
   trade: null, // {widths, recon, kl}: means over the samples
@@ -112,7 +113,8 @@ function fillTexts() {
   byId("facts-line").textContent = say("facts", about);
   if (facts.likelihood !== "bce") byId("facts-line").textContent += ` ${say("factsLikelihood", about)}`;
   const [a, b] = [AXES[0], AXES[AXES.length - 1]].map(latentName);
-  byId("plane-look").textContent = D === 2 ? say("planeLook") : say("planeSlice", { a, b });
+  byId("plane-look").textContent = D === 2 ? say("planeLook") : D === 1 ? say("planeLine", { a }) : say("planeSlice", { a, b });
+  byId("show-prior").parentElement.hidden = D === 1; // circles need a plane
   byId("recon-formula").textContent = say(facts.kind === "bce" ? "reconBce" : "reconMse");
 }
 
@@ -124,7 +126,7 @@ function readColours() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
   colours = {};
-  const names = ["paper", "ink", "soft", "line", "recon", "kl", "accent", "image-paper", "image-ink"];
+  const names = ["paper", "ink", "soft", "line", "recon", "kl", "accent", "positive", "negative", "image-paper", "image-ink"];
   for (const name of names) colours[name] = read(name);
   colours.inkPalette = inkPalette();
   colours.labels = Array.from({ length: 10 }, (_, label) => read(`label-${label}`));
@@ -139,10 +141,10 @@ function inkPalette() {
   return (v) => steps[Math.round(255 * Math.min(1, Math.max(0, v)))];
 }
 
-/** -1 is blue, 0 is paper, 1 is rust. */
+/** -1 is teal, 0 is paper, 1 is red. */
 function signedPalette() {
-  const rust = stepsTo("recon"), blue = stepsTo("kl");
-  return (v) => (v < 0 ? blue : rust)[Math.round(255 * Math.min(1, Math.abs(v)))];
+  const red = stepsTo("positive"), teal = stepsTo("negative");
+  return (v) => (v < 0 ? teal : red)[Math.round(255 * Math.min(1, Math.abs(v)))];
 }
 
 const stepsTo = (name) => Array.from({ length: 256 }, (_, k) => mixed(rgb(colours["image-paper"]), rgb(colours[name]), k / 255));

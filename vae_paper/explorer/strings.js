@@ -12,8 +12,9 @@ const strings = {
     check: "Check the numbers",
     lead:
       "A variational autoencoder (VAE) encodes an image x as a small cloud q(z|x) of latents z, and decodes each z to an image x̂. " +
-      "Its loss has two parts: the reconstruction loss is small where x̂ resembles x, and the KL is small where the cloud resembles " +
-      "the prior N(0, I). Part 2 shows how one is traded against the other. Your browser computes every number here.",
+      "Its loss is the sum of two parts, in nats (1 nat = 1.44 bits): the reconstruction loss, small where x̂ resembles x, and the " +
+      "KL, small where the cloud resembles the prior N(0, I). The ELBO (evidence lower bound) is minus this sum. " +
+      "Part 2 shows how one part is traded against the other. Your browser computes every number here.",
     facts:
       "Weights: {name}, a {model} with D = {D} latents, trained on {trainedOn}. " +
       "Test digits: the first {count} of the {digits}.",
@@ -26,6 +27,11 @@ const strings = {
     planeSlice:
       "Drag the point: the decoder turns its z into an image at once. The plane shows the two latents with the largest KL, " +
       "{a} and {b}; the other latents keep their values from part 4. Look for gradual changes.",
+    planeLine:
+      "Drag the point to the left and to the right: the decoder turns its z into an image at once. This model has one latent, {a}; " +
+      "the vertical position means nothing. Look for gradual changes.",
+    axisAcross: "{name} →",
+    axisUp: "↑ {name}",
     planeLabel: "Latent plane. Arrow keys move the point, Shift and arrow keys draw a line from it, Escape removes the line.",
     planeKeys: "Keyboard: arrow keys move the point; with Shift they draw a line; Escape removes it.",
     planeImageLabel: "The decoded image",
@@ -55,8 +61,8 @@ const strings = {
     digitTitle: "2 One digit: what the ELBO trades",
     digitLook:
       "Draw or pick a digit, then move the two sliders. Look for the trade: a wider q costs reconstruction and saves KL. " +
-      "At β = 1 the best width is near 1, where training has put it. Raise β, and the best q is wider. At the right end of the " +
-      "noise slider q is nearly the prior: its samples are other digits.",
+      "At β = 1 the best width is near 1, where training has put it. Raise β, and the best q is wider; lower β, and it shrinks " +
+      "towards a point. At the right end of the noise slider q is nearly as wide as the prior: its samples are other digits.",
     drawTitle: "Draw a digit",
     padLabel: "Drawing pad: draw a digit with the mouse, a pen or a finger",
     padHint: "draw here",
@@ -87,9 +93,10 @@ const strings = {
     width: "Noise: σ of q, times",
     beta: "β: price of a nat of KL",
     times: "× {value}",
-    lossText: "loss = reconstruction {recon} ({reconChange}) + β·KL {kl} ({klChange}) = {loss}",
+    lossText: "loss of this sample = reconstruction {recon} + β·KL {kl} = {loss}",
+    lossChange: "Change from × 1, β = 1 (thin marks): reconstruction {recon}, β·KL {kl}.",
     lossBarLabel: "The loss as a bar: reconstruction loss, then β times KL. Thin lines mark the loss at width 1 and β = 1",
-    tradeTitle: "The trade: what a wider or a narrower q costs and saves",
+    tradeTitle: "The trade: what a wider or narrower q costs and saves, mean of 8",
     tradeLabel: "Change of reconstruction loss, of β times KL, and of their sum, against the width of q",
     tradeRecon: "reconstruction",
     tradeKl: "β·KL",
@@ -109,8 +116,8 @@ const strings = {
     qZoomLabel: "q enlarged: ellipses at 1 and 2 standard deviations, and the samples",
     samplesTitle: "Eight samples of q(z|x), decoded",
     samplesNote:
-      "Under each: its log weight, in nats. Choose one as “this sample”. The lower four mirror the noise of the upper four, " +
-      "which makes the mean less noisy.",
+      "Under each: its log weight, in nats; the mean of many log weights is the ELBO. Choose one as “this sample”. " +
+      "The lower four mirror the noise of the upper four, which makes the mean less noisy.",
     sampleLabel: "sample {k}",
     newNoise: "New noise",
     toPlane: "Send this z to the plane",
@@ -147,7 +154,7 @@ const strings = {
     patchInputs: "inputs",
     patchWeights: "weights",
     patchProducts: "products",
-    colours: "Ink is large. Where values have a sign, rust is positive and blue is negative.",
+    colours: "Ink is large. Where values have a sign, red is positive and teal is negative.",
 
     latentsTitle: "4 Latents one by one",
     latentsLook:
