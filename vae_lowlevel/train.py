@@ -123,7 +123,7 @@ def batches(
 def measure(params: Params, test: Digits, kind: str = "bce", passes: int = 1) -> tuple[float, float]:
     """The mean of -ELBO over all test images, and its standard error, in nats per image.
 
-    z is sampled, from seed 0; with several passes, each image's value is the mean over the passes.
+    z is sampled with the random seed 0. With several passes, each image's value is the mean over the passes.
     """
     generator = torch.Generator().manual_seed(0)
     losses = []

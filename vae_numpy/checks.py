@@ -68,7 +68,7 @@ def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
         raise ValueError(f"parameters: {min(extra)} does not belong to this model; see parameters.shapes")
     dtype = dtype or params["encoder.mu.weight"].dtype
     if str(dtype).removeprefix("torch.") not in FLOATS:
-        raise ValueError(f"parameters: they or the input are {dtype}; expected float32 or float64")
+        raise ValueError(f"the dtype of the parameters or of the input is {dtype}; expected float32 or float64")
     for name, shape in table.items():
         if tuple(params[name].shape) != shape:
             raise ValueError(f"parameters: {name} is {tuple(params[name].shape)}; expected {shape} at D = {latent_dim}")
@@ -89,10 +89,10 @@ def check_latents(z: Any, latent_dim: int) -> None:
 
 
 def check_alike(rank: int | None, **arrays: Any) -> None:
-    """Check that all arrays have the same shape, of `rank` dimensions unless it is None, and are float32 or float64.
+    """Check that all arrays have the same shape and are float32 or float64. `rank`: their number of dimensions (None: any).
 
-    NumPy and torch would silently broadcast one shape to the other, or round the numbers. NaN and infinity pass this
-    check: they show in the result.
+    Without this check, NumPy and torch would silently broadcast one shape to the other, or compute with fewer digits. NaN
+    and infinity pass this check: they are visible in the result.
     """
     check_arrays(**arrays)
     first, *others = arrays.values()
@@ -114,8 +114,8 @@ def check_floats(**arrays: Any) -> None:
 def check_layer(layer: str, x: Any, x_axes: str, weight: Any, weight_axes: str, bias: Any) -> None:
     """Check that x, weight and bias fit together in a layer: ranks, numbers of channels, one dtype.
 
-    `x_axes` and `weight_axes` name the axes, "B C H W" and "O C KH KW" for conv2d: the second axis of x is the layer's
-    input, which the weight has too, and O is its output.
+    `x_axes` and `weight_axes` name the axes: for conv2d they are "B C H W" and "O C KH KW". The second axis of x is the
+    layer's input; the weight must have this axis too, with the same size. O is the layer's output.
     """
     arrays = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
     check_arrays(**arrays)

@@ -1,7 +1,7 @@
 """Load images: from MNIST-format files on disk, or from the handwriting that comes with this project.
 
     mnist, fashion-mnist, kmnist   the official `*-ubyte.gz` files in $VAE_DATA/MNIST/raw (or FashionMNIST/raw, KMNIST/raw),
-                                   the folders that torchvision uses; $VAE_DATA is `data` unless it is set
+                                   the folders that torchvision uses; if $VAE_DATA is not set, it is `data`
     handwriting                    1,797 real digits of 8x8 pixels (UCI optical digits, see data/README.md), enlarged to
                                    20x20 in a 28x28 frame; needs no network
     auto                           mnist if it is on disk, otherwise handwriting
@@ -9,7 +9,7 @@
 Images are float32 in [0, 1], shape (N, 1, 28, 28), 1 is ink; labels are int64, shape (N,).
 
 Damage is noticed: an archive has a checksum, and so has the handwriting (SHA-256). An unpacked file has no checksum: its sizes
-and labels are checked, but a changed pixel is not noticed. So the archive is read where there are both.
+and labels are checked, but a changed pixel is not noticed. So if both files exist, the archive is read.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 SOURCES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # name -> torchvision's folder
-MOST_IMAGES = 100_000  # a file that claims more is refused; these data sets have 60,000
+MOST_IMAGES = 100_000  # a file that claims more images is refused; the training split of these data sets has 60,000
 CHUNK = 16_384  # bytes of an archive that are read at once
 HANDWRITING_SHA256 = "b2dab7b501728c22e9119ad76740b2e17c77a231e42d1e592380d90886f1a05e"
 BUNDLED = Path(__file__).parent / "bundled"  # where an installed package keeps the small data files
@@ -147,11 +147,12 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             read = _unpacking(file) if path.suffix == ".gz" else file.read
             header = read(4 + 4 * rank)
             if header[:4] != bytes([0, 0, 8, rank]):
-                raise ValueError(f"starts with {header[:4].hex(' ')}, which is no IDX file of {rank}-D bytes")
+                raise ValueError(f"it starts with {header[:4].hex(' ')}; expected 00 00 08 {rank:02x}: {rank}-D IDX bytes")
             sizes = np.frombuffer(header, ">i4", offset=4)
             count = int(np.prod(sizes, dtype=np.int64))
             if len(sizes) != rank or sizes.min() < 1 or sizes[0] > MOST_IMAGES or sizes[1:].max(initial=0) > 28:
-                raise ValueError(f"its header claims sizes {sizes.tolist()}")
+                most = f"at most {MOST_IMAGES:,} images, each at most 28x28"
+                raise ValueError(f"its header claims sizes {sizes.tolist()}; expected {rank} sizes, each at least 1: {most}")
             data = read(count + 1)  # never more than the header allows, whatever the archive unpacks to
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"

@@ -1,11 +1,11 @@
 """The layers of the VAE. Each comes twice: first as plain loops, which define it, then as the fast version that the VAE uses.
 
 Images are (B, C, H, W), weights are stored in torch's layout, and arguments come in the order of `torch.nn.functional`.
-A fast version loops over the positions in a kernel at most, never over images or pixels. It works on images in
-channels-last memory order, (B, H, W, C): there a patch of an image is one row of a matrix, and a convolution is one matrix
-product. Its arguments and its result are (B, C, H, W).
+A fast version loops at most over the positions in a kernel, never over images or pixels. Inside, it uses channels-last
+memory order, (B, H, W, C): there a patch of an image is one row of a matrix, and a convolution is one matrix product. The
+shape of its arguments and of its result is still (B, C, H, W).
 
-Every function raises a ValueError where shapes do not fit together, or a dtype is not float32 or float64.
+Every function raises a ValueError if shapes do not fit together, or if a dtype is not float32 or float64.
 
 Legend: B batch, I inputs, C channels in, O outputs (channels out), H height, W width, KH x KW kernel.
 """
@@ -93,12 +93,14 @@ def conv_transpose2d_loops(
     padding: Pair = 0,
     output_padding: Pair = 0,
 ) -> Float[Array, "B O OH OW"]:
-    """The definition of `conv_transpose2d`: each pixel adds its kernel, times its value, to the output, `stride` apart.
+    """The definition of `conv_transpose2d`: each input pixel adds the kernel, times the pixel's value, to the output.
+
+    In the output, the kernels of neighbouring input pixels lie `stride` apart.
 
     y[b,o,h,w] = bias[o] + sum over all c, (i,m), (j,n) with h = i*stride + m - padding and w = j*stride + n - padding
     of x[b,c,i,j] weight[c,o,m,n]; OH = (H - 1) stride - 2 padding + KH + output_padding, and the same formula with W
     gives OW. As matrices, it is the transpose of conv2d: <conv2d(x, w), y> = <x, conv_transpose2d(y, w)>.
-    `output_padding` < stride chooses between the image sizes that conv2d maps to the same size.
+    conv2d maps several image sizes to the same output size; `output_padding` (less than stride) chooses one of them.
     """
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
     (B, C, H, W), (_, O, KH, KW) = x.shape, weight.shape
@@ -120,7 +122,7 @@ def conv_transpose2d(
     padding: Pair = 0,
     output_padding: Pair = 0,
 ) -> Float[Array, "B O OH OW"]:
-    """`conv_transpose2d_loops` as one matrix product, which gives every pixel's kernel times its value, and KH*KW sums."""
+    """`conv_transpose2d_loops`, fast: one matrix product multiplies kernels by pixels, then KH*KW additions collect them."""
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
     (B, C, H, W), (_, O, KH, KW) = x.shape, weight.shape
 
@@ -190,10 +192,10 @@ def _conv_transpose2d_sizes(
     check_layer("conv_transpose2d", x, "B C H W", weight, "C O KH KW", bias)
     (sh, sw), (ph, pw) = check_pair("stride", stride, 1), check_pair("padding", padding, 0)
     qh, qw = check_pair("output_padding", output_padding, 0)
-    if qh >= sh or qw >= sw:  # then conv2d could not have come from an image of this size
+    if qh >= sh or qw >= sw:  # conv2d would map an image of the output's size to more than H x W pixels
         raise ValueError(f"conv_transpose2d: output_padding {qh, qw} must be smaller than stride {sh, sw}")
     (_, _, H, W), (_, _, KH, KW) = x.shape, weight.shape
     OH, OW = (H - 1) * sh - 2 * ph + KH + qh, (W - 1) * sw - 2 * pw + KW + qw
     if OH < 1 or OW < 1:
-        raise ValueError(f"conv_transpose2d: padding {ph, pw} leaves an output of {OH}x{OW}")
+        raise ValueError(f"conv_transpose2d: padding {ph, pw} leaves an output of {OH}x{OW}; expected at least 1x1")
     return (OH, OW), (sh, sw), (ph, pw)

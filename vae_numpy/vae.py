@@ -30,7 +30,7 @@ def encode(params: Params, x: Float[Array, "B 1 28 28"]) -> tuple[Float[Array, "
     check_images(x)
     check_params(params, x.dtype)
     if len(x) > AT_ONCE:
-        return in_parts(encode, params, x)  # the same result, faster
+        return in_parts(encode, params, x)  # faster; the result is the same up to rounding
     h = relu(conv2d(x, *_layer(params, "encoder.conv1"), stride=2, padding=1))  # (B, 32, 14, 14)
     h = relu(conv2d(h, *_layer(params, "encoder.conv2"), stride=2, padding=1))  # (B, 64, 7, 7)
     h = h.reshape(-1, 3136)  # (B, 64*7*7), channel by channel
@@ -48,10 +48,10 @@ def reparameterize(mu: Float[Array, "B D"], logvar: Float[Array, "B D"], eps: Fl
 
 
 def decode(params: Params, z: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
-    """p(x|z), as logits: the probability of white is x_hat = sigmoid(logits)."""
+    """p(x|z), as logits: the probability that a pixel is 1 (ink) is x_hat = sigmoid(logits)."""
     check_latents(z, check_params(params, z.dtype))
     if len(z) > AT_ONCE:
-        return in_parts(decode, params, z)  # the same result, faster
+        return in_parts(decode, params, z)  # faster; the result is the same up to rounding
     h = relu(linear(z, *_layer(params, "decoder.fc1")))  # (B, 256)
     h = relu(linear(h, *_layer(params, "decoder.fc2")))  # (B, 3136)
     h = h.reshape(-1, 64, 7, 7)  # (B, 64, 7, 7)
@@ -63,7 +63,7 @@ def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 
     """How badly x_hat reconstructs x, in nats per image, summed over pixels.
 
     "bce": binary cross-entropy. Where x is 0 or 1 it is -log p(x|z) for independent Bernoulli pixels. For grayscale x it is
-    an objective and not a likelihood: its smallest value is the entropy of x, not 0.
+    an objective, not a likelihood: its smallest value is the entropy of the pixels, read as probabilities, and not 0.
     "mse": squared error. It equals -log N(x; x_hat, 1/2) up to a constant (variance 1/2).
     """
     check_images(x)
@@ -101,8 +101,8 @@ def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"],
 def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Array, "..."]]:
     """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
 
-    fan_in is the product of the weight's shape without its first number, as in torch. For a transposed convolution this
-    is not the number of inputs of an output pixel. It is kept so that this model starts as torch's does.
+    fan_in is the product of the weight's shape without its first number, as in torch. For a transposed convolution, fan_in is
+    not the number of inputs of an output pixel. The definition is torch's, so that this model starts as a torch model does.
     """
     params = {}
     for name, shape in shapes(latent_dim).items():
@@ -113,10 +113,10 @@ def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Ar
 
 
 def in_parts(coder: Callable[[Params, Array], Any], params: Params, batch: Array) -> Any:
-    """encode or decode a large batch, 64 images at a time. Each image is computed alone, so the result is the same.
+    """encode or decode a large batch, 64 images at a time. Images do not affect each other: results differ by rounding only.
 
-    A layer's result for 64 images still lies in the processor's cache when the next layer reads it. This is up to twice as
-    fast as one batch of 256, and the memory it needs does not grow with the batch.
+    A layer's result for 64 images still lies in the processor's cache when the next layer reads it. So this is up to twice
+    as fast as one batch of 256. The memory for hidden layers does not grow with the batch.
     """
     parts = [coder(params, batch[start : start + AT_ONCE]) for start in range(0, len(batch), AT_ONCE)]
     if isinstance(parts[0], tuple):  # mu and logvar

@@ -23,7 +23,7 @@ Check = Callable[[dict[str, np.ndarray], dict[str, Any]], object]
 PRETRAINED = BUNDLED / "pretrained"
 HEADER_KEY = "vae_levels"
 MOST_BYTES = 4_000_000_000  # of all tensors in a file whose shapes are not checked
-MOST_HEADER = 10_000_000  # bytes; the table of tensors and the JSON take a few thousand, and 300 more for each epoch of a run
+MOST_HEADER = 10_000_000  # bytes. A real header takes a few thousand, and in a run's state 300 more for each epoch
 
 
 def save(path: str | Path, params: Tensors, header: Mapping[str, Any]) -> None:
@@ -91,7 +91,7 @@ def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str
         raise ValueError(f"{path}: damaged (its SHA-256 does not match its contents); download or train it again")
     for name, array in tensors.items():
         if not np.isfinite(array).all():
-            raise ValueError(f"{path}: {name} holds NaN or infinity; train it again")
+            raise ValueError(f"{path}: {name} holds NaN or infinity; expected finite numbers; train the model again")
     return tensors, header
 
 
@@ -125,7 +125,7 @@ def _check_claims(slices: dict[str, Any], header: dict[str, Any], check: Check |
 
 
 def _check_header_size(start: bytes) -> None:
-    """Check the size of the header before it is parsed: the first 8 bytes of a safetensors file."""
+    """Check the size of the header before it is parsed. The first 8 bytes of a safetensors file hold this size."""
     size = int.from_bytes(start[:8], "little")
     if size > MOST_HEADER:
         raise ValueError(f"its header takes {size:,} bytes; expected at most {MOST_HEADER:,}")

@@ -1,4 +1,4 @@
-"""Level 3: the VAE as papers write it, its variants as differences from it, and what is measured and drawn of them.
+"""Level 3: the VAE as papers write it, its variants (each file says how it differs from the VAE), measures, pictures.
 
 Read `vae.py`, `likelihoods.py` and `objectives.py`, then a variant in `models/`, then `training.py`.
 

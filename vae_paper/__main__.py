@@ -28,11 +28,11 @@ class Evaluate:
     passes: int = 5
     """Number of samples of z for each image."""
     k: int = 100
-    """Importance samples for log p(x): as many passes of the decoder for each image of the subset. Papers use 5000."""
+    """Number of importance samples of z for log p(x), for each image of the subset; each is decoded once. Papers use 5000."""
     subset: int = 400
     """Size of the random subset of images on which the gap between IWAE-k and the ELBO is estimated. The ELBO uses all images."""
     drawn: int = 0
-    """Samples to be measured by a classifier. (This project's, trained for a minute or two where there is none yet.)"""
+    """Number of samples that this project's classifier measures; 0: none. The first use trains it, for a minute or two."""
     seed: int = 0
     """Random seed for the noise and for choosing the subset."""
     json: bool = False
@@ -67,7 +67,7 @@ class Sample:
     """prior: the model's own; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
     class: given labels, by the prior of a conditional model or a Gaussian fitted to the z of the class."""
     label: int | None = None
-    """The class to draw, with --sampler class. By default all classes in turn."""
+    """The class to draw, with --sampler class. None: all classes in turn."""
     count: int = 100
     """Number of images to draw."""
     source: str | None = None
@@ -90,7 +90,7 @@ class Figures:
     ] = "all"  # fmt: skip
     """all: every kind that applies to the run, except the animation, which trains again."""
     beside: str | None = None
-    """The other run of side-by-side."""
+    """The run, folder or weight file that --kind side-by-side compares with RUN."""
     image: int = 0
     """Index of the test image around which traversals go, and with which interpolations and completions begin."""
     source: str | None = None
@@ -117,7 +117,7 @@ class Explore:
 
 @dataclass
 class Reproduce:
-    """Measure again what results/NAME.json holds. python -m vae_paper.reproduce.NAME --help shows the options of one."""
+    """Repeat the measurement in results/NAME.json. python -m vae_paper.reproduce.NAME --help shows its options."""
 
     name: Annotated[
         Literal[

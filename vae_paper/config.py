@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def default(text: str) -> Any:
-    """For an option that is None until it is needed: its default as the help shows it."""
+    """Show `text` in the help as the default of an option that is None until a choice uses it."""
     return tyro.conf.arg(help_behavior_hint=f"(default: {text})")
 
 
@@ -27,7 +27,7 @@ class ModelOptions:
 
     model: str = "vae"
     """vae, ae (no noise, no KL), cvae (conditioned on the label), quadrant-cvae (completes images), pixel-vae (its decoder
-    sees the pixels before), vq-vae (a 7x7 grid of codes), pixel-prior (a learned prior over a vq-vae's codes)."""
+    also sees earlier pixels), vq-vae (a 7x7 grid of codes), pixel-prior (a learned prior over a vq-vae's codes)."""
     latent_dim: int = 20
     """Latent size D: the length of z, or of a code's vector (vq-vae)."""
     likelihood: Literal[
@@ -36,17 +36,17 @@ class ModelOptions:
     ] = "bce"  # fmt: skip
     """The likelihood p(x|z) of a pixel (docs/likelihoods.md). bernoulli needs binary images (--binarise)."""
     sigma: Annotated[float | None, default("0.1")] = None
-    """Standard deviation of gaussian, or the start of a learned scale."""
+    """Scale of the likelihood: the standard deviation of gaussian, or the first value of a learned scale."""
     seen: Annotated[int | None, default("1")] = None
-    """Quadrants that a quadrant-cvae sees: 1 (lower left), 2 (the left half), 3 (all but the upper right)."""
+    """Number of quadrants that a quadrant-cvae sees: 1 (lower left), 2 (the left half), 3 (all but the upper right)."""
     codes: Annotated[int | None, default("512")] = None
     """Number K of codes of a vq-vae."""
     codebook: Annotated[Literal["ema", "loss"] | None, default("ema")] = None
     """How a vq-vae's codes learn: by moving averages (ema), or by a term of the loss."""
     commitment: Annotated[float | None, default("0.25")] = None
-    """Weight of |z_e - sg[z_q]|², summed over an image, in a vq-vae's loss."""
+    """Weight of the commitment loss of a vq-vae: the squared distance of the encoder's vectors to their codes, per image."""
     restart: Annotated[bool | None, default("True")] = None
-    """Move a vq-vae's unused codes to where codes are missing."""
+    """Move unused codes of a vq-vae to vectors of the encoder that are far from their codes."""
     channels: Annotated[int | None, default("64")] = None
     """Channels of a pixel-prior."""
     layers: Annotated[int | None, default("2")] = None
@@ -55,8 +55,8 @@ class ModelOptions:
     """Condition a pixel-prior on the label."""
     codes_of: Annotated[str | None, default("none")] = None
     """The vq-vae whose codes a pixel-prior learns: a run's name, its folder, or a weight file."""
-    start_from: Annotated[str | None, default("drawn parameters")] = None
-    """A run, or a weight file, of the same model: this run begins with its parameters."""
+    start_from: Annotated[str | None, default("random parameters")] = None
+    """A run or a weight file of the same model, whose parameters this run starts with."""
 
 
 @dataclass
@@ -68,7 +68,8 @@ class DataOptions:
     binarise: Literal["none", "dynamic", "fixed", "threshold"] = "none"
     """Make images binary: dynamic draws each pixel anew at each step, fixed draws it once, threshold is x > 1/2."""
     validation: float = 1 / 12
-    """Fraction of the training split (5,000 of MNIST's 60,000) on which weights are selected. 0: the last weights are kept."""
+    """Fraction of the training split kept for validation (1/12 is 5,000 of MNIST's 60,000 images). The weights with the best
+    validation loss are saved. 0: the last weights are saved."""
 
 
 @dataclass
@@ -81,19 +82,20 @@ class ObjectiveOptions:
     beta: float = 1.0
     """Weight of the rate (the KL term) at the end of its schedule."""
     beta_schedule: Literal["constant", "linear", "cyclical"] = "constant"
-    """constant; linear: rises from 0 within --warmup-epochs; cyclical: four such rises, each half of a cycle long."""
+    """constant; linear: beta rises from 0 within --warmup-epochs; cyclical: four cycles, beta rises in the first half of each."""
     warmup_epochs: Annotated[int | None, default("half of the epochs")] = None
-    """Epochs of the linear schedule's rise, or of the capacity's."""
+    """Number of epochs in which beta (--beta-schedule linear) or C (--objective capacity) rises."""
     samples: int = 1
     """Samples K of z per image."""
     free_bits: Annotated[float | None, default("0.25")] = None
-    """The floor of free-bits, in nats: a smaller rate costs as much."""
+    """The floor of free-bits, in nats: a smaller rate counts as the floor."""
     free_bits_per: Annotated[Literal["latent", "image", "total"] | None, default("latent")] = None
-    """Where the floor is: under each latent's mean rate over the batch, each latent's rate of each image, or the total."""
+    """The rate that gets the floor. latent: each latent's mean over the batch; image: each latent of each image; total: the
+    sum over latents, mean over the batch."""
     gamma: Annotated[float | None, default("1000")] = None
-    """Weight of |rate - C|. In a short training 10 leaves more to be learned (docs/beta.md)."""
+    """Weight of |rate - C|. The default is the paper's, for long training; in a short training use 10 (docs/beta.md)."""
     capacity: Annotated[float | None, default("25")] = None
-    """C, in nats, at the end of its rise."""
+    """Target C of the rate, in nats, at the end of its rise."""
 
 
 @dataclass
@@ -105,15 +107,15 @@ class StepOptions:
     batch_size: Annotated[int | None, default("128; 32 for fewer than 10,000 images")] = None
     """Images per step, in all processes together. An epoch leaves out the images that do not fill a batch."""
     learning_rate: float = 2e-3
-    """Learning rate of AdamW at its highest."""
+    """Highest learning rate of AdamW."""
     lr_schedule: Literal["one-cycle", "constant"] = "one-cycle"
-    """one-cycle: up and down once along half-cosines; or constant."""
+    """one-cycle: the learning rate rises, then falls to nearly 0, each along half a cosine; constant: it does not change."""
     weight_decay: float = 0.0
     """Weight decay of AdamW; 0 makes it Adam."""
     precision: Literal["float32", "bf16"] = "float32"
     """bf16 computes the network in bfloat16 while training (autocast); losses and evaluation stay float32."""
     device: str = "cpu"
-    """cpu, cuda, mps."""
+    """Device: cpu, cuda or mps."""
     seed: int = 0
     """Random seed for the initial parameters, the order of the images, and the noise."""
 
@@ -123,7 +125,7 @@ class RunOptions:
     """The run's folder."""
 
     name: str = "vae"
-    """The run goes to runs/NAME/."""
+    """Name of the run: its files go to runs/NAME/."""
     tensorboard: bool = False
     """Also write TensorBoard's event files (needs the tensorboard package)."""
     resume: bool = False
@@ -140,7 +142,7 @@ class Config(RunOptions, StepOptions, ObjectiveOptions, DataOptions, ModelOption
         return self.epochs, self.batch_size
 
 
-# Options that some choices need, beside those of a model: (option, the choice that needs it, its default there).
+# Options that only some choices use, apart from the options of a model: (option, whether it is used, its default).
 NEEDS = [
     ("free_bits", lambda c: c.objective == "free-bits", 0.25),
     ("free_bits_per", lambda c: c.objective == "free-bits", "latent"),
@@ -156,7 +158,7 @@ FEW_IMAGES = 10_000  # with fewer, an epoch has few steps: more epochs and small
 
 
 def checked(config: Config, model: "type[Model] | Model | None" = None, images: int = FEW_IMAGES) -> Config:
-    """The configuration with its defaults filled in; ValueError where options contradict each other or do nothing.
+    """The configuration with its defaults filled in. ValueError if options contradict each other or have no effect.
 
     `model` is a model of your own, or its class; by default the class that `config.model` names. `images` is the number of
     training images, on which the default number of epochs and the default batch size depend.
@@ -188,7 +190,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     for option in model.parts:
         if not getattr(config, option) and not config.resume:
             raise ValueError(
-                f"{option} is missing: a {config.model} needs a trained run; name it, --{option.replace('_', '-')} RUN"
+                f"{option} is missing: a {config.model} needs a trained run; give its name with --{option.replace('_', '-')} RUN"
             )
     return config
 
@@ -206,13 +208,13 @@ def _refuse_contradictions(c: Config) -> None:
     if not 0 <= c.validation < 1:
         raise ValueError(f"validation is {c.validation}: expected a fraction, 0 <= validation < 1")
     if c.warmup_epochs is not None and c.epochs is not None and c.warmup_epochs > c.epochs:
-        raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training, epochs = {c.epochs}")
+        raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training; expected at most epochs = {c.epochs}")
     if not c.name or c.name != c.name.strip(".") or any(mark in c.name for mark in "/\\\0"):
         raise ValueError(f"name is {c.name!r}: expected a plain folder name; the run goes to runs/NAME")
     contradictions: list[tuple[bool, str]] = [
         (c.likelihood == "bernoulli" and c.binarise == "none", "bernoulli is for binary images: choose --binarise"),
-        (c.likelihood != "bernoulli" and c.binarise != "none", "binary images have the likelihood bernoulli"),
-        (c.objective == "iwae" and c.beta != 1, "the importance-weighted bound has no beta"),
+        (c.likelihood != "bernoulli" and c.binarise != "none", "binary images need --likelihood bernoulli"),
+        (c.objective == "iwae" and c.beta != 1, "the importance-weighted bound has no beta: leave beta out"),
         (c.objective == "iwae" and c.beta_schedule != "constant", "the importance-weighted bound has no beta to schedule"),
         (c.objective == "capacity" and c.beta != 1, "capacity weighs the rate by gamma: leave beta out"),
         (c.objective == "capacity" and c.beta_schedule != "constant", "capacity raises C: leave beta_schedule constant"),
@@ -223,7 +225,7 @@ def _refuse_contradictions(c: Config) -> None:
 
 
 def stored(content: Any) -> Config:
-    """The configuration that `as_dict` made into `content`; ValueError where an option is unknown, of another type, or wrong."""
+    """The configuration from `content`, a dict made by `as_dict`. ValueError if an option is unknown or has a wrong value."""
     if not isinstance(content, dict):
         raise ValueError(f"found a {type(content).__name__}; expected options and values")
     check_types(content)
@@ -237,7 +239,7 @@ def check_types(options: Mapping[str, Any]) -> None:
     types = get_type_hints(Config)
     for option, value in options.items():
         if option not in types:
-            raise ValueError(f"{option} is no option")
+            raise ValueError(f"{option} is no option of train; remove it")
         if not _fits(value, types[option]):
             raise ValueError(f"{option} is {value!r}; expected {_words(types[option])}")
 
@@ -262,5 +264,5 @@ def _said(c: Config) -> str:
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """The options that config.json holds: those that make the result, without `resume`."""
+    """The options as a dict, as config.json holds them: all except `resume`."""
     return {k: v for k, v in dataclasses.asdict(config).items() if k != "resume"}

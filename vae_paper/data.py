@@ -1,4 +1,4 @@
-"""Data: images as tensors, with what must be said about them beside every number that is computed from them.
+"""Data: images as tensors, with a description that is printed beside every number computed from them.
 
 load_data("mnist", "test")                     a source that commands know by name
 Data(images, labels, about="my images")        your own arrays or tensors
@@ -24,9 +24,9 @@ COUNTS = {"handwriting": 1_437}  # training images of the sources that have few
 OWN = "own data"
 
 
-@dataclass(frozen=True, eq=False)  # tensors have no one answer to ==
+@dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
 class Data:
-    """Images and labels on one device, and the words that go with every number computed from them."""
+    """Images and labels on one device, and a description that is printed beside every number computed from them."""
 
     images: Any
     """(N, C, H, W), floats in [0, 1]: an array or a tensor; kept as a tensor."""
@@ -37,12 +37,12 @@ class Data:
     binarisation: str = "none"
     """How each use of the images makes them binary: "none", "dynamic" or "threshold" (`likelihoods.binarise`)."""
     source: str = OWN
-    """The name from which `load_data` loads them again, if there is one."""
+    """The name under which `load_data` finds these images. For your own images: "own data"."""
 
     def __post_init__(self) -> None:
         for name in ("images", "labels"):
             if isinstance(value := getattr(self, name), np.ndarray):
-                object.__setattr__(self, name, torch.tensor(value))  # a copy: read-only arrays stay as they are
+                object.__setattr__(self, name, torch.tensor(value))  # a copy: the user's array is never changed
 
     def subset(self, chosen: Any) -> "Data":
         """Some of the images: a slice, or a tensor of indices."""
@@ -59,7 +59,7 @@ class Data:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of images and labels: a run that is resumed must find the same."""
+        """SHA-256 of images and labels. A resumed run must have the same digest as the run that was stopped."""
         sha = hashlib.sha256(str(tuple(self.images.shape)).encode())
         for tensor in (self.images, self.labels):
             if tensor is not None:
@@ -68,7 +68,7 @@ class Data:
 
 
 def resolved(source: str) -> str:
-    """The source that a name stands for: "auto" depends on what is on disk. ValueError for an unknown name."""
+    """The source that a name stands for: "auto" is mnist if it is on disk, else handwriting. ValueError for an unknown name."""
     if source == "auto":
         return digits.resolved(source)
     if source not in (*SOURCES, OWN):
@@ -91,11 +91,11 @@ def load_data(source: str, split: str, binarisation: str = "none", device: str =
 
 
 def check_data(data: Data) -> None:
-    """Refuse data without images, or without a label for each image. (Each model checks what the images hold.)"""
+    """Refuse data without images, and labels that are not one per image. (Each model checks the values of the images.)"""
     check_alike(4, images=data.images)
     labels = len(data.images) if data.labels is None else len(data.labels)
     if not len(data.images) == labels > 0:
-        raise ValueError(f"data: {len(data.images)} images, {labels} labels; expected as many, at least one")
+        raise ValueError(f"data: {len(data.images)} images, {labels} labels; expected one label per image, at least one image")
 
 
 def split(data: Data, validation: float) -> tuple[Data, Data]:
@@ -111,7 +111,7 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
-    """A split of `source`; by default of the data that a weight file names. ValueError where it names none that can be loaded."""
+    """A split of `source`, by default of the data that a file's header `about` names; ValueError if these are your own."""
     config = about.get("config", {})
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:
@@ -120,6 +120,6 @@ def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Dat
 
 
 def _source_in(about: str) -> str:
-    """The source that an older file names in words only."""
+    """The source of an older file, whose header describes the data in words only."""
     words = {"FashionMNIST": "fashion-mnist", "KMNIST": "kmnist", "MNIST": "mnist", "handwriting": "handwriting"}
     return next((source for word, source in words.items() if word in about), "auto")

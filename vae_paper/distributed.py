@@ -1,8 +1,8 @@
 """Several processes: those that `torchrun` starts train one model together, each on its part of every batch.
 
-The order of the images and the noise are functions of (seed, purpose, step). So every process makes those of the whole
-batch and takes its own images of it, DistributedDataParallel averages the gradients, and the steps are those of one
-process. Where there is only one process, every function here returns what it is given.
+The order of the images and the noise are functions of (seed, purpose, step). So every process draws both for the whole
+batch, and takes its own images from it. DistributedDataParallel (DDP) averages the gradients, so the steps are those of one
+process. If there is only one process, the functions here change nothing.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from vae_paper.config import Config
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Model
 
-# Objectives that are no mean over images: the mean of the processes' values would not be the value of the whole batch.
+# Objectives that are not a mean over images: the mean of the processes' values would not be the value of the whole batch.
 OF_THE_WHOLE_BATCH = [
     ("objective", "capacity", "|KL - C| is computed from a batch's mean KL"),
     ("free_bits_per", "latent", "the floor is under a batch's mean KL"),
@@ -30,10 +30,12 @@ OF_THE_WHOLE_BATCH = [
 
 
 def rank() -> int:
+    """The number of this process, from 0; 0 if there is only one."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def processes() -> int:
+    """The number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -43,7 +45,7 @@ def restarted() -> bool:
 
 
 def launch() -> str | None:
-    """The id of this call of torchrun; None where there was none."""
+    """The id of this call of torchrun; None without torchrun."""
     return os.environ.get("TORCHELASTIC_RUN_ID")
 
 
@@ -69,7 +71,7 @@ def joined() -> Iterator[None]:
             raise
         if ours == 0:
             lost = "rank 0: another process has ended, and this one cannot go on alone; what was saved before is intact"
-            print(f"{lost}, and --resume goes on from it", file=sys.stderr)
+            print(f"{lost}; continue with --resume", file=sys.stderr)
         sys.exit(2)
     except SystemExit as stop:
         if stop.code and ours == 0:
@@ -84,7 +86,7 @@ def joined() -> Iterator[None]:
 
 
 def check(config: Config, model: Model, held_out: int, own_objective: bool) -> None:
-    """Refuse what several processes would train otherwise than one."""
+    """Refuse a configuration that several processes would train differently from one process."""
     count = processes()
     if count == 1:
         return
@@ -94,7 +96,8 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
         if why and getattr(config, option) == value:
             raise ValueError(f"{option} is {value}: {why}, and each of {count} processes sees a part of it; train in one process")
     if own_objective:
-        raise ValueError(f"an objective of your own may need the whole batch, and each of {count} processes sees a part of it")
+        whole_batch = "an objective of your own may need the whole batch"
+        raise ValueError(f"{whole_batch}, and each of {count} processes sees a part of it; train in one process")
     if config.lengths()[1] % count:
         raise ValueError(
             f"batch_size is {config.batch_size}: expected a multiple of {count}, the processes that share it equally"
@@ -114,7 +117,7 @@ def take_device(device: str) -> None:
 
 
 def parallel(model: Model) -> Model | DistributedDataParallel:
-    """The model whose call trains it: DDP averages gradients only of what goes through its own `forward`."""
+    """The model to call in a training step: DDP averages the gradients only if its own `forward` is called."""
     return model if processes() == 1 else DistributedDataParallel(model)
 
 
@@ -124,7 +127,7 @@ def ours(start: int = 0) -> slice:
 
 
 def whole(part: Tensor, total: int, dim: int) -> Tensor:
-    """The numbers of all images, from the parts that the processes have."""
+    """The numbers of all images, joined from the `part` of every process; `dim` is the axis of the images."""
     if processes() == 1:
         return part
     filled = part.new_zeros(total, *part.movedim(dim, 0).shape[1:])
@@ -141,7 +144,7 @@ def mean(value: Tensor) -> Tensor:
 
 
 def any_of(noted: list[int]) -> bool:
-    """Whether any process has noted something. All processes get the same answer, and none continues before all have asked."""
+    """Whether any process has noted a Ctrl-C. All processes get the same answer, and none continues before all have asked."""
     if processes() == 1:
         return bool(noted)
     flag = torch.tensor(len(noted))

@@ -11,15 +11,15 @@ from pathlib import Path
 from vae_numpy import digits
 from vae_numpy.files import is_gone, write_atomically
 
-# In a process of its own, since a server that drips a byte a second can only be stopped by killing who listens.
+# A process of its own downloads: if a server sends one byte per second, only killing this process stops the download.
 FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.argv[1])(sys.argv[2], download=True)"
 
 
 def download(source: str, seconds: float = 600) -> Path:
     """Fetch a data set into `digits.data_folder()` within a time limit; returns the folder of its files.
 
-    Files that are there and whole are kept; damaged ones are fetched again, and unpacked ones repaired from their archives.
-    Raises ValueError, in one line, where that fails; then nothing is left behind and the next try starts afresh.
+    If all files are complete, they are kept; otherwise all archives are fetched again. Unpacked files are repaired from their
+    archives. Raises ValueError, in one line, if the download fails; then nothing is left behind, and the next try starts anew.
     """
     if source not in digits.SOURCES:
         raise ValueError(f"source is {source!r}; expected one of: {', '.join(digits.SOURCES)}")
@@ -29,7 +29,7 @@ def download(source: str, seconds: float = 600) -> Path:
     if not (digits.is_on_disk(source) and _is_whole(source)):
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.glob(".download-*"):
-            if is_gone(stale.name.split("-")[1]):  # killed while it downloaded
+            if is_gone(stale.name.split("-")[1]):  # its process was killed while it downloaded
                 shutil.rmtree(stale, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=f".download-{os.getpid()}-") as temporary:
             _fetch(name, temporary, seconds)
@@ -52,7 +52,7 @@ def _is_whole(source: str) -> bool:
 
 
 def _repair(folder: Path) -> None:
-    """Write unpacked files anew that are not what their archive holds: torchvision believes them, however short they are."""
+    """Rewrite unpacked files that differ from their archive. (torchvision reads them without a check, even incomplete ones.)"""
     for archive in folder.glob("*-ubyte.gz"):
         unpacked, contents = archive.with_suffix(""), gzip.decompress(archive.read_bytes())
         if unpacked.is_file() and unpacked.read_bytes() != contents:
@@ -64,7 +64,9 @@ def _fetch(name: str, folder: str, seconds: float) -> None:
     try:
         subprocess.run(command, timeout=seconds, check=True, capture_output=True, text=True)
     except subprocess.TimeoutExpired:
-        raise ValueError(f"{name} did not arrive within {seconds:g} seconds; nothing kept. Try again, or later") from None
+        raise ValueError(
+            f"{name} did not arrive within {seconds:g} seconds; nothing kept. Try again, or raise --seconds"
+        ) from None
     except subprocess.CalledProcessError as error:
         said = (error.stderr.strip().splitlines() or ["no message"])[-1]
         if "torchvision::" in error.stderr or "import torchvision" in error.stderr or "No module" in said:

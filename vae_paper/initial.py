@@ -1,4 +1,4 @@
-"""The model that a run starts with: drawn parameters, those of another run (`start_from`), or trained parts (`codes_of`)."""
+"""The model that a run starts with: random parameters, those of another run (`start_from`), or trained parts (`codes_of`)."""
 
 import dataclasses
 from pathlib import Path
@@ -34,7 +34,7 @@ def initial_model(config: Config, model: "Model | None" = None) -> "Model":
 
 
 def inherit(config: Config) -> Config:
-    """The configuration with the options that a trained part decides (`codes_of`); other values for them are refused."""
+    """The configuration, with options copied from the run that `codes_of` names. Other values for these options are refused."""
     parts = models.class_of(config.model).parts if config.model in models.names() else {}
     if config.codes_of is None or "codes_of" not in parts:
         return config
@@ -55,21 +55,21 @@ def inherit(config: Config) -> Config:
 
 
 def _check_start(path: Path, start: dict[str, Any], config: Config) -> None:
-    """Refuse a start whose tensors mean something else, or that may have been trained on this run's validation images."""
+    """Refuse a start whose parameters have another meaning, or that may have been trained on this run's validation images."""
     for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
             raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")
     if config.validation > (unseen := _unseen(start, config.source)):
-        seen = f"{path} was, or may have been, trained on images by which this run would select its weights"
+        seen = f"{path} was, or may have been, trained on this run's validation images"
         raise ValueError(f"validation is {config.validation}: {seen}; expected at most {unseen}")
 
 
 def _unseen(start: dict[str, Any], source: str) -> float:
-    """The fraction of a source's training images that a start has certainly not seen: every run cuts the same images first."""
+    """The fraction of a source's training images that a start has certainly not seen. Every run holds out images in one order."""
     theirs, before = start.get("source"), start.get("start_from")
     if "validation" not in start or theirs is None:
         return 0.0  # a weight file of level 2 does not say which images were left out
     if theirs == source or (before is None and theirs == "auto"):
-        return start["validation"]  # auto, in an older file: these images, or others
+        return start["validation"]  # "auto", in an older file, may be this source or another: the smaller fraction is safe
     return 1.0 if before is None else 0.0

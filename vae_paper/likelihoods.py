@@ -1,8 +1,8 @@
 """Likelihoods p(x|z): what the decoder's logits say about each pixel, as -log p(x|z) in nats.
 
 Every function takes logits and x of one shape and returns nats of that shape; a model sums them over the image.
-x_hat = sigmoid(logits), and `log_sigma` is the logarithm of a scale, one number. `LIKELIHOODS` at the end is the table of all.
-ValueError where shapes differ, or where x is outside the likelihood's support (values are looked at on the CPU only).
+x_hat = sigmoid(logits), and `log_sigma` is the logarithm of a scale, one number. `LIKELIHOODS` below is the table of all.
+ValueError if shapes differ, or if x is outside the likelihood's support (on a CUDA GPU, values are not checked).
 """
 
 import math
@@ -30,21 +30,21 @@ def bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
 
 
 def soft_bce(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """The Bernoulli formula on grayscale: an objective and no likelihood. Its least value is the entropy of x, not 0."""
+    """The Bernoulli formula on grayscale images: an objective, not a likelihood. Its minimum is the entropy of x, not 0."""
     _check(logits, x, log_sigma)
     return binary_cross_entropy_with_logits(logits, x, reduction="none")
 
 
 def squared_error(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """(x - x_hat)²: an objective. Plus a constant, it is the Gaussian with variance 1/2."""
+    """(x - x_hat)²: an objective. Up to a constant, it is -log p(x|z) of a Gaussian with variance 1/2."""
     _check(logits, x, log_sigma)
     return (x - torch.sigmoid(logits)).square()
 
 
 def gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """Normal pixels with mean x_hat and one standard deviation for all pixels, fixed or learned. A density.
+    """Normal pixels with mean x_hat and one standard deviation for all pixels, fixed or learned: p(x|z) is a density.
 
-    A learned standard deviation makes it sigma-VAE: Rybkin et al. 2021, arXiv:2006.13202.
+    With a learned standard deviation, the model is a sigma-VAE: Rybkin et al. 2021, arXiv:2006.13202.
     """
     _check(logits, x, log_sigma)
     return -Normal(torch.sigmoid(logits), log_sigma.exp(), validate_args=False).log_prob(x)
@@ -53,7 +53,7 @@ def gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
 def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
     """`gaussian` with the best variance for this batch, its mean squared error (Rybkin et al. 2021, section 3.2).
 
-    An objective: the variance is fitted to the same images that it explains.
+    An objective, not a likelihood: the variance is fitted to the same images whose density is computed.
     """
     _check(logits, x, log_sigma)
     variance = (x - torch.sigmoid(logits)).square().mean().clamp(min=1e-12)  # σ*² = MSE; the floor keeps log σ*² finite
@@ -72,7 +72,7 @@ def log_constant(logits: Pixels) -> Pixels:
     """log C of the continuous Bernoulli, exact to 1e-12 (torch.distributions is off by up to 0.5 nats at |l| <= 60)."""
     near = logits.abs() < 0.1
     far = torch.where(near, 1.0, logits)  # keeps 0 / 0, and its gradient, out of the branch that is not taken
-    # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, off by less than 1e-11
+    # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, off by less than 1e-12
     square = torch.where(near, logits, 0.0).square()
     series = math.log(2) + square / 12 - 7 * square**2 / 1440 + 31 * square**3 / 90720
     return torch.where(near, series, torch.log(far / torch.tanh(far / 2)))
@@ -81,8 +81,8 @@ def log_constant(logits: Pixels) -> Pixels:
 def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
     """A logistic density with mean x_hat and one scale, integrated over each of the 256 gray levels k/255.
 
-    A probability of the integers 0..255, so a true bound in bits (Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517,
-    eq. 2, with one component). ValueError where x holds other values than k/255.
+    It is a probability of the integers 0..255, so the ELBO is a bound that can be given in bits (Salimans et al. 2017,
+    "PixelCNN++", arXiv:1701.05517, eq. 2, with one component). ValueError if x holds a value that is not k/255.
     """
     _check(logits, x, log_sigma)
     if values_are_visible(x) and ((255 * x - (255 * x).round()).abs() > 1e-3).any():
@@ -102,11 +102,11 @@ def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
 def _check(logits: Tensor, x: Tensor, log_sigma: Tensor) -> None:
     check_pixels(x)
     check_alike(None, logits=logits, x=x)
-    if log_sigma.ndim != 0:  # it would broadcast to a scale for each pixel, or to more pixels
+    if log_sigma.ndim != 0:  # torch would broadcast it to one scale for each pixel, or broadcast the pixels
         raise ValueError(f"log_sigma is {tuple(log_sigma.shape)}: expected one number")
 
 
-# One sample of x from p(x|z), for each likelihood that is one: (logits, log_sigma, generator) -> pixels
+# Each function draws one sample of x from p(x|z): (logits, log_sigma, generator) -> pixels. Mere objectives have none.
 
 
 def draw_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
@@ -115,7 +115,7 @@ def draw_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator
 
 
 def draw_gaussian(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
-    """Normal pixels, cut to [0, 1]: the density reaches outside, where no image is."""
+    """Normal pixels, clipped to [0, 1], because the density also covers values that no image has."""
     noise = torch.randn(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
     return (torch.sigmoid(logits) + log_sigma.exp() * noise).clamp(0, 1)
 
@@ -133,17 +133,17 @@ def draw_discretised_logistic(logits: Pixels, log_sigma: Scalar, generator: torc
 
 
 class Likelihood(NamedTuple):
-    """A row of the table."""
+    """A row of the table `LIKELIHOODS`: a likelihood, or an objective that takes its place."""
 
     nats: Callable[[Pixels, Pixels, Scalar], Pixels]
     support: str
     unit: str
     draw: Callable[[Pixels, Scalar, torch.Generator], Pixels] | None
-    """None for an objective that is no likelihood: then the ELBO bounds nothing."""
+    """Draws x from p(x|z). None for an objective that is not a likelihood: then the ELBO bounds nothing."""
     scale: str = "none"
-    """Whether sigma is "none", "fixed" or "learned"."""
+    """How sigma is set: "none" (there is no sigma), "fixed" or "learned"."""
     whole_batch: str | None = None
-    """Why a loss of one part of a batch would be another number, where it would."""
+    """The reason why the loss needs the whole batch, or None."""
 
     @property
     def normalised(self) -> bool:
@@ -152,7 +152,7 @@ class Likelihood(NamedTuple):
 
 
 CODE = "a probability, so bits/dim are bits of a code"
-DENSITY = "a density: may be negative, and no bits of a code"
+DENSITY = "a density: may be negative, and bits/dim are no bits of a code"
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
     "bce": Likelihood(
@@ -176,14 +176,14 @@ LIKELIHOODS = {
 
 
 def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
-    """Pixels of zeros and ones: "dynamic" draws each pixel with probability x, "threshold" is x > 1/2, "none" is x.
+    """Make pixels 0 or 1: "dynamic" draws 1 with probability x, "threshold" gives x > 1/2. "none" returns x unchanged.
 
-    Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" is dynamic, drawn once for a whole data set.)
+    Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" of `load_data` is "dynamic", drawn only once.)
     """
     if how not in ("none", "dynamic", "threshold"):
         raise ValueError(f'binarise: how is {how!r}; expected "none", "dynamic" or "threshold"')
     if how == "none":
         return x
-    check_pixels(x)  # NaN would become 0, and a gray level of 128 would become 1
+    check_pixels(x)  # without this check, NaN would become 0, and a gray level of 128 would become 1
     u = 0.5 if how == "threshold" else torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return (x > u).to(x.dtype)

@@ -1,7 +1,7 @@
 """Objectives: pure functions of the terms that a model returns for each image, in nats.
 
-A loss is a scalar: the mean over the batch, to be minimised. An objective of your own is such a function too: give it to
-`vae_paper.train(..., objective=...)`.
+`elbo` and `iwae` return one number per image. A loss is a scalar, which training minimises. Your own objective is a function
+from `Terms` to such a loss: pass it to `vae_paper.train(..., objective=...)`.
 
 Legend: B batch, D latent size, K samples of z per image.
 """
@@ -26,13 +26,16 @@ def elbo(terms: Terms) -> PerImage:
 def iwae(terms: Terms) -> PerImage:
     """The importance-weighted bound log 1/K Σ_k p(x, z_k) / q(z_k|x) (Burda et al. 2015, arXiv:1509.00519, eq. 8).
 
-    K = 1 is the ELBO with the KL sampled: equal to `elbo` in expectation only.
+    With K = 1 it is the ELBO with a sampled KL: it equals `elbo` in expectation only.
     """
     return torch.logsumexp(terms.log_weight, dim=0) - math.log(len(terms.log_weight))
 
 
 def beta_loss(terms: Terms, beta: float) -> Scalar:
-    """D + beta R (Higgins et al. 2017, "beta-VAE", eq. 4). beta = 1 is -ELBO; above 1 it is a looser bound, below 1 none."""
+    """distortion + beta · rate (Higgins et al. 2017, "beta-VAE", eq. 4).
+
+    With beta = 1 it is -ELBO. With beta > 1 its negative is a looser bound than the ELBO; with beta < 1 it is no bound.
+    """
     return (terms.distortion.mean(0) + beta * terms.rate.sum(1)).mean()
 
 
@@ -54,5 +57,5 @@ def free_bits(rate: Float[Tensor, "B D"], floor: float, per: str = "latent") -> 
 
 
 def capacity(rate: Float[Tensor, "B D"], gamma: float, target: float) -> Scalar:
-    """gamma |mean KL - C| with target C nats (Burgess et al. 2018, arXiv:1804.03599, eq. 8), of the batch's mean KL."""
+    """gamma |KL - C|: KL is the batch's mean, C the `target` in nats (Burgess et al. 2018, arXiv:1804.03599, eq. 8)."""
     return gamma * (rate.sum(1).mean() - target).abs()

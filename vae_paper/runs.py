@@ -1,4 +1,4 @@
-"""Runs: all that a folder, a lock, resuming, Ctrl-C and logs need. (The training itself is in training.py.)
+"""Runs: the folder, its lock, resuming, Ctrl-C and logs. (The training itself is in training.py.)
 
 runs/NAME/ holds config.json, metrics.csv, weights.safetensors (the best epoch's) and state.safetensors (to resume from).
 """
@@ -36,18 +36,18 @@ Own = Callable[..., Any] | None  # an objective or an optimiser of the user's ow
 
 @dataclass
 class Progress:
-    """How far a run is: saved with the state, as JSON."""
+    """The progress of a run. It is saved with the state, as JSON."""
 
     step: int = 0
     """Steps taken."""
     loss: float = 0.0
     """Sum of the losses of this epoch's steps."""
     seconds: float = 0.0
-    """Time of this epoch's steps."""
+    """Duration of this epoch's steps, in seconds."""
     best: float | None = None
     """The lowest validation loss so far."""
     rows: list[dict[str, Any]] = field(default_factory=list)
-    """metrics.csv."""
+    """The rows of metrics.csv so far."""
 
 
 @dataclass
@@ -61,13 +61,13 @@ class Run:
     data: Data
     validation: Data
     own: dict[str, str]
-    """The model, objective and optimiser that only the user's own code can give again: what -> its name."""
+    """The parts that come from the user's own code, and must be passed again to resume: {"objective": its name}, etc."""
     at: Progress
     launch: str | None
     bar: Any
     interrupted: list[int]
     writer: Any = None
-    """TensorBoard's, where it is asked for."""
+    """TensorBoard's writer, or None."""
 
     def __post_init__(self) -> None:
         self.started = time.perf_counter()
@@ -84,18 +84,18 @@ class Run:
         self.at.step += 1
         self.bar.update()
         if self.at.step % self.per_epoch == 0:
-            self._add_up()  # now, as measuring takes time too
+            self._add_up()  # before validation, so that its time is not counted
         elif distributed.any_of(self.interrupted):
             self._add_up()
             self._stop()
 
     def after_epoch(self, measured: dict[str, float]) -> None:
-        """Write the epoch's row, keep the weights where they are the best so far, and save the state, in that order."""
+        """Save the weights if they are the best so far, then write the epoch's row, then save the state."""
         at, epoch = self.at, self.at.step // self.per_epoch
         row = {"epoch": epoch, "step": at.step, "seconds": round(at.seconds, 2), "loss": at.loss / self.per_epoch}
         row |= measured | self.model.end_epoch()
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
-            raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}")
+            raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}; expected finite numbers")
         at.rows.append(row)
         at.loss = at.seconds = 0.0
         self.loss.zero_()
@@ -107,7 +107,7 @@ class Run:
                 about = self.header() | {"epoch": epoch, "selected_on": self.validation.about}
                 weight_files.save_model(self.folder / "weights.safetensors", self.model, about)
             weight_files.write_csv(self.folder / "metrics.csv", at.rows)
-        self.save_state()  # last: what it calls finished is all on disk
+        self.save_state()  # last: then all files of the epoch that the state calls finished are on disk
         if self.writer is not None:
             for name, value in row.items():
                 self.writer.add_scalar(name, value, epoch)
@@ -135,7 +135,7 @@ class Run:
         if distributed.rank() == 0:
             about = {"config": as_dict(self.config), "own": self.own, "digest": self.data.digest, "data": self.data.about}
             state_files.save_state(self.folder, self.model, self.optimizer, vars(self.at) | {"launch": self.launch} | about)
-        distributed.any_of([])  # no process goes on, or ends, before it is on disk
+        distributed.any_of([])  # every process waits here until the state is on disk
 
     def _add_up(self) -> None:
         self.at.loss = distributed.mean(self.loss).item()
@@ -151,9 +151,9 @@ class Run:
 def begun(
     config: Config, model: Model | None, data: Data | None, objective: Own, optimizer: Own, default_optimizer: Callable[..., Any]
 ) -> Iterator[Run]:
-    """A run, new or resumed, in its locked folder. ValueError, before any work, where it cannot be what was asked for.
+    """A run, new or resumed, in its locked folder. ValueError, before any training, if the run cannot be as requested.
 
-    A ValueError while it is open is told with the run's folder and step.
+    If a ValueError is raised inside the `with` block, the run's folder and step are added to its message.
     """
     folder = weight_files.RUNS / config.name
     own = own_parts(model, objective, optimizer)
@@ -170,7 +170,7 @@ def begun(
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     for group in made.param_groups:
-        group.setdefault("initial_lr", group["lr"])  # which a schedule multiplies
+        group.setdefault("initial_lr", group["lr"])  # the schedule multiplies this learning rate
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
         if not config.resume and (folder / "state.safetensors").exists():
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
@@ -192,7 +192,7 @@ def begun(
 
 
 def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, str]:
-    """The names of what a run was given in Python, and needs again to be resumed."""
+    """The names of the parts that were passed in Python. They must be passed again to resume the run."""
     own: dict[str, str] = {}
     if model is not None and models.name_of(model) not in models.names():
         own["model"] = models.name_of(model)
@@ -205,7 +205,7 @@ def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, 
 
 
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
-    """The configuration that is trained: the run's own where it is resumed; else checked, with everything filled in."""
+    """The configuration to train. A resumed run has its stored one; a new run has `config`, checked, with defaults filled in."""
     restarted, config = _was_restarted(folder, config), _of_model(config, model)
     if config.resume:
         config = stored_config(folder, config)
@@ -222,7 +222,7 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
 
 
 def _of_model(config: Config, model: Model | None) -> Config:
-    """The configuration with the sizes of a model that was given; ValueError where it says otherwise."""
+    """The configuration with the latent size, likelihood and name of a given model. ValueError if it has other values."""
     if model is None:
         return config
     if not isinstance(model, Model):
@@ -237,10 +237,10 @@ def _of_model(config: Config, model: Model | None) -> Config:
 
 
 def stored_config(folder: Path, config: Config) -> Config:
-    """The configuration of the run in a folder; other options of the command line are refused."""
+    """The stored configuration of the run in a folder. Options of the command line with other values are refused."""
     path = folder / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no run of this name to resume")
+        raise FileNotFoundError(f"{path}: no run of this name to resume; check --name, or leave out --resume")
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -257,7 +257,7 @@ def stored_config(folder: Path, config: Config) -> Config:
 
 
 def _was_restarted(folder: Path, config: Config) -> bool:
-    """Whether torchrun starts this very run again after it died with a saved state: then it resumes without being asked."""
+    """Whether torchrun restarts this same run after a crash, and a state was saved. Then the run resumes without --resume."""
     path = folder / "state.safetensors"
     if not distributed.restarted() or not path.exists():
         return False
@@ -268,26 +268,26 @@ def _was_restarted(folder: Path, config: Config) -> bool:
 
 
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
-    """Put the state back into model and optimiser; the progress. Refused where it is no state of this run, or of other data."""
+    """Load the state into model and optimiser; return the progress. ValueError for a state of another run or of other data."""
     at = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
     if (needed := at.get("own", {})) != own:
-        raise ValueError(f"{folder} was started with your own {needed or 'parts'}, and finds {own or 'none'}; give the same")
+        raise ValueError(f"{folder} was started with your own {needed or 'parts'}, and now has {own or 'none'}; pass the same")
     if at.get("digest", data.digest) != data.digest:
-        raise ValueError(f"{folder} was trained on {at.get('data')}, and finds other images: {data.about}; restore the data")
+        raise ValueError(f"{folder} was trained on {at.get('data')}, and finds other images: {data.about}; pass the same data")
     return progress_of(folder, config, at)
 
 
 def progress_of(folder: Path, config: Config, at: dict[str, Any]) -> Progress:
-    """The progress in a state's header; refused where it is none, or where the configuration is another one."""
+    """The progress in a state's header. ValueError if it is no valid progress, or if the configuration is another one."""
     path = folder / "state.safetensors"
     free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
     if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
-        raise ValueError(f"{folder}/config.json is not what the run was started with, which state.safetensors holds; restore it")
+        raise ValueError(f"{folder}/config.json is not what the run was started with; restore it from state.safetensors' header")
     found: dict[str, Any] = {name: at.get(name) for name in ("step", "loss", "seconds", "best", "rows")}
     kinds = {"step": int, "loss": float, "seconds": float, "rows": list}
     whole = all(type(found[name]) is kind for name, kind in kinds.items()) and type(found["best"]) in (float, type(None))
     if not whole or found["step"] < 0 or not all(isinstance(row, dict) for row in found["rows"]):
-        raise ValueError(f"{path}: its header does not say how far the run is; it cannot be resumed")
+        raise ValueError(f"{path}: its header does not say how far the run is; expected step, loss, seconds, best and rows")
     return Progress(**found)
 
 
@@ -297,13 +297,13 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     if path.is_symlink():
-        raise ValueError(f"{path}: is a link, which no run makes; remove it")
+        raise ValueError(f"{path}: is a link; expected a plain file or none; remove the link")
     lock = filelock.FileLock(path)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise ValueError(f"{folder}: another process is training into this folder; choose another --name") from None
-    except (OSError, NotImplementedError):  # a file system without locks: nothing says that another process holds it
+    except (OSError, NotImplementedError):  # this file system has no locks, so another process cannot be noticed
         pass
     try:
         for stale in folder.glob(".*.tmp"):
@@ -315,7 +315,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Ctrl-C is noted in the list, to be acted on between two steps. (Only the main thread gets signals.)"""
+    """Ctrl-C adds an entry to the list, which the run reads between two steps. (Only the main thread gets signals.)"""
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield noted
@@ -328,24 +328,24 @@ def interrupts() -> Iterator[list[int]]:
 
 
 def check_device(config: Config) -> None:
-    """Refuse a device that is not there; say where bf16 is slow."""
+    """Refuse a device that is not available; warn if bf16 is slow on this processor."""
     distributed.take_device(config.device)
     if not _is_there(config.device):
         raise ValueError(f"device is {config.device!r}: not available here; choose --device cpu")
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # private, and absent on some platforms
     if config.precision == "bf16" and config.device == "cpu" and supported is not None and not supported():
-        print("bf16: this processor has no instructions for it, and is several times faster in float32", file=sys.stderr)
+        print("bf16: this processor has no bfloat16 instructions: float32 is several times faster here", file=sys.stderr)
 
 
 def _is_there(device: str) -> bool:
     try:
-        return torch.zeros(1, device=device).add(1).item() == 1  # "meta" holds no values
+        return torch.zeros(1, device=device).add(1).item() == 1  # fails on the device "meta", which holds no values
     except (RuntimeError, AssertionError, NotImplementedError):
         return False
 
 
 def sum_dtype(device: str) -> torch.dtype:
-    """The precision in which losses are added up: float64, which MPS does not have."""
+    """The dtype in which losses are added up: float64, but float32 on MPS, which has no float64."""
     return torch.float32 if device.startswith("mps") else torch.float64
 
 

@@ -1,6 +1,6 @@
-"""Schedules: numbers that change during training, each a function of progress: 0 at the first step, 1 when training ends.
+"""Schedules: factors that change during training. Each is a function of progress: 0 at the first step, 1 when training ends.
 
-ValueError where progress is outside 0 to 1, or where a schedule's own numbers make no sense.
+ValueError if progress is outside 0 to 1, or if another argument is out of its range.
 """
 
 import math
@@ -12,7 +12,7 @@ def constant(progress: float) -> float:
 
 
 def linear(progress: float, rise: float = 0.5) -> float:
-    """KL annealing (Bowman et al. 2015, arXiv:1511.06349): from 0 to 1 in the first `rise` of training, then 1."""
+    """KL annealing (Bowman et al. 2015, arXiv:1511.06349): from 0 to 1 in the fraction `rise` of training, then 1."""
     _check(progress, rise)
     return min(1.0, progress / rise)
 
@@ -26,14 +26,17 @@ def cyclical(progress: float, cycles: int = 4, rise: float = 0.5) -> float:
 
 
 def one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-5) -> float:
-    """A factor of the learning rate: half a cosine up from `start` to 1, another down to `end` (Smith & Topin 2017)."""
+    """A factor of the learning rate: half a cosine up from `start` to 1, then half a cosine down to `end`.
+
+    `rise` is the fraction of training in which the factor rises (Smith & Topin 2017).
+    """
     _check(progress, rise)
     low, along = (start, progress / rise) if progress < rise else (end, (1 - progress) / (1 - rise))
     return low + (1 - low) * (1 - math.cos(math.pi * along)) / 2
 
 
 def _check(progress: float, rise: float) -> None:
-    if not 0 <= progress <= 1:  # NaN too, which min would turn into 1
+    if not 0 <= progress <= 1:  # also refuses NaN, which min would turn into 1
         raise ValueError(f"progress is {progress}: expected 0 to 1")
     if not 0 < rise <= 1:
         raise ValueError(f"rise is {rise}: expected more than 0, at most 1")

@@ -1,9 +1,10 @@
 """Sprites whose factors are known exactly, in the spirit of dSprites (Matthey et al. 2017), drawn here at 28x28.
 
-White shapes on black: shape, scale, rotation, x, y. Rotations stay within a quarter turn, so that no two combinations of
-factors give the same image (dSprites turns its square, which comes back after a quarter, all the way round).
+A sprite is one shape of pixels 1 (gray at the edge) on a background of 0. Its 5 factors: shape, scale, rotation, x, y. Rotations
+stay within a quarter turn, so that no two combinations of factors give the same image. (In dSprites a square turns all the
+way round, so it looks the same again after each quarter turn.)
 
-Legend: N images, V = 5 factors, S points of a pixel.
+Legend: N images, V = 5 factors, S = 4 points along the side of a pixel, W pixels along the side of the window with the shape.
 """
 
 import math
@@ -34,7 +35,7 @@ def all_images() -> Float[np.ndarray, "N 1 28 28"]:
 
 
 def load(split: str) -> Digits:
-    """The sprites as a source of images: nine in ten, always the same ones, are the training split; labels are shapes."""
+    """The sprites as a source of images. Nine in ten are the training split, the same ones in every call. Labels: the shape."""
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')
     images, factors = all_images(), all_factors()
@@ -44,7 +45,7 @@ def load(split: str) -> Digits:
 
 
 def render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
-    """The images of these factors, float32 in [0, 1]. Raises ValueError where a factor has no such value."""
+    """The images of these factors, float32 in [0, 1]. Raises ValueError if a factor is out of its range."""
     sizes = np.array(list(SIZES.values()))
     if factors.ndim != 2 or factors.shape[1] != len(sizes) or factors.dtype.kind not in "iu":
         found = f"{factors.shape}, {factors.dtype}"
@@ -58,7 +59,7 @@ def render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
 
 
 def _render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
-    """Only a window of W x W pixels is looked at, as wide as the largest shape; all else is black."""
+    """Points are tested only in a window of W x W pixels around each shape, as wide as the largest shape; the rest is 0."""
     shape = factors[:, 0]
     along = factors[:, 1:] / (np.array(list(SIZES.values()))[1:] - 1)  # (N, 4), each in [0, 1]
     radius = 0.2 + 0.25 * along[:, 0]  # the frame is [-1, 1]²
@@ -83,7 +84,7 @@ def _render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
 
 
 def inside(shape: str, u: Float[np.ndarray, "*S"], v: Float[np.ndarray, "*S"]) -> Bool[np.ndarray, "*S"]:
-    """Which points lie in a shape that just fits into the unit disc; v points down. NaN lies nowhere."""
+    """Which points lie inside a shape that just fits into the unit disc; v points down. NaN lies outside."""
     if shape not in SHAPES:
         raise ValueError(f"shape is {shape!r}; expected one of: {', '.join(SHAPES)}")
     if shape == "square":

@@ -23,7 +23,7 @@ def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: d
 
 
 def load_state(folder: Path, model: nn.Module, optimizer: Optimizer, strict: bool = True) -> dict[str, Any]:
-    """Put what `save_state` wrote back into model and optimizer; return `progress`. `strict`: the optimiser is AdamW.
+    """Load a file of `save_state` into model and optimizer; return `progress`. `strict`: it must fit AdamW.
 
     Raises FileNotFoundError, or ValueError for a file that is damaged or holds the state of another model.
     """

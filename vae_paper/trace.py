@@ -1,4 +1,4 @@
-"""Every tensor on the way from an image to its ELBO, by name, at each level: to be compared between the levels.
+"""Every tensor on the way from an image to its ELBO, by name, at each level, so that the levels can be compared.
 
 Levels 1 and 2 are modules of functions, which `trace_functions` is given; level 3 is a torch module.
 """
@@ -43,7 +43,7 @@ def noted_calls(level: Any) -> Iterator[list[Call]]:
 
 
 def trace_functions(level: Any, params: Any, x: Any, eps: Any) -> Trace:
-    """Every tensor of level 1 or 2; a layer's result is known by the weight with which the layer was called."""
+    """Every tensor of level 1 or 2. A layer's result gets the name of the weight with which the layer was called."""
     name_of = {id(p): name.removesuffix(".weight") for name, p in params.items()}
     with noted_calls(level) as calls:
         mu, logvar = level.encode(params, x)
@@ -56,14 +56,14 @@ def trace_functions(level: Any, params: Any, x: Any, eps: Any) -> Trace:
 
 
 def trace_module(model: Model, x: Tensor, eps: Tensor) -> Trace:
-    """Every tensor of level 3: its layers are modules, whose results hooks note."""
+    """Every tensor of level 3. Its layers are modules, and forward hooks record their results."""
     noted: dict[str, Any] = {}
     layers = [(name, m) for name, m in model.named_modules() if hasattr(m, "weight")]
     hooks = [m.register_forward_hook(lambda m, x, y, name=name: noted.__setitem__(name, y)) for name, m in layers]
     terms = model(x, eps[None])
     for hook in hooks:
         hook.remove()
-    assert terms.z is not None  # the VAE's
+    assert terms.z is not None  # a VAE always returns z
     noted["z"] = terms.z[0]
     noted |= {"reconstruction": terms.distortion[0], "KL": terms.rate.sum(1), "ELBO": objectives.elbo(terms)}
     return {name: np.asarray(t) for name, t in noted.items()}

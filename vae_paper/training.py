@@ -1,7 +1,7 @@
-"""Training: batch, terms, loss, step, in one loop that knows no model. (Folders, resuming and logs are in runs.py.)
+"""Training: batch, terms, loss, step, in one loop for all models. (Folders, resuming and logs are in runs.py.)
 
-Every random number is a function of (seed, purpose, step): a run that stops anywhere and is resumed in another process takes
-exactly the steps that it would have taken.
+Every random number is a function of (seed, purpose, step). So a run that stops at any step, and is resumed in another
+process, takes exactly the steps that it would have taken without the stop.
 """
 
 import zlib
@@ -37,8 +37,8 @@ def train(
     Your own parts take the place of the configuration's: a `model` (a subclass of `Model`), `data` (the training images),
     an `objective` (from `Terms` to a loss), an `optimizer` (from parameters to an Optimizer). To resume, give them again.
 
-    Raises ValueError before any work where the configuration contradicts itself or the folder holds another run, and
-    during training where a term is not finite; what was saved before stays.
+    Raises ValueError before any training if the configuration contradicts itself or the folder holds another run. Raises
+    ValueError during training if a term is not finite; files that were saved before stay intact.
     """
     with runs.begun(config, model, data, objective, optimizer, adamw) as run:
         in_parallel = distributed.parallel(run.model)
@@ -52,7 +52,7 @@ def train(
 def steps(
     config: Config, model: nn.Module, optimizer: Optimizer, data: Data, start: int = 0, objective: Objective | None = None
 ) -> Iterator[Tensor]:
-    """Take the steps from number `start` to the last one, and give the loss of each."""
+    """Take the steps from number `start` to the last one, and yield the loss of each step."""
     epochs, batch_size = config.lengths()
     per_epoch = len(data.images) // batch_size
     total = epochs * per_epoch
@@ -69,7 +69,7 @@ def steps(
 
 
 def batch(config: Config, data: Data, chosen: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The chosen images (binarised), their noise and their labels: this process's part of them."""
+    """The chosen images (binarised), their noise and their labels. With several processes: this process's part of them."""
     generator, mine = generator_of(config, NOISE, step), distributed.ours()
     x = binarise(data.images[chosen], data.binarisation, generator)  # (B, C, H, W)
     eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=x.device)  # (K, B, D)
@@ -90,7 +90,7 @@ def train_step(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         terms = model(x, eps, labels)
         loss = loss_of(config, terms, progress, objective)
-    if x.device.type == "cpu" and not torch.isfinite(loss):  # elsewhere looking would stall the device at every step
+    if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would stall every step
         raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}")
     optimizer.zero_grad()
     loss.backward()
@@ -118,7 +118,7 @@ def loss_of(config: Config, terms: Terms, progress: float, objective: Objective 
 
 
 def validate(config: Config, model: Model, data: Data, objective: Objective | None = None) -> dict[str, float]:
-    """The loss at the end of all schedules, batch by batch as in training, and the ELBO, on validation images (none: nothing)."""
+    """The loss (all schedules at their end; batch by batch, as in training) and the ELBO on validation images; {} without any."""
     if not len(data.images):
         return {}
     terms = terms_of(model, data, config.samples)
@@ -138,26 +138,26 @@ def adamw(config: Config, model: nn.Module) -> Optimizer:
 
 
 def lr_factor(config: Config, progress: float) -> float:
-    """The schedule's factor of the learning rate."""
+    """The factor by which the schedule multiplies the learning rate."""
     return schedules.one_cycle(progress) if config.lr_schedule == "one-cycle" else 1.0
 
 
 def beta_factor(config: Config, progress: float) -> float:
-    """The schedule's factor of beta."""
+    """The factor by which the schedule multiplies beta."""
     if config.beta_schedule == "linear":
         return schedules.linear(progress, warmup(config))
     return getattr(schedules, config.beta_schedule)(progress)
 
 
 def warmup(config: Config) -> float:
-    """The share of training in which beta, or the capacity, rises."""
+    """The fraction of training in which beta, or the target C of the capacity objective, rises."""
     assert config.warmup_epochs is not None  # `checked` filled it in
     return config.warmup_epochs / config.lengths()[0]
 
 
 def generator_of(config: Config, *purpose: int) -> torch.Generator:
     """A random generator for one purpose, seeded from the run's seed and the purpose, well mixed."""
-    # A run that starts from another would otherwise repeat its shuffles and its noise
+    # Otherwise a run that starts from another run would repeat the shuffles and the noise of that run
     again = () if config.start_from is None else (AFTER_ANOTHER, zlib.crc32(config.start_from.encode()))
     seed = np.random.SeedSequence((config.seed, *again, *purpose)).generate_state(1)[0]
     return torch.Generator(config.device).manual_seed(int(seed))

@@ -1,7 +1,7 @@
 """The VAE, level 3: a torch module. The same parameters under the same names as levels 1 and 2.
 
-What changes from level 2: modules own their parameters, so a layer is called and nothing is passed to it; and a model
-returns `Terms`, from which every objective is computed, in place of one loss.
+What changes from level 2: modules own their parameters, so no parameters are passed to a layer. And a model returns
+`Terms` instead of one loss; every objective is computed from `Terms`.
 
     encoder  x -> conv1 -> conv2 -> fc -> mu, logvar             q(z|x) = N(mu, diag(exp(logvar)))
     sample   z = mu + exp(logvar / 2) * eps                      eps ~ N(0, I), given by the caller
@@ -32,27 +32,27 @@ Labels = Int64[Tensor, " B"]
 Shape = tuple[int, int, int]
 
 
-@dataclass(frozen=True, eq=False)  # tensors have no one answer to ==
+@dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
 class Terms:
-    """What a model says about a batch, in nats per image. Every objective is a function of these terms.
+    """The result of a model for a batch, in nats per image. Every objective is a function of these terms.
 
-    ValueError where the shapes do not belong together: they would broadcast to a plausible number.
+    ValueError if the shapes do not fit together: torch would broadcast them to a wrong but plausible number.
     """
 
     distortion: Float[Tensor, "K B"]
-    """-log p(x|z), the reconstruction loss, or what stands in its place."""
+    """The reconstruction loss: -log p(x|z), or an objective such as "bce" on grayscale images."""
     rate: Float[Tensor, "B R"]
-    """KL(q(z|x) || p(z)), one number for each latent; its sum is the KL term."""
+    """KL(q(z|x) || p(z)), one number for each of R latents (or positions of a grid of codes). Their sum is the KL term."""
     log_weight: Float[Tensor, "K B"]
     """log p(x|z) + log p(z) - log q(z|x), at the sampled z."""
     mu: Float[Tensor, "B D"] | None = None
-    """Mean of q(z|x), or the code itself where z has no noise. None where z is no vector."""
+    """Mean of q(z|x). For a model without noise, z itself. None if z is not a vector."""
     logvar: Float[Tensor, "B D"] | None = None
-    """Log variance of q(z|x). None where q(z|x) is no Gaussian."""
+    """Log variance of q(z|x). None if q(z|x) is not a Gaussian."""
     z: Float[Tensor, "K B D"] | None = None
     """The sampled latents."""
     penalty: Float[Tensor, ""] | None = None
-    """A further part of the training loss, outside every bound (VQ-VAE)."""
+    """An extra part of the training loss that belongs to no bound (VQ-VAE)."""
 
     def __post_init__(self) -> None:
         K, B = self.distortion.shape if self.distortion.ndim == 2 else (-1, -1)
@@ -73,32 +73,32 @@ class Terms:
 
 
 class Model(nn.Module):
-    """The contract: a model is given x and eps, and returns `Terms`. What others must know of it, it says itself.
+    """The contract: a model takes x and eps, and returns `Terms`. Its attributes tell the library what the model can do.
 
     A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `distortion`; any other model defines `forward`.
-    A model that draws images defines `images_of`, or `sample`. Override an attribute only where its default is wrong.
+    A model that draws images defines `images_of`, or `sample`. Override an attribute only if its default is wrong.
     """
 
     drawn_from: str | None = "z ~ N(0, I)"
-    """What `sample` draws latents from, in words. None: the model has no prior that could be drawn from."""
+    """The distribution from which `sample` draws latents, in words. None: the model has no prior to draw from."""
     takes_labels: bool = False
     """Whether the model is conditioned on a class label."""
     classes: int = 10
     """Number of class labels, for a model that takes them."""
     whole_batch: str | None = None
-    """Why the loss of a part of a batch would be another number, where it would: then several processes are refused."""
+    """The reason why the loss needs the whole batch, or None. With a reason, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """Training options that must keep their default with this model, each with the reason."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Trained parts: option that names a run -> attribute whose parameters come from that run's model."""
+    """Parts that another run has trained: {the option that names this run: the attribute that gets its parameters}."""
     pictures: tuple[str, ...] = ("curves",)
-    """The kinds of picture (`drawing/figures.py`) that can be drawn of this model."""
+    """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor
 
     def __init__(
         self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = (1, 28, 28)
     ) -> None:
-        """`likelihood` names a row of `likelihoods.LIKELIHOODS`; `sigma` is its scale where it has one, or the scale's start."""
+        """`likelihood` names a row of `likelihoods.LIKELIHOODS`. `sigma`: its scale; the first value of a learned scale."""
         super().__init__()
         if latent_dim < 1:
             raise ValueError(f"latent_dim is {latent_dim}: expected at least 1")
@@ -116,8 +116,8 @@ class Model(nn.Module):
         raise ValueError(f"{type(self).__name__} defines no encode: it has no Gaussian q(z|x)")
 
     def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
-        """-log p(x|z) in nats per image, for K latents of each image."""
-        raise ValueError(f"{type(self).__name__} defines no distortion of a z")
+        """-log p(x|z) in nats per image, for K samples of z per image."""
+        raise ValueError(f"{type(self).__name__} defines no distortion: it has no -log p(x|z) for a given z")
 
     def forward(self, x: Images, eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
         """The terms of the ELBO, with K samples of z per image."""
@@ -141,7 +141,7 @@ class Model(nn.Module):
         return Terms(distortion, kl_per_latent(mu, logvar), log_ratio - distortion, mu, logvar, z)
 
     def nats(self, logits: Float[Tensor, "K B C H W"], x: Images) -> Float[Tensor, "K B"]:
-        """-log p(x|z) in nats per image, from the logits of K latents of each image."""
+        """-log p(x|z) in nats per image, from the logits for K samples of z per image."""
         per_pixel = LIKELIHOODS[self.likelihood].nats(logits.flatten(0, 1), x.repeat(len(logits), 1, 1, 1), self.log_sigma)
         return per_pixel.sum((1, 2, 3)).view(logits.shape[:2])
 
@@ -150,27 +150,27 @@ class Model(nn.Module):
         return torch.randn(count, self.latent_dim, generator=generator, device=generator.device)
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
-        """`count` images of latents from the prior: x_hat, or, with `noise`, one draw from p(x|z)."""
+        """`count` images, decoded from latents of the prior: x_hat, or, with `noise`, one draw from p(x|z)."""
         return self.images_of(self.draw_prior(count, generator), labels, generator, noise)
 
     def images_of(
         self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = False
     ) -> Images:
         """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
-        raise ValueError(f"{type(self).__name__} defines no images_of: it draws no image of a z")
+        raise ValueError(f"{type(self).__name__} defines no images_of: it cannot draw an image from a given z")
 
     def shown(self, logits: Images, noise: bool, generator: torch.Generator) -> Images:
-        """x_hat = sigmoid(logits), or, with `noise`, pixels drawn from p(x|z) where the likelihood is one."""
+        """x_hat = sigmoid(logits). With `noise`, pixels drawn from p(x|z), unless the likelihood is only an objective."""
         draw = LIKELIHOODS[self.likelihood].draw
         return draw(logits, self.log_sigma, generator) if noise and draw else torch.sigmoid(logits)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
-        """x_hat of what the model keeps of x, each with a name: the rows of a picture below x."""
+        """Reconstructions of x: {name: x_hat}. In a picture they are the rows below x."""
         raise ValueError(f"{type(self).__name__} defines no reconstructions")
 
     @property
     def bound(self) -> str | None:
-        """What the ELBO is a lower bound on; None where it is an objective that bounds nothing."""
+        """The quantity that the ELBO bounds from below. None if the ELBO is only an objective, which bounds nothing."""
         if not LIKELIHOODS[self.likelihood].normalised:
             return None
         return "log p(x|label)" if self.takes_labels else "log p(x)"
@@ -182,12 +182,12 @@ class Model(nn.Module):
 
     @property
     def counted(self) -> Float[Tensor, "C H W"]:
-        """1 for each pixel that the distortion counts, 0 for others."""
+        """1 for each pixel that the distortion counts, 0 for every other pixel."""
         return torch.ones(self.image_shape)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments from which this model can be built again, beside latent_dim, likelihood and sigma: JSON values."""
+        """The arguments that build this model again, as JSON values. latent_dim, likelihood and sigma are left out."""
         names = inspect.signature(type(self)).parameters.keys() - {"latent_dim", "likelihood", "sigma"}
         found = {name: getattr(self, name) for name in sorted(names)}
         if self.image_shape == (1, 28, 28):
@@ -195,7 +195,7 @@ class Model(nn.Module):
         return found
 
     def end_epoch(self) -> dict[str, float]:
-        """Numbers of the model's own for the epoch's row in metrics.csv; called once after the last step of an epoch."""
+        """Extra numbers of this model for the epoch's row in metrics.csv. Called once, after the last step of each epoch."""
         return {}
 
 
@@ -277,7 +277,7 @@ class VAE(Model):
         return self.decoder(z)
 
     def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
-        """-log p(x|z) in nats per image, for K latents of each image."""
+        """-log p(x|z) in nats per image, for K samples of z per image."""
         repeated = None if labels is None else labels.repeat(len(z))
         logits = self.decode(z.flatten(0, 1), repeated)  # (K*B, C, H, W)
         return self.nats(logits.unflatten(0, z.shape[:2]), x)
@@ -299,7 +299,7 @@ class VAE(Model):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments from which this model can be built again; a network of your own is named by its class."""
+        """The arguments that build this model again. A network of your own is named by its class."""
         found = super().arguments
         for name, ours in (("encoder", Encoder), ("decoder", Decoder)):
             network = found.pop(name, None)
@@ -321,9 +321,10 @@ def reparameterize(
 
 
 def kl_per_latent(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-    """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B). Its sum is `kl_divergence`.
+    """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B).
 
-    The closed form, which stays finite where torch.distributions squares exp(logvar / 2) to infinity.
+    The sum over the latents is `kl_divergence` of levels 1 and 2. The closed form stays finite for very small logvar, where
+    torch.distributions rounds exp(logvar / 2)² to 0 and takes its logarithm.
     """
     check_alike(2, mu=mu, logvar=logvar)
     return 0.5 * (mu.square() + torch.expm1(logvar) - logvar)

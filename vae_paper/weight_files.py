@@ -22,7 +22,7 @@ PRETRAINED = "vae_mnist_d20"
 
 
 def find(run: str | Path) -> Path:
-    """The path of a run's folder or a weight file, given as such, as a run's name, or as the name of a bundled file."""
+    """The path of a run's folder or of a weight file. `run` is this path, a run's name, or the name of a bundled file."""
     for path in (Path(run), RUNS / run, weights.PRETRAINED / f"{run}.safetensors"):
         if path.exists():
             return path
@@ -33,14 +33,14 @@ def find(run: str | Path) -> Path:
 def load(run: str | Path = PRETRAINED, model: "Model | None" = None) -> Any:
     """The model of a run (its folder or its name) or of a weight file (of any level, or bundled), in eval mode.
 
-    Give a `model` of your own class, whose parameters are then filled. Raises FileNotFoundError, or ValueError for a file
-    that is damaged, not ours, or does not fit the model.
+    For a model of your own class, pass a `model`: its parameters are then filled. Raises FileNotFoundError, or ValueError for
+    a file that is damaged, was not saved by this project, or does not fit the model.
     """
     return load_with_header(run, model)[0]
 
 
 def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any, dict[str, Any]]:
-    """The same, and the file's header."""
+    """Like `load`, but returns the model and the file's header."""
     path = find(run)
     path = path / "weights.safetensors" if path.is_dir() else path
     tensors, about = weights.load_tensors(path)
@@ -52,7 +52,7 @@ def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any
 
 
 def describe(model: "Model") -> dict[str, Any]:
-    """What a header must say so that `load` can build the model again. (A model of your own is named, and not built again.)"""
+    """The part of a header from which `load` builds the model again. (A model of your own is only named, not built again.)"""
     name = models.name_of(model)
     ours = name in models.names()
     made_with = model.arguments if ours else {}
@@ -60,7 +60,7 @@ def describe(model: "Model") -> dict[str, Any]:
 
 
 def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Model":
-    """A model as the header describes it; refused where the tensors are others, before a model of the claimed size is made."""
+    """The model that the header describes. If the tensors do not fit it, ValueError before the model takes any memory."""
     name, latent_dim, likelihood = about.get("model"), about.get("latent_dim", 0), about.get("likelihood", "bce")
     made: Any = about.get("made_with", {})
     if not isinstance(name, str) or (name not in models.names() and "." not in name):
@@ -89,7 +89,7 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
 
 
 def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
-    """Write a model's parameters and a header; the parameters of a plain VAE are read at every level."""
+    """Write a model's parameters and a header. Every level can read the file of a plain VAE."""
     weights.save_tensors(path, as_arrays(model.state_dict()), about)
 
 
@@ -110,7 +110,7 @@ def check_tensors(path: Path, expected: dict[str, Tensor], tensors: dict[str, np
 
 
 def config_of(path: Path, content: Any) -> Config:
-    """The configuration that a file holds (`config.as_dict` made it), or ValueError where it is none that can be run."""
+    """The configuration in a file, made from the dict `content`. ValueError if the configuration is not valid."""
     try:
         return stored(content)
     except ValueError as error:

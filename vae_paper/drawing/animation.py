@@ -1,6 +1,6 @@
-"""The 2-D latent space while it forms: a run's own training once more, from its seed, with frames on the way.
+"""An animation of the 2-D latent space during training. The run is trained again from its seed, and frames are drawn.
 
-(A run's folder keeps its best weights only: forty of them, for an animation, would take forty times the disk.)
+(A run's folder keeps only its best weights: forty weight files, one for each frame, would take forty times the disk space.)
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ FRAMES = 40
 
 
 def animation(subject: Subject, path: Path) -> None:
-    """A GIF of the decoded manifold, from the first step to the last."""
+    """A GIF of the decoded latent space (`decoded_manifold`), from the first step to the last."""
     config = Config(**subject.about["config"])
     epochs, _ = config.lengths()
     frames: list[Float[np.ndarray, "N C H W"]] = []
@@ -58,7 +58,7 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int) 
 
 
 def moments(total: int, times: int) -> set[int]:
-    """The steps to look at, from 0 to `total`: close together at first, when most happens."""
+    """The steps to look at, from 0 to `total`. They are close together at first, when the model changes most."""
     if min(total, times) < 1:
         raise ValueError(f"moments: {times} of {total} steps; expected at least 1 of both")
     return {round(total * share**2) for share in np.linspace(0, 1, times)}

@@ -1,4 +1,4 @@
-"""`python -m vae_paper figures`: the kinds of picture, and where they go. A model says itself which kinds can be drawn of it."""
+"""`python -m vae_paper figures`: the kinds of picture, and their files. `Model.pictures` lists the kinds of a model."""
 
 import sys
 from collections.abc import Callable
@@ -24,7 +24,7 @@ KINDS: dict[str, Callable[[Subject, Path], None]] = {
     "side-by-side": latent_space.side_by_side,
     "animation": animation.animation,
 }
-FLAT = ("manifold", "side-by-side", "animation")  # these draw the latent space itself
+FLAT = ("manifold", "side-by-side", "animation")  # these draw the latent space itself, and need D = 2
 
 
 def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> list[Path]:
@@ -62,12 +62,12 @@ def file_of(folder: Path, kind: str) -> Path:
 
 
 def why_not(subject: Subject, kind: str) -> str | None:
-    """Why a kind cannot be drawn of this subject, or None where it can."""
+    """The reason why a kind cannot be drawn for this subject; None if it can."""
     of = subject.path or "the model"
     if kind not in KINDS:
         return f"no such kind; expected one of: {', '.join(KINDS)}"
     if kind not in subject.model.pictures:
-        return f"{of} holds the model {subject.about['model']}, of which can be drawn: {', '.join(subject.model.pictures)}"
+        return f"{of} holds the model {subject.about['model']}; expected one of its kinds: {', '.join(subject.model.pictures)}"
     if kind in FLAT and subject.model.latent_dim != 2:
         return f"{of} has D = {subject.model.latent_dim}; expected D = 2, as the latent space itself is drawn"
     if kind == "scatter" and subject.model.latent_dim < 2:

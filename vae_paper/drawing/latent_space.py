@@ -1,4 +1,4 @@
-"""Pictures of the latent space: maps, traversals, interpolations. Pictures are the one place where mu may stand in for z."""
+"""Pictures of the latent space: maps, traversals, interpolations. Pictures may show mu in place of z; the ELBO samples z."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def manifold(subject: Subject, path: Path) -> None:
 
 
 def decoded_manifold(model: Model, size: int) -> Float[Array, "N C H W"]:
-    """x_hat on the inverse-CDF grid."""
+    """x_hat at `size` x `size` points that are spaced evenly in probability under N(0, I)."""
     return x_hat(model, torch.from_numpy(plots.manifold_latents(size)).float()).numpy()
 
 
@@ -39,7 +39,7 @@ def means(subject: Subject) -> Latents:
 
 
 def scatter(subject: Subject, path: Path) -> None:
-    """Where test images are encoded: directly at D = 2, projected by PCA and t-SNE above."""
+    """mu of test images as points: directly if D = 2, projected by PCA and t-SNE if D > 2."""
     flat = subject.model.latent_dim == 2
     mu = means(subject)[: SHOWN if flat else EMBEDDED]
     panels = {"": (mu, "$\\mu$")} if flat else projections(mu, subject.seed)
@@ -48,9 +48,9 @@ def scatter(subject: Subject, path: Path) -> None:
 
 
 def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2"], str]]:
-    """More than two dimensions on paper: by PCA, which is linear, and by t-SNE, which keeps neighbours and no distances.
+    """mu in two dimensions: by PCA, which is linear, and by t-SNE, which keeps neighbours but not distances.
 
-    ValueError where there is nothing to project: fewer than 5 images or 2 latents, or latents that do not vary.
+    ValueError if there are fewer than 5 images or 2 latents, or if the latents do not vary.
     """
     from sklearn.decomposition import PCA  # imported here, since it takes a second
     from sklearn.manifold import TSNE
@@ -95,7 +95,7 @@ def by_kl(kl: Float[Array, " D"]) -> Int[Array, " D"]:
 
 
 def traversed(z: Float[Array, " D"], latents: Int[Array, " R"], values: Float[Array, " C"]) -> Float[Array, "R C D"]:
-    """z with one coordinate set to each of `values`: a coordinate, of `latents`, for each row."""
+    """Copies of z with one coordinate changed: in each row one coordinate (of `latents`), in each column one of `values`."""
     check_alike(1, z=z)
     if latents.dtype.kind not in "iu" or not ((latents >= 0) & (latents < len(z))).all():
         raise ValueError(f"latents are {latents}: expected integers from 0 to {len(z) - 1}")
@@ -119,10 +119,10 @@ def interpolations(subject: Subject, path: Path) -> None:
 
 
 def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[int, int]]:
-    """Ends to interpolate between: image `first` and those that follow, two by two, each pair of two classes."""
+    """Pairs of images to interpolate between, from image `first` on. The two images of a pair have different labels."""
     check_labels(labels, len(labels), int(labels.max(initial=0)) + 1)
     if not 0 <= first < len(labels) or count < 1:
-        raise ValueError(f"{count} pairs from image {first} of {len(labels)}: expected at least 1, from an image that there is")
+        raise ValueError(f"{count} pairs from image {first}: expected at least 1 pair, and an image from 0 to {len(labels) - 1}")
     found: list[tuple[int, int]] = []
     candidates = [index % len(labels) for index in range(first, first + len(labels))]
     while candidates and len(found) < count:
@@ -151,7 +151,7 @@ def ways(mu: Latents, labels: Int[Array, " N"], start: int, end: int) -> dict[st
 
 def side_by_side(subject: Subject, path: Path) -> None:
     """Samples and latent maps of two 2-D models, treated alike: a Gaussian is fitted to the latents of each."""
-    assert subject.beside is not None  # `why_not` saw to it
+    assert subject.beside is not None  # `why_not` has checked it
     both = (subject, subject.beside)
     names = [name_of(one.about) for one in both]
     names = names if names[0] != names[1] else [f"{name}, {'first' if i == 0 else 'second'}" for i, name in enumerate(names)]

@@ -20,7 +20,7 @@ DRAWS = 10  # images of one z, pixel by pixel
 
 @torch.inference_mode()
 def reconstructions(subject: Subject, path: Path) -> None:
-    """x, and below it what the model makes of it."""
+    """x, and its reconstructions below it."""
     x = subject.x()[:SHOWN]
     labels = None if subject.test.labels is None else subject.test.labels[:SHOWN]
     rows = {"x": x} | subject.model.reconstructions(x, labels, torch.Generator().manual_seed(subject.seed))
@@ -30,7 +30,7 @@ def reconstructions(subject: Subject, path: Path) -> None:
 
 @torch.inference_mode()
 def samples(subject: Subject, path: Path) -> None:
-    """100 samples of the model; each column a class where the model is asked for classes."""
+    """100 samples of the model. For a conditional model, each column is one class."""
     model = subject.model
     labels = torch.arange(100) % model.classes if model.takes_labels else None
     images = model.sample(100, torch.Generator().manual_seed(subject.seed), labels)
@@ -41,7 +41,7 @@ def samples(subject: Subject, path: Path) -> None:
 
 
 def shared_latents(subject: Subject, path: Path) -> None:
-    """Several images of each of five z, pixel by pixel. Where the rows look alike, z tells something about the image."""
+    """Ten images for each of five z, drawn pixel by pixel. If images in a row look alike, z holds information about them."""
     generator = torch.Generator().manual_seed(subject.seed)
     z = subject.model.draw_prior(5, generator).repeat_interleave(DRAWS, 0)
     images = subject.model.images_of(z, None, generator).unflatten(0, (5, DRAWS))
@@ -99,12 +99,12 @@ def rate(subject: Subject, path: Path) -> None:
 
 def curves(subject: Subject, path: Path) -> None:
     """metrics.csv as curves."""
-    assert subject.path is not None  # `why_not` saw to it
+    assert subject.path is not None  # `why_not` has checked it
     plots.curves(path, read_metrics(subject.path / "metrics.csv"), subject.caption("Training, epoch by epoch", tested=False))
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of metrics.csv; ValueError for a file that is no table of numbers."""
+    """The rows of metrics.csv. ValueError for a file that is not a table of numbers."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -1,4 +1,4 @@
-"""Arrays in, picture out. Every figure has labelled axes and a caption that says data, model, D and beta."""
+"""Arrays in, picture out. Every figure has labelled axes, and the caller's caption: it names data, model, D and beta."""
 
 import math
 import re
@@ -48,9 +48,9 @@ def manifold(path: str | Path, x_hat: Float[Array, "N C H W"], caption: str) -> 
 
 
 def animation(path: str | Path, frames: Sequence[Float[Array, "N C H W"]], said: Sequence[str], caption: str) -> None:
-    """A GIF of the decoded `manifold_latents`, a title of its own over each frame; written atomically."""
+    """A GIF of the decoded `manifold_latents`, with a title (of `said`) over each frame. It is written atomically."""
     if not len(frames) == len(said) > 0 or len({len(x_hat) for x_hat in frames}) != 1:
-        raise ValueError(f"{len(frames)} frames, {len(said)} titles: expected as many, at least one, and frames of one size")
+        raise ValueError(f"{len(frames)} frames, {len(said)} titles: expected one title per frame, and frames of one size")
     figure = Figure(figsize=(4.4, 4.9))
     axis = figure.add_subplot()
     sheet = _draw_manifold(axis, frames[0])
@@ -64,7 +64,7 @@ def animation(path: str | Path, frames: Sequence[Float[Array, "N C H W"]], said:
                 sheet.set_data(_sheet(_square(x_hat)))
                 axis.set_title(title, fontsize=9)
                 writer.grab_frame()
-            for _ in range(12):  # the end stays in view for a moment and a half
+            for _ in range(12):  # the last frame stays in view for 1.5 seconds
                 writer.grab_frame()
         write_atomically(path, gif.read_bytes())
 
@@ -174,9 +174,9 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
 
 
 def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], caption: str) -> None:
-    """How often each code is chosen, most used first, as a share of all choices; a line for each codebook.
+    """How often each code is chosen, as a share of all choices, the most used code first. One line for each codebook.
 
-    ValueError for codebooks of different sizes, or where no code was chosen.
+    ValueError for codebooks of different sizes, or if no code was chosen.
     """
     if len({n.shape for n in counts.values()}) != 1 or not all(n.ndim == 1 and n.min() >= 0 < n.sum() for n in counts.values()):
         found = {label: n.shape for label, n in counts.items()}
@@ -230,7 +230,7 @@ def _draw_manifold(axis: Any, x_hat: Float[Array, "N C H W"]) -> Any:
 
 
 def _show(axis: Any, images: Float[Array, "rows columns C H W"]) -> Any:
-    """Draw rows of images as one sheet: ink on paper where they have one channel, else in colour."""
+    """Draw rows of images as one sheet: dark ink on white if they have one channel, else in colour."""
     sheet = _sheet(images)
     return axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1) if sheet.ndim == 2 else axis.imshow(sheet)
 
@@ -263,7 +263,7 @@ def _draw_scatter(axis: Any, points: Float[Array, "N 2"], labels: Int[Array, " N
 
 def _check_points(points: Float[Array, "N 2"]) -> None:
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
-        raise ValueError(f"points are {points.shape}: expected (N, 2), all finite, as others would not be drawn")
+        raise ValueError(f"points are {points.shape}: expected (N, 2), all finite: others cannot be drawn")
 
 
 def _dot(labels: Int[Array, " N"]) -> int:

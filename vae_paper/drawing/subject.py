@@ -44,7 +44,7 @@ class Subject:
             )
 
     def x(self) -> Images:
-        """The test images as the model sees its own: binarised where they were."""
+        """The test images, made binary as `test.binarisation` says."""
         return binarise(self.test.images, self.test.binarisation, torch.Generator().manual_seed(self.seed))
 
     def terms(self) -> Terms:
@@ -52,11 +52,11 @@ class Subject:
         return terms_of(self.model, self.test, seed=self.seed)
 
     def labels(self, count: int) -> Int[np.ndarray, " N"]:
-        """The labels of the first test images: all 0 where there are none."""
+        """The labels of the first `count` test images: all 0 if the data have no labels."""
         return np.zeros(count, np.int64) if self.test.labels is None else self.test.labels[:count].numpy()
 
     def caption(self, what: str, tested: bool = True) -> str:
-        """What is shown; the model and its training data; and, where they are used, the test images."""
+        """A caption: the subject of the picture, the model, its training data, and, if `tested`, the test images."""
         return caption(what, self.model, self.about) + (f"\nTest images: {self.test.about}" if tested else "")
 
 
@@ -73,7 +73,7 @@ def name_of(about: dict[str, Any]) -> str:
 
 
 def caption(what: str, model: Model, about: dict[str, Any]) -> str:
-    """What is shown, the model, and the data that it was trained on."""
+    """A caption: the subject of the picture, the model, and its training data."""
     words = [name_of(about), f"D = {model.latent_dim}"]
     beta = about.get("config", {}).get("beta", 1.0)
     words += [f"β = {beta:g}"] if "beta" not in model.fixed_options else []

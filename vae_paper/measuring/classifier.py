@@ -1,4 +1,4 @@
-"""A small classifier of digits, with which samples are measured: the encoder's layers with ten outputs.
+"""A small classifier of digits, which measures samples. It has the encoder's layers and ten outputs.
 
 It sees half of each training batch in grayscale and half binarised, so it can judge x_hat as well as images of 0 and 1.
 """
@@ -46,20 +46,20 @@ class Classifier(nn.Module):
 
 @torch.inference_mode()
 def probabilities(model: Classifier, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B 10"]:
-    """p(label|x). A sample's confidence is its largest; a sample agrees with a label where that label has the largest."""
+    """p(label|x). The confidence is its largest value; a sample agrees with a label if this label has the largest value."""
     return torch.cat([model(part).softmax(1) for part in x.split(500)])
 
 
 def accuracy(model: Classifier, x: Float[Tensor, "B 1 28 28"], labels: Labels) -> float:
-    """The fraction of images whose most probable label is theirs."""
+    """The fraction of images whose most probable label is the true label."""
     check_labels(labels, len(x))
     return (probabilities(model, x).argmax(1) == labels).double().mean().item()
 
 
 def trained(source: str = "auto") -> Classifier:
-    """A classifier for a source's digits, in eval mode: read from runs/, or trained now (a minute or two) and kept there.
+    """A classifier for a source's digits, in eval mode: read from runs/, or trained now (a minute or two) and saved there.
 
-    It is trained on the train split only. Its file says how many test digits it gets right: about 99 % of MNIST's.
+    It is trained on the train split only. The header of its file holds its test accuracy: about 99 % on MNIST.
     """
     source = digits.resolved(source)
     model, path = Classifier(), weight_files.RUNS / f"classifier-{source}.safetensors"
@@ -100,5 +100,5 @@ def _train(model: Classifier, data: Data) -> None:
 def _read(path: Path, model: Classifier) -> None:
     tensors, about = weights.load_tensors(path)
     if about.get("model") != "classifier":
-        raise ValueError(f"{path}: holds {about.get('model')!r}, not a classifier; delete it to train one")
+        raise ValueError(f"{path}: holds {about.get('model')!r}; expected a classifier; delete the file")
     weight_files.fill(path, model, tensors)

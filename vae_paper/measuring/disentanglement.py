@@ -1,9 +1,10 @@
 """Disentanglement: three metrics of how well single latents match the factors that made the images, and their blind spots.
 
-A representation is a table, (N, D): a row of codes for every combination of factors, N = the product of the factors' `sizes`,
-in the order of `numpy.ravel_multi_index`. So pairs and batches are looked up, and MIG is a sum over all images.
+A representation is a table, (N, D). It has one row of codes for every combination of factors, in the order of
+`numpy.ravel_multi_index`; N is the product of the factors' `sizes`. So pairs and batches are looked up in the table, and the
+mutual information gap (MIG) is a sum over all images.
 
-Legend: N combinations, D latent size, V factors, L pairs or images of a vote.
+Legend: N combinations, D latent size, V factors, L pairs (or images) for one answer of a metric.
 """
 
 import math
@@ -19,7 +20,7 @@ from vae_paper.vae import Model
 
 Representation = Float[np.ndarray, "N D"]
 Sizes = tuple[int, ...]
-BINS = 20  # of a latent, for MIG: as in disentanglement_lib (Locatello et al. 2019, arXiv:1811.12359)
+BINS = 20  # number of bins of a latent for MIG, as in disentanglement_lib (Locatello et al. 2019, arXiv:1811.12359)
 
 
 class Accuracy(NamedTuple):
@@ -36,7 +37,7 @@ class Accuracy(NamedTuple):
 
 @torch.inference_mode()
 def codes_of_sprites(model: Model) -> Representation:
-    """mu of every sprite. Drawing the sprites takes a quarter of a minute, once; encoding them takes as long."""
+    """mu of every sprite. The first call draws the sprites, which takes 15 seconds; encoding them takes 15 seconds more."""
     return torch.cat([model.encode(part)[0] for part in torch.from_numpy(sprites.all_images()).split(500)]).double().numpy()
 
 
@@ -45,8 +46,8 @@ def higgins(
 ) -> Accuracy:
     """The beta-VAE metric (Higgins et al. 2017, section 3): can a linear classifier tell which factor L pairs share?
 
-    It is shown the mean of |z_1 - z_2| over L pairs that agree in one factor; sizes as in disentanglement_lib. The metric
-    is blind to linear mixtures of the factors, because the classifier can undo them.
+    The classifier sees the mean of |z_1 - z_2| over L pairs that agree in one factor. The defaults of `train`, `test` and
+    `L` are those of disentanglement_lib. The metric is blind to linear mixtures of the factors: the classifier undoes them.
     """
     from sklearn.linear_model import LogisticRegression  # imported here, since only this metric needs it, and it takes a second
 
@@ -68,8 +69,8 @@ def factor_vae(
 ) -> Accuracy:
     """FactorVAE's metric (Kim & Mnih 2018, arXiv:1802.05983, section 4): which latent varies least while one factor is fixed?
 
-    Among L images that agree in one factor, the latent of least variance, relative to its variance over all images, votes
-    for that factor; the classifier is the majority of the training votes. Latents that never vary have no vote.
+    Take L images that agree in one factor. The latent with the smallest variance, relative to its variance over all images,
+    votes for that factor. Each latent then stands for the factor with most of its training votes. Constant latents do not vote.
     """
     check(codes, sizes, train=train, test=test, L=L)
     spread = codes.std(0)
@@ -92,9 +93,9 @@ def factor_vae(
 def mig(codes: Representation, sizes: Sizes) -> Float[np.ndarray, " V"]:
     """The mutual information gap of each factor, 0 to 1; MIG is their mean (Chen et al. 2018, arXiv:1802.04942, eq. 6).
 
-    (I(z_a; v) - I(z_b; v)) / H(v), where z_a and z_b are the two latents with the most information about v. It is 1 where
-    one latent alone has all of it. Over all combinations, with mu cut into 20 bins of equal width. (The paper samples
-    q(z|x) instead of mu, and leaves out the shape.)
+    (I(z_a; v) - I(z_b; v)) / H(v), where z_a and z_b are the two latents with the most information about v. It is 1 if one
+    latent alone has all information about v. It is computed over all combinations, with mu in 20 bins of equal width. (The
+    paper samples z from q(z|x) in place of mu, and leaves out the factor shape.)
     """
     check(codes, sizes)
     factors = np.unravel_index(np.arange(len(codes)), sizes)
@@ -109,7 +110,7 @@ def bins(latent: Float[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
     """The bin of each code."""
     if latent.ndim != 1 or not len(latent) or not np.isfinite(latent).all():
         raise ValueError(f"latent is {latent.shape}: expected (N,), all finite")
-    latent = latent.astype(np.float64)  # in float32 the least range would be 0
+    latent = latent.astype(np.float64)  # in float32 the smallest range below, 1e-300, would be 0
     low, high = latent.min(), latent.max()
     return np.minimum((BINS * (latent - low) / max(high - low, 1e-300)).astype(np.int64), BINS - 1)
 
@@ -126,12 +127,12 @@ def mutual_information(a: Int64[np.ndarray, " N"], b: Int64[np.ndarray, " N"]) -
 
 
 def look_up(codes: Representation, factors: Int64[np.ndarray, "V L"], sizes: Sizes) -> Float[np.ndarray, "L D"]:
-    """The codes of L combinations; ValueError where a factor has no such value. (`check` checks the table itself.)"""
+    """The codes of L combinations. ValueError if a factor is out of its range. (`check` checks the table itself.)"""
     return codes[np.ravel_multi_index(tuple(factors), sizes)]
 
 
 def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], factors: int) -> Accuracy:
-    """The accuracy of the factors `answered`, where the right ones are `asked`."""
+    """The accuracy of the predicted factors `answered`; the true factors are `asked`."""
     for name, values in {"answered": answered, "asked": asked}.items():
         if values.shape != (len(asked),) or not len(values) or values.dtype.kind not in "iu":
             raise ValueError(f"{name} is {values.dtype} {values.shape}: expected ({len(asked)},), integers, and at least one")
@@ -146,7 +147,7 @@ def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], 
 
 
 def check(codes: Representation, sizes: Sizes, **counts: int) -> None:
-    """ValueError where the table has not a row for every combination, or where a count is below 2: one thing cannot vary."""
+    """ValueError if the table does not have one row for every combination, or if a count is below 2."""
     check_alike(None, codes=codes)
     for name, value in counts.items():
         if value < 2:

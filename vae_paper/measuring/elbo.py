@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
 def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
     """The mean over images. ValueError for fewer than two images, which have no standard error."""
     check_alike(1, nats=nats)
-    nats = torch.as_tensor(nats)  # NumPy's std is another one
+    nats = torch.as_tensor(nats)  # NumPy's std divides by N, torch's by N - 1
     if len(nats) < 2:
         raise ValueError(f"mean_of: found {len(nats)} images; expected at least 2, as the standard error is over images")
     return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
@@ -46,7 +46,7 @@ def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_si
     generator = torch.Generator(device).manual_seed(seed)
     parts = []
     training = model.training
-    model.eval()  # a model that changes while it trains (a codebook's averages) stays as it is
+    model.eval()  # otherwise a VQ-VAE would change its codebook here
     at_once = max(1, batch_size // samples)
     for start in range(0, N, at_once):
         part = data.subset(slice(start, start + at_once))
@@ -65,7 +65,7 @@ def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_si
 
 
 def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
-    """The terms of all images: the nats are means of `passes` samples of z (and of the binarisation); the rest is the first's."""
+    """The terms of all images. Nats are means over `passes` draws of z and binarisation; mu, logvar, z are the first draw's."""
     if passes < 1:
         raise ValueError(f"passes is {passes}: expected at least 1")
     first, *others = (terms_of(model, data, seed=mixed(seed, index)) for index in range(passes))
@@ -76,8 +76,8 @@ def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
 
 
 def mixed(seed: int, index: int) -> int:
-    """A seed for number `index` of several random draws: neighbouring seeds share none of them (and number 0 is `seed`)."""
-    return seed if index == 0 else seed + index * 0x9E3779B1  # odd and large: sums of small seeds and indices never meet
+    """The seed of draw number `index`. Two small values of `seed` share no draw. Draw 0 has `seed` itself."""
+    return seed if index == 0 else seed + index * 0x9E3779B1  # so large that the sums for small seeds never coincide
 
 
 def summary(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:

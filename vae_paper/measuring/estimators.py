@@ -1,6 +1,6 @@
 """Estimators of log p(x), of the information between x and z, and of the distance between image sets, with standard errors.
 
-A standard error is over images (and the noise drawn for them): the spread of the number over other images of the same kind.
+A standard error is over images (and the noise drawn for them): it estimates how the number varies over other such images.
 Legend: N images, D latent size, K or k samples of z per image, F features. Nats per image.
 """
 
@@ -20,15 +20,15 @@ from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import Estimate, mean_of
 from vae_paper.vae import Model, Terms, kl_per_latent, reparameterize
 
-SAMPLES_AT_ONCE = 100  # of one image: what is in memory does not grow with k
-GROUPS = 10  # of the jackknife
+SAMPLES_AT_ONCE = 100  # samples of z of one image at once, so that memory does not grow with k
+GROUPS = 10  # number of groups of the jackknife
 
 
 class Importance(NamedTuple):
-    """Bounds of the same images from the same samples of z, float64."""
+    """The ELBO and IWAE bounds of the same images, from the same samples of z, float64."""
 
     elbo: Float[Tensor, " N"]  # with all K samples
-    iwae: Float[Tensor, "M N"]  # at each of M ks
+    iwae: Float[Tensor, "M N"]  # for each of M values of k
 
 
 @torch.inference_mode()
@@ -40,17 +40,17 @@ def importance(
     posterior: tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]] | None = None,
     decodes: int = 500,
 ) -> Importance:
-    """The IWAE-k bound of each image at each of the rising `ks`, and its ELBO (Burda et al. 2015, arXiv:1509.00519, eq. 8).
+    """The IWAE-k bound of each image for each k of `ks`, and its ELBO (Burda et al. 2015, arXiv:1509.00519, eq. 8).
 
-    log 1/k Σ_i w_i,  w = p(x, z) / q(z|x),  is below log p(x) in expectation, and approaches it as k grows: at large k it
-    is the usual estimate of log p(x). The k samples come in chunks, of which only the running sum is kept. q is the
-    encoder's, or the `posterior` given: mu and logvar of every image.
+    log 1/k Σ_i w_i,  w = p(x, z) / q(z|x),  is below log p(x) in expectation, and approaches log p(x) as k grows: with large
+    k it is the usual estimate of log p(x). The k samples are drawn in chunks, and only the running sum is kept. q is the
+    encoder's, or the given `posterior`: mu and logvar of every image. `decodes`: number of z that are decoded at once.
     """
     check_data(data)
     if not ks or ks != sorted({*ks}) or ks[0] < 1:
         raise ValueError(f"ks are {ks}: expected rising numbers of samples, each at least 1")
     if posterior is not None and len(posterior[0]) != len(data.images):
-        raise ValueError(f"posterior: of {len(posterior[0])} images; expected one for each of {len(data.images)}")
+        raise ValueError(f"posterior: found {len(posterior[0])} images; expected one for each of {len(data.images)}")
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     elbos, bounds = [], []
@@ -92,7 +92,7 @@ def _parts(total: int) -> list[int]:
 
 
 def random_subset(total: int, size: int, seed: int = 0) -> Int64[Tensor, " n"]:
-    """`size` of `total` indices (all, where there are no more), in order, drawn from `seed`."""
+    """A random subset of `size` of `total` indices (all indices if `size` is larger), sorted. `seed`: the random seed."""
     if min(total, size) < 1:
         raise ValueError(f"random_subset: {size} of {total}; expected at least 1")
     chosen = np.random.default_rng(seed).permutation(total)[:size]
@@ -121,7 +121,7 @@ def corrected(
 
 
 class Information(NamedTuple):
-    """The two parts of the rate: rate = I(x; z) + KL(q(z) || p(z)). The mutual information lies between its two numbers."""
+    """The two parts of the rate: rate = I(x; z) + KL(q(z) || p(z)). For each part: a lower and an upper bound in expectation."""
 
     mutual_information_low: Estimate  # at most log N
     mutual_information_high: Estimate
@@ -134,9 +134,9 @@ def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: in
     """I_q(x; z) and KL(q(z) || N(0, I)), q(z) being the mean over images of q(z|x), from one z ~ q(z|x) of each image.
 
     The decomposition: Hoffman & Johnson 2016, "ELBO surgery". The two estimates of the information, log q(z|x) - log q(z),
-    differ in q(z) (Poole et al. 2019, arXiv:1905.06922, the bounds for a known conditional). With all N images in q(z) the
-    estimate is too small for images at large, at most log N; without z's own image it is too large. To first order q(z)
-    adds nothing to the standard error, since the information is stationary in it.
+    differ in q(z) (Poole et al. 2019, arXiv:1905.06922, the bounds for a known conditional). If q(z) contains all N images,
+    the estimate is too small (at most log N). If q(z) leaves out z's own image, the estimate is too large. The standard error
+    ignores the error of q(z): its effect is of second order, since the information is stationary in q(z).
     """
     check_alike(2, mu=mu, logvar=logvar)
     if len(mu) < 2:
@@ -147,7 +147,7 @@ def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: in
     z = reparameterize(mu, logvar, eps)
     precision = torch.exp(-logvar)
     constant = -0.5 * (mu.square() * precision + logvar + math.log(2 * math.pi)).sum(1)  # (N,)
-    # log q(z_n|x_n): (z - μ) / σ is ε, which where σ is tiny has digits that the difference has lost
+    # log q(z_n|x_n), from ε = (z - μ) / σ: for tiny σ the difference z - μ has lost digits, ε has not
     own = -0.5 * (eps.square() + logvar + math.log(2 * math.pi)).sum(1)  # (N,)
     with_own, without = [], []
     for indices in torch.arange(len(z), device=z.device).split(rows):
@@ -165,20 +165,20 @@ def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: in
 
 
 def variance_of_means(mu: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
-    """Var_x(E_q[z_j]) of each latent, which makes it active or not, and its standard error."""
+    """Var_x(E_q[z_j]) of each latent, and its standard error. (A latent is active if this variance is large enough.)"""
     check_alike(2, mu=mu)
     if len(mu) < 2:
         raise ValueError(f"variance_of_means: mu is {tuple(mu.shape)}; expected at least 2 images")
     off = mu.double() - mu.double().mean(0)
     variance = off.square().sum(0) / (len(mu) - 1)
-    # the variance is a mean of squares: its error is theirs
+    # the variance is a mean of squares, so its standard error is that of this mean
     return variance, off.square().std(0) / len(mu) ** 0.5
 
 
 def frechet_distance(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"]) -> float:
-    """|m_a - m_b|² + tr(C_a + C_b - 2 (C_a C_b)^½): between two Gaussians with the moments of two sets of features.
+    """The Fréchet distance |m_a - m_b|² + tr(C_a + C_b - 2 (C_a C_b)^½) of two sets of features with means m, covariances C.
 
-    Heusel et al. 2017, arXiv:1706.08500, eq. 6 (Fréchet 1957). Finite sets make it too large: compare equal sizes only.
+    Heusel et al. 2017, arXiv:1706.08500, eq. 6 (Fréchet 1957). It is too large for small sets: compare equal sizes only.
     """
     check_alike(2, a=a[:1], b=b[:1])
     if min(len(a), len(b)) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
@@ -189,11 +189,11 @@ def frechet_distance(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"]) -
     # (C_a C_b)^½ has the trace of (C_a^½ C_b C_a^½)^½, which is symmetric
     trace = np.sqrt(np.linalg.eigvalsh(root @ c_b @ root).clip(min=0)).sum()
     distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c_a) + np.trace(c_b) - 2 * trace
-    return max(0.0, float(distance))  # rounding may take a distance of 0 below it
+    return max(0.0, float(distance))  # rounding may make a distance of 0 negative
 
 
 def frechet(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"], groups: int = GROUPS) -> Estimate:
-    """The distance, and its standard error by a jackknife that leaves out one of `groups` random parts of each set at a time."""
+    """The Fréchet distance, and its standard error by a jackknife: leave out one of `groups` random parts of each set in turn."""
     if not 2 <= groups <= min(len(a), len(b)):
         raise ValueError(f"{len(a)} and {len(b)} images in {groups} groups: expected at least 2 groups, and an image in each")
     rng = np.random.default_rng(0)  # random parts: images may come in an order, such as class after class

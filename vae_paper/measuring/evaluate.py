@@ -28,12 +28,12 @@ def evaluate(
 ) -> dict[str, Any]:
     """Every measure that applies to a model, on images that it was not trained on.
 
-    z is sampled `passes` times for each image; `k` samples of z for each of `subset` random images make the estimate of
-    log p(x); `drawn` samples are shown to a classifier. Under "measures", each has value, standard_error, unit, data,
-    images, and `is`, its meaning in words; "subset" holds the indices of the random images. ValueError for data that do
-    not fit the model.
+    z is sampled `passes` times for each image. log p(x) is estimated from `k` samples of z for each of `subset` random
+    images. `drawn` samples are measured by a classifier. In the result, "measures" holds for each measure: value,
+    standard_error, unit, data, images, and `is`, its meaning in words; "subset" holds the indices of the random images.
+    ValueError for data that do not fit the model.
     """
-    least_drawn = estimators.GROUPS if drawn else 0  # fewer have no standard error
+    least_drawn = estimators.GROUPS if drawn else 0  # fewer samples have no standard error
     for name, value, least in (("passes", passes, 1), ("k", k, 1), ("subset", subset, 2), ("drawn", drawn, least_drawn)):
         if value < least:
             raise ValueError(f"{name} is {value}: expected at least {least}")
@@ -67,7 +67,7 @@ def evaluate_run(
 
 
 def one(estimate: Estimate, unit: str, data: Data, says: str) -> dict[str, Any]:
-    """A measure: the number, its standard error, and everything that must be said beside it."""
+    """A measure: the number, its standard error, its unit, its data, and its meaning in words."""
     return {**estimate._asdict(), "unit": unit, "data": data.about, "images": len(data.images), "is": says}
 
 
@@ -98,7 +98,7 @@ def of_likelihood(model: Model, data: Data, elbo: Float[Tensor, " N"], indices: 
         for count, bound in zip(ks, bounds, strict=True)
     }
     log_p = estimators.corrected(elbo, indices, own, bounds[-1])
-    how = f"-(ELBO of all images + mean gap, IWAE-{k} - ELBO, of {len(few.images)} random images)"
+    how = f"-(mean ELBO of all images + mean of (IWAE-{k} - ELBO) over {len(few.images)} random images)"
     what = f"an estimate of -{model.bound}, from above" if model.bound else "an objective, no likelihood"
     return measures | {"nll": one(Estimate(-log_p.value, log_p.standard_error), NATS, data, f"{how}; {what}")}
 
@@ -124,16 +124,16 @@ def active(mu: Float[Tensor, "N D"], data: Data) -> dict[str, Any]:
 
 
 def in_bits(nats: dict[str, Any], sign: int, pixels: int) -> dict[str, Any]:
-    """The same number as bits for each pixel: nats / (P log 2)."""
+    """The same measure in bits per pixel: nats / (P log 2), with P = `pixels`."""
     scale = 1 / (pixels * math.log(2))
     bits = {"value": sign * scale * nats["value"], "standard_error": scale * nats["standard_error"]}
     return nats | bits | {"unit": f"bits/dim, {pixels} dims"}
 
 
 def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
-    """The classifier's view of `count` samples: their distance from test images, and whether they show the label asked for."""
+    """`count` samples, measured by the classifier: their distance from test images, and whether they show the requested label."""
     if data.source == OWN:
-        raise ValueError(f"drawn is {count}: the classifier of samples knows only named sources; leave drawn out")
+        raise ValueError(f"drawn is {count}: there is no classifier for data of your own; expected 0; leave drawn out")
     judge = classifier.trained(data.source)
     images, labels = sample_quality.samples(model, count, seed)
     train = load_data(data.source, "train", data.binarisation)
@@ -146,7 +146,7 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     says = f"{len(real)} training images in place of the samples: the distance of real images"
     found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
     if labels is not None and data.labels is not None:
-        says = f"{count} samples, {kind}, all labels in turn: the share in which the classifier sees the label asked for"
+        says = f"{count} samples, {kind}, all labels in turn: the share in which the classifier sees the requested label"
         found["conditional_accuracy"] = one(sample_quality.agreement(judge, images, labels), "fraction", data, says)
         says = "the same for the test images and their labels"
         found["classifier_accuracy"] = one(sample_quality.agreement(judge, test, data.labels), "fraction", data, says)
@@ -187,5 +187,5 @@ def table(report: dict[str, Any]) -> str:
     lines.append("")
     lines.append("Standard errors are over images; another training seed changes the numbers by more.")
     if "frechet_distance" not in report["measures"]:
-        lines.append("Samples were not measured: --drawn 10000 shows as many to a classifier (where the model has a prior).")
+        lines.append("Samples were not measured: --drawn 10000 measures so many with a classifier (if the model has a prior).")
     return "\n".join(lines)

@@ -21,15 +21,16 @@ from vae_paper.measuring.elbo import mixed
 from vae_paper.measuring.estimators import importance
 from vae_paper.vae import Images, Labels, Model
 
-# Added to logvar of q* where it proposes z for log p(x). The best q is narrower than a correlated posterior, and importance
-# weights of a too narrow q have infinite variance (on the correlated oracle IWAE-1000 is then some hundredths of a nat too low).
+# Added to logvar of q* when z is drawn from it to estimate log p(x). The best q is narrower than a correlated posterior, and
+# importance weights of a too narrow q have infinite variance. (On the oracle with a correlated posterior, docs/oracles.md,
+# IWAE-1000 would be some hundredths of a nat too low.)
 WIDER = 0.5
 
 
 class Gaps(NamedTuple):
-    """In nats, image by image; the two gaps add up to log_p - elbo."""
+    """Both gaps of each image, in nats. They add up to log_p - elbo."""
 
-    log_p: Float[Tensor, " N"]  # IWAE-k: from below, so the approximation gap is, if anything, too small
+    log_p: Float[Tensor, " N"]  # IWAE-k, a lower bound in expectation: so the approximation gap is rather too small
     elbo: Float[Tensor, " N"]  # of the encoder's q
     approximation: Float[Tensor, " N"]
     amortisation: Float[Tensor, " N"]
@@ -38,7 +39,7 @@ class Gaps(NamedTuple):
 def gaps(model: Model, data: Data, k: int = 1000, steps: int = 200, samples: int = 4, seed: int = 0) -> Gaps:
     """Both gaps of each image; k importance samples for log p(x), `steps` of Adam with `samples` of z each for q*.
 
-    ValueError for a model without a Gaussian q(z|x), which has no gap.
+    ValueError for a model without a Gaussian q(z|x): these gaps are not defined for it.
     """
     x = binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))  # once: the same pixels for all parts
     data = data.replace(images=x, binarisation="none")
@@ -59,7 +60,7 @@ def best_factorised(
     learning_rate: float = 0.05,
     batch: int = 100,
 ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
-    """mu and logvar of each image that maximise its ELBO: Adam from the encoder's, its steps shrinking to nothing.
+    """mu and logvar of each image that maximise its ELBO. Adam starts at the encoder's values; its learning rate falls to 0.
 
     Sticking-the-landing gradient (Roeder, Wu & Duvenaud 2017, arXiv:1703.09194): only the path through z is
     differentiated, so that the gradient has no noise where q is the posterior. Antithetic pairs ±eps cancel the odd part of

@@ -28,9 +28,9 @@ def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, see
 
 
 def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: float | None = None) -> dict[str, Any]:
-    """Terms, units, bounds and latents of a model that was trained with `beta` (None: unknown), on test images.
+    """Terms, units, bounds and latents of a model on test images. `beta` is that of its training (None: unknown).
 
-    ValueError for a model whose latents are no vectors.
+    ValueError for a model whose latents are not vectors.
     """
     terms = averaged(model, data, passes, seed)
     if terms.mu is None:
@@ -55,7 +55,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
-    """Ways to reduce the two terms, each with the beta of (summed) distortion + beta · rate that has the same optimum."""
+    """Ways to sum or average the two terms. `beta`: distortion + beta · rate, both summed, has the same optimum."""
     if min(pixels, latents, batch) < 1:
         raise ValueError(f"reductions: {pixels} pixels, {latents} latents, a batch of {batch}; expected at least 1 of each")
     ways = [
@@ -71,14 +71,14 @@ def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, An
 
 
 def entropy(data: Data, counted: Tensor) -> float:
-    """The least soft BCE that any decoder can reach: the entropy of each pixel as a probability, in nats per image."""
+    """The smallest "bce" that any decoder can reach: the entropy of the pixels, read as probabilities, in nats per image."""
     check_images(data.images, (counted.shape[0], counted.shape[1], counted.shape[2]))
     x = data.images.cpu().double()
     return ((torch.special.entr(x) + torch.special.entr(1 - x)) * counted.cpu()).sum((1, 2, 3)).mean().item()
 
 
 def variances(model: Model, distortion: float, beta: float) -> dict[str, float] | None:
-    """For a squared error in the distortion: the variance it stands for, with beta too, and the squared error per pixel."""
+    """For a likelihood with a squared error: its variance, the variance times beta, and the mean squared error per pixel."""
     pixels = round(model.counted.sum().item())
     if model.likelihood == "mse":
         variance, error = 0.5, distortion / pixels
@@ -125,7 +125,7 @@ def _bounds(r: dict[str, Any]) -> str:
     beta = r["trained_with"].get("beta") or 1.0
     lines = ["Bounds", f"  ELBO, beta = 1    {r['elbo_is']}"]
     if beta != 1 and "not" not in r["elbo_is"]:
-        said = "below the ELBO: a looser bound, and not to be reported as the ELBO" if beta > 1 else "no bound"
+        said = "below the ELBO: a looser bound. Do not report it as the ELBO" if beta > 1 else "no bound"
         lines.append(f"  -(D + {beta:g} R)        {said}")
     lines.append(f"  rate              {r['rate_is']}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The quality of a model's samples, seen by this project's classifier: their distance from real digits, and their labels."""
+"""The quality of a model's samples, measured by this project's classifier: distance from real digits, and labels."""
 
 import torch
 from jaxtyping import Float
@@ -16,10 +16,10 @@ AT_ONCE = 500  # images
 
 @torch.inference_mode()
 def samples(model: Model, count: int, seed: int = 0) -> tuple[Images, Labels | None]:
-    """`count` images, and the labels, all classes in turn, that a conditional model was asked for.
+    """`count` images, and, for a conditional model, the requested labels (all classes in turn).
 
-    A model of binary images draws each pixel from p(x|z); of others the sample is x_hat, without the noise of the pixels.
-    ValueError where the model has no prior to draw from.
+    With the likelihood bernoulli, each pixel is drawn from p(x|z). With other likelihoods, a sample is x_hat, without the
+    noise of the pixels (a pixel-vae always draws its pixels). ValueError if the model has no prior to draw from.
     """
     if count < 1 or model.drawn_from is None:
         raise ValueError(f"{count} samples of a {type(model).__name__}: expected at least 1, of a model with a prior")
@@ -40,11 +40,11 @@ def features(judge: Classifier, x: Images) -> Float[Tensor, "N 256"]:
 
 
 def distance(judge: Classifier, real: Float[Tensor, "M C H W"], images: Float[Tensor, "N C H W"]) -> Estimate:
-    """The Fréchet distance of `images` to real ones in the classifier's features. (FID takes the features of Inception.)"""
+    """The Fréchet distance of `images` to `real` images in the classifier's features. (FID uses features of Inception.)"""
     return frechet(features(judge, images).numpy(), features(judge, real).numpy())
 
 
 def agreement(judge: Classifier, images: Images, labels: Labels) -> Estimate:
-    """The fraction of images whose most probable label is the one asked for."""
+    """The fraction of images whose most probable label is the requested label."""
     check_labels(labels, len(images))
     return mean_of((classifier.probabilities(judge, images).argmax(1) == labels).double())

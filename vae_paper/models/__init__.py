@@ -1,6 +1,6 @@
 """The variants of the VAE, one file each. A new file here is a new model: its name on the command line is the file's name.
 
-The file `student_t.py` holds the model `student-t`: the last subclass of `Model` that the file defines. Nothing else names it.
+The file `student_t.py` holds the model `student-t`: the last subclass of `Model` that the file defines. No list names it.
 """
 
 import difflib
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """The names of all models, the VAE first. (No model is imported for it, so the command line can ask at once.)"""
+    """The names of all models, the VAE first. (It imports no model, so the command line answers at once.)"""
     return ["vae", *sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(__path__))]
 
 
 def class_of(name: str) -> type["Model"]:
-    """The class of a model's name; ValueError for a name of no model, with the nearest name."""
+    """The class of the model with this name. ValueError for an unknown name; the message suggests the nearest name."""
     from vae_paper.vae import Model
 
     if name not in names():
@@ -32,7 +32,7 @@ def class_of(name: str) -> type["Model"]:
 
 
 def name_of(model: "Model") -> str:
-    """The name by which commands know a model; of a model from elsewhere, its module and class, joined by a dot."""
+    """The name of a model on the command line; for a model of your own, its module and class, joined by a dot."""
     module, _, stem = type(model).__module__.rpartition(".")
     name = stem.replace("_", "-")
     ours = (module == "vae_paper" and name == "vae") or module == __name__
@@ -46,7 +46,7 @@ def options_of(model: "type[Model] | Model") -> dict[str, Any]:
 
 
 def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 0, **arguments: Any) -> Any:
-    """A new model. Parameters that levels 1 and 2 have too are the ones that every level draws from this seed."""
+    """A new model. The parameters that levels 1 and 2 also have get the values that these levels draw from the same seed."""
     import numpy as np
     import torch
 

@@ -14,7 +14,7 @@ from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape, Terms
 
 
 class AE(Model):
-    """An autoencoder of the VAE's layers. Nothing teaches its decoder the samples of N(0, I), but they can be looked at."""
+    """An autoencoder with the VAE's layers. Its decoder is not trained on samples of N(0, I), but can decode them."""
 
     drawn_from = None
     fixed_options: ClassVar = {
@@ -38,12 +38,12 @@ class AE(Model):
         return self.encoder.mu(self.encoder.features(x)).to(x.dtype)
 
     def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Images:
-        """The logits of x."""
+        """The logits of x_hat."""
         check_latents(z, self.latent_dim)
         return self.decoder(z)
 
     def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
-        """-log p(x|z) in nats per image, or what stands in its place."""
+        """The reconstruction loss in nats per image: -log p(x|z), or the objective in its place."""
         return self.nats(self.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
 
     def forward(self, x: Images, eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
@@ -59,7 +59,7 @@ class AE(Model):
         return self.shown(self.decode(z), noise, generator)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
-        """x_hat of the code."""
+        """x_hat, decoded from z = mu(x)."""
         return {"x̂ of μ": torch.sigmoid(self.decode(self.code(x)))}
 
     @property

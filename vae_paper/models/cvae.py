@@ -14,9 +14,9 @@ from vae_paper.vae import VAE, Images, Labels, Shape
 
 
 class CVAE(VAE):
-    """The label enters before the ReLU of fc and fc1: fc(concat[h, one_hot(c)]) = W h + V one_hot(c) + b, with V kept apart.
+    """The label enters before the ReLU of fc and fc1: fc(concat[h, one_hot(c)]) = W h + V one_hot(c) + b. V is a separate layer.
 
-    So the shared parameters keep their names and shapes, and at V = 0 this is the VAE.
+    So the parameters shared with the VAE keep their names and shapes, and with V = 0 this model is the VAE.
     """
 
     takes_labels = True

@@ -8,8 +8,8 @@ training loop trains it, and its ELBO is the bound of the whole model: distortio
     left    the codes to the left, and `above`    -> horizontal stack  (its 1x2 kernel cannot look right)
     logits  K at each position, from the horizontal stack; no blind spot (section 2.2)
 
-No kernel is masked: each has only the weights that a mask would leave. The first kernels, which are wide, see rows above
-and columns to the left only, so that no position sees its own code; the others see the same row and column too.
+No kernel is masked: each has only the weights that a mask would leave. The first, wide kernels see only rows above and
+columns to the left, so that no position sees its own code. The kernels of later layers also see the same row and column.
 
 Legend: B batch, C channels, K codes, h x w the grid of codes, N grids that a table is counted on.
 """
@@ -27,7 +27,7 @@ from vae_paper.models.vq_vae import VQVAE, Codes, check_codes
 from vae_paper.vae import Images, Labels, Model, Shape, Terms
 
 Hidden = Float[Tensor, "B C h w"]
-EMBEDDED = 32  # numbers that stand for a code
+EMBEDDED = 32  # length of the vector that stands for a code
 
 
 class GatedLayer(nn.Module):
@@ -54,14 +54,14 @@ class GatedLayer(nn.Module):
 class PixelPrior(Model):
     """A VQ-VAE, kept as it is, and a PixelCNN over its codes; with `class_conditional`, p(codes | label).
 
-    A file of it holds the whole generative model.
+    Its weight file holds the whole generative model: the VQ-VAE and the prior.
     """
 
     fixed_options: ClassVar = {
         "beta": "the cost of the codes is the whole loss",
         "beta_schedule": "the cost of the codes is the whole loss",
         "objective": "the cost of the codes is the whole loss",
-        "samples": "the codes of an image are certain",
+        "samples": "the codes of an image are not sampled",
     }
     parts: ClassVar = {"codes_of": "vq_vae"}
     pictures = ("reconstructions", "samples", "curves", "codebook-usage")
@@ -87,8 +87,8 @@ class PixelPrior(Model):
         self.code = nn.Embedding(codes, EMBEDDED)
         self.above = nn.Conv2d(EMBEDDED, channels, (3, 5))
         self.left = nn.Conv2d(EMBEDDED, channels, (1, 3))
-        self.where = nn.Parameter(torch.zeros(1, 2 * channels, *self.grid))  # digits are centred: the position tells much
-        self.table = nn.Parameter(torch.zeros(codes, *self.grid))  # what the position alone tells about a code
+        self.where = nn.Parameter(torch.zeros(1, 2 * channels, *self.grid))  # digits are centred: the position is informative
+        self.table = nn.Parameter(torch.zeros(codes, *self.grid))  # logits of each code from the position alone
         classes = self.classes if class_conditional else 0
         self.layers = nn.ModuleList(GatedLayer(channels, classes) for _ in range(layers))
         self.out = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(), nn.Conv2d(2 * channels, codes, 1))
@@ -96,13 +96,13 @@ class PixelPrior(Model):
     def forward(self, x: Images, eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
         """The terms of the whole model's bound; only the rates have a gradient. eps is not used."""
         with torch.no_grad():
-            codes = self.vq_vae.codes_of(x)  # only the VQ-VAE's forward pass moves its codebook
+            codes = self.vq_vae.codes_of(x)  # this does not move the codebook; only the VQ-VAE's own forward pass would
             distortion = self.vq_vae.grid_distortion(self.vq_vae.embed(codes), x)  # (B,)
         rate = self.cost(codes, labels)  # (B, 49)
         return Terms(distortion[None], rate, -(distortion + rate.sum(1))[None])
 
     def cost(self, codes: Codes, labels: Labels | None = None) -> Float[Tensor, "B P"]:
-        """-log p(code | codes before it) of each position, in nats. As q is certain, that is the KL."""
+        """-log p(code | codes before it) at each position, in nats. This is the KL, because q puts probability 1 on the codes."""
         # p(k) = Π_i p(k_i | k_1, ..., k_(i-1)), row by row   (eq. 1)
         logits = self.logits(codes, labels).permute(0, 2, 3, 1).flatten(0, 2)  # (49 B, K)
         return cross_entropy(logits.to(self.where.dtype), codes.flatten(), reduction="none").view(len(codes), -1)  # (B, 49)
@@ -110,7 +110,7 @@ class PixelPrior(Model):
     def cost_of_unlabelled(self, codes: Codes, p_label: Float[Tensor, " classes"]) -> Float[Tensor, " B"]:
         """-log p(codes) of a class-conditional prior, exactly: the label is summed out."""
         if p_label.shape != (self.classes,) or not p_label.min() >= 0 or abs(p_label.sum() - 1) > 1e-4:
-            raise ValueError(f"p_label is {p_label.tolist()}: expected {self.classes} probabilities")
+            raise ValueError(f"p_label is {p_label.tolist()}: expected {self.classes} probabilities with the sum 1")
         log_joint = []
         for label, p in enumerate(p_label):
             labels = torch.full((len(codes),), label, device=codes.device)
@@ -150,7 +150,7 @@ class PixelPrior(Model):
         return codes
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
-        """`count` images of codes from the learned prior."""
+        """`count` images, decoded from codes that the learned prior draws."""
         return self.vq_vae.shown(self.decode(self.draw_codes(count, generator, labels)), noise, generator)
 
     def codes_of(self, x: Images) -> Codes:
@@ -162,7 +162,7 @@ class PixelPrior(Model):
         return self.vq_vae.decode(codes)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
-        """x_hat of the codes."""
+        """x_hat, decoded from the codes of x."""
         return self.vq_vae.reconstructions(x, labels, generator)
 
     @property
@@ -178,9 +178,9 @@ def gate(h: Float[Tensor, "B C2 h w"]) -> Hidden:
 
 
 def table_cost(codes: Codes, fitted_on: Int64[Tensor, "N h w"], size: int) -> Float[Tensor, " B"]:
-    """The cost of codes under the best table of frequencies at each position, in nats per image: codes are independent there.
+    """The cost of codes under a table of frequencies for each position, in nats per image. Positions are independent.
 
-    p_i(k) = (n_ik + 1) / (n + K), counted on `fitted_on` (Laplace), so that a code never seen there has a finite cost.
+    p_i(k) = (n_ik + 1) / (n + K), counted on `fitted_on` (Laplace), so that a code never seen at i has a finite cost.
     """
     grid = (codes.shape[-2], codes.shape[-1]) if codes.ndim == 3 else (7, 7)
     check_codes(codes, size, grid)

@@ -1,7 +1,8 @@
-"""A VAE whose decoder also sees the pixels before: p(x|z) = Π_i p(x_i | x_<i, z) (Gulrajani et al. 2016, "PixelVAE",
-arXiv:1611.05013). It is here to show posterior collapse: z need not tell what the pixels before can tell (Bowman et al. 2015).
+"""A VAE whose decoder also sees earlier pixels, in reading order: p(x|z) = Π_i p(x_i | x_<i, z) (Gulrajani et al. 2016,
+"PixelVAE", arXiv:1611.05013). It is here to show posterior collapse: if the earlier pixels predict a pixel, z need not hold
+information about this pixel (Bowman et al. 2015).
 
-What changes from vae.py: the logits of `before`, a stack of masked convolutions over x, are added to the decoder's.
+What changes from vae.py: the logits of `before`, a stack of masked convolutions over x, are added to the decoder's logits.
 """
 
 import torch
@@ -14,12 +15,12 @@ from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape
 
 CHANNELS = 16
-DILATIONS = (1, 2, 4, 8)  # of the layers after the first: with few weights a logit sees most of the image before it
-REACH = 3 + sum(DILATIONS)  # rows above, and columns to either side, that it sees: half of the first kernel is 3
+DILATIONS = (1, 2, 4, 8)  # of the layers after the first: with few weights, a logit sees most of the earlier pixels
+REACH = 3 + sum(DILATIONS)  # a logit sees so many rows above, and columns to either side; half of the first kernel is 3
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution that sees only the pixels before, in reading order; all but the `first` layer see the pixel itself too."""
+    """A convolution that sees only earlier pixels, in reading order. Layers after the `first` also see the same position."""
 
     mask: Tensor
 
@@ -35,13 +36,13 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class Before(nn.Module):
-    """The logits that the pixels before give each pixel; the decoder's are added to them."""
+    """The logits of each pixel, computed from earlier pixels. The decoder's logits are added to them."""
 
     def __init__(self, image_shape: Shape = (1, 28, 28)) -> None:
         super().__init__()
         C, H, W = image_shape
         self.first = MaskedConv2d(C, CHANNELS, 7, first=True)
-        # A convolution does not know positions. Digits are centred: so z need not tell what the position tells.
+        # A convolution does not know positions. Digits are centred, so the position predicts much, and z need not hold it.
         self.where = nn.Parameter(torch.zeros(CHANNELS, H, W))
         self.layers = nn.ModuleList(MaskedConv2d(CHANNELS, CHANNELS, 3, dilation) for dilation in DILATIONS)
         self.out = nn.Conv2d(CHANNELS, C, 1)
@@ -74,21 +75,22 @@ class PixelVAE(Model):
         return self.encoder(x)
 
     def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
-        """-log p(x|z) in nats per image: every pixel is told the true pixels before it."""
+        """-log p(x|z) in nats per image: each pixel is predicted from z and from the true earlier pixels."""
         check_latents(z.flatten(0, 1), self.latent_dim)
         logits = self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]) + self.before(x).to(x.dtype)  # (K, B, C, H, W)
         return self.nats(logits, x)
 
     @torch.no_grad()
     def images_of(self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = True) -> Images:
-        """One image for each z, pixel after pixel, always drawn: each pixel depends on the ones before.
+        """One image for each z. Pixels are always drawn, one after the other (`noise` has no effect): each needs earlier pixels.
 
-        ValueError where the likelihood is an objective only.
+        ValueError if the likelihood is only an objective.
         """
         check_latents(z, self.latent_dim)
         draw = LIKELIHOODS[self.likelihood].draw
         if draw is None:
-            raise ValueError(f"pixel-vae: {self.likelihood} is no likelihood, so pixels cannot be drawn from it; train bernoulli")
+            hint = "train with --likelihood bernoulli"
+            raise ValueError(f"pixel-vae: {self.likelihood} is no likelihood, so pixels cannot be drawn from it; {hint}")
         given = self.decoder(z)
         x = torch.zeros_like(given)
         for i in range(x.shape[2]):

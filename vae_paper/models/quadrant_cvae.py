@@ -14,9 +14,9 @@ from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape, Terms,
 
 
 class QuadrantCVAE(Model):
-    """p(x_unseen | z, x_seen) with the learned prior p(z|x_seen) of eq. 4 and section 4.1: an encoder of its own."""
+    """p(x_unseen | z, x_seen). The learned prior p(z|x_seen) of eq. 4 and section 4.1 is a second encoder."""
 
-    drawn_from = None  # it depends on the image: images are completed, not drawn from nothing
+    drawn_from = None  # the prior depends on an image: this model completes images, and cannot draw one without an image
     pictures = ("scatter", "rate", "curves", "completions")
     mask: Tensor  # (1, 1, H, W), 1 where the image is seen
 
@@ -88,7 +88,7 @@ class QuadrantCVAE(Model):
 
     @property
     def bound(self) -> str | None:
-        """log p(x_unseen|x_seen), under a likelihood."""
+        """log p(x_unseen|x_seen). None if the likelihood is only an objective."""
         return "log p(x_unseen|x_seen)" if super().bound else None
 
     @property

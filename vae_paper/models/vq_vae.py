@@ -1,14 +1,15 @@
-"""VQ-VAE: the latent is a grid of codes out of K, 7x7 for a digit (van den Oord et al. 2017, arXiv:1711.00937).
+"""VQ-VAE: the latent is a grid of codes, 7x7 for a digit; a code is one of K (van den Oord et al. 2017, arXiv:1711.00937).
 
-What changes from `vae.py`: the encoder stops at its 7x7 grid; each of the 49 vectors is replaced by the nearest of K
-learned ones. The choice is deterministic, q(z|x) = 1 at one grid of codes. So against a uniform prior the KL is the
+What changes from `vae.py`: the encoder stops at its 7x7 grid. Each of the 49 vectors is replaced by the nearest of K
+learned vectors. The choice is deterministic: q(z|x) = 1 for one grid of codes. So with a uniform prior the KL is the
 constant log K per position: it counts in the bound, but has no gradient. `pixel_prior.py` learns a better prior afterwards.
 
     encoder  x -> conv1 -> conv2 -> to_code, + where -> z_e      49 vectors
     codes    k = argmin_j |z_e - e_j|,  z_q = e_k                nothing is drawn
     decoder  z_q -> from_code -> conv_t1 -> conv_t2 -> logits
 
-Legend: B batch, D size of a code's vector, K codes, h x w the grid (7x7, a quarter of the image); N = h w B vectors.
+Legend: B batch, D size of a code's vector, K codes, h x w the grid (7x7, a quarter of the image's height and width),
+N = h w B vectors, sg[...] stop-gradient: the value is used, but no gradient passes.
 """
 
 import math
@@ -36,8 +37,8 @@ class Encoder(nn.Module):
         self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
-        # A fixed offset for each position. Without it all blank paper, half of MNIST, is one code. It is not learned: a
-        # learned one would shrink until blank paper is one code again.
+        # A fixed offset for each position. Without it, all blank positions, half of MNIST, would get the same code. The
+        # offset is not learned: a learned offset would shrink until blank positions get the same code again.
         self.where: Tensor
         self.register_buffer("where", 0.015 * torch.randn(latent_dim, H // 4, W // 4))
 
@@ -71,7 +72,7 @@ class VQVAE(Model):
 
     # γ of the moving averages. Appendix A.1 has 0.99; a memory of 20 batches is enough here, and keeps up with the encoder.
     DECAY = 0.95
-    DEAD = 0.25  # a code is dead that is used less than this fraction of what each would be, were all used alike
+    DEAD = 0.25  # a code is dead if its usage is below this fraction of the usage that equally used codes would have
 
     drawn_from = "uniform codes"
     whole_batch = "its codebook follows the averages of a batch"
@@ -107,7 +108,7 @@ class VQVAE(Model):
         else:
             self.register_buffer("vectors", vectors)
             self.register_buffer("sums", vectors.clone())  # m_i: the average sum of the vectors that chose code i
-        self.register_buffer("usage", torch.ones(codes))  # N_i: the average number of them in a batch
+        self.register_buffer("usage", torch.ones(codes))  # N_i: the average number of such vectors in a batch
         self.register_buffer("counts", torch.zeros(codes, dtype=torch.int64))  # choices since the epoch began
 
     def codes_of(self, x: Images) -> Codes:
@@ -124,7 +125,7 @@ class VQVAE(Model):
         return embedding(codes, self.vectors).permute(0, 3, 1, 2)  # (B, D, 7, 7)
 
     def nearest(self, z_e: Grid) -> Codes:
-        """argmin_j |z_e - e_j|² of each position (eq. 1)."""
+        """The index of the nearest vector e_j at each position: argmin_j |z_e - e_j|² (eq. 1)."""
         return nearest(_rows(z_e), self.vectors).view(len(z_e), *self.grid)
 
     def forward(self, x: Images, eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
@@ -144,7 +145,7 @@ class VQVAE(Model):
             penalty = penalty + squared_distance(z_e.detach(), z_q)
         if self.training:
             self._follow(z_e.detach(), codes, z_q.detach(), eps)
-        # KL(q(z|x) || 1/K) = log K at each position: q is certain
+        # KL(q(z|x) || 1/K) = log K at each position, because q puts probability 1 on one code
         rate = torch.full((len(x), math.prod(self.grid)), math.log(self.codes), dtype=x.dtype, device=x.device)  # (B, 49)
         return Terms(distortion[None], rate, -(distortion + rate.sum(1))[None], penalty=penalty)
 
@@ -157,11 +158,11 @@ class VQVAE(Model):
         return torch.randint(self.codes, (count, *self.grid), generator=generator, device=generator.device)
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
-        """`count` images of codes from the uniform prior."""
+        """`count` images, decoded from codes of the uniform prior."""
         return self.shown(self.decode(self.draw_codes(count, generator)), noise, generator)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
-        """x_hat of the codes."""
+        """x_hat, decoded from the codes of x."""
         return {"x̂ of its codes": torch.sigmoid(self.decode(self.codes_of(x)))}
 
     def end_epoch(self) -> dict[str, float]:
@@ -192,25 +193,25 @@ class VQVAE(Model):
     def _restart(self, z_e: Tensor, z_q: Tensor, eps: Tensor) -> None:
         """Move dead codes to encoded vectors (Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, section 3.1).
 
-        One image for each dead code, and in it a position drawn with probability proportional to |z_e - z_q|²: so codes
-        go where codes are missing, and not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
+        Each dead code gets one image, and a position in it, drawn with probability proportional to |z_e - z_q|². So dead
+        codes move to vectors far from their codes, and not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
         """
         positions = math.prod(self.grid)
         fair = len(z_e) * positions / self.codes
         dead = (self.usage < self.DEAD * fair).nonzero().flatten()[: len(z_e)]
         up_to = (z_e - z_q).square().sum(1).flatten(1).cumsum(1)  # (B, 49)
-        # The normal distribution function of a normal number is a uniform one: a draw without a random generator of its own
+        # eps is normal, so its normal distribution function is uniform: no other random generator is needed
         uniform = torch.special.ndtr(eps[0, :, :1])  # (B, 1)
         at = (up_to < uniform * up_to[:, -1:]).sum(1).clamp(max=positions - 1)  # (B,)
         rows = z_e.flatten(2)[torch.arange(len(z_e)), :, at][: len(dead)]  # (dead, D)
         self.vectors[dead] = rows
-        self.usage[dead] = 2 * self.DEAD * fair  # time to prove itself: log 2 / (1 - γ), 14 steps
+        self.usage[dead] = 2 * self.DEAD * fair  # if never chosen, the code is dead again after log 2 / (1 - γ) = 14 steps
         if self.codebook == "ema":
             self.sums[dead] = rows * self.usage[dead, None]
 
 
 def check_codes(codes: Codes, size: int, grid: tuple[int, int]) -> None:
-    """Refuse what are not grids of codes out of `size`."""
+    """Check that codes are grids (B, h, w) of int64 numbers from 0 to `size` - 1."""
     if codes.ndim != 3 or codes.shape[1:] != grid or not len(codes) or codes.dtype != torch.int64:
         raise ValueError(f"codes are {tuple(codes.shape)}, {codes.dtype}; expected (B, {grid[0]}, {grid[1]}), int64")
     if not 0 <= codes.min() <= codes.max() < size:
@@ -218,16 +219,16 @@ def check_codes(codes: Codes, size: int, grid: tuple[int, int]) -> None:
 
 
 def nearest(z: Float[Tensor, "N D"], vectors: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
-    """The index of the vector nearest to each z; the first of equals."""
+    """The index of the vector nearest to each z; of equally near vectors, the first."""
     with torch.autocast(z.device.type, enabled=False):  # bfloat16 has too few digits to compare distances
-        centre = vectors.mean(0)  # a common offset would take the digits that tell near from far
+        centre = vectors.mean(0)  # a large common offset would cost digits of the distances
         z, vectors = z - centre, vectors - centre
         # |z - e|² = |z|² - 2 z·e + |e|², and |z|² is the same for every code
         return (vectors.square().sum(1) - 2 * z @ vectors.T).argmin(1)
 
 
 def straight_through(z_e: Grid, z_q: Grid) -> Grid:
-    """z_q, with the gradient passed to z_e as if z_e had not been replaced (section 3.2)."""
+    """z_q; the gradient passes to z_e as if z_q were z_e (section 3.2)."""
     check_alike(4, z_e=z_e, z_q=z_q)
     return z_e + (z_q - z_e).detach()
 

@@ -1,6 +1,6 @@
-"""Paths through the latent space from one point to another: points in, points out. The caller decodes them.
+"""Paths through the latent space from one point to another: points in, points out. The caller decodes the points.
 
-Legend: D latent size, N codes, T points of a path, the first and the last of which are its ends.
+Legend: D latent size, N codes, T points of a path. The first and the last point are the ends of the path.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from vae_numpy.checks import check_alike, check_labels
 Point = Float[np.ndarray, " D"]
 Path = Float[np.ndarray, "T D"]
 
-NEARLY = 1e-4  # radians from 0 or from a half turn within which sin(angle) has too few digits left to divide by
+NEARLY = 1e-4  # radians: for an angle closer than this to 0 or to π, sin(angle) has too few digits to divide by
 
 
 def lerp(a: Point, b: Point, steps: int) -> Path:
@@ -22,10 +22,10 @@ def lerp(a: Point, b: Point, steps: int) -> Path:
 
 
 def slerp(a: Point, b: Point, steps: int) -> Path:
-    """The arc: direction along a great circle, norm in a straight line (Shoemake 1985; White 2016, arXiv:1609.04468).
+    """The arc: the direction follows a great circle, the norm changes linearly (Shoemake 1985; White 2016, arXiv:1609.04468).
 
-    Special ends: if they are nearly parallel, or one is 0, the path is the line. If they are nearly opposite, many great
-    circles join them, and the path takes one through a direction at right angles.
+    If the ends are nearly parallel, or one of them is 0, the path is the straight line. If the ends are nearly opposite, many
+    great circles join them: the path takes a circle through a direction at right angles.
     """
     line = lerp(a, b, steps)  # lerp checks the arguments
     norms = np.linalg.norm(a), np.linalg.norm(b)
@@ -33,7 +33,7 @@ def slerp(a: Point, b: Point, steps: int) -> Path:
         return line
     u, v = a / norms[0], b / norms[1]
     angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # unlike arccos(u·v), exact near 0 and π
-    if angle < NEARLY or (len(a) == 1 and angle > 0):  # on a line there is no way round
+    if angle < NEARLY or (len(a) == 1 and angle > 0):  # with D = 1 there is no circle
         return line
     t = np.linspace(0, 1, steps)[:, None]
     if angle > np.pi - NEARLY:
@@ -47,7 +47,7 @@ def slerp(a: Point, b: Point, steps: int) -> Path:
 def guided(
     a: Point, b: Point, codes: Float[np.ndarray, "N D"], labels: Int[np.ndarray, " N"], ends: tuple[int, int], steps: int
 ) -> Path:
-    """From a to the mean code of its class, to the mean code of b's class, then to b, in equal steps."""
+    """From a to the mean code of its class, to the mean code of b's class, then to b, in equal steps. `ends`: both classes."""
     _check(a, b, steps)
     check_alike(2, ends=a[None], codes=codes[:1])
     check_labels(labels, len(codes))
@@ -64,7 +64,7 @@ def guided(
 def _check(a: Point, b: Point, steps: int) -> None:
     check_alike(1, a=a, b=b)
     if steps < 2:
-        raise ValueError(f"steps is {steps}: expected at least 2, the ends")
+        raise ValueError(f"steps is {steps}: expected at least 2, for the two ends")
 
 
 def _arc(u: Point, v: Point, angle: float, t: Float[np.ndarray, "T 1"]) -> Path:

@@ -1,9 +1,9 @@
 """Samplers: where z comes from when a decoder draws new images.
 
-The VAE was trained for its prior. The other samplers use the latents of training images, and so repair the mismatch between
-the aggregate posterior q(z) = mean over x of q(z|x) and the prior p(z).
+The VAE was trained for its prior. But the aggregate posterior q(z), the mean of q(z|x) over x, differs from the prior p(z).
+The other samplers avoid this mismatch: they use the latents of training images.
 
-Legend: N training images, M samples, D latent size; every function takes a numpy Generator, and so can be repeated.
+Legend: N training images, M samples, D latent size. With the same seed, every function gives the same result.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ SAMPLERS = {
 
 
 def needs_images(name: str, model: Model) -> bool:
-    """Whether a sampler needs training images: all but the prior, which a conditional model has for each class."""
+    """Whether a sampler needs training images. "prior" never does; "class" does not if the model is conditioned on labels."""
     if name not in SAMPLERS:
         raise ValueError(f"sampler is {name!r}; expected one of: {', '.join(SAMPLERS)}")
     return name != "prior" and not (name == "class" and model.takes_labels)
@@ -43,7 +43,7 @@ def needs_images(name: str, model: Model) -> bool:
 def sample_images(
     model: Model, count: int, name: str = "prior", seed: int = 0, label: int | None = None, train: Data | None = None
 ) -> tuple[Images, Int64[Tensor, " M"] | None]:
-    """`count` images from the sampler `name`, and their labels where classes are asked for: `label`, or all in turn.
+    """`count` images from the sampler `name`, and their labels if classes are requested: `label`, or all classes in turn.
 
     `train`, training images, is needed where `needs_images` says so.
     """
@@ -73,7 +73,7 @@ def draw(
     if not needs_images(name, model):
         return model.draw_prior(count, torch.Generator().manual_seed(seed)), torch.from_numpy(labels)
     if train is None:
-        raise ValueError(f"the sampler {name} needs training images; none were given")
+        raise ValueError(f"the sampler {name} needs training images; none were given; pass train")
     train = train.subset(rng.permutation(len(train.images))[:FITTED_ON])
     encoded = latents_of(model, train, int(rng.integers(2**31)))
     classes = labels if train.labels is None else train.labels.cpu().numpy()
@@ -83,14 +83,14 @@ def draw(
     elif name == "mixture":
         z = mixture(encoded, count, rng)
     elif train.labels is None:
-        raise ValueError("the sampler class needs training images with labels; these have none")
+        raise ValueError("the sampler class needs training images with labels; these have none; choose another sampler")
     else:
         z = per_class(encoded, classes, labels, rng)
     return torch.from_numpy(z.astype(np.float32)), torch.from_numpy(labels.astype(np.int64))
 
 
 def latents_of(model: Model, data: Data, seed: int = 0) -> Latents:
-    """The aggregate posterior, float64: one z ~ q(z|x) for each image (an autoencoder's z has no noise)."""
+    """Samples of the aggregate posterior, float64: one z ~ q(z|x) for each image (an autoencoder's z has no noise)."""
     terms = terms_of(model, data, seed=seed)
     if terms.z is None:
         raise ValueError(f"a {type(model).__name__} has codes; expected a model whose latents are vectors")
@@ -105,7 +105,7 @@ def mixture(encoded: Latents, count: int, rng: np.random.Generator, components: 
     if len(encoded) < components:
         raise ValueError(f"the mixture has {components} components: expected at least as many images, found {len(encoded)}")
     fitted = GaussianMixture(components, random_state=int(rng.integers(2**31))).fit(encoded)
-    z, _ = fitted.sample(count)  # component after component
+    z, _ = fitted.sample(count)  # sorted by component
     return rng.permutation(z)
 
 
