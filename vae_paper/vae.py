@@ -24,7 +24,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from vae_numpy.checks import check_alike, check_images, check_latents
+from vae_numpy.checks import check_alike, check_floats, check_images, check_latents
 from vae_paper.likelihoods import LIKELIHOODS
 
 Images = Float[Tensor, "B C H W"]
@@ -313,7 +313,7 @@ def reparameterize(
 ) -> Float[Tensor, "*K B D"]:
     """A sample of q(z|x) through which gradients reach mu and logvar (Kingma & Welling 2013, section 2.4)."""
     check_alike(2, mu=mu, logvar=logvar)
-    check_alike(None, eps=eps)
+    check_floats(eps=eps)
     if eps.shape[-2:] != mu.shape:
         raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D) with (B, D) = {tuple(mu.shape)}, the shape of mu")
     # z = μ + σ ⊙ ε
