@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,13 @@ from vae_numpy.command_line import run
 @dataclasses.dataclass
 class Config:
     lines: int = 3
+    wait: bool = False
 
 def main(config):
     for line in range(config.lines):
         print("±", line)
+        if config.wait:
+            sys.stdin.readline()
         print("progress", file=sys.stderr)
     pathlib.Path("result").write_text("done")
 
@@ -40,10 +44,10 @@ class Config:
 
 
 def started(folder, *arguments, environment=(), **options):
-    variables = os.environ | {"PYTHONPATH": str(ROOT)} | dict(environment)
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"} | dict(environment)
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SCRIPT, *arguments],
-        cwd=folder, env=variables, stdin=subprocess.DEVNULL, **options,
+        cwd=folder, env=variables, **{"stdin": subprocess.DEVNULL} | options,
     )  # fmt: skip
 
 
@@ -55,11 +59,23 @@ def test_a_terminal_that_cannot_show_a_character(tmp_path):
     assert (tmp_path / "result").exists()
 
 
+def test_a_line_is_in_the_pipe_before_the_next_is_computed(tmp_path):
+    process = started(
+        tmp_path, "--lines", "1", "--wait", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    patience = threading.Timer(60, process.kill)
+    patience.start()
+    assert process.stdout.readline().split() == ["±".encode(), b"0"]
+    patience.cancel()
+    process.communicate(b"\n")
+    assert process.returncode == 0
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGPIPE")
 def test_a_broken_pipe_is_no_success(tmp_path):
     """The shell reports 128 + SIGPIPE for any program that `| head -1` ends: `yes | head -1; echo ${PIPESTATUS[0]}`."""
     process = started(tmp_path, "--lines", "100000", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout.readline().decode().strip().endswith("0")  # each line is written at once
+    assert process.stdout.readline().decode().strip().endswith("0")
     process.stdout.close()
     said = process.stderr.read().decode()
     process.stderr.close()

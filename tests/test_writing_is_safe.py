@@ -76,7 +76,7 @@ def test_temporary_files_of_dead_processes_are_swept_and_those_of_living_ones_ar
 
 def test_without_locks_and_folders_that_can_be_opened(tmp_path, monkeypatch):
     """Windows has no fcntl, opens no folder, and os.kill would end the process that it asks for."""
-    real_open, real_name = os.open, os.name
+    real_open = os.open
 
     def open_no_folder(path, *arguments):
         if os.path.isdir(path):
@@ -90,10 +90,8 @@ def test_without_locks_and_folders_that_can_be_opened(tmp_path, monkeypatch):
     files.write_atomically(tmp_path / "out", b"2")
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"2"]
     monkeypatch.setattr(files.os, "kill", lambda *ignored: pytest.fail("os.kill was called"))
-    monkeypatch.setattr(files.os, "name", "nt")
-    gone = files.is_gone("123")
-    monkeypatch.setattr(files.os, "name", real_name)
-    assert gone is False
+    monkeypatch.setattr(files, "WINDOWS", True)
+    assert files.is_gone("123") is False
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not opened there")

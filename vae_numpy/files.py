@@ -14,6 +14,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+WINDOWS = os.name == "nt"
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # do not open through a symbolic link; Windows has no such flag
 BINARY = getattr(os, "O_BINARY", 0)  # only Windows has this flag, and needs it
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS)
@@ -66,7 +67,7 @@ def check_writable(path: str | Path) -> None:
 
 def is_gone(process: str) -> bool:
     """Whether no process with this id exists any more, so that its temporary files are stale. False where unknown."""
-    if os.name == "nt":  # there os.kill(id, 0) would end the process
+    if WINDOWS:  # there os.kill(id, 0) would end the process
         return False
     try:
         os.kill(int(process), 0)  # signal 0: only asks whether the process exists
