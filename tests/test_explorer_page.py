@@ -66,6 +66,10 @@ class Browser:
     def value(self, id):
         return np.array(self.run("return document.getElementById(arguments[0]).dataset.value", id).split(), float)
 
+    def values(self, *ids):
+        """One number of each element."""
+        return self.run("return arguments[0].map((id) => Number(document.getElementById(id).dataset.value))", ids)
+
     def state(self, expression):
         """A part of the page's state, as an array."""
         return np.array(self.run(f"const s = explorer.state, flat = (t) => Array.from(t.data); return {expression};"), float)
@@ -188,16 +192,17 @@ class Page:
 def check_numbers(browser, page):
     """The four numbers, their means, the eight weights and the loss of part 2, against level 1."""
     browser.settle("samples")
-    x, eps = browser.state("flat(s.digit.x)").reshape(1, 1, 28, 28), browser.state("flat(s.eps)").reshape(8, -1)
-    label, chosen, width, beta = browser.state("[s.digit.label, s.chosen, s.width, s.beta]")
+    label, chosen, width, beta, *x = browser.state("[s.digit.label, s.chosen, s.width, s.beta, ...flat(s.digit.x)]")
+    x, eps = np.reshape(x, (1, 1, 28, 28)), browser.state("flat(s.eps)").reshape(8, -1)
     terms = page.terms(x, eps, label, width)
-    for name, values in zip(("recon", "kl", "elbo", "weight"), terms, strict=True):
-        assert_close(browser.value(name), values[[int(chosen)]], 1e-10, name)
-        assert_close(browser.value(f"{name}-mean"), [values.mean()], 1e-10, f"mean of {name}")
-    shown = [float(v) for v in browser.run("return [...document.getElementById('samples').children].map((b) => b.dataset.value)")]
-    assert_close(shown, terms[3], 1e-10, "log weights")
-    recon, kl = terms[0][int(chosen)], terms[1][0]
-    assert_close(browser.value("loss-text"), [recon + beta * kl], 1e-9, "loss")
+    names = ("recon", "kl", "elbo", "weight")
+    shown = browser.values(*names, *(f"{name}-mean" for name in names), "loss-text")
+    for k, (name, values) in enumerate(zip(names, terms, strict=True)):
+        assert_close(shown[k], values[int(chosen)], 1e-10, name)
+        assert_close(shown[4 + k], values.mean(), 1e-10, f"mean of {name}")
+    assert_close(shown[8], terms[0][int(chosen)] + beta * terms[1][0], 1e-9, "loss")
+    weights = browser.run("return [...document.getElementById('samples').children].map((b) => Number(b.dataset.value))")
+    assert_close(weights, terms[3], 1e-10, "log weights")
     mu, _ = vae.encode(page.with_label(label), x)
     assert_close(browser.image("x-hat-mu"), page.x_hat(mu, label), EIGHT_BITS, "x̂ from μ, read back from the pixels")
 
@@ -317,18 +322,24 @@ def check_network(browser, page):
     expected["decoder.conv_t2"] = vae.decode(params, expected["z"])
     for name in ("encoder.conv1", "encoder.conv2", "encoder.fc", "encoder.mu", "encoder.logvar", "z", "decoder.conv_t2"):
         assert_close(browser.run(f"return Array.from(trace['{name}'].data)"), expected[name].ravel(), 1e-10, name)
-    layers_with_weights = [name.removesuffix(".weight") for name in params if name.endswith(".weight")]
-    for name in layers_with_weights:
-        browser.keys(f"canvas[data-tensor='{name}']", "\ue014", "\ue015", "\ue015", "\ue014")
-        browser.settle()
-        assert browser.run("return explorer.state.unit.name") == name
-        products, value = browser.value("unit-sum")
-        assert_close([products], [value], 1e-10, f"the sum shown for a unit of {name}")
-    for name in ("x", "z", "x_hat"):
-        browser.keys(f"canvas[data-tensor='{name}']", "\ue014", "\ue015")
-        browser.settle()
-        assert browser.run("return explorer.state.unit.name") == name
-        assert browser.run("return document.getElementById('unit-text').textContent")
+    browser.keys("canvas[data-tensor='decoder.conv_t1']", "\ue014", "\ue015", "\ue015", "\ue014")
+    browser.settle()
+    assert browser.run("return [explorer.state.unit.name, explorer.state.unit.index]") == ["decoder.conv_t1", 2 * 14 + 1]
+    chosen = browser.run(
+        """
+        return MAPS.map(({ name }) => {
+          const last = SHAPES[name].reduce((product, n) => product * n, 1) - 1;
+          explorer.state.unit = { name, index: last };
+          paintNetwork();
+          return [name, document.getElementById("unit-text").textContent, document.getElementById("unit-sum").dataset.value];
+        });
+        """
+    )
+    assert len(chosen) == 12 and all(text for _, text, _ in chosen)
+    for name, _, sums in chosen:
+        if f"{name}.weight" in params:
+            products, value = map(float, sums.split())
+            assert_close(products, value, 1e-10, f"the sum shown for a unit of {name}")
 
 
 def check_latents(browser, page):

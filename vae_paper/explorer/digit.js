@@ -331,17 +331,13 @@ function drawPad() {
   const [context, size] = sharp(byId("pad"));
   if (state.strokes.length === 0) write(context, say("padHint"), size / 2, size / 2 + 4, colours.soft, "center");
   context.strokeStyle = colours["image-ink"];
-  context.fillStyle = colours["image-ink"];
   context.lineWidth = size * 0.075;
   context.lineCap = context.lineJoin = "round";
-  for (const stroke of state.strokes) {
+  for (const [first, ...others] of state.strokes) {
     context.beginPath();
-    stroke.forEach(([x, y]) => context.lineTo(x * size, y * size));
-    context.lineTo(stroke[0][0] * size + 0.01, stroke[0][1] * size);
-    if (stroke.length > 1) { // not closed: drawn again without the last line
-      context.beginPath();
-      stroke.forEach(([x, y]) => context.lineTo(x * size, y * size));
-    }
+    context.moveTo(first[0] * size, first[1] * size);
+    context.lineTo(first[0] * size + 0.01, first[1] * size); // a dot, where the stroke is one point
+    others.forEach(([x, y]) => context.lineTo(x * size, y * size));
     context.stroke();
   }
 }
