@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vae_paper import runs, training, weight_files
 from vae_paper.config import Config, as_dict
-from vae_paper.data import Data, resolved
+from vae_paper.data import Data
 from vae_paper.measuring import estimators
 from vae_paper.measuring.elbo import Estimate, mean_of
 from vae_paper.vae import Model
