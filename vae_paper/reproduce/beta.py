@@ -1,7 +1,7 @@
 """python -m vae_paper.reproduce.beta: rate and distortion over beta (Higgins et al. 2017; Alemi et al. 2018, "Fixing a
 Broken ELBO", arXiv:1711.00464) -> results/beta.json, docs/rate_distortion.png.
 
-Rule of the verdict: the rate falls with beta on every seed, and the mean ELBO is largest at beta = 1.
+Rule of the verdict, set after the measurement: the rate falls with beta on every seed, and the mean ELBO is largest at beta = 1.
 """
 
 from dataclasses import dataclass

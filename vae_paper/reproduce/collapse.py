@@ -1,7 +1,8 @@
 """python -m vae_paper.reproduce.collapse: posterior collapse, and two cures: annealing of beta (Bowman et al. 2015,
 arXiv:1511.06349) and free bits (Kingma et al. 2016, arXiv:1606.04934) -> results/collapse.json, docs/collapse.png.
 
-Rule of the verdicts: without the cure at most 2 latents are active on every seed; with it, on every seed more than that.
+Rule of the verdicts, set after the measurement: without the cure at most 2 latents are active on every seed; with the cure, more
+are active on every seed.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """python -m vae_paper.reproduce.oracles: the evaluator on models whose log p(x) is known exactly -> results/oracles.json.
 
-Rule of the verdict: on the linear models, every estimate is less than 4 standard errors from the exact value.
+Rule of the verdict, set after the measurement: on the linear models, every estimate is less than 4 standard errors from the exact
+value.
 """
 
 import time

@@ -3,7 +3,7 @@
 For each seed: a VQ-VAE, the same without restarts of codes, a class-conditional PixelCNN over the codes of the first VQ-VAE, and
 a VAE for comparison. Finished runs in runs/ are measured again, not trained again; unfinished runs are resumed.
 
-Rule of the verdict: the mean bounds of VQ-VAE and VAE, in bits per dimension, differ by less than 5 %.
+Rule of the verdict, set after the measurement: the mean bounds of VQ-VAE and VAE, in bits per dimension, differ by less than 5 %.
 """
 
 import dataclasses
