@@ -3,6 +3,7 @@
 `Config` is one flat dataclass: `Config(beta=4.0, epochs=10)`. Its five parts are the groups of `train --help`.
 """
 
+import ast
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +26,7 @@ def default(text: str) -> Any:
 class ModelOptions:
     """The model and its likelihood."""
 
-    model: str = "vae"
-    """vae, ae (no noise, no KL), cvae (conditioned on the label), quadrant-cvae (completes images), pixel-vae (its decoder
-    also sees earlier pixels), vq-vae (a 7x7 grid of codes), pixel-prior (a learned prior over a vq-vae's codes)."""
+    model: Annotated[str, tyro.conf.arg(help="; ".join(f"{name}: {models.summary(name)}" for name in models.names()))] = "vae"
     latent_dim: int = 20
     """Latent size D: the length of z, or of a code's vector (vq-vae)."""
     likelihood: Literal[
@@ -53,6 +52,8 @@ class ModelOptions:
     """Gated layers of a pixel-prior."""
     class_conditional: Annotated[bool | None, default("False")] = None
     """Condition a pixel-prior on the label."""
+    model_arguments: str = ""
+    """Other arguments of the model's class, such as "nu=3 hidden=50"."""
     codes_of: Annotated[str | None, default("none")] = None
     """The vq-vae whose codes a pixel-prior learns: a run's name, its folder, or a weight file."""
     start_from: Annotated[str | None, default("random parameters")] = None
@@ -151,6 +152,7 @@ NEEDS = [
     ("warmup_epochs", lambda c: c.beta_schedule == "linear" or c.objective == "capacity", None),
 ]
 # Options that are arguments of some models' classes
+OWN = "own data"  # the source of data that were given in Python
 MODELS_OWN = ("seen", "codes", "codebook", "commitment", "restart", "channels", "layers", "class_conditional")
 
 
@@ -170,6 +172,8 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     batch_size = config.batch_size if config.batch_size is not None else 32 if few else 128
     config = dataclasses.replace(config, epochs=epochs, batch_size=batch_size)
     model = model or models.class_of(config.model)
+    if config.model_arguments:
+        models.checked_arguments(config.model, arguments_in(config))
     takes = models.options_of(model)
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
     needs = [(option, option in takes, takes.get(option)) for option in MODELS_OWN]
@@ -212,7 +216,10 @@ def _refuse_contradictions(c: Config) -> None:
     if not c.name or c.name != c.name.strip(".") or any(mark in c.name for mark in "/\\\0"):
         raise ValueError(f"name is {c.name!r}: expected a plain folder name; the run goes to runs/NAME")
     contradictions: list[tuple[bool, str]] = [
-        (c.likelihood == "bernoulli" and c.binarise == "none", "bernoulli is for binary images: choose --binarise"),
+        (
+            c.likelihood == "bernoulli" and c.binarise == "none" and c.source != OWN,  # own data may be binary: the pixels decide
+            "bernoulli is for binary images: choose --binarise",
+        ),
         (c.likelihood != "bernoulli" and c.binarise != "none", "binary images need --likelihood bernoulli"),
         (c.objective == "iwae" and c.beta != 1, "the importance-weighted bound has no beta: leave beta out"),
         (c.objective == "iwae" and c.beta_schedule != "constant", "the importance-weighted bound has no beta to schedule"),
@@ -222,6 +229,20 @@ def _refuse_contradictions(c: Config) -> None:
     for refused, why in contradictions:
         if refused:
             raise ValueError(f"{_said(c)}: {why}")
+
+
+def arguments_in(config: Config) -> dict[str, Any]:
+    """The `model_arguments` as names and values: numbers and True or False where they look like it, else text."""
+    found: dict[str, Any] = {}
+    for part in config.model_arguments.replace(",", " ").split():
+        name, equals, text = part.partition("=")
+        if not equals:
+            raise ValueError(f"model_arguments: found {part!r}; expected NAME=VALUE")
+        try:
+            found[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            found[name] = text
+    return found
 
 
 def stored(content: Any) -> Config:

@@ -17,11 +17,11 @@ import torch
 from vae_numpy import digits
 from vae_numpy.checks import check_alike
 from vae_paper import sprites
+from vae_paper.config import OWN
 from vae_paper.likelihoods import binarise
 
 SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites")
 COUNTS = {"handwriting": 1_437}  # training images of the sources that have few
-OWN = "own data"
 
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
@@ -53,6 +53,11 @@ class Data:
         """The same data with other fields."""
         return dataclasses.replace(self, **changes)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        return tuple(self.images.shape[1:])
+
     def to(self, device: str) -> "Data":
         """The same data on a device."""
         return self.replace(images=self.images.to(device), labels=None if self.labels is None else self.labels.to(device))
@@ -83,11 +88,18 @@ def load_data(source: str, split: str, binarisation: str = "none", device: str =
     """
     source = resolved(source)
     images, labels, about = sprites.load(split) if source == "sprites" else digits.load(source, split)
-    x = torch.from_numpy(images)
-    about += ", grayscale" if binarisation == "none" else f", binarisation: {binarisation}"
-    if binarisation == "fixed":
-        x, binarisation = binarise(x, "dynamic", torch.Generator().manual_seed(0)), "none"
-    return Data(x, torch.from_numpy(labels), about, binarisation, source).to(device)
+    about += ", grayscale" if binarisation == "none" else ""
+    data = Data(torch.from_numpy(images), torch.from_numpy(labels), about, source=source)
+    return (data if binarisation == "none" else binarised(data, binarisation)).to(device)
+
+
+def binarised(data: Data, how: str) -> Data:
+    """The data with a binarisation; "fixed" draws each pixel here, once, from seed 0."""
+    about = f"{data.about}, binarisation: {how}"
+    if how != "fixed":
+        return data.replace(binarisation=how, about=about)
+    generator = torch.Generator(data.images.device).manual_seed(0)
+    return data.replace(images=binarise(data.images, "dynamic", generator), about=about)
 
 
 def check_data(data: Data) -> None:

@@ -5,20 +5,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_paper import models
-from vae_paper.config import MODELS_OWN, Config
-from vae_paper.weight_files import as_arrays, config_of, fill, find, load_with_header
+from vae_paper.config import MODELS_OWN, Config, arguments_in
+from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, load_with_header
 
 if TYPE_CHECKING:
-    from vae_paper.vae import Model
+    from vae_paper.vae import Model, Shape
 
 
-def initial_model(config: Config, model: "Model | None" = None) -> "Model":
+def initial_model(config: Config, model: "Model | None" = None, image_shape: "Shape" = (1, 28, 28)) -> "Model":
     """The model of a checked configuration, or the `model` given, with the parameters that the run starts with."""
     if model is None:
         takes = models.options_of(models.class_of(config.model))
         arguments = {
             name: value for name in (*MODELS_OWN, "sigma") if name in takes and (value := getattr(config, name)) is not None
         }
+        arguments |= models.checked_arguments(config.model, arguments_in(config)) | {"image_shape": image_shape}
         model = models.build(config.model, config.latent_dim, config.likelihood, config.seed, **arguments)
     if config.resume:  # the state holds every parameter
         return model
@@ -29,8 +30,18 @@ def initial_model(config: Config, model: "Model | None" = None) -> "Model":
         start, about = load_with_header(config.start_from, None if models.name_of(model) in models.names() else model)
         path = find(config.start_from)
         _check_start(path, about | about.get("config", {}), config)
+        check_made_with(path, about, model)
         fill(path, model, as_arrays(start.state_dict()))
     return model.train()
+
+
+def check_made_with(path: Path, about: dict[str, Any], model: "Model") -> None:
+    """Refuse a file whose model was made with other arguments: its tensors would fit, and mean something else."""
+    ours = describe(model)["made_with"]
+    for name, theirs in about.get("made_with", {}).items():
+        theirs = tuple(theirs) if isinstance(theirs, list) else theirs
+        if ours.get(name, theirs) != theirs:
+            raise ValueError(f"{path}: {name} is {theirs} in this file, and {ours[name]} in this run's model")
 
 
 def inherit(config: Config) -> Config:

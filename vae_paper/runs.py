@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import shlex
 import signal
 import sys
 import threading
@@ -23,10 +24,11 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from vae_numpy import weights
+from vae_numpy.checks import check_labels
 from vae_numpy.command_line import spelled
 from vae_paper import distributed, models, state_files, weight_files
-from vae_paper.config import FEW_IMAGES, Config, as_dict, checked
-from vae_paper.data import COUNTS, OWN, Data, load_data, resolved, split
+from vae_paper.config import FEW_IMAGES, MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
+from vae_paper.data import COUNTS, OWN, Data, binarised, check_data, load_data, resolved, split
 from vae_paper.initial import inherit, initial_model
 from vae_paper.vae import Model
 
@@ -143,7 +145,8 @@ class Run:
 
     def _stop(self) -> None:
         self.save_state()
-        again = f"python -m vae_paper train --name {self.config.name} --resume"
+        again = f"python -m vae_paper train --name {shlex.quote(self.config.name)} --resume"
+        again = "train(config, ..., resume=True) in Python" if self.own or self.data.source == OWN else again
         raise KeyboardInterrupt(f"stopped after step {self.at.step}, state saved; go on with: {again}")
 
 
@@ -158,15 +161,18 @@ def begun(
     folder = weight_files.RUNS / config.name
     own = own_parts(model, objective, optimizer)
     config = configured(folder, config, model, data)
+    refuse_unused(config, own)
     check_device(config)
     if config.tensorboard:
         _summary_writer()
-    whole = data.to(config.device) if data else load_data(config.source, "train", config.binarise, config.device)
-    training, validation = split(whole, config.validation)
+    whole = data or load_data(config.source, "train", config.binarise)
+    whole = binarised(whole, config.binarise) if data and config.binarise != "none" else whole
+    model = initial_model(config, model, whole.shape)
+    training, validation = split(fitting(whole, model).to(config.device), config.validation)
     epochs, batch_size = config.lengths()
     if len(training.images) < batch_size:
         raise ValueError(f"batch_size is {batch_size}: there are only {len(training.images)} training images")
-    model = initial_model(config, model).to(config.device)
+    model = model.to(config.device)
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     for group in made.param_groups:
@@ -204,6 +210,31 @@ def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, 
     return own
 
 
+def refuse_unused(config: Config, own: dict[str, str]) -> None:
+    """Refuse options that an own part makes useless."""
+    useless = {
+        "objective": [option.name for option in dataclasses.fields(ObjectiveOptions) if option.name != "samples"],
+        "optimizer": ["learning_rate", "weight_decay"],
+        "model": ["sigma", "model_arguments", *MODELS_OWN],
+    }
+    for part in own.keys() & useless.keys():
+        for option in useless[part]:
+            value, unset = getattr(config, option), Config.__dataclass_fields__[option].default
+            if value != unset and value is not None and not config.resume:
+                raise ValueError(f"{option} is {value}, and your own {part} does not use it; leave it out")
+
+
+def fitting(data: Data, model: Model) -> Data:
+    """The data in the model's precision. ValueError, before any training, where they are no images for this model."""
+    check_data(data)
+    if data.shape != model.image_shape:
+        raise ValueError(f"images are {data.shape}, and the model expects {model.image_shape}; give it image_shape={data.shape}")
+    if data.labels is not None:
+        check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
+    dtype = next((p.dtype for p in model.parameters()), torch.float32)
+    return data if data.images.dtype == dtype else data.replace(images=data.images.to(dtype))
+
+
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
     """The configuration to train. A resumed run has its stored one; a new run has `config`, checked, with defaults filled in."""
     restarted, config = _was_restarted(folder, config), _of_model(config, model)
@@ -212,8 +243,8 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
         if model is None and config.model not in models.names():
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
-        config = inherit(config)
-        source = resolved(config.source if data is None else data.source)
+        source = resolved(inherit(config).source if data is None else data.source)
+        config = dataclasses.replace(inherit(config), source=source)
         images = len(data.images) if data is not None else COUNTS.get(source, FEW_IMAGES)
         config = dataclasses.replace(checked(config, model, images), source=source, resume=restarted)
     if data is None and config.source == OWN:

@@ -36,6 +36,7 @@ def train(
 
     Your own parts take the place of the configuration's: a `model` (a subclass of `Model`), `data` (the training images),
     an `objective` (from `Terms` to a loss), an `optimizer` (from parameters to an Optimizer). To resume, give them again.
+    `config.lr_schedule` also scales the learning rates of an own optimizer.
 
     Raises ValueError before any training if the configuration contradicts itself or the folder holds another run. Raises
     ValueError during training if a term is not finite; files that were saved before stay intact.
@@ -90,6 +91,8 @@ def train_step(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         terms = model(x, eps, labels)
         loss = loss_of(config, terms, progress, objective)
+    if loss.ndim:
+        raise ValueError(f"the objective returned {tuple(loss.shape)}; expected one number, such as the mean over the batch")
     if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would stall every step
         raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}")
     optimizer.zero_grad()

@@ -104,7 +104,7 @@ class Model(nn.Module):
             raise ValueError(f"latent_dim is {latent_dim}: expected at least 1")
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood is {likelihood!r}; expected one of: {', '.join(LIKELIHOODS)}")
-        self.latent_dim, self.likelihood, self.image_shape = latent_dim, likelihood, image_shape
+        self.latent_dim, self.likelihood, self.image_shape = latent_dim, likelihood, tuple(image_shape)
         log_sigma, scale = torch.tensor(sigma).log(), LIKELIHOODS[likelihood].scale
         if scale == "learned":
             self.log_sigma = nn.Parameter(log_sigma)

@@ -73,14 +73,11 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
             f"use vae_paper.load({str(path)!r}, model=...) in Python"
         )
     try:
-        if "image_shape" in made:
-            made = made | {"image_shape": tuple(made["image_shape"])}
-        options = {name: value for name, value in made.items() if name not in ("image_shape", "classes")}
-        check_types({"latent_dim": latent_dim, "likelihood": likelihood, **options})
-        unknown = made.keys() - models.options_of(models.class_of(name)).keys()
-        if latent_dim < 1 or unknown or made.get("layers", 0) > len(tensors):
+        made = models.checked_arguments(name, made)
+        check_types({"latent_dim": latent_dim, "likelihood": likelihood})
+        if latent_dim < 1 or made.get("layers", 0) > len(tensors):
             raise ValueError(f"D = {latent_dim}, made with {made}")
-        with torch.device("meta"):  # takes no memory, however large the claim
+        with torch.device("meta"):  # takes no memory, however large the claimed size
             claimed = models.class_of(name)(latent_dim, likelihood, **made)
     except (ValueError, TypeError, RuntimeError, OverflowError, AttributeError) as error:
         raise ValueError(f"{path}: its header describes no {name} of this project ({str(error).splitlines()[0][:200]})") from None

@@ -74,16 +74,17 @@ def importance(
 def _importance_of(sampled: Callable[[int], Terms], ks: list[int]) -> tuple[Float[Tensor, " B"], Float[Tensor, "M B"]]:
     """ELBO and bounds of a few images, from `sampled(count)`, the terms of `count` samples of z."""
     bounds, done = [], 0
-    log_sum = distortion = torch.zeros(())
+    log_sum = loss = torch.zeros(())
     for k in ks:
         for count in _parts(k - done):
             terms = sampled(count)
             log_w = terms.log_weight.cpu().double().logsumexp(0)  # (B,)
             log_sum = torch.logaddexp(log_sum, log_w) if done else log_w
-            distortion = distortion + terms.distortion.cpu().double().sum(0)
+            # the rate too, as a model may estimate it from its samples
+            loss = loss + terms.distortion.cpu().double().sum(0) + count * terms.rate.cpu().double().sum(1)
             done += count
         bounds.append(log_sum - math.log(k))
-    return -(distortion / done + terms.rate.cpu().double().sum(1)), torch.stack(bounds)
+    return -loss / done, torch.stack(bounds)
 
 
 def _parts(total: int) -> list[int]:
@@ -130,7 +131,13 @@ class Information(NamedTuple):
 
 
 @torch.inference_mode()
-def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: int = 0, rows: int = 500) -> Information:
+def information(
+    mu: Float[Tensor, "N D"],
+    logvar: Float[Tensor, "N D"],
+    seed: int = 0,
+    rows: int = 500,
+    rate: Float[Tensor, " N"] | None = None,
+) -> Information:
     """I_q(x; z) and KL(q(z) || N(0, I)), q(z) being the mean over images of q(z|x), from one z ~ q(z|x) of each image.
 
     The decomposition: Hoffman & Johnson 2016, "ELBO surgery". The two estimates of the information, log q(z|x) - log q(z),
@@ -159,7 +166,7 @@ def information(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"], seed: in
         with_own.append(log_q.logsumexp(1) - math.log(len(z)))
         log_q[itself] = -math.inf
         without.append(log_q.logsumexp(1) - math.log(len(z) - 1))
-    rate = kl_per_latent(mu, logvar).sum(1)
+    rate = kl_per_latent(mu, logvar).sum(1) if rate is None else rate.double()
     low, high = own - torch.cat(with_own), own - torch.cat(without)
     return Information(*(mean_of(nats) for nats in (low, high, rate - high, rate - low)))
 

@@ -50,7 +50,7 @@ def evaluate(
     if terms.mu is not None:
         measures["active_units"] = active(terms.mu, data)
     if terms.mu is not None and terms.logvar is not None and model.drawn_from is not None:
-        measures |= of_information(model, estimators.information(terms.mu, terms.logvar, seed), data)
+        measures |= of_information(model, estimators.information(terms.mu, terms.logvar, seed, rate=terms.rate.sum(1)), data)
     if drawn and model.drawn_from is not None:
         measures |= of_samples(model, data, drawn, seed)
     return {"data": data.about, "seed": seed, "measures": measures, "subset": chosen}

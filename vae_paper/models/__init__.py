@@ -3,10 +3,13 @@
 The file `student_t.py` holds the model `student-t`: the last subclass of `Model` that the file defines. No list names it.
 """
 
+import ast
 import difflib
 import importlib
 import inspect
 import pkgutil
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +46,33 @@ def options_of(model: "type[Model] | Model") -> dict[str, Any]:
     """The names of the arguments that a model's class takes, with their defaults."""
     cls = model if inspect.isclass(model) else type(model)
     return {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+
+
+def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
+    """The arguments of a model's class that a file or a command names; ValueError for an unknown name or another type."""
+    if not isinstance(arguments, dict):
+        raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected names and values")
+    options, found = options_of(class_of(name)), {}
+    for option, value in arguments.items():
+        if option not in options:
+            raise ValueError(f"{option} is no argument of a {name}; expected one of: {', '.join(options)}")
+        kind = type(options[option])
+        if kind is tuple and isinstance(value, list):
+            value = tuple(value)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise ValueError(f"{option} is {str(value)[:80]!r}; expected {kind.__name__}")
+        found[option] = value
+    return found
+
+
+def summary(name: str) -> str:
+    """The first sentence of a model's file: what the command line says about it."""
+    if name == "vae":
+        return "the variational autoencoder"
+    source = (Path(__file__).parent / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    return re.split(r"[.:(]\s", " ".join((ast.get_docstring(ast.parse(source)) or "").split()))[0].strip()
 
 
 def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 0, **arguments: Any) -> Any:
