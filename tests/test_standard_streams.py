@@ -44,7 +44,7 @@ class Config:
 
 
 def started(folder, *arguments, environment=(), **options):
-    variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"} | dict(environment)
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": ""} | dict(environment)
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SCRIPT, *arguments],
         cwd=folder, env=variables, **{"stdin": subprocess.DEVNULL} | options,
@@ -63,7 +63,7 @@ def test_a_line_is_in_the_pipe_before_the_next_is_computed(tmp_path):
     process = started(
         tmp_path, "--lines", "1", "--wait", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    patience = threading.Timer(60, process.kill)
+    patience = threading.Timer(30, process.kill)
     patience.start()
     assert process.stdout.readline().split() == ["±".encode(), b"0"]
     patience.cancel()
