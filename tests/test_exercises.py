@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from exercises import __main__ as loop
 from exercises import make_figures, pages
 from exercises.catalogue import EXERCISES, LETTERS, find
 from exercises.checking import checks_of, difference, load, observe, run_all, run_check
