@@ -197,7 +197,7 @@ def _related(triples: Sequence[Triple]) -> str | None:
     return next(iter(found)) if len(found) == 1 else None
 
 
-def _all(triples: Sequence[Triple], relation: Callable[[np.ndarray], np.ndarray]) -> bool:
+def _all(triples: Sequence[Triple], relation: Callable[[np.ndarray], Any]) -> bool:
     """Whether got = relation(expected) on every probe."""
     with np.errstate(all="ignore"):
         for _, g, e in triples:
