@@ -177,7 +177,9 @@ def hint(exercise: Exercise, function: str | None) -> None:
     if function is not None and function not in hints:
         raise ValueError(f"function is {function!r}: exercise {exercise.number} has hints for {', '.join(hints)}")
     if noted.get("passed") == exercise.checks and path.is_file() and noted.get("sha256") == _sha(path):
-        print(f"all checks of exercise {exercise.number} pass: no hint is needed. All of them are on exercises/{exercise.page.name}.")
+        print(
+            f"all checks of exercise {exercise.number} pass: no hint is needed. exercises/{exercise.page.name} has all of them."
+        )
         return
     function = function or noted.get("function") or ""
     if function not in hints:

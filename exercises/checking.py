@@ -79,7 +79,7 @@ class Check:
     float32: float | None = 2e-5
     """The same for float32 probes; None: no float32 probe is added."""
     keeps_dtype: bool = False
-    """Whether the result must have the expected dtype exactly. Otherwise float64 may come from float32, not float32 from float64."""
+    """Whether the result must have the expected dtype exactly. Otherwise float64 may come from float32, not the reverse."""
     strided: bool = True
     """Whether a probe is added whose arrays are strided views."""
     explain: Callable[[Sequence[relations.Case]], str | None] | None = None
@@ -378,7 +378,10 @@ def _compare(check: Check, probe: Probe, outcome: Outcome, expected: Outcome) ->
     try:
         return difference(outcome.value, expected.value, allowed, keeps_dtype=check.keeps_dtype, given=given)
     except Exception as error:  # a foreign result may raise anything when it is looked at
-        return [f"got       {described(outcome.value)}", f"          it cannot be compared: {type(error).__name__}: {one_line(error)}"]
+        return [
+            f"got       {described(outcome.value)}",
+            f"          it cannot be compared: {type(error).__name__}: {one_line(error)}",
+        ]
 
 
 # Diagnosis
@@ -398,14 +401,19 @@ def diagnose(
     everywhere = range(len(probes))
     scopes = [ordinary, everywhere] if not all(passed[i] for i in ordinary) else [everywhere]
     for scope in scopes:
-        candidates = [a for a in candidates if all(same(outcomes[i], observe(check, a.answer, probes[i]), _near(check, probes[i]))
-                                                   for i in scope)]  # fmt: skip
+        candidates = [
+            a
+            for a in candidates
+            if all(same(outcomes[i], observe(check, a.answer, probes[i]), _near(check, probes[i])) for i in scope)
+        ]
         if len(candidates) == 1:
             return candidates[0].diagnosis
     if candidates:
         return None  # several known mistakes give these numbers
-    cases = [relations.Case(dict(probe), probe.note, None if o.problem else o.value, e.value, ok)
-             for probe, o, e, ok in zip(probes, outcomes, expected, passed, strict=True)]  # fmt: skip
+    cases = [
+        relations.Case(dict(probe), probe.note, None if o.problem else o.value, e.value, ok)
+        for probe, o, e, ok in zip(probes, outcomes, expected, passed, strict=True)
+    ]
     try:
         return (check.explain or relations.told)(cases)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError):  # foreign results need not relate to anything
@@ -423,7 +431,8 @@ def _not_written(error: NotImplementedError, check: Check, path: Path) -> str:
     """Which function is not written: the one that was called, another that it calls, or a branch of it."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     if frames and frames[-1].name not in (check.function, "<lambda>"):
-        return f"got       {frames[-1].name}, which {check.function} calls, is {NOT_WRITTEN} (line {frames[-1].lineno} of {path.name})"
+        line = f"(line {frames[-1].lineno} of {path.name})"
+        return f"got       {frames[-1].name}, which {check.function} calls, is {NOT_WRITTEN} {line}"
     return NOT_WRITTEN
 
 

@@ -16,7 +16,7 @@ SINGLE = 1e-6
 """Allowed for a float32 result where no float array was given, so that nothing asked for float64."""
 
 
-class Unreadable(ValueError):
+class Unreadable(ValueError):  # noqa: N818, the learner is not shown this name
     """A result that cannot be read as the expected kind; the message says why, in a few words."""
 
 
@@ -66,13 +66,18 @@ def _leaf_difference(got: Any, expected: Any, allowed: float, nan_equal: bool, k
         return [*shown, f"          {problem}"]
     if b.dtype.kind == "b":
         wrong = np.flatnonzero(a != b)
-        return [*shown, f"          differs at {at(wrong[0], b.shape)}"] if wrong.size and b.shape else shown if wrong.size else []
+        return (
+            [*shown, f"          differs at {at(wrong[0], b.shape)}"] if wrong.size and b.shape else shown if wrong.size else []
+        )
     narrow = a.dtype.kind == "f" and a.dtype.itemsize < 8 and b.dtype.kind == "f" and b.dtype.itemsize == 8
     if keeps_dtype and a.dtype != b.dtype and kind(expected) != "number":
         right = not beyond(a, b, max(allowed, SINGLE))[0]
         return [*shown, f"          {'the numbers are right, but ' if right else ''}the dtype is {a.dtype}; expected {b.dtype}"]
     if narrow and given == "float64" and not beyond(a, b, max(allowed, 1e-2))[0]:
-        return [*shown, f"          the result is {a.dtype} and the input float64: half of the digits are lost; keep the input's dtype"]
+        return [
+            *shown,
+            f"          the result is {a.dtype} and the input float64: half of the digits are lost; keep the input's dtype",
+        ]
     if narrow and not given and a.dtype == np.float32:
         allowed = max(allowed, SINGLE)
     wrong_at, limit = beyond(a, b, allowed, nan_equal)
@@ -121,7 +126,7 @@ def alike(a: Any, b: Any, allowed: float) -> bool:
 
 
 def kind(value: Any) -> str:
-    """"array", "tensor", "number", "bool", or the name of the type."""
+    """ "array", "tensor", "number", "bool", or the name of the type."""
     torch = sys.modules.get("torch")  # what is a tensor, if nobody has imported it?
     if torch is not None and isinstance(value, torch.Tensor):
         return "tensor"

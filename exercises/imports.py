@@ -49,9 +49,8 @@ def used(tree: ast.AST) -> Iterator[tuple[str, int]]:
             for alias in node.names:
                 names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
                 yield (f"{node.module}" if alias.name == "*" else f"{node.module}.{alias.name}"), node.lineno
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")) and node.args:
-            if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-                yield node.args[0].value, node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            yield from ((a.value, node.lineno) for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str))
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (name := _dotted(node, names)):
             yield name, node.lineno

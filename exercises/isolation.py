@@ -21,8 +21,8 @@ SECONDS = 20.0
 """For all checks of an exercise together, from the moment at which the learner's file is imported."""
 SECONDS_TO_START = 120.0
 """For Python to start and to import NumPy and torch, on a slow machine."""
-SECONDS_TO_RUN = 180.0
-"""For an experiment, which may train for a minute."""
+SECONDS_TO_RUN = 300.0
+"""For an experiment, which may train for a minute, on a busy machine."""
 BYTES = 4 * 2**30
 """Memory for data, where the system can limit it (Linux; macOS and Windows set no limit)."""
 
@@ -70,7 +70,9 @@ def _run(task: str, exercise: Exercise, path: Path, seconds: float, *more: str) 
     root = str(Path(__file__).parents[1])
     # Small arrays: one thread is as fast as many, and does not wait for cores that other programs use
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
-    environment = threads | dict(os.environ) | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
+    environment = (
+        threads | dict(os.environ) | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
+    )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         notes = Path(folder) / "events"
         command = [sys.executable, "-m", "exercises.isolation", task, exercise.number, str(path), str(notes), *more]

@@ -6,10 +6,8 @@ saved there by %%writefile, and the check cell runs `python -m exercises check N
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-from exercises import pages
 from exercises.catalogue import Exercise
 from exercises.progress import MY_WORK
 from vae_numpy.files import write_atomically

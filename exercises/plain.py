@@ -8,20 +8,93 @@ import re
 END = "\u2063"  # ends the name of a command whose argument has been put in its place
 WIDE = "\u2003"
 SYMBOLS = {
-    "mu": "μ", "sigma": "σ", "omega": "ω", "beta": "β", "lambda": "λ", "gamma": "γ", "varepsilon": "ε", "epsilon": "ε",
-    "theta": "θ", "phi": "φ", "Phi": "Φ", "pi": "π", "Sigma": "Σ", "sum": "Σ", "prod": "Π", "int": "∫", "infty": "∞", "nabla": "∇",
-    "partial": "∂", "cdot": "·", "times": "×", "odot": "⊙", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥", "ne": "≠", "approx": "≈",
-    "sim": "~", "to": "→", "quad": WIDE, "qquad": WIDE * 2, "log": "log", "exp": "exp", "sin": "sin", "cos": "cos", "min": "min", "max": "max",
-    "arg": "arg ", "bmod": " mod ", "mid": "|", "Vert": "‖", "lVert": "‖", "rVert": "‖", "vert": "|", "dots": "...", "ldots": "...",
-    "Longrightarrow": "⟹", "Rightarrow": "⇒", "lfloor": "⌊", "rfloor": "⌋", "left": "", "right": "", "big": "", "Big": "",
-    "bigl": "", "bigr": "", "in": "∈", "ell": "ℓ", "prime": "'", "ast": "*", "pm": "±", "mathrm": "", "text": "", "mathcal": "",
-    "mathbb": "", "mathbf": "", "mathit": "", "operatorname": "", "displaystyle": "", "mathrel": "",
-}  # fmt: skip
+    "mu": "μ",
+    "sigma": "σ",
+    "omega": "ω",
+    "beta": "β",
+    "lambda": "λ",
+    "gamma": "γ",
+    "varepsilon": "ε",
+    "epsilon": "ε",
+    "theta": "θ",
+    "phi": "φ",
+    "Phi": "Φ",
+    "pi": "π",
+    "Sigma": "Σ",
+    "sum": "Σ",
+    "prod": "Π",
+    "int": "∫",
+    "infty": "∞",
+    "nabla": "∇",
+    "partial": "∂",
+    "cdot": "·",
+    "times": "×",
+    "odot": "⊙",
+    "le": "≤",
+    "leq": "≤",
+    "ge": "≥",
+    "geq": "≥",
+    "ne": "≠",
+    "approx": "≈",
+    "sim": "~",
+    "to": "→",
+    "quad": WIDE,
+    "qquad": WIDE * 2,
+    "log": "log",
+    "exp": "exp",
+    "sin": "sin",
+    "cos": "cos",
+    "min": "min",
+    "max": "max",
+    "arg": "arg ",
+    "bmod": " mod ",
+    "mid": "|",
+    "Vert": "‖",
+    "lVert": "‖",
+    "rVert": "‖",
+    "vert": "|",
+    "dots": "...",
+    "ldots": "...",
+    "Longrightarrow": "⟹",
+    "Rightarrow": "⇒",
+    "lfloor": "⌊",
+    "rfloor": "⌋",
+    "left": "",
+    "right": "",
+    "big": "",
+    "Big": "",
+    "bigl": "",
+    "bigr": "",
+    "in": "∈",
+    "ell": "ℓ",
+    "prime": "'",
+    "ast": "*",
+    "pm": "±",
+    "mathrm": "",
+    "text": "",
+    "mathcal": "",
+    "mathbb": "",
+    "mathbf": "",
+    "mathit": "",
+    "operatorname": "",
+    "displaystyle": "",
+    "mathrel": "",
+}
 SUBSCRIPTS = dict(zip("0123456789aehijklmnoprstuvx+-=()", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋₌₍₎", strict=True))
 SUPERSCRIPTS = dict(zip("0123456789abcdefghijklmnoprstuvwxyzT+-=()", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀ⁺⁻⁼⁽⁾", strict=True))
 SPELLED = {
-    r"\,": " ", r"\;": " ", r"\ ": " ", r"\!": "", r"\\": "\n", r"\{": "⦃", r"\}": "⦄", r"\_": "⎵", r"\|": "‖", r"\%": "%", "~": " ",
-}  # fmt: skip
+    r"\,": " ",
+    r"\;": " ",
+    r"\ ": " ",
+    r"\!": "",
+    r"\\": "\n",
+    r"\{": "⦃",
+    r"\}": "⦄",
+    r"\_": "⎵",
+    r"\|": "‖",
+    r"\%": "%",
+    "~": " ",
+}
 FONTS = ("text", "mathrm", "mathcal", "mathbb", "mathbf", "mathit", "mathrel", "operatorname")
 FRACTIONS = {("1", "2"): "½", ("1", "3"): "⅓", ("1", "4"): "¼", ("3", "4"): "¾"}
 ACCENTS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
@@ -43,7 +116,15 @@ def _prose(markdown: str) -> str:
 
 def formula(latex: str) -> str:
     """One formula."""
-    s = _converted(latex).replace(END, "").replace("⎵", "_").replace("⌃", "^").replace("⦃", "{").replace("⦄", "}").replace("&", "")
+    s = (
+        _converted(latex)
+        .replace(END, "")
+        .replace("⎵", "_")
+        .replace("⌃", "^")
+        .replace("⦃", "{")
+        .replace("⦄", "}")
+        .replace("&", "")
+    )
     s = re.sub(r"(?<=\w)(log|exp|sin|cos|min|max) ", r" \1 ", s)
     s = re.sub(r"\b(log|exp|sin|cos|min|max) \(", r"\1(", s)
     return re.sub(r" {2,}", " ", s).replace(WIDE, "  ").strip()

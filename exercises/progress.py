@@ -56,7 +56,7 @@ def _is_ours(found: Any) -> bool:
 def _fits(field: str, value: Any) -> bool:
     if field not in FIELDS or not isinstance(value, FIELDS[field]) or isinstance(value, bool):
         return False
-    return field != "hints" or all(isinstance(n, int) and not isinstance(n, bool) for n in value.values())
+    return not isinstance(value, dict) or all(isinstance(n, int) and not isinstance(n, bool) for n in value.values())
 
 
 def _set_aside(why: str) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 A relation is told only if it holds for everything that was observed and no other relation does.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -196,7 +197,7 @@ def _related(triples: Sequence[Triple]) -> str | None:
     return next(iter(found)) if len(found) == 1 else None
 
 
-def _all(triples: Sequence[Triple], relation: Callable[[np.ndarray], np.ndarray]) -> bool:
+def _all(triples: Sequence[Triple], relation: Callable[[np.ndarray], Any]) -> bool:
     """Whether got = relation(expected) on every probe."""
     with np.errstate(all="ignore"):
         for _, g, e in triples:
@@ -214,14 +215,18 @@ def _by_shape(triples: Sequence[Triple]) -> Iterator[str]:
     if any(e.ndim != rank for _, _, e in triples):
         return
     for axes in itertools.permutations(range(rank)):
-        if axes != tuple(range(rank)) and _all(triples, lambda e, axes=axes: e.transpose(axes)):
-            yield "that is the right result, transposed" if rank == 2 else f"that is the right result with its axes in the order {axes}"
+        if axes != tuple(range(rank)) and _all(triples, functools.partial(np.transpose, axes=axes)):
+            yield (
+                "that is the right result, transposed"
+                if rank == 2
+                else f"that is the right result with its axes in the order {axes}"
+            )
     for axis in range(rank):
-        if _all(triples, lambda e, axis=axis: np.flip(e, axis)):
+        if _all(triples, functools.partial(np.flip, axis=axis)):
             yield f"the numbers are right, in reversed order along axis {axis}"
-        if _all(triples, lambda e, axis=axis: e.sum(axis)):
+        if _all(triples, functools.partial(np.sum, axis=axis)):
             yield f"that is the right result, summed over its axis {axis}"
-        if _all(triples, lambda e, axis=axis: e.mean(axis)):
+        if _all(triples, functools.partial(np.mean, axis=axis)):
             yield f"that is the mean of the right result over its axis {axis}"
     if rank > 1 and _all(triples, np.sum):
         yield "that is the sum of all numbers of the right result"
@@ -243,7 +248,7 @@ NICE_FACTORS = {
 
 
 def _by_factor(triples: Sequence[Triple]) -> Iterator[str]:
-    factors = []
+    factors: list[float | None] = []
     for _, g, e in triples:
         if g.shape != e.shape:
             return
@@ -268,7 +273,7 @@ def _by_factor(triples: Sequence[Triple]) -> Iterator[str]:
 
 
 def _by_offset(triples: Sequence[Triple]) -> Iterator[str]:
-    offsets: list[float | None] = []
+    offsets: list[float] = []
     for _, g, e in triples:
         if g.shape != e.shape:
             return
@@ -283,11 +288,11 @@ def _by_offset(triples: Sequence[Triple]) -> Iterator[str]:
         if len(triples) > 1 or name:
             yield f"every number is too {'large' if offsets[0] > 0 else 'small'} by {name or comparing.number(abs(offsets[0]))}"
         return
-    for sign, word in ((1, "large"), (-1, "small")):
+    for word, apart_by in (("large", offsets), ("small", [-offset for offset in offsets])):
         start = f"every number is too {word} by "
-        yield from _sized(triples, offsets, start + "log of {}", lambda n, s=sign: s * np.log(n))
-        yield from _sized(triples, offsets, start + "1/2 log 2 pi times {}", lambda n, s=sign: s * half * n)
-        yield from _sized(triples, offsets, start + "{}", lambda n, s=sign: s * n)
+        yield from _sized(triples, apart_by, start + "log of {}", np.log)
+        yield from _sized(triples, apart_by, start + "1/2 log 2 pi times {}", lambda n: half * n)
+        yield from _sized(triples, apart_by, start + "{}", lambda n: n)
 
 
 def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
@@ -296,7 +301,9 @@ def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
         "that is the square of the right result": np.square,
         "that is the square root of the right result": np.sqrt,
         "that is exp of the right result": np.exp,
-        "that is exp(1/2 ...) of the right result: a standard deviation where the log variance is expected": lambda e: np.exp(e / 2),
+        "that is exp(1/2 ...) of the right result: a standard deviation where the log variance is expected": lambda e: np.exp(
+            e / 2
+        ),
         "that is the log of the right result": np.log,
         "that is 1 divided by the right result": lambda e: 1 / e,
         "that is 1 minus the right result": lambda e: 1 - e,
@@ -310,7 +317,7 @@ def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
 
 
 def _sized(
-    triples: Sequence[Triple], values: Sequence[float | None], sentence: str, of_size: Callable[[float], float]
+    triples: Sequence[Triple], values: Sequence[float] | Sequence[float | None], sentence: str, of_size: Callable[[float], float]
 ) -> Iterator[str]:
     """The sentence, where `values` are of_size(n) for one size n of the arguments that is not always 1 and not constant."""
     seen: dict[tuple, str] = {}

@@ -48,7 +48,9 @@ NATURAL = {
     "numbers are 0-dimensional arrays": lambda v: nested(v, lambda x: np.asarray(x) if kind(x) in ("number", "bool") else x),
     "numbers are NumPy's": lambda v: nested(v, lambda x: np.asarray(x)[()] if kind(x) in ("number", "bool") else x),
     "float64 for float32": lambda v: nested(v, lambda x: x.astype(float) if kind(x) == "array" and x.dtype == np.float32 else x),
-    "whole numbers are small": lambda v: nested(v, lambda x: x.astype(np.int16) if kind(x) == "array" and x.dtype.kind == "i" else x),
+    "whole numbers are small": lambda v: nested(
+        v, lambda x: x.astype(np.int16) if kind(x) == "array" and x.dtype.kind == "i" else x
+    ),
     "Fortran order": lambda v: nested(v, lambda x: np.asfortranarray(x) if kind(x) == "array" else x),
     "read-only": lambda v: nested(v, lambda x: np.broadcast_to(x, x.shape) if kind(x) == "array" else x),
 }
@@ -126,13 +128,24 @@ def test_a_foreign_result_gets_a_clear_line(make, said):
 def test_foreign_tensors_get_a_clear_line():
     import torch
 
-    for make, said in ((lambda t: t.to_sparse(), "sparse"), (lambda t: t.bfloat16(), "bfloat16"), (lambda t: t.numpy(), "torch tensor"),
-                       (lambda t: t.to("meta"), "cannot be read"), (lambda t: t * 1j, "complex")):  # fmt: skip
+    for make, said in (
+        (lambda t: t.to_sparse(), "sparse"),
+        (lambda t: t.bfloat16(), "bfloat16"),
+        (lambda t: t.numpy(), "torch tensor"),
+        (lambda t: t.to("meta"), "cannot be read"),
+        (lambda t: t * 1j, "complex"),
+    ):
         failure = first_failure("11", "nearest_code", lambda z, codes, make=make: make(torch.cdist(z, codes).argmin(1).double()))
         assert failure and said in report(failure), report(failure)
     failure = first_failure("11", "vq_loss", lambda z, q, c: ((z - q) ** 2).sum().bfloat16())
     assert failure and "bfloat16" in report(failure)
-    for number, function in (("11", "vq_loss"), ("11", "straight_through"), ("12", "to_torch"), ("12", "to_numpy"), ("12", "conv2d")):
+    for number, function in (
+        ("11", "vq_loss"),
+        ("11", "straight_through"),
+        ("12", "to_torch"),
+        ("12", "to_numpy"),
+        ("12", "conv2d"),
+    ):
         for value in (None, 3, "x", np.array([None])):
             failure = first_failure(number, function, lambda *args, value=value: value)
             assert failure and "Traceback" not in report(failure)
@@ -200,8 +213,11 @@ def test_a_second_call_must_give_the_same():
 
 def test_what_is_not_written_is_named():
     module = ModuleType("learner")
-    exec("def kl_to_prior(mu, logvar):\n    raise NotImplementedError\ndef elbo(x, mu, logvar, w, b, s2):\n    return kl_to_prior(mu, logvar)\n",
-         vars(module))  # fmt: skip
+    exec(
+        "def kl_to_prior(mu, logvar):\n    raise NotImplementedError\n"
+        "def elbo(x, mu, logvar, w, b, s2):\n    return kl_to_prior(mu, logvar)\n",
+        vars(module),
+    )
     module.__file__ = "<string>"
     checks = {c.function: c for c in checks_of(find("03")).CHECKS}
     said = report(run_check(checks["elbo"], module))
@@ -235,25 +251,71 @@ TOLD = [
     ("02", "label_walk", lambda z, d, t: -WALK(z, d, t), "that is the negative of the right result"),
     ("07", "prior_grid", lambda size: -GRID(size), None),  # the negative, and the reverse along axis 0
     ("06", "gaussian_nll", lambda *a: NLL(*a) / len(a[0]), "divided by the length of axis 0 of x"),
-    ("05", "kl_two_gaussians", lambda *a: load(find("05").solution).kl_two_gaussians(*a) / a[0].shape[1], "divided by the length of axis 1 of mu_q"),
+    (
+        "05",
+        "kl_two_gaussians",
+        lambda *a: load(find("05").solution).kl_two_gaussians(*a) / a[0].shape[1],
+        "divided by the length of axis 1 of mu_q",
+    ),
     ("03", "elbo", lambda *a: ELBO(*a) - 0.5 * np.log(2 * np.pi), "every number is too small by 1/2 log 2 pi"),
-    ("01", "log_aggregate_posterior", lambda z, mu, logvar: MIX(z, mu, logvar) - np.log(len(mu)), "too small by log of the length of axis 0 of mu"),
+    (
+        "01",
+        "log_aggregate_posterior",
+        lambda z, mu, logvar: MIX(z, mu, logvar) - np.log(len(mu)),
+        "too small by log of the length of axis 0 of mu",
+    ),
     ("07", "sheet", lambda images, columns: SHEET(images, columns).T, "that is the right result, transposed"),
     ("07", "sheet", lambda images, columns: SHEET(images, columns)[::-1], "in reversed order along axis 0"),
     ("05", "kl_divergence", lambda mu, logvar: np.sqrt(KL(mu, logvar)), "the square root of the right result"),
-    ("03", "posterior", lambda *a: (POST(*a)[0], 2 * POST(*a)[1]), "only the second value is wrong: that is twice the right result"),
+    (
+        "03",
+        "posterior",
+        lambda *a: (POST(*a)[0], 2 * POST(*a)[1]),
+        "only the second value is wrong: that is twice the right result",
+    ),
     ("10", "free_bits", lambda rate, floor: FREE(rate, 0.25), "right wherever floor is 0.25, wrong for most other values"),
-    ("05", "kl_divergence", lambda mu, logvar: KL(np.asarray(mu), np.clip(logvar, -6, 6)), "right on ordinary input, wrong only here (extreme values)"),
-    ("05", "kl_divergence", lambda mu, logvar: KL(mu, logvar) if mu.dtype == float else KL(mu, logvar) + 1, "right for float64 input, wrong"),
-    ("07", "sheet", lambda images, columns: SHEET(images, columns) if images.flags.c_contiguous else 0 * SHEET(images, columns), "strided view"),
-    ("03", "log_evidence", lambda x, w, b, s2: load(find("03").solution).log_evidence(x, abs(w) ** 0.5 * w**2 / abs(w) ** 1.5 if w > 0 else w - 1, b, s2),
-     "right only where w is not negative"),
-    ("05", "kl_by_sampling", lambda mu, logvar, eps: load(find("05").solution).kl_by_sampling(mu, logvar, eps[:5]) if len(eps) > 5 else
-     load(find("05").solution).kl_by_sampling(mu, logvar, eps), None),
-]  # fmt: skip
+    (
+        "05",
+        "kl_divergence",
+        lambda mu, logvar: KL(np.asarray(mu), np.clip(logvar, -6, 6)),
+        "right on ordinary input, wrong only here (extreme values)",
+    ),
+    (
+        "05",
+        "kl_divergence",
+        lambda mu, logvar: KL(mu, logvar) if mu.dtype == float else KL(mu, logvar) + 1,
+        "right for float64 input, wrong",
+    ),
+    (
+        "07",
+        "sheet",
+        lambda images, columns: SHEET(images, columns) if images.flags.c_contiguous else 0 * SHEET(images, columns),
+        "strided view",
+    ),
+    (
+        "03",
+        "log_evidence",
+        lambda x, w, b, s2: load(find("03").solution).log_evidence(
+            x, abs(w) ** 0.5 * w**2 / abs(w) ** 1.5 if w > 0 else w - 1, b, s2
+        ),
+        "right only where w is not negative",
+    ),
+    (
+        "05",
+        "kl_by_sampling",
+        lambda mu, logvar, eps: (
+            load(find("05").solution).kl_by_sampling(mu, logvar, eps[:5])
+            if len(eps) > 5
+            else load(find("05").solution).kl_by_sampling(mu, logvar, eps)
+        ),
+        None,
+    ),
+]
 
 
-@pytest.mark.parametrize(("number", "function", "answer", "sentence"), TOLD, ids=[f"{t[0]}-{t[1]}-{i}" for i, t in enumerate(TOLD)])
+@pytest.mark.parametrize(
+    ("number", "function", "answer", "sentence"), TOLD, ids=[f"{t[0]}-{t[1]}-{i}" for i, t in enumerate(TOLD)]
+)
 def test_a_relation_is_told_in_one_sentence(number, function, answer, sentence):
     failure = first_failure(number, function, answer, known=False)
     assert failure is not None
@@ -280,7 +342,9 @@ def test_known_wrong_answers_come_before_relations():
 
 
 def test_a_size_in_the_code_is_named():
-    check = Check("double", "twice x", lambda x: 2 * x, lambda rng: [{"x": rng.normal(size=s)} for s in ((2, 3), (4, 5), (6, 3), (2, 7))])
+    check = Check(
+        "double", "twice x", lambda x: 2 * x, lambda rng: [{"x": rng.normal(size=s)} for s in ((2, 3), (4, 5), (6, 3), (2, 7))]
+    )
     module = SimpleNamespace(double=lambda x: 2 * x if x.shape[1] == 3 else 2 * x + 1)
     assert run_check(check, module).diagnosis == "right only where axis 1 of x has length 3: is that size written into the code?"
 
@@ -305,7 +369,8 @@ def test_probes_have_extremes_float32_and_strided_views():
 TYPED = {
     ("01", "factor_correlation"): ("b = (factors - factors.mean(axis=0)) / factors.std(axis=0)", ""),
     ("02", "slerp"): (
-        "length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)\nif length_a == 0 or length_b == 0:\n    return lerp(a, b, t)\n"
+        "length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)\n"
+        "if length_a == 0 or length_b == 0:\n    return lerp(a, b, t)\n"
         "u, v = a / length_a, b / length_b\nomega = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))",
         "return ((1 - t) * length_a + t * length_b)[:, None] * direction",
     ),
@@ -352,7 +417,9 @@ def typed_in(exercise, function, hint):
             put_in(node, ast.parse(f"def f():\n    {span}").body[0].body[0])
         node.body = ast.parse(before).body + node.body
     else:
-        node.body = ast.parse("def f():\n" + textwrap.indent("\n".join(filter(None, [before, *spans, after])), "    ")).body[0].body
+        node.body = (
+            ast.parse("def f():\n" + textwrap.indent("\n".join(filter(None, [before, *spans, after])), "    ")).body[0].body
+        )
     module = ModuleType("typed")
     exec(compile(ast.unparse(ast.fix_missing_locations(tree)), "hint", "exec"), vars(module))
     return module
@@ -362,9 +429,18 @@ def put_in(function, typed):
     """The statement in place of the one in the function that is most like it; `...` in it is not code to type."""
     if "..." in ast.unparse(typed):
         return
-    places = [(body, i) for n in ast.walk(function) for body in [getattr(n, "body", None)] if isinstance(body, list) for i in range(len(body))]
-    alike = [(difflib.SequenceMatcher(None, ast.unparse(body[i]), ast.unparse(typed)).ratio(), body, i) for body, i in places
-             if type(body[i]) is type(typed)]  # fmt: skip
+    places = [
+        (body, i)
+        for n in ast.walk(function)
+        for body in [getattr(n, "body", None)]
+        if isinstance(body, list)
+        for i in range(len(body))
+    ]
+    alike = [
+        (difflib.SequenceMatcher(None, ast.unparse(body[i]), ast.unparse(typed)).ratio(), body, i)
+        for body, i in places
+        if type(body[i]) is type(typed)
+    ]
     ratio, body, i = max(alike, key=lambda found: found[0])
     assert ratio > 0.5, ast.unparse(typed)
     body[i] = typed
@@ -392,15 +468,18 @@ def test_hints_are_printed_in_plain_unicode(exercise):
                 assert known or re.fullmatch("[td]?frac|sqrt|overline|underbrace", command), f"plain does not know \\{command}"
 
 
-@pytest.mark.parametrize(("latex", "said"), [
-    (r"-\tfrac12 \sum_j [1 + \log\sigma_j^2 - \mu_j^2]", "-½ Σⱼ [1 + log σⱼ² - μⱼ²]"),
-    (r"\sqrt{\sum_{\text{pixels}} (\hat x_{i+1} - \hat x_i)^2}", "√(Σₚᵢₓₑₗₛ (x̂ᵢ₊₁ - x̂ᵢ)²)"),
-    (r"c = \frac{1}{2\sigma^2}", "c = 1/(2σ²)"),
-    (r"\overline{D} + \gamma\,|\overline{\mathrm{KL}} - C|", "mean(D) + γ |mean(KL) - C|"),
-    (r"\Phi^{-1}((i + \tfrac12)/n)", "Φ⁻¹((i + ½)/n)"),
-    (r"\lVert a\rVert\cdot b \le 3", "‖a‖· b ≤ 3"),
-    (r"\{1, \tfrac12\}", "{1, ½}"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("latex", "said"),
+    [
+        (r"-\tfrac12 \sum_j [1 + \log\sigma_j^2 - \mu_j^2]", "-½ Σⱼ [1 + log σⱼ² - μⱼ²]"),
+        (r"\sqrt{\sum_{\text{pixels}} (\hat x_{i+1} - \hat x_i)^2}", "√(Σₚᵢₓₑₗₛ (x̂ᵢ₊₁ - x̂ᵢ)²)"),
+        (r"c = \frac{1}{2\sigma^2}", "c = 1/(2σ²)"),
+        (r"\overline{D} + \gamma\,|\overline{\mathrm{KL}} - C|", "mean(D) + γ |mean(KL) - C|"),
+        (r"\Phi^{-1}((i + \tfrac12)/n)", "Φ⁻¹((i + ½)/n)"),
+        (r"\lVert a\rVert\cdot b \le 3", "‖a‖· b ≤ 3"),
+        (r"\{1, \tfrac12\}", "{1, ½}"),
+    ],
+)
 def test_a_formula_in_unicode(latex, said):
     assert plain.formula(latex) == said
 
@@ -408,17 +487,24 @@ def test_a_formula_in_unicode(latex, said):
 # What may not be imported
 
 
-@pytest.mark.parametrize(("number", "code", "name"), [
-    ("05", "from exercises.solutions.ex05 import *", "exercises.solutions.ex05"),
-    ("05", "import vae_numpy.vae as v\n", "vae_numpy.vae"),
-    ("05", "from vae_numpy import vae\n", "vae_numpy.vae"),
-    ("05", "import exercises\nexercises.checks\n", "exercises.checks"),
-    ("05", "import importlib\nimportlib.import_module('exercises.checks.ex05')\n", "exercises.checks.ex05"),
-    ("12", "import torch\nF = torch.nn.functional\ndef conv2d(*a):\n    return torch.nn.functional.conv2d(*a)\n", "torch.nn.functional.conv2d"),
-    ("12", "from torch.nn import functional as F\nF.conv2d\n", "torch.nn.functional.conv2d"),
-    ("13", "from exercises.museum import BUGS\n", "exercises.museum.BUGS"),
-    ("08", "from vae_paper.cvae import CVAE\n", "vae_paper.cvae.CVAE"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [
+        ("05", "from exercises.solutions.ex05 import *", "exercises.solutions.ex05"),
+        ("05", "import vae_numpy.vae as v\n", "vae_numpy.vae"),
+        ("05", "from vae_numpy import vae\n", "vae_numpy.vae"),
+        ("05", "import exercises\nexercises.checks\n", "exercises.checks"),
+        ("05", "import importlib\nimportlib.import_module('exercises.checks.ex05')\n", "exercises.checks.ex05"),
+        (
+            "12",
+            "import torch\nF = torch.nn.functional\ndef conv2d(*a):\n    return torch.nn.functional.conv2d(*a)\n",
+            "torch.nn.functional.conv2d",
+        ),
+        ("12", "from torch.nn import functional as F\nF.conv2d\n", "torch.nn.functional.conv2d"),
+        ("13", "from exercises.museum import BUGS\n", "exercises.museum.BUGS"),
+        ("08", "from vae_paper.cvae import CVAE\n", "vae_paper.cvae.CVAE"),
+    ],
+)
 def test_what_holds_the_answer_is_refused_by_name(tmp_path, number, code, name):
     path = tmp_path / "mine.py"
     path.write_text(code, encoding="utf-8")
@@ -428,7 +514,10 @@ def test_what_holds_the_answer_is_refused_by_name(tmp_path, number, code, name):
 
 def test_everything_else_may_be_imported(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text("import math\nimport numpy as np\nfrom sklearn.decomposition import PCA\nimport scipy.special\nnp.linalg.svd\n", encoding="utf-8")
+    path.write_text(
+        "import math\nimport numpy as np\nfrom sklearn.decomposition import PCA\nimport scipy.special\nnp.linalg.svd\n",
+        encoding="utf-8",
+    )
     assert all(imports.refusal(e.number, path) is None for e in EXERCISES)
     assert all(imports.refusal(e.number, file) is None for e in EXERCISES for file in (e.starter, e.solution))
 

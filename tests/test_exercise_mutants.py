@@ -23,15 +23,47 @@ EVERY = 6
 
 # Mutants of the source
 
-OPERATORS = {ast.Add: [ast.Sub], ast.Sub: [ast.Add], ast.Mult: [ast.Div, ast.Add], ast.Div: [ast.Mult], ast.Pow: [ast.Mult], ast.Mod: [ast.Mult]}
-COMPARISONS = {ast.Lt: [ast.Gt, ast.LtE], ast.Gt: [ast.Lt, ast.GtE], ast.LtE: [ast.Gt, ast.Lt], ast.GtE: [ast.Lt, ast.Gt], ast.Eq: [ast.NotEq],
-               ast.NotEq: [ast.Eq]}  # fmt: skip
+OPERATORS = {
+    ast.Add: [ast.Sub],
+    ast.Sub: [ast.Add],
+    ast.Mult: [ast.Div, ast.Add],
+    ast.Div: [ast.Mult],
+    ast.Pow: [ast.Mult],
+    ast.Mod: [ast.Mult],
+}
+COMPARISONS = {
+    ast.Lt: [ast.Gt, ast.LtE],
+    ast.Gt: [ast.Lt, ast.GtE],
+    ast.LtE: [ast.Gt, ast.Lt],
+    ast.GtE: [ast.Lt, ast.Gt],
+    ast.Eq: [ast.NotEq],
+    ast.NotEq: [ast.Eq],
+}
 NAMES = {
-    "sum": ["mean", "max"], "mean": ["sum", "max"], "max": ["min"], "min": ["max"], "std": ["var"], "var": ["std"], "expm1": ["exp"],
-    "exp": ["expm1"], "minimum": ["maximum"], "maximum": ["minimum"], "argmin": ["argmax"], "square": ["abs"], "abs": ["square"],
-    "sigmoid": ["relu"], "isfinite": ["isnan"], "any": ["all"], "all": ["any"], "sin": ["cos"], "detach": ["clone"], "sqrt": ["abs"],
-    "norm": ["sum"], "tile": ["resize"], "meshgrid": ["broadcast_arrays"],
-}  # fmt: skip
+    "sum": ["mean", "max"],
+    "mean": ["sum", "max"],
+    "max": ["min"],
+    "min": ["max"],
+    "std": ["var"],
+    "var": ["std"],
+    "expm1": ["exp"],
+    "exp": ["expm1"],
+    "minimum": ["maximum"],
+    "maximum": ["minimum"],
+    "argmin": ["argmax"],
+    "square": ["abs"],
+    "abs": ["square"],
+    "sigmoid": ["relu"],
+    "isfinite": ["isnan"],
+    "any": ["all"],
+    "all": ["any"],
+    "sin": ["cos"],
+    "detach": ["clone"],
+    "sqrt": ["abs"],
+    "norm": ["sum"],
+    "tile": ["resize"],
+    "meshgrid": ["broadcast_arrays"],
+}
 GUARDS = {"log": "{0} + 1e-10", "exp": "np.clip({0}, -5, 2)", "sqrt": "{0} + 1e-10"}
 WIDE_GUARDS = {"exp": "np.clip({0}, -20, 20)", "log": "np.maximum({0}, 1e-8)"}
 
@@ -90,7 +122,9 @@ def mutants(exercise, function):
     source = exercise.solution.read_text(encoding="utf-8")
     tree = ast.parse(source)
     body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
-    helpers = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("_") and f"{n.name}(" in ast.unparse(body)]
+    helpers = [
+        n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("_") and f"{n.name}(" in ast.unparse(body)
+    ]
     for part in (body, *helpers):
         parts = part.body[1:] if ast.get_docstring(part) else part.body
         for node, field, value in [site for statement in parts for site in sites(statement)]:
@@ -321,20 +355,29 @@ def result_wrappers(expected):
     if real:
         yield "negative", result(numbers(lambda v: -v))
         yield "a millionth too large", result(numbers(lambda v: v * (1 + 1e-6)))
-        yield "rounded to six places", result(numbers(lambda v: v.round(decimals=6) if kind(v) in ("array", "tensor") else round(v, 6)))
+        yield (
+            "rounded to six places",
+            result(numbers(lambda v: v.round(decimals=6) if kind(v) in ("array", "tensor") else round(v, 6))),
+        )
         yield "at most 100", result(numbers(lambda v: v.clip(max=100) if kind(v) in ("array", "tensor") else min(v, 100.0)))
         yield "NaN at the start", result(poisoned(0))
         yield "NaN at the end", result(poisoned(-1))
         yield "drifting", drifting
     if any((e < 0).any() if kind(e) in ("array", "tensor") else e < 0 for e in real):
         yield "absolute", result(numbers(abs))
-        yield "negative values set to 0", result(numbers(lambda v: v.clip(min=0) if kind(v) in ("array", "tensor") else max(v, 0.0)))
+        yield (
+            "negative values set to 0",
+            result(numbers(lambda v: v.clip(min=0) if kind(v) in ("array", "tensor") else max(v, 0.0))),
+        )
     if arrays:
         yield "squeezed", result(lambda v: v.squeeze() if kind(v) in ("array", "tensor") else v)
         if any(a.ndim > 1 for a in arrays):
             yield "transposed", result(lambda v: v.T if kind(v) in ("array", "tensor") and v.ndim > 1 else v)
         if any("float" in str(a.dtype) for a in arrays):
-            yield "float32", result(lambda v: to_float32(v) if kind(v) in ("array", "tensor") and "float64" in str(v.dtype) else v)
+            yield (
+                "float32",
+                result(lambda v: to_float32(v) if kind(v) in ("array", "tensor") and "float64" in str(v.dtype) else v),
+            )
     yield "None", result(lambda v: None)
     yield "text", result(str)
     yield "objects", result(lambda v: np.array([None, v], dtype=object))
@@ -350,11 +393,13 @@ def float_array_wrappers(name, value):
     yield f"|{name}|", on_argument(name, floats(abs))
     yield f"{name} in float32", on_argument(name, floats(to_float32))
     for axis in range(value.ndim):
-        yield f"{name} sorted along axis {axis}", on_argument(
-            name, floats(lambda v, axis=axis: v.sort(axis).values if kind(v) == "tensor" else np.sort(v, axis))
+        yield (
+            f"{name} sorted along axis {axis}",
+            on_argument(name, floats(lambda v, axis=axis: v.sort(axis).values if kind(v) == "tensor" else np.sort(v, axis))),
         )
-        yield f"{name} flipped along axis {axis}", on_argument(
-            name, floats(lambda v, axis=axis: v.flip(axis) if kind(v) == "tensor" else np.flip(v, axis))
+        yield (
+            f"{name} flipped along axis {axis}",
+            on_argument(name, floats(lambda v, axis=axis: v.flip(axis) if kind(v) == "tensor" else np.flip(v, axis))),
         )
 
 
@@ -364,7 +409,12 @@ SURVIVORS = [
     (".*", ".*", r".* (<|>) .*  ->  .* (<=|>=) .*", "no number lies exactly on the border"),
     (".*", ".*", "at most 100", "the right result is never above 100"),
     (".*", ".*", r"\|(mu|rate|spectrum|w)\|", "only the square is used, or a variance is never negative"),
-    ("01", "log_aggregate_posterior", r".*(\+ 1e-10|, 1e-08|-20, 20)\).*", "the largest term of this sum is 1: a term below 1e-8 changes nothing"),
+    (
+        "01",
+        "log_aggregate_posterior",
+        r".*(\+ 1e-10|, 1e-08|-20, 20)\).*",
+        "the largest term of this sum is 1: a term below 1e-8 changes nothing",
+    ),
     ("01", "hole_fraction", "(z|mu|logvar) in float32", "a count of points: a rounding moves none over the threshold"),
     ("01", "hole_fraction", "z flipped along axis 0", "the order of the points does not matter"),
     ("01", "factor_correlation", r".*(mu|factors)(\.| - ).*mean.*", "in a covariance it is enough to centre one of the two"),
@@ -372,8 +422,18 @@ SURVIVORS = [
     ("03", "posterior", r"np\.log\(precision\).*", "the precision is at least 1"),
     ("03", "log_weight", r"log_normal\(z, mu, .*", "a normal density is symmetric in z and mu"),
     ("03", "log_evidence", r"log_normal\(x, b, .*", "a normal density is symmetric in x and b"),
-    ("05", "kl_(divergence|near_prior)", "(mu|logvar) (sorted|flipped) along axis 1", "the sum over latents has no term with both"),
-    ("05", "kl_by_sampling", "eps (sorted|flipped) along axis 0", "the order of the samples does not matter to their mean (D is summed first, sorting exchanges whole numbers)"),
+    (
+        "05",
+        "kl_(divergence|near_prior)",
+        "(mu|logvar) (sorted|flipped) along axis 1",
+        "the sum over latents has no term with both",
+    ),
+    (
+        "05",
+        "kl_by_sampling",
+        "eps (sorted|flipped) along axis 0",
+        "the order of the samples does not matter to their mean (D is summed first, sorting exchanges whole numbers)",
+    ),
     ("06", "implied_variance", "rounded to six places", "the result has no more digits"),
     ("06", "rate_distortion", r"np\.log\(spectrum / error\).*", "the quotient is at least 1"),
     ("10", "collapsed_optimum", r"np\.log\(strength / error\).*", "the quotient is at least 1"),
@@ -386,28 +446,60 @@ SURVIVORS = [
     ("07", "project", r"np\.linalg\.svd.*", "the further rows of V^T are not used"),
     ("08", "one_hot", "rounded to six places|float32", "zeros and ones of float32"),
     ("08", ".*", r"(3136|64|7)  ->  -.*", "NumPy works a negative length of reshape out"),
-    ("08", ".*", r"x (clipped|sorted along axis 1|flipped along axis 1).*|\|x\||x: axis .*", "images are (B, 1, 28, 28) in [0, 1]"),
+    (
+        "08",
+        ".*",
+        r"x (clipped|sorted along axis 1|flipped along axis 1).*|\|x\||x: axis .*",
+        "images are (B, 1, 28, 28) in [0, 1]",
+    ),
     ("09", "(linear|cyclical)", "progress at least 0.0", "progress is not negative"),
     ("09", ".*", "(rate|distortion) (sorted|flipped).*", "means over images and sums over latents know no order"),
-    ("10", "(rate_per_latent|active_units)", "(mu|logvar) (sorted|flipped) along axis 0", "a mean over the images knows no order"),
+    (
+        "10",
+        "(rate_per_latent|active_units)",
+        "(mu|logvar) (sorted|flipped) along axis 0",
+        "a mean over the images knows no order",
+    ),
     ("10", "(active_units|free_bits_gradient)", "(mu|rate) in float32", "True or False, or 1/B: a rounding changes neither"),
     ("10", "free_bits.*", "rate (sorted|flipped) along axis .", "a mean over the images, and a sum over latents, knows no order"),
     ("10", "free_bits_gradient", r".*np\.ones_like\(rate\).*", "a product and a quotient with 1"),
     ("11", ".*", "1  ->  -1", "the same axis, counted from the end"),
     ("11", "straight_through", "z_e in float32", "the value is z_q all the same, and the gradient 1"),
     ("11", "vq_loss", "absolute|negative values set to 0|squeezed|transposed", "one number, never negative"),
-    ("11", "perplexity", r".*bincount.*|codes is always 5", "an unused code adds 0, so their number does not matter; 1e-8 is below the tolerance"),
-    ("11", "perplexity", "a millionth too large|rounded to six places", "float32 is a natural type here, so a millionth is allowed"),
+    (
+        "11",
+        "perplexity",
+        r".*bincount.*|codes is always 5",
+        "an unused code adds 0, so their number does not matter; 1e-8 is below the tolerance",
+    ),
+    (
+        "11",
+        "perplexity",
+        "a millionth too large|rounded to six places",
+        "float32 is a natural type here, so a millionth is allowed",
+    ),
     ("11", "perplexity", r"torch\.xlogy\(used, used\).*", "both arguments are the same"),
     ("12", "conv2d", "rounded to six places", "whole numbers"),
     ("12", "agree", r".*isfinite.*", "`difference <= tolerance` is false for NaN and for infinity anyway"),
-    ("13", ".*", r"-?[\d.e-]+  ->  .*|-[\d.]+  ->  \+.*", "another probe, or another tolerance, that tells the bugs apart as well"),
-    ("13", ".*", r"model\..*|20 \* ones.*|np\.(abs|square).*|np\.exp.*", "another probe, or another measure of distance, that tells the bugs apart as well"),
-]  # fmt: skip
+    (
+        "13",
+        ".*",
+        r"-?[\d.e-]+  ->  .*|-[\d.]+  ->  \+.*",
+        "another probe, or another tolerance, that tells the bugs apart as well",
+    ),
+    (
+        "13",
+        ".*",
+        r"model\..*|20 \* ones.*|np\.(abs|square).*|np\.exp.*",
+        "another probe, or another measure of distance, that tells the bugs apart as well",
+    ),
+]
 
 
 def excused(number, function, text):
-    return any(re.fullmatch(n, number) and re.fullmatch(f, function) and re.fullmatch(t, text, re.DOTALL) for n, f, t, _ in SURVIVORS)
+    return any(
+        re.fullmatch(n, number) and re.fullmatch(f, function) and re.fullmatch(t, text, re.DOTALL) for n, f, t, _ in SURVIVORS
+    )
 
 
 def accepted(exercise, every=1):
@@ -416,18 +508,19 @@ def accepted(exercise, every=1):
     found, tried = [], 0
     for function in dict.fromkeys(c.function for c in known.CHECKS):
         checks = [c for c in known.CHECKS if c.function == function]
-        right = getattr(solution, function)
-        names = list(all_probes(checks[0], 0)[0])
-        changed = [(text, lambda m=m: m) for text, m in mutants(exercise, function)]
-        for text, wrap in wrappers(checks):
-            changed.append((text, lambda wrap=wrap: SimpleNamespace(**vars(solution) | {function: wrap(right, names)})))
-        for i, (text, make) in enumerate(changed):
-            if i % every:
-                continue
+        changed = [*mutants(exercise, function), *wrapped(solution, function, checks)]
+        for text, module in changed[::every]:
             tried += 1
-            if all(run_check(check, make(), (), 0) is None for check in checks):
+            if all(run_check(check, module, (), 0) is None for check in checks):
                 found.append((function, text))
     return found, tried
+
+
+def wrapped(solution, function, checks):
+    """(description, module) for every wrapper of the function."""
+    names = list(all_probes(checks[0], 0)[0])
+    for text, wrap in wrappers(checks):
+        yield text, SimpleNamespace(**vars(solution) | {function: wrap(getattr(solution, function), names)})
 
 
 def assert_refused(exercise, every):

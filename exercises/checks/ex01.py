@@ -39,8 +39,11 @@ def cloud(rng, N, B, D, spread=0.8):
 
 
 def clouds(rng):
-    few = {"z": np.array([[0.5, -1.0]]), "mu": np.array([[1.0, 0.3], [-0.4, 2.0], [0.7, -1.2]]),
-           "logvar": np.array([[0.6, -0.8], [-1.5, 0.4], [0.2, -0.3]])}  # fmt: skip
+    few = {
+        "z": np.array([[0.5, -1.0]]),
+        "mu": np.array([[1.0, 0.3], [-0.4, 2.0], [0.7, -1.2]]),
+        "logvar": np.array([[0.6, -0.8], [-1.5, 0.4], [0.2, -0.3]]),
+    }
     wide = cloud(rng, 4, 6, 3)
     wide["logvar"] = rng.choice([-12.0, 12.0, 35.0, 3.0], (6, 3))
     narrow = cloud(rng, 5, 5, 2)
@@ -75,13 +78,23 @@ def prior_points(rng):
     mu = rng.normal(0.3, 1, (8, 2))
     # ten standard deviations from a narrow posterior is a hole; so is all that one wide posterior covers thinly
     narrow = extreme(z=mu + 10 * np.exp(-6) * np.sign(rng.normal(size=(8, 2))), mu=mu, logvar=np.full((8, 2), -12.0), nats=3.0)
-    narrower = extreme(z=mu + 10 * np.exp(-17.5) * np.sign(rng.normal(size=(8, 2))), mu=mu, logvar=np.full((8, 2), -35.0), nats=3.0)
+    narrower = extreme(
+        z=mu + 10 * np.exp(-17.5) * np.sign(rng.normal(size=(8, 2))), mu=mu, logvar=np.full((8, 2), -35.0), nats=3.0
+    )
     wide = extreme(z=0.2 * rng.normal(size=(20, 2)), mu=0.1 * mu, logvar=np.full((8, 2), 12.0), nats=11.0)
     wider = extreme(z=rng.normal(size=(20, 2)), mu=mu, logvar=np.full((8, 2), 35.0), nats=20.0)
     far = extreme(z=rng.normal(size=(7, 2)) + 60, mu=mu, logvar=rng.normal(0, 0.5, (8, 2)), nats=1.0)
     distant = mu + 40 * np.sign(mu)  # the encoder is dense where the prior hardly goes: no hole
     near = np.concatenate([distant[:5], distant[:2] * 0.6])
-    return [*probes, narrow, narrower, wide, wider, far, extreme(z=near, mu=distant, logvar=rng.normal(-3, 0.3, (8, 2)), nats=2.0)]
+    return [
+        *probes,
+        narrow,
+        narrower,
+        wide,
+        wider,
+        far,
+        extreme(z=near, mu=distant, logvar=rng.normal(-3, 0.3, (8, 2)), nats=2.0),
+    ]
 
 
 def labelled(rng):
@@ -93,7 +106,14 @@ def labelled(rng):
     first = draw(30, 3, 2)
     tiny = draw(9, 2, 3)
     tiny = {"mu": 1e-6 * tiny["mu"], "factors": tiny["factors"] * np.array([1e-7, 1e6, 1.0])}
-    return [{name: array[:4] for name, array in first.items()}, draw(11, 1, 4), draw(7, 5, 1), first, extreme(**tiny), extreme(**{name: 300 * array for name, array in draw(8, 3, 2).items()})]
+    return [
+        {name: array[:4] for name, array in first.items()},
+        draw(11, 1, 4),
+        draw(7, 5, 1),
+        first,
+        extreme(**tiny),
+        extreme(**{name: 300 * array for name, array in draw(8, 3, 2).items()}),
+    ]
 
 
 def each_jump(decode, start, end, steps):

@@ -29,20 +29,40 @@ def hard_ends(rng):
     across *= np.linalg.norm(a) / np.linalg.norm(across)
     t = np.array([0.0, 0.3, 0.5, 1.0, 1.3])
     opposite, parallel = -1.7 * a + 1e-3 * rng.normal(size=4), 1.4 * (a + 0.02 * across)
-    pairs = [(a, opposite), (a, other), (a, 2.5 * a), (a, -2 * a), (a, a.copy()), (a, 0 * a), (0 * a, a), (0 * a, 0 * a), (a, parallel),
-             (a, -0.6 * (a + 0.02 * across))]  # fmt: skip
+    pairs = [
+        (a, opposite),
+        (a, other),
+        (a, 2.5 * a),
+        (a, -2 * a),
+        (a, a.copy()),
+        (a, 0 * a),
+        (0 * a, a),
+        (0 * a, 0 * a),
+        (a, parallel),
+        (a, -0.6 * (a + 0.02 * across)),
+    ]
     return [{"a": p, "b": q, "t": t} for p, q in pairs]
 
 
 def labelled(rng):
-    few = {"mu": np.array([[1.0, 2.0, 0.0], [3.0, -1.0, 0.5], [0.5, 0.5, 4.0], [2.0, 1.0, -1.0], [1.5, 0.0, 1.0]]),
-           "labels": np.array([4, 9, 4, 9, 1]), "source": 4, "target": 9}  # fmt: skip
+    few = {
+        "mu": np.array([[1.0, 2.0, 0.0], [3.0, -1.0, 0.5], [0.5, 0.5, 4.0], [2.0, 1.0, -1.0], [1.5, 0.0, 1.0]]),
+        "labels": np.array([4, 9, 4, 9, 1]),
+        "source": 4,
+        "target": 9,
+    }
 
     def draw(B, D, source, target):
         labels = np.concatenate([[source, target, target], rng.integers(0, 10, B - 3)])[rng.permutation(B)]
         return {"mu": rng.normal(0.5, 1, (B, D)) + labels[:, None], "labels": labels, "source": source, "target": target}
 
-    return [few, draw(17, 6, 9, 1), draw(11, 1, 0, 7), draw(24, 3, 2, 0), extreme(**(d := draw(9, 2, 5, 3)) | {"mu": 1e4 * d["mu"]})]
+    return [
+        few,
+        draw(17, 6, 9, 1),
+        draw(11, 1, 0, 7),
+        draw(24, 3, 2, 0),
+        extreme(**(d := draw(9, 2, 5, 3)) | {"mu": 1e4 * d["mu"]}),
+    ]
 
 
 def walks(rng):

@@ -17,7 +17,15 @@ def drawn(rng, B, w, b, s2):
     """mu and logvar are not 0 and of both signs; x, z and mu are unsorted."""
     logvar = rng.normal(-0.3, 1, B)
     logvar[:2] = [abs(v) + 0.1 if i == 0 else -abs(v) - 0.1 for i, v in enumerate(logvar[:2])]
-    return {"x": rng.normal(0, 2, B), "z": rng.normal(0, 1, B), "mu": rng.normal(0.6, 0.8, B), "logvar": logvar, "w": w, "b": b, "s2": s2}
+    return {
+        "x": rng.normal(0, 2, B),
+        "z": rng.normal(0, 1, B),
+        "mu": rng.normal(0.6, 0.8, B),
+        "logvar": logvar,
+        "w": w,
+        "b": b,
+        "s2": s2,
+    }
 
 
 def probes(*names):

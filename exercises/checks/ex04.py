@@ -43,8 +43,11 @@ def probes(name="", first=None, second=None, least=1):
         }
 
         def draw(S, D):
-            return {"mu": rng.normal(0.4, 1, D), "logvar": rng.permutation(np.linspace(-1.1, 1.4, D)) if D > 1 else np.array([0.9]),
-                    "eps": rng.normal(size=(S, D))}  # fmt: skip
+            return {
+                "mu": rng.normal(0.4, 1, D),
+                "logvar": rng.permutation(np.linspace(-1.1, 1.4, D)) if D > 1 else np.array([0.9]),
+                "eps": rng.normal(size=(S, D)),
+            }
 
         def given(probe, function):
             return probe | ({name: function} if name else {})
@@ -53,9 +56,16 @@ def probes(name="", first=None, second=None, least=1):
         wide["eps"] = wide["eps"] * np.array([30.0, 1.0, -25.0, 4.0])
         wider = draw(3, 2) | {"logvar": np.array([-14.0, 22.0]), "mu": np.array([40.0, -25.0])}
         widest = draw(4, 3) | {"logvar": np.array([-45.0, 1.0, 43.0]), "mu": np.array([0.0, 30.0, 0.0])}
-        return [given(few, first), given(draw(least, 4), second), given(draw(6, 1), first), given(draw(4, 5), second),
-                given(draw(7, 3), first), extreme(**given(wide, second)), extreme(**given(wider, second)),
-                extreme(**given(widest, first))]  # fmt: skip
+        return [
+            given(few, first),
+            given(draw(least, 4), second),
+            given(draw(6, 1), first),
+            given(draw(4, 5), second),
+            given(draw(7, 3), first),
+            extreme(**given(wide, second)),
+            extreme(**given(wider, second)),
+            extreme(**given(widest, first)),
+        ]
 
     return make
 
@@ -66,10 +76,7 @@ def samples(mu, logvar, eps):
 
 def derivative(function, at):
     """d function(at)[s] / d at[j], by complex steps: (S, D)."""
-    columns = []
-    for j in range(len(at)):
-        columns.append(function(at + 1j * H * (np.arange(len(at)) == j)).imag / H)
-    return np.stack(columns, 1)
+    return np.stack([function(at + 1j * H * (np.arange(len(at)) == j)).imag / H for j in range(len(at))], 1)
 
 
 def pathwise(mu, logvar, eps, df):

@@ -276,9 +276,11 @@ WRONG = [
 
 VALID = [
     ("kl_divergence", vae.kl_divergence),
-    ("kl_divergence", lambda mu, logvar: np.array([kl(mu[b : b + 1], np.exp(logvar[b : b + 1]), logvar[b : b + 1])[0]
-                                                   for b in range(len(mu))])),
+    (
+        "kl_divergence",
+        lambda mu, logvar: np.array([kl(mu[b : b + 1], np.exp(logvar[b : b + 1]), logvar[b : b + 1])[0] for b in range(len(mu))]),
+    ),
     ("kl_near_prior", vae.kl_divergence),
     ("kl_two_gaussians", kl_pair_formula),
     ("kl_by_sampling", sampled),
-]  # fmt: skip
+]

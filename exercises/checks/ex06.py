@@ -13,8 +13,12 @@ def reductions(rng):
         for r in ("mean", "sum")
         for k in ("sum", "mean")
     ]
-    small = [{"reconstruction": r, "kl": k, "pixels": p, "latents": l, "weight": 3e-6}
-             for p, l in ((1, 13), (int(rng.integers(3, 9)), 1), (5, 64)) for r in ("mean", "sum") for k in ("mean", "sum")]  # fmt: skip
+    small = [
+        {"reconstruction": r, "kl": k, "pixels": p, "latents": l, "weight": 3e-6}
+        for p, l in ((1, 13), (int(rng.integers(3, 9)), 1), (5, 64))
+        for r in ("mean", "sum")
+        for k in ("mean", "sum")
+    ]
     default = [{"reconstruction": "mean", "kl": "mean", "pixels": 35, "latents": 6}]  # without a weight
     return [*found, *small, *default]
 
@@ -33,8 +37,16 @@ def images(rng):
     near = drawn(rng, 3, 2, 4, 5)
     near["x_hat"] = near["x"] + 1e-6 * rng.normal(size=near["x"].shape)
     black = extreme(x=np.ones((3, 1, 2, 4)), x_hat=np.zeros((3, 1, 2, 4)))
-    return [few, drawn(rng, 1, 3, 2, 5), drawn(rng, 5, 2, 3, 1), drawn(rng, 4, 1, 1, 3), drawn(rng, 2, 1, 4, 5), black, extreme(**near),
-            extreme(**{name: 80 * (array - 0.4) for name, array in drawn(rng, 2, 3, 1, 4).items()})]  # fmt: skip
+    return [
+        few,
+        drawn(rng, 1, 3, 2, 5),
+        drawn(rng, 5, 2, 3, 1),
+        drawn(rng, 4, 1, 1, 3),
+        drawn(rng, 2, 1, 4, 5),
+        black,
+        extreme(**near),
+        extreme(**{name: 80 * (array - 0.4) for name, array in drawn(rng, 2, 3, 1, 4).items()}),
+    ]
 
 
 def images_and_variances(rng):
@@ -46,14 +58,24 @@ def images_and_variances(rng):
 
 def spectra(rng):
     def draw(J, beta, variance):
-        return {"spectrum": rng.permutation(np.concatenate([[3.0, 0.01][:J], rng.uniform(0.05, 3, max(0, J - 2))])),
-                "beta": beta, "variance": variance}  # fmt: skip
+        return {
+            "spectrum": rng.permutation(np.concatenate([[3.0, 0.01][:J], rng.uniform(0.05, 3, max(0, J - 2))])),
+            "beta": beta,
+            "variance": variance,
+        }
 
     few = {"spectrum": np.array([4.0, 1.0, 0.3]), "beta": 2.0, "variance": 0.25}
     tiny = draw(4, 0.7, 3e-10) | {"spectrum": rng.permutation([1e-9, 4e-10, 1e-10, 3e-7])}
     large = draw(4, 50.0, 1e5) | {"spectrum": rng.permutation([1e9, 4e6, 30.0, 8e6])}
-    return [few, draw(1, 0.5, 0.2), draw(5, 4.0, 0.15), draw(7, 0.4, 1.1), draw(6, float(rng.uniform(0.5, 3)), 0.3), extreme(**tiny),
-            extreme(**large)]  # fmt: skip
+    return [
+        few,
+        draw(1, 0.5, 0.2),
+        draw(5, 4.0, 0.15),
+        draw(7, 0.4, 1.1),
+        draw(6, float(rng.uniform(0.5, 3)), 0.3),
+        extreme(**tiny),
+        extreme(**large),
+    ]
 
 
 def ratio_of_weights(reconstruction, kl, pixels, latents, weight=1.0):
@@ -71,10 +93,12 @@ def variance_by_weight(reduction, half, pixels):
 def nll(x, x_hat, variance):
     """Image by image: half the squared distance in units of the variance, plus log of the normaliser for each pixel."""
     deviation = np.sqrt(variance)
-    return np.array([
-        sum((((a - b) / deviation) ** 2).ravel()) / 2 + a.size * (np.log(deviation) + np.log(np.sqrt(2 * np.pi)))
-        for a, b in zip(x, x_hat, strict=True)
-    ])  # fmt: skip
+    return np.array(
+        [
+            sum((((a - b) / deviation) ** 2).ravel()) / 2 + a.size * (np.log(deviation) + np.log(np.sqrt(2 * np.pi)))
+            for a, b in zip(x, x_hat, strict=True)
+        ]
+    )
 
 
 def least(x, x_hat):

@@ -19,8 +19,17 @@ def stacks(rng):
         return {"images": rng.uniform(size=(N, 1, H, W)), "columns": columns}
 
     logits = extreme(images=90 * rng.normal(size=(6, 1, 5, 2)), columns=2)
-    return [{"images": few, "columns": 2}, draw(6, 4, 5, 3), draw(5, 3, 2, 1), draw(4, 2, 7, 4), draw(1, 3, 5, 1), draw(15, 1, 4, 5), draw(3, 1, 4, 3),
-            draw(8, 5, 3, 2), logits]  # fmt: skip
+    return [
+        {"images": few, "columns": 2},
+        draw(6, 4, 5, 3),
+        draw(5, 3, 2, 1),
+        draw(4, 2, 7, 4),
+        draw(1, 3, 5, 1),
+        draw(15, 1, 4, 5),
+        draw(3, 1, 4, 3),
+        draw(8, 5, 3, 2),
+        logits,
+    ]
 
 
 def points(rng):
@@ -48,8 +57,15 @@ def clouds(rng):
 
     wide = draw(9, 4, (3e4, 9e3, 2e3))
     small = draw(8, 3, (3e-5, 9e-6, 2e-6))
-    return [{"mu": few}, draw(12, 2, (3, 1)), draw(5, 7, (2.5, 0.9, 0.2)), draw(9, 5, (4, 2, 0.5, 0.1, 0.05)), draw(30, 4, (2.0, 1.0, 0.3)),
-            extreme(**wide), extreme(**small)]  # fmt: skip
+    return [
+        {"mu": few},
+        draw(12, 2, (3, 1)),
+        draw(5, 7, (2.5, 0.9, 0.2)),
+        draw(9, 5, (4, 2, 0.5, 0.1, 0.05)),
+        draw(30, 4, (2.0, 1.0, 0.3)),
+        extreme(**wide),
+        extreme(**small),
+    ]
 
 
 def grid(size):
@@ -231,5 +247,5 @@ VALID = [
     ("traversal", replaced),
     ("project", eigen),
     ("project", lambda mu: (lambda c: c @ np.linalg.svd(c, full_matrices=False)[2][:2].T)(mu - mu.mean(0))),
-    ("project", lambda mu: -(lambda u, s, v: u[:, :2] * s[:2])(*np.linalg.svd(mu - mu.mean(0), full_matrices=False))),
+    ("project", lambda mu: -(lambda f: f.U[:, :2] * f.S[:2])(np.linalg.svd(mu - mu.mean(0), full_matrices=False))),
 ]

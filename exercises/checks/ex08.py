@@ -24,8 +24,13 @@ def parameters(seed, D, scale=4):
 
 def some_labels(rng):
     drawn = [rng.integers(0, 10, B) for B in (1, 12, 5)]
-    return [{"labels": np.array([3, 0, 9])}, {"labels": np.array([9])}, *({"labels": labels} for labels in drawn),
-            {"labels": rng.permutation(10)}, {"labels": rng.integers(0, 10, 7)}]  # fmt: skip
+    return [
+        {"labels": np.array([3, 0, 9])},
+        {"labels": np.array([9])},
+        *({"labels": labels} for labels in drawn),
+        {"labels": rng.permutation(10)},
+        {"labels": rng.integers(0, 10, 7)},
+    ]
 
 
 def images(rng, *names):

@@ -25,8 +25,15 @@ def drawn(rng, B, D):
 def batches(rng):
     few = {"distortion": np.array([90.0, 110.0]), "rate": np.array([[1.0, 4.0, 0.5], [2.0, 8.0, 0.0]]), "beta": 0.25}
     density = drawn(rng, 5, 1) | {"distortion": rng.uniform(-300, 50, 5), "beta": 1.0}  # -log of a density may be negative
-    return [few, drawn(rng, 1, 4) | {"beta": 0.7}, density, drawn(rng, 3, 7) | {"beta": 0.0}, drawn(rng, 2, 6) | {"rate": rng.normal(1, 2, (2, 6)), "beta": 2.5}, drawn(rng, 4, 5) | {"beta": 4.0},
-            extreme(**{name: 1e5 * array for name, array in drawn(rng, 3, 2).items()}, beta=30.0)]  # fmt: skip
+    return [
+        few,
+        drawn(rng, 1, 4) | {"beta": 0.7},
+        density,
+        drawn(rng, 3, 7) | {"beta": 0.0},
+        drawn(rng, 2, 6) | {"rate": rng.normal(1, 2, (2, 6)), "beta": 2.5},
+        drawn(rng, 4, 5) | {"beta": 4.0},
+        extreme(**{name: 1e5 * array for name, array in drawn(rng, 3, 2).items()}, beta=30.0),
+    ]
 
 
 def capacities(rng):
@@ -37,10 +44,16 @@ def capacities(rng):
         "gamma": 10.0,
         "capacity": 7.0,
     }
-    return [few, few | {"capacity": 9.0}, drawn(rng, 1, 3) | {"gamma": 0.5, "capacity": 4.0}, drawn(rng, 6, 1) | {"gamma": 3.0, "capacity": 0.0},
-            drawn(rng, 5, 2) | {"gamma": 7.0, "capacity": 300.0},
-            {"distortion": rng.uniform(-300, 50, 3), "rate": rng.normal(1, 2, (3, 4)), "gamma": 2.0, "capacity": 1.5},
-            extreme(**drawn(rng, 3, 2) | {"rate": rng.uniform(100, 900, (3, 2))}, gamma=5.0, capacity=20.0), drawn(rng, 4, 5) | {"gamma": 30.0, "capacity": 10.0}]  # fmt: skip
+    return [
+        few,
+        few | {"capacity": 9.0},
+        drawn(rng, 1, 3) | {"gamma": 0.5, "capacity": 4.0},
+        drawn(rng, 6, 1) | {"gamma": 3.0, "capacity": 0.0},
+        drawn(rng, 5, 2) | {"gamma": 7.0, "capacity": 300.0},
+        {"distortion": rng.uniform(-300, 50, 3), "rate": rng.normal(1, 2, (3, 4)), "gamma": 2.0, "capacity": 1.5},
+        extreme(**drawn(rng, 3, 2) | {"rate": rng.uniform(100, 900, (3, 2))}, gamma=5.0, capacity=20.0),
+        drawn(rng, 4, 5) | {"gamma": 30.0, "capacity": 10.0},
+    ]
 
 
 def interpolated(progress, rise):

@@ -13,9 +13,16 @@ def posteriors(rng):
 
     wide = extreme(mu=rng.choice([-50.0, 0.3], (4, 3)), logvar=rng.choice([-35.0, -12.0, 12.0, 35.0], (4, 3)))
     narrow = extreme(mu=rng.normal(size=(2, 3)), logvar=np.array([[-12.0, -7.0, -9.0], [-6.0, -11.0, -8.0]]))
-    return [few, draw(1, 4), draw(5, 1), draw(2, 6), {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)),
-            "logvar": rng.normal(-0.5, 0.8, (6, 3))}, wide, narrow,
-            extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]]))]  # fmt: skip
+    return [
+        few,
+        draw(1, 4),
+        draw(5, 1),
+        draw(2, 6),
+        {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)), "logvar": rng.normal(-0.5, 0.8, (6, 3))},
+        wide,
+        narrow,
+        extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]])),
+    ]
 
 
 def means(rng):
@@ -28,10 +35,17 @@ def means(rng):
 
     drawn = draw(40, np.array([0.8, 0.005, 0.07, 0.13, 0.16]))
     wide, tiny = draw(7, np.array([0.6, 3.0])), draw(5, np.array([2e-6, 1e-4, 5e-5]))
-    return [{"mu": few, "threshold": 0.01}, {"mu": drawn, "threshold": 0.01}, {"mu": wide, "threshold": 0.5},
-            {"mu": draw(3, np.array([0.2])), "threshold": 0.1}, {"mu": rng.normal(size=(1, 4)), "threshold": 0.01},
-            {"mu": drawn, "threshold": 0.02}, {"mu": rng.permuted(drawn, axis=1)},  # without a threshold
-            extreme(mu=tiny + 1.0, threshold=1e-9), extreme(mu=draw(4, np.array([900.0, 1100.0])), threshold=1e6)]  # fmt: skip
+    return [
+        {"mu": few, "threshold": 0.01},
+        {"mu": drawn, "threshold": 0.01},
+        {"mu": wide, "threshold": 0.5},
+        {"mu": draw(3, np.array([0.2])), "threshold": 0.1},
+        {"mu": rng.normal(size=(1, 4)), "threshold": 0.01},
+        {"mu": drawn, "threshold": 0.02},
+        {"mu": rng.permuted(drawn, axis=1)},  # without a threshold
+        extreme(mu=tiny + 1.0, threshold=1e-9),
+        extreme(mu=draw(4, np.array([900.0, 1100.0])), threshold=1e6),
+    ]
 
 
 def rates(rng):
@@ -45,21 +59,40 @@ def rates(rng):
         return {"rate": rate, "floor": floor}
 
     exact = {"rate": rng.exponential(1, (3, 2)), "floor": 0.0}
-    return [few, draw(1, 3, 0.4), draw(6, 1, 0.1), draw(3, 5, 1.5), draw(4, 1, 30.0), exact, draw(5, 4, 0.25),
-            extreme(rate=rng.normal(0.3, 1, (4, 5)), floor=0.2), extreme(**draw(3, 4, 1e-6)), extreme(**draw(2, 3, 1e5))]  # fmt: skip
+    return [
+        few,
+        draw(1, 3, 0.4),
+        draw(6, 1, 0.1),
+        draw(3, 5, 1.5),
+        draw(4, 1, 30.0),
+        exact,
+        draw(5, 4, 0.25),
+        extreme(rate=rng.normal(0.3, 1, (4, 5)), floor=0.2),
+        extreme(**draw(3, 4, 1e-6)),
+        extreme(**draw(2, 3, 1e5)),
+    ]
 
 
 def components(rng):
-    ordinary = [(4.0, 0.5, 1.0), (4.0, 0.5, 3.0), (0.8, 0.5, 2.0), (0.9, 1.4, 0.2), (5.0, 0.1, 7.0), (float(rng.uniform(2, 3)), 0.25, 1.5)]
+    ordinary = [
+        (4.0, 0.5, 1.0),
+        (4.0, 0.5, 3.0),
+        (0.8, 0.5, 2.0),
+        (0.9, 1.4, 0.2),
+        (5.0, 0.1, 7.0),
+        (float(rng.uniform(2, 3)), 0.25, 1.5),
+    ]
     far = [(3e-8, 1e-8, 0.5), (2e6, 1.0, 40.0), (1e-9, 1.0, 1.0), (1.0, 1e-10, 1.0)]
-    return [Probe(strength=s, variance=v, beta=b) for s, v, b in ordinary] + [extreme(strength=s, variance=v, beta=b) for s, v, b in far]
+    return [Probe(strength=s, variance=v, beta=b) for s, v, b in ordinary] + [
+        extreme(strength=s, variance=v, beta=b) for s, v, b in far
+    ]
 
 
 def rate_loops(mu, logvar):
     B, D = mu.shape
-    return np.array([
-        sum(0.5 * (mu[b, j] ** 2 + np.exp(logvar[b, j]) - 1 - logvar[b, j]) for b in range(B)) / B for j in range(D)
-    ])  # fmt: skip
+    return np.array(
+        [sum(0.5 * (mu[b, j] ** 2 + np.exp(logvar[b, j]) - 1 - logvar[b, j]) for b in range(B)) / B for j in range(D)]
+    )
 
 
 def moving(mu, threshold=0.01):

@@ -18,8 +18,16 @@ def vectors(rng):
         scale = size * rng.uniform(0.3, 2.5, (K, 1))  # codes of different lengths: the largest product is not the nearest
         return {"z_e": torch.tensor(rng.normal(0.3, size, (N, D))), "codebook": torch.tensor(rng.normal(size=(K, D)) * scale)}
 
-    return [few, draw(1, 4, 6), draw(9, 1, 5), draw(5, 2, 1), draw(4, 6, 13), draw(11, 3, 7), extreme(**draw(8, 3, 5, 1e4)),
-            extreme(**draw(8, 3, 5, 1e-4))]  # fmt: skip
+    return [
+        few,
+        draw(1, 4, 6),
+        draw(9, 1, 5),
+        draw(5, 2, 1),
+        draw(4, 6, 13),
+        draw(11, 3, 7),
+        extreme(**draw(8, 3, 5, 1e4)),
+        extreme(**draw(8, 3, 5, 1e-4)),
+    ]
 
 
 def matched(rng, shapes=((4, 3), (1, 5), (6, 1), (3, 7), (2, 4))):
@@ -32,8 +40,10 @@ def matched(rng, shapes=((4, 3), (1, 5), (6, 1), (3, 7), (2, 4))):
 
 def committed(rng):
     weights = (0.25, 1.5, 0.0, 3.0, 0.7, 0.25)
-    return [type(probe)(probe) | {"commitment": c} if not isinstance(probe, Probe) else extreme(**probe, commitment=c)
-            for probe, c in zip(matched(rng), weights, strict=True)]  # fmt: skip
+    return [
+        type(probe)(probe) | {"commitment": c} if not isinstance(probe, Probe) else extreme(**probe, commitment=c)
+        for probe, c in zip(matched(rng), weights, strict=True)
+    ]
 
 
 def choices(rng):

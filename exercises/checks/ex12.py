@@ -14,12 +14,25 @@ def integers(rng):
         return rng.integers(-4, 5, shape).astype(np.float32)
 
     ramp = np.arange(1, 13, dtype=np.float32).reshape(1, 1, 3, 4)
-    few = {"x": ramp, "weight": np.array([[[[1, 2], [0, -1]]]], np.float32), "bias": np.array([10], np.float32),
-           "stride": (1, 1), "padding": (0, 0)}  # fmt: skip
-    cases = [((2, 5, 6, 9), (4, 5, 3, 2), (2, 1), (1, 0)), ((1, 6, 7, 5), (4, 6, 2, 3), (1, 3), (0, 2)),
-             ((3, 1, 5, 4), (2, 1, 1, 3), (2, 2), (0, 1)), ((2, 3, 4, 8), (1, 3, 2, 1), (3, 1), (2, 0)),
-             ((1, 2, 3, 2), (5, 2, 3, 2), (1, 1), (0, 0)), ((4, 1, 2, 7), (3, 1, 1, 1), (1, 4), (3, 1))]  # fmt: skip
-    drawn = [{"x": draw(*x), "weight": draw(*w), "bias": draw(w[0]) + np.float32(rng.choice([-7, 6])), "stride": s, "padding": p} for x, w, s, p in cases]
+    few = {
+        "x": ramp,
+        "weight": np.array([[[[1, 2], [0, -1]]]], np.float32),
+        "bias": np.array([10], np.float32),
+        "stride": (1, 1),
+        "padding": (0, 0),
+    }
+    cases = [
+        ((2, 5, 6, 9), (4, 5, 3, 2), (2, 1), (1, 0)),
+        ((1, 6, 7, 5), (4, 6, 2, 3), (1, 3), (0, 2)),
+        ((3, 1, 5, 4), (2, 1, 1, 3), (2, 2), (0, 1)),
+        ((2, 3, 4, 8), (1, 3, 2, 1), (3, 1), (2, 0)),
+        ((1, 2, 3, 2), (5, 2, 3, 2), (1, 1), (0, 0)),
+        ((4, 1, 2, 7), (3, 1, 1, 1), (1, 4), (3, 1)),
+    ]
+    drawn = [
+        {"x": draw(*x), "weight": draw(*w), "bias": draw(w[0]) + np.float32(rng.choice([-7, 6])), "stride": s, "padding": p}
+        for x, w, s, p in cases
+    ]
     double = drawn[1] | {name: drawn[1][name].astype(np.float64) for name in ("x", "weight", "bias")}
 
     def large(name, factor):  # whole numbers that float32 cannot hold
@@ -32,14 +45,22 @@ def parameters(rng):
     """The model's tensors in miniature, of 1 to 4 axes and both dtypes; one is not contiguous in memory."""
     return [
         {"params": {"fc.weight": rng.normal(size=(3, 2)).astype(np.float32), "fc.bias": rng.normal(size=(2, 3)).T[1]}},
-        {"params": {"conv.weight": rng.normal(size=(2, 1, 3, 4)), "conv.bias": np.array([3.0], np.float32), "a": np.array([[1e-30, 1e30]])}},
+        {
+            "params": {
+                "conv.weight": rng.normal(size=(2, 1, 3, 4)),
+                "conv.bias": np.array([3.0], np.float32),
+                "a": np.array([[1e-30, 1e30]]),
+            }
+        },
         {"params": {"only": rng.normal(size=(5, 1)).astype(np.float32)}},
     ]
 
 
 def tensors(rng):
-    return [{"tensors": {name: torch.tensor(array, requires_grad=bool(i % 2 == 0)) for name, array in probe["params"].items()}}
-            for i, probe in enumerate(parameters(rng))]  # fmt: skip
+    return [
+        {"tensors": {name: torch.tensor(array, requires_grad=bool(i % 2 == 0)) for name, array in probe["params"].items()}}
+        for i, probe in enumerate(parameters(rng))
+    ]
 
 
 def pairs(rng):
@@ -48,8 +69,19 @@ def pairs(rng):
     hurt[0][1, 2], hurt[1][0, 1], hurt[2][1, 1], hurt[3][0, 0] = np.nan, np.inf, a[1, 1] - 0.3, -np.inf
     wide = np.repeat(a[:, :1], 3, axis=1)  # equal to its first column, once that is broadcast
     near = a + 0.009 * np.sign(rng.normal(size=a.shape))
-    cases = [(a, near), (a, hurt[0]), (hurt[0], hurt[0]), (hurt[1], hurt[1]), (a, hurt[2]), (hurt[2], a), (wide, wide[:, :1]),
-             (hurt[0], a), (a, hurt[1]), (hurt[3], hurt[3]), (hurt[1], hurt[3])]  # fmt: skip
+    cases = [
+        (a, near),
+        (a, hurt[0]),
+        (hurt[0], hurt[0]),
+        (hurt[1], hurt[1]),
+        (a, hurt[2]),
+        (hurt[2], a),
+        (wide, wide[:, :1]),
+        (hurt[0], a),
+        (a, hurt[1]),
+        (hurt[3], hurt[3]),
+        (hurt[1], hurt[3]),
+    ]
     shifted = a.copy()
     shifted[0, 0] += 0.5
     shifted[1, 1] -= 0.5  # the sums and the means agree
@@ -57,12 +89,28 @@ def pairs(rng):
     big = 1e6 * (1 + np.abs(rng.normal(size=(4, 1))))
     step = np.zeros((3, 1, 2))
     others = [
-        (a, shifted, 0.01), (shifted, a, 0.01), (a, a[::-1].copy(), 1e-3), (column, np.sort(column), 0.05), (a, -a, 0.1),
-        (a, near, 0.5), (near, a, 1e-6), (a, a.copy(), 0.0), (a, np.nextafter(a, 9), 0.0), (a, np.nextafter(a, 9), 1e-12),
-        (big, big + 1, 0.3), (big + 1, big, 2.0), (1e-9 * a, 2e-9 * a, 1e-12), (1e-9 * a, 2e-9 * a, 1e-7),
-        (step, step + 0.5, 0.5), (step, step + 0.5, 0.25), (column, column[:, None], 10.0), (column, column[:6], 10.0), (a, a.T.copy(), 10.0),
-        (a, a.reshape(6), 10.0), (column[:1], column[:1] + 2, 3.0),
-    ]  # fmt: skip
+        (a, shifted, 0.01),
+        (shifted, a, 0.01),
+        (a, a[::-1].copy(), 1e-3),
+        (column, np.sort(column), 0.05),
+        (a, -a, 0.1),
+        (a, near, 0.5),
+        (near, a, 1e-6),
+        (a, a.copy(), 0.0),
+        (a, np.nextafter(a, 9), 0.0),
+        (a, np.nextafter(a, 9), 1e-12),
+        (big, big + 1, 0.3),
+        (big + 1, big, 2.0),
+        (1e-9 * a, 2e-9 * a, 1e-12),
+        (1e-9 * a, 2e-9 * a, 1e-7),
+        (step, step + 0.5, 0.5),
+        (step, step + 0.5, 0.25),
+        (column, column[:, None], 10.0),
+        (column, column[:6], 10.0),
+        (a, a.T.copy(), 10.0),
+        (a, a.reshape(6), 10.0),
+        (column[:1], column[:1] + 2, 3.0),
+    ]
     wide = rng.normal(size=(3, 5))
     single, off = a.astype(np.float32), (a + 0.2).astype(np.float32)
     others += [(wide, wide + 0.001, 0.01), (single, single + np.float32(0.001), 0.01), (single, off, 0.01), (single, off, 0.3)]
@@ -77,7 +125,11 @@ def carried(function, args):
     result = function(given)
     if given.keys() != before.keys():
         raise ValueError("params was changed: the function writes into its argument; work on a copy")
-    if not isinstance(result, dict) or result.keys() != before.keys() or not all(isinstance(t, torch.Tensor) for t in result.values()):
+    if (
+        not isinstance(result, dict)
+        or result.keys() != before.keys()
+        or not all(isinstance(t, torch.Tensor) for t in result.values())
+    ):
         raise Unfit(result, f"a dict of torch tensors with the names {', '.join(before)}")
     values = {name: t.detach().clone() for name, t in result.items()}
     asks = {f"{name} asks for its gradient": bool(t.requires_grad and t.is_leaf) for name, t in result.items()}
@@ -130,8 +182,25 @@ def all_close(a, b, tolerance):
 
 
 CHECKS = [
-    Check("conv2d", "exactly what the loops give, H != W, KH != KW", conv2d_loops, integers, allowed=0.0, float32=None, keeps_dtype=True),
-    Check("to_torch", "the same numbers, a gradient, and no memory in common", tensor_by_tensor, parameters, carried, 0.0, None, True),
+    Check(
+        "conv2d",
+        "exactly what the loops give, H != W, KH != KW",
+        conv2d_loops,
+        integers,
+        allowed=0.0,
+        float32=None,
+        keeps_dtype=True,
+    ),
+    Check(
+        "to_torch",
+        "the same numbers, a gradient, and no memory in common",
+        tensor_by_tensor,
+        parameters,
+        carried,
+        0.0,
+        None,
+        True,
+    ),
     Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0, None, True),
     Check("agree", "near, far, NaN and infinity", all_close, pairs, float32=None),
 ]
@@ -263,10 +332,14 @@ WRONG = [
 
 VALID = [
     ("conv2d", conv2d_loops),
-    ("conv2d", lambda x, w, b, stride, padding: torch.nn.functional.conv2d(
-        torch.tensor(x), torch.tensor(w), torch.tensor(b), stride, padding).numpy()),
+    (
+        "conv2d",
+        lambda x, w, b, stride, padding: torch.nn.functional.conv2d(
+            torch.tensor(x), torch.tensor(w), torch.tensor(b), stride, padding
+        ).numpy(),
+    ),
     ("to_torch", lambda params: {n: torch.from_numpy(a.copy()).requires_grad_() for n, a in params.items()}),
     ("to_numpy", lambda tensors: {n: np.array(t.detach()) for n, t in tensors.items()}),
     ("agree", all_close),
     ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.abs(a - b).max() <= tolerance)),
-]  # fmt: skip
+]

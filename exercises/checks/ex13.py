@@ -53,7 +53,11 @@ def missed(cases):
     lines = [f"in the right model you find bug {got}: a false alarm" for number, _, got in wrong if number == 0]
     lines += [f"bug {number} gets past you" for number, right, got in wrong if right and not got]
     lines += [f"you call bug {number} bug {got}" for number, right, got in wrong if right and got]
-    lines += [f"in a model with bug {number}, of another room, you find bug {got}" for number, right, got in wrong if number and not right]
+    lines += [
+        f"in a model with bug {number}, of another room, you find bug {got}"
+        for number, right, got in wrong
+        if number and not right
+    ]
     return "; ".join(dict.fromkeys(lines)) or None
 
 

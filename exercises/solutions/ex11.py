@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
-    """For each vector the number of the code at the least Euclidean distance."""
+    """For each vector the number of the code at the least Euclidean distance (no two codes are equally near)."""
     # |z - e|² = |z|² - 2 z·e + |e|², and |z|² is the same for every code
     return (codebook.square().sum(1) - 2 * z_e @ codebook.T).argmin(1)
 

@@ -10,7 +10,7 @@ Array = np.ndarray
 
 
 def linear(progress: float, rise: float) -> float:
-    """KL annealing: the weight goes from 0 to 1 in the first `rise` (a fraction) of the training, and stays 1."""
+    """KL annealing: the weight goes from 0 to 1 in the first `rise` of the training (a fraction above 0), and stays 1."""
     raise NotImplementedError("linear")
 
 

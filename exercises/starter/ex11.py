@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
-    """For each vector the number of the code at the least Euclidean distance."""
+    """For each vector the number of the code at the least Euclidean distance (no two codes are equally near)."""
     raise NotImplementedError("nearest_code")
 
 

@@ -32,5 +32,5 @@ def to_numpy(tensors: dict[str, torch.Tensor]) -> dict[str, Array]:
 
 
 def agree(a: Array, b: Array, tolerance: float) -> bool:
-    """Whether two arrays of one shape are nowhere further apart than `tolerance`. A NaN or an infinity agrees with nothing."""
+    """Whether two float arrays have one shape and are nowhere further apart than `tolerance`. NaN and infinity agree with nothing."""
     raise NotImplementedError("agree")
