@@ -111,7 +111,7 @@ function fillTexts() {
   document.title = say("title");
   const about = { ...facts, D, count: COUNT, model: facts.model.toUpperCase() };
   byId("facts-line").textContent = say("facts", about);
-  if (facts.likelihood !== "bce") byId("facts-line").textContent += ` ${say("factsLikelihood", about)}`;
+  if (facts.likelihood !== facts.kind) byId("facts-line").textContent += ` ${say("factsLikelihood", about)}`;
   const [a, b] = [AXES[0], AXES[AXES.length - 1]].map(latentName);
   byId("plane-look").textContent = D === 2 ? say("planeLook") : D === 1 ? say("planeLine", { a }) : say("planeSlice", { a, b });
   byId("show-prior").parentElement.hidden = D === 1; // circles need a plane

@@ -17,7 +17,7 @@ const strings = {
       "Part 2 shows how one part is traded against the other. Your browser computes every number here.",
     facts:
       "Weights: {name}, a {model} with D = {D} latents, trained on {trainedOn}. " +
-      "Test digits: the first {count} of the {digits}.",
+      "Test digits: {digits}, of which the page holds the first {count}.",
     factsLikelihood: "Trained with the likelihood {likelihood}; the page measures the reconstruction loss as {kind}.",
 
     planeTitle: "1 The latent plane",
