@@ -436,6 +436,21 @@ def test_what_is_refused(tmp_path, without_the_type_checker):
     assert not out.exists(), "a refused page was written"
 
 
+@pytest.mark.parametrize(("likelihood", "kind"), [("bernoulli", "bce"), ("mse", "mse"), ("learned-gaussian", "mse")])
+def test_the_loss_on_the_page_follows_the_likelihood(tmp_path, likelihood, kind):
+    params = untrained(2) | ({"log_sigma": np.zeros((), np.float32)} if likelihood == "learned-gaussian" else {})
+    page = explore(write(tmp_path / "w", params, likelihood=likelihood), tmp_path / "p.html", "handwriting", 2)
+    facts = facts_of(page.read_text(encoding="utf-8"))
+    assert (facts["likelihood"], facts["kind"]) == (likelihood, kind)
+    assert "log_sigma" not in facts["tensors"]["weights"]
+
+
+def test_the_digits_are_those_of_the_run(tmp_path):
+    run = write(tmp_path / "w", untrained(2), config={"source": "handwriting"})
+    page = explore(run, tmp_path / "p.html", count=2).read_text(encoding="utf-8")
+    assert facts_of(page)["digits"].startswith("the bundled handwriting")
+
+
 def test_a_header_cannot_leave_its_place(tmp_path):
     text = "</script><script>alert(1)</script><!-- & \u2028 \\"
     written = explore(write(tmp_path / "w", untrained(2), data=text), tmp_path / "p.html", "handwriting", 3)

@@ -40,9 +40,10 @@ def explore(
 ) -> Path:
     """Write the page for a run's folder, or for a weight file of any level, to `out`; return `out`.
 
-    `source` names the test digits (default: as the run was trained on, where they are on disk; else the handwriting),
-    `count` says how many of them the page holds. Raises FileNotFoundError, or ValueError where the model is no vae or
-    cvae of 28x28 images, where the file is damaged or not ours, or where the page would take more than 12 MB.
+    `source` names the test digits (default: as the run was trained on, where they are on disk; else MNIST where it is on
+    disk; else the handwriting), `count` says how many of them the page holds.
+    Raises FileNotFoundError, or ValueError where the model is no vae or cvae of 28x28 images, where the file is damaged
+    or not ours, or where the page would take more than 12 MB.
     """
     if count < 1:
         raise ValueError(f"count is {count}: expected at least 1 test digit")
@@ -53,7 +54,7 @@ def explore(
     test = digits.load(source or _source_of(header), "test")
     images, labels = test.images[:count], test.labels[:count]
 
-    likelihood = header.get("likelihood", "bce")
+    likelihood = str(header.get("likelihood", "bce"))
     facts = {
         "name": path.name if run.is_file() else run.name,
         "model": header["model"],
