@@ -52,7 +52,7 @@ def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) 
             raise ValueError(f"{path}: not saved, because {name} holds NaN or infinity")
     try:
         text = json.dumps(dict(header), allow_nan=False)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: not saved, because its header cannot be written as JSON ({error})") from None
     metadata = {HEADER_KEY: text, "sha256": _digest(tensors, text)}
     data = safetensors.numpy.save(tensors, metadata=metadata)

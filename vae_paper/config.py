@@ -187,6 +187,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
         if given is None and applies:
             filled[option] = value if option != "warmup_epochs" else max(1, epochs // 2)
     config = dataclasses.replace(config, **filled)
+    check_types(as_dict(config))
     _refuse_contradictions(config)
     for option, why in model.fixed_options.items():
         if getattr(config, option) != Config.__dataclass_fields__[option].default:
@@ -251,6 +252,9 @@ def stored(content: Any) -> Config:
         raise ValueError(f"found a {type(content).__name__}; expected options and values")
     check_types(content)
     config = Config(**content)
+    for option, applies, _ in NEEDS:
+        if applies(config) and getattr(config, option) is None:
+            raise ValueError(f"{option} is missing; this configuration needs it")
     _refuse_contradictions(config)
     return config
 

@@ -65,7 +65,7 @@ class Data:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of images and labels. A resumed run must have the same digest as the run that was stopped."""
-        sha = hashlib.sha256(str(tuple(self.images.shape)).encode())
+        sha = hashlib.sha256(f"{tuple(self.images.shape)} {self.binarisation}".encode())
         for tensor in (self.images, self.labels):
             if tensor is not None:
                 sha.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
@@ -95,11 +95,10 @@ def load_data(source: str, split: str, binarisation: str = "none", device: str =
 
 def binarised(data: Data, how: str) -> Data:
     """The data with a binarisation; "fixed" draws each pixel here, once, from seed 0."""
-    about = f"{data.about}, binarisation: {how}"
+    data = data.replace(binarisation=how, about=f"{data.about}, binarisation: {how}")
     if how != "fixed":
-        return data.replace(binarisation=how, about=about)
-    generator = torch.Generator(data.images.device).manual_seed(0)
-    return data.replace(images=binarise(data.images, "dynamic", generator), about=about)
+        return data
+    return data.replace(images=binarise(data.images, "dynamic", torch.Generator(data.images.device).manual_seed(0)))
 
 
 def check_data(data: Data) -> None:

@@ -1,5 +1,6 @@
 """The model that a run starts with: random parameters, those of another run (`start_from`), or trained parts (`codes_of`)."""
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 def initial_model(config: Config, model: "Model | None" = None, image_shape: "Shape" = (1, 28, 28)) -> "Model":
     """The model of a checked configuration, or the `model` given, with the parameters that the run starts with."""
+    given = copy.deepcopy(model)  # to read a start of this model into
     if model is None:
         takes = models.options_of(models.class_of(config.model))
         arguments = {
@@ -22,12 +24,12 @@ def initial_model(config: Config, model: "Model | None" = None, image_shape: "Sh
         arguments |= models.checked_arguments(config.model, arguments_in(config)) | {"image_shape": image_shape}
         model = models.build(config.model, config.latent_dim, config.likelihood, config.seed, **arguments)
     if config.resume:  # the state holds every parameter
-        return model
+        return model.train()
     for option, part in model.parts.items():
         trained, _ = load_with_header(getattr(config, option))
         getattr(model, part).load_state_dict(trained.state_dict())
     if config.start_from is not None:
-        start, about = load_with_header(config.start_from, None if models.name_of(model) in models.names() else model)
+        start, about = load_with_header(config.start_from, given)
         path = find(config.start_from)
         _check_start(path, about | about.get("config", {}), config)
         check_made_with(path, about, model)
@@ -82,5 +84,6 @@ def _unseen(start: dict[str, Any], source: str) -> float:
     if "validation" not in start or theirs is None:
         return 0.0  # a weight file of level 2 does not say which images were left out
     if theirs == source or (before is None and theirs == "auto"):
-        return start["validation"]  # "auto", in an older file, may be this source or another: the smaller fraction is safe
+        # "auto", in an older file, may be this source or another: the smaller fraction is safe
+        return start["validation"] if isinstance(start["validation"], float) else 0.0
     return 1.0 if before is None else 0.0

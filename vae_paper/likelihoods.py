@@ -180,9 +180,11 @@ def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
 
     Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" of `load_data` is "dynamic", drawn only once.)
     """
-    if how not in ("none", "dynamic", "threshold"):
-        raise ValueError(f'binarise: how is {how!r}; expected "none", "dynamic" or "threshold"')
-    if how == "none":
+    if how not in ("none", "fixed", "dynamic", "threshold"):
+        raise ValueError(f'binarise: how is {how!r}; expected "none", "fixed", "dynamic" or "threshold"')
+    if how == "fixed" and values_are_visible(x) and ((x != 0) & (x != 1)).any():
+        raise ValueError('binarise: how is "fixed"; expected images that were made binary before (data.binarised)')
+    if how in ("none", "fixed"):
         return x
     check_pixels(x)  # without this check, NaN would become 0, and a gray level of 128 would become 1
     u = 0.5 if how == "threshold" else torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)

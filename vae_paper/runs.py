@@ -29,7 +29,7 @@ from vae_numpy.command_line import spelled
 from vae_paper import distributed, models, state_files, weight_files
 from vae_paper.config import FEW_IMAGES, MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
 from vae_paper.data import COUNTS, OWN, Data, binarised, check_data, load_data, resolved, split
-from vae_paper.initial import inherit, initial_model
+from vae_paper.initial import check_made_with, inherit, initial_model
 from vae_paper.vae import Model
 
 FEW_STEPS = 500  # after fewer, most latents are still collapsed
@@ -95,7 +95,7 @@ class Run:
         """Save the weights if they are the best so far, then write the epoch's row, then save the state."""
         at, epoch = self.at, self.at.step // self.per_epoch
         row = {"epoch": epoch, "step": at.step, "seconds": round(at.seconds, 2), "loss": at.loss / self.per_epoch}
-        row |= measured | self.model.end_epoch()
+        row |= measured | {name: float(value) for name, value in self.model.end_epoch().items()}
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
             raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}; expected finite numbers")
         at.rows.append(row)
@@ -136,6 +136,7 @@ class Run:
         """Write all that training needs to continue exactly: parameters, the optimiser's state, the progress."""
         if distributed.rank() == 0:
             about = {"config": as_dict(self.config), "own": self.own, "digest": self.data.digest, "data": self.data.about}
+            about["describes"] = weight_files.describe(self.model)
             state_files.save_state(self.folder, self.model, self.optimizer, vars(self.at) | {"launch": self.launch} | about)
         distributed.any_of([])  # every process waits here until the state is on disk
 
@@ -178,7 +179,8 @@ def begun(
     for group in made.param_groups:
         group.setdefault("initial_lr", group["lr"])  # the schedule multiplies this learning rate
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        if not config.resume and (folder / "state.safetensors").exists():
+        foreign = (folder / "weights.safetensors").exists() and not (folder / "config.json").exists()  # another command's
+        if not config.resume and ((folder / "state.safetensors").exists() or foreign):
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
         at = _resumed(folder, config, model, made, own, training) if config.resume else Progress()
         if distributed.rank() == 0:
@@ -259,6 +261,12 @@ def _of_model(config: Config, model: Model | None) -> Config:
     if not isinstance(model, Model):
         raise ValueError(f"model is a {type(model).__name__}; expected a subclass of vae_paper.Model")
     found: dict[str, Any] = {"latent_dim": model.latent_dim, "likelihood": model.likelihood}
+    if models.name_of(model) in models.names():  # the options from which it can be made again
+        defaults = models.options_of(model)
+        made = {name: value for name, value in model.arguments.items() if value != defaults[name]}
+        found |= {name: value for name, value in made.items() if name in MODELS_OWN}
+        others = sorted(made.keys() - {*MODELS_OWN, "image_shape", "encoder", "decoder"})
+        found |= {"model_arguments": " ".join(f"{name}={made[name]}" for name in others)} if others else {}
     for option, value in found.items():
         if getattr(config, option) not in (Config.__dataclass_fields__[option].default, value):
             raise ValueError(
@@ -301,6 +309,7 @@ def _was_restarted(folder: Path, config: Config) -> bool:
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
     """Load the state into model and optimiser; return the progress. ValueError for a state of another run or of other data."""
     at = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
+    check_made_with(folder / "state.safetensors", at.get("describes", {}), model)
     if (needed := at.get("own", {})) != own:
         raise ValueError(f"{folder} was started with your own {needed or 'parts'}, and now has {own or 'none'}; pass the same")
     if at.get("digest", data.digest) != data.digest:

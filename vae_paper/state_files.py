@@ -18,7 +18,9 @@ def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: d
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{name}"] = value
-    about = progress | ({"optimizer": numbers} if numbers else {})
+    plain = (int, float, str, tuple, list, type(None))  # some optimisers count in their groups
+    groups = [{n: v for n, v in g.items() if n != "params" and isinstance(v, plain)} for g in optimizer.param_groups]
+    about = progress | {"optimizer": numbers, "groups": groups}
     weights.save_tensors(folder / "state.safetensors", as_arrays(tensors), about)
 
 
@@ -44,11 +46,15 @@ def load_state(folder: Path, model: nn.Module, optimizer: Optimizer, strict: boo
             expected |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
         check_tensors(path, expected, tensors)
     fill(path, model, {name[6:]: array for name, array in tensors.items() if name.startswith("model.")})
-    numbers = progress.pop("optimizer", {})
+    numbers, groups = progress.pop("optimizer", {}), progress.pop("groups", [])
+    if not isinstance(numbers, dict) or (strict and numbers) or not isinstance(groups, list):
+        raise ValueError(f"{path}: its header holds another optimiser's state; it cannot be resumed")
     values = {name: torch.from_numpy(tensors[name]) for name in of_optimizer} | numbers
     state: dict[int, dict[str, Any]] = {}
     for name, value in values.items():
         _, number, of_state = name.split(".", 2)
         state.setdefault(int(number), {})[of_state] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for group, kept in [] if strict else zip(optimizer.param_groups, groups, strict=False):
+        group.update({n: tuple(v) if isinstance(group.get(n), tuple) else v for n, v in kept.items()})
     return progress

@@ -4,6 +4,7 @@ Every random number is a function of (seed, purpose, step). So a run that stops 
 process, takes exactly the steps that it would have taken without the stop.
 """
 
+import contextlib
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import terms_of
 from vae_paper.vae import Model, Terms
 
-ORDER, NOISE, AFTER_ANOTHER = range(3)  # the purposes of random numbers
+ORDER, NOISE, AFTER_ANOTHER, MODULES = range(4)  # the purposes of random numbers
 Objective = Callable[[Terms], Tensor]
 
 
@@ -66,14 +67,16 @@ def steps(
         x, eps, labels = batch(config, data, chosen, step)
         for group in optimizer.param_groups:
             group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor(config, step / total)
-        yield train_step(config, model, optimizer, x, eps, labels, step / total, objective)
+        with seeded_modules(config, step):
+            loss = train_step(config, model, optimizer, x, eps, labels, step / total, objective)
+        yield loss
 
 
 def batch(config: Config, data: Data, chosen: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """The chosen images (binarised), their noise and their labels. With several processes: this process's part of them."""
     generator, mine = generator_of(config, NOISE, step), distributed.ours()
     x = binarise(data.images[chosen], data.binarisation, generator)  # (B, C, H, W)
-    eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=x.device)  # (K, B, D)
+    eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=x.device, dtype=x.dtype)
     return x[mine], eps[:, mine], None if data.labels is None else data.labels[chosen][mine]
 
 
@@ -156,6 +159,15 @@ def warmup(config: Config) -> float:
     """The fraction of training in which beta, or the target C of the capacity objective, rises."""
     assert config.warmup_epochs is not None  # `checked` filled it in
     return config.warmup_epochs / config.lengths()[0]
+
+
+@contextlib.contextmanager
+def seeded_modules(config: Config, step: int) -> Iterator[None]:
+    """For modules with noise of their own (dropout): torch's global generators, seeded for this step and restored after it."""
+    cuda = [torch.cuda.current_device()] if config.device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(generator_of(config, MODULES, step).initial_seed())
+        yield
 
 
 def generator_of(config: Config, *purpose: int) -> torch.Generator:

@@ -104,7 +104,10 @@ class Model(nn.Module):
             raise ValueError(f"latent_dim is {latent_dim}: expected at least 1")
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood is {likelihood!r}; expected one of: {', '.join(LIKELIHOODS)}")
-        self.latent_dim, self.likelihood, self.image_shape = latent_dim, likelihood, tuple(image_shape)
+        C, H, W = image_shape
+        if not sigma > 0:
+            raise ValueError(f"sigma is {sigma}: expected more than 0")
+        self.latent_dim, self.likelihood, self.image_shape = latent_dim, likelihood, (C, H, W)
         log_sigma, scale = torch.tensor(sigma).log(), LIKELIHOODS[likelihood].scale
         if scale == "learned":
             self.log_sigma = nn.Parameter(log_sigma)
@@ -147,7 +150,8 @@ class Model(nn.Module):
 
     def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
         """`count` latents from the prior."""
-        return torch.randn(count, self.latent_dim, generator=generator, device=generator.device)
+        dtype = next((p.dtype for p in self.parameters()), torch.float32)
+        return torch.randn(count, self.latent_dim, generator=generator, device=generator.device, dtype=dtype)
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
         """`count` images, decoded from latents of the prior: x_hat, or, with `noise`, one draw from p(x|z)."""
@@ -199,12 +203,19 @@ class Model(nn.Module):
         return {}
 
 
+def check_size(image_shape: Shape) -> Shape:
+    """Check the size of the images: two layers of stride 2 halve height and width exactly."""
+    if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[1] % 4 or image_shape[2] % 4:
+        raise ValueError(f"image_shape is {tuple(image_shape)}: expected (C, H, W), with H and W multiples of 4")
+    return image_shape
+
+
 class Encoder(nn.Module):
     """x -> mu, logvar."""
 
     def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
         super().__init__()
-        C, H, W = image_shape
+        C, H, W = check_size(image_shape)
         self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.fc = nn.Linear(64 * (H // 4) * (W // 4), 256)
@@ -227,7 +238,7 @@ class Decoder(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
         super().__init__()
-        C, H, W = image_shape
+        C, H, W = check_size(image_shape)
         self.grid = (64, H // 4, W // 4)
         self.fc1 = nn.Linear(latent_dim, 256)
         self.fc2 = nn.Linear(256, 64 * (H // 4) * (W // 4))
@@ -269,12 +280,13 @@ class VAE(Model):
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
         """mu and logvar of q(z|x)."""
         check_images(x, self.image_shape)
-        return self.encoder(x)
+        mu, logvar = self.encoder(x)
+        return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; x.dtype matters under autocast only
 
     def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Images:
         """The logits of p(x|z)."""
         check_latents(z, self.latent_dim)
-        return self.decoder(z)
+        return self.decoder(z).to(z.dtype)
 
     def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """-log p(x|z) in nats per image, for K samples of z per image."""
@@ -291,7 +303,7 @@ class VAE(Model):
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat of mu, and of one sample of q(z|x)."""
         mu, logvar = self.encode(x, labels)
-        z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device))
+        z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype))
         return {
             "x̂ of μ": torch.sigmoid(self.decode(mu, labels)),
             "x̂ of z ~ q(z|x)": torch.sigmoid(self.decode(z, labels)),

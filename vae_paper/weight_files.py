@@ -24,8 +24,10 @@ PRETRAINED = "vae_mnist_d20"
 def find(run: str | Path) -> Path:
     """The path of a run's folder or of a weight file. `run` is this path, a run's name, or the name of a bundled file."""
     for path in (Path(run), RUNS / run, weights.PRETRAINED / f"{run}.safetensors"):
-        if path.exists():
+        if path.is_file() or (path / "weights.safetensors").exists():
             return path
+    if (RUNS / run).is_dir() or Path(run).is_dir():
+        raise FileNotFoundError(f"{run}: a folder without weights.safetensors; expected the folder of a run that was trained")
     bundled = ", ".join(sorted(path.stem for path in weights.PRETRAINED.glob("*.safetensors")))
     raise FileNotFoundError(f"{run}: no such file, no run in {RUNS}/, and none of the bundled weights ({bundled})")
 
@@ -46,7 +48,12 @@ def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any
     tensors, about = weights.load_tensors(path)
     if "config" in about:
         config_of(path, about["config"])
-    model = _rebuilt(path, about, tensors) if model is None else model
+    if model is None:
+        model = _rebuilt(path, about, tensors)
+    else:
+        for name in ("model", "latent_dim", "likelihood"):
+            if name in about and about[name] != (ours := describe(model)[name]):
+                raise ValueError(f"{path}: {name} is {about[name]} in this file, and {ours} in the model given")
     fill(path, model, tensors)
     return model.eval(), about
 

@@ -16,7 +16,6 @@ from vae_paper.drawing import plots
 from vae_paper.drawing.latent_space import decoded_manifold
 from vae_paper.drawing.subject import Subject
 from vae_paper.initial import initial_model
-from vae_paper.runs import check_device
 from vae_paper.training import adamw, steps
 from vae_paper.vae import Model
 
@@ -34,17 +33,20 @@ def animation(subject: Subject, path: Path) -> None:
         frames.append(decoded_manifold(model, 12))
         said.append(f"step {step:,} of {total:,}, epoch {step / total * epochs:.2f}")
 
-    replay(config, look, FRAMES)
+    replay(config, look, FRAMES, subject.about.get("digest"))
     plots.animation(path, frames, said, subject.caption("The latent space while it forms", tested=False))
 
 
-def replay(config: Config, look: Callable[[int, int, Model], None], times: int) -> Model:
+def replay(config: Config, look: Callable[[int, int, Model], None], times: int, digest: str | None = None) -> Model:
     """Train as `config` says, writing nothing, and call look(step, total, model) `times` times, from 0 to the last step.
 
     Returns the model as the last step left it.
     """
-    check_device(config)
-    data, _ = split(load_data(config.source, "train", config.binarise, config.device), config.validation)
+    if config.device != "cpu":
+        raise ValueError(f"the run was trained on {config.device}; the animation repeats trainings on the CPU only")
+    data, _ = split(load_data(config.source, "train", config.binarise), config.validation)
+    if digest is not None and data.digest != digest:
+        raise ValueError(f"the run was trained on other images than {data.about}; restore the data")
     model = initial_model(config).to(config.device)
     optimizer = adamw(config, model)
     epochs, batch_size = config.lengths()

@@ -4,8 +4,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from vae_paper.data import OWN
 from vae_paper.drawing import animation, latent_space, pictures
 from vae_paper.drawing.subject import Subject
+from vae_paper.measuring.elbo import evaluating
 from vae_paper.weight_files import RUNS
 
 KINDS: dict[str, Callable[[Subject, Path], None]] = {
@@ -34,6 +36,11 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
     "all", a picture that cannot be drawn is skipped, and a line on stderr says why.
     """
     folder = folder or folder_of(subject)
+    with evaluating(subject.model):
+        return _drawn(subject, kind, folder)
+
+
+def _drawn(subject: Subject, kind: str, folder: Path) -> list[Path]:
     if kind != "all":
         if reason := why_not(subject, kind):
             raise ValueError(f"{kind}: {reason}")
@@ -76,7 +83,7 @@ def why_not(subject: Subject, kind: str) -> str | None:
         return _not_beside(subject)
     if kind == "curves" and (subject.path is None or not (subject.path / "metrics.csv").is_file()):
         return f"{of} has no metrics.csv; expected the folder of a run"
-    if kind == "animation" and ("config" not in subject.about or subject.about.get("own")):
+    if kind == "animation" and ("config" not in subject.about or subject.about.get("own") or subject.about.get("source") == OWN):
         return f"{of} does not say how it can be trained again; expected a run of python -m vae_paper train"
     return None
 

@@ -34,7 +34,7 @@ def samples(subject: Subject, path: Path) -> None:
     model = subject.model
     labels = torch.arange(100) % model.classes if model.takes_labels else None
     images = model.sample(100, torch.Generator().manual_seed(subject.seed), labels)
-    said = f"Samples: {model.drawn_from or 'z ~ N(0, I), which no autoencoder is trained to decode'}"
+    said = f"Samples: {model.drawn_from or 'z ~ N(0, I), for which this model was not trained'}"
     columns = [str(label) for label in range(10)] if labels is not None and model.classes == 10 else None
     across = "class asked for" if columns else ""
     plots.grid(path, images.unflatten(0, (10, 10)).numpy(), subject.caption(said, tested=False), columns=columns, across=across)

@@ -63,8 +63,11 @@ class Subject:
 def read(run: str | Path, source: str | None = None, seed: int = 0, image: int = 0, beside: str | Path | None = None) -> Subject:
     """A run, and the test split of the data that it was trained on, or of `source`."""
     model, about = load_with_header(run)
-    other = None if beside is None else read(beside, source, seed)
-    return Subject(model, data_of(about, "test", source), about, find(run), seed, image, other)
+    test, other = data_of(about, "test", source), None
+    if beside is not None:  # both are shown on the same images
+        its_model, its_about = load_with_header(beside)
+        other = Subject(its_model, test, its_about, find(beside), seed)
+    return Subject(model, test, about, find(run), seed, image, other)
 
 
 def name_of(about: dict[str, Any]) -> str:
@@ -76,7 +79,8 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     """A caption: the subject of the picture, the model, and its training data."""
     words = [name_of(about), f"D = {model.latent_dim}"]
     beta = about.get("config", {}).get("beta", 1.0)
-    words += [f"β = {beta:g}"] if "beta" not in model.fixed_options else []
+    fixed = "beta" in model.fixed_options or "objective" in (about.get("own") or {})
+    words += [] if fixed else [f"β = {beta:g}"]
     trained_on = str(about.get("data", "unknown data"))[:200]
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)  # "55,000 images of ... (60,000 images)"
     return f"{what}\n{', '.join(words)}, {model.likelihood}; trained on {trained_on}"

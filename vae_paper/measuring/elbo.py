@@ -3,13 +3,15 @@
 Legend: N images, D latent size, K samples of z per image. Nats per image.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_numpy.checks import check_alike
 from vae_paper import distributed
@@ -36,31 +38,43 @@ def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
     return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
 
 
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """In eval mode, as measures and pictures are taken: dropout is off, and a codebook's averages do not move."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
 @torch.inference_mode()
 def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
-    """The model's terms on all images, in float64 on the CPU; noise and binarisation are drawn from `seed`."""
+    """The model's terms on all images, in float64 on the CPU. `seed` decides the noise and the binarisation."""
     check_data(data)
     if samples < 1:
         raise ValueError(f"samples is {samples}: expected at least 1")
     device, N = data.images.device, len(data.images)
     generator = torch.Generator(device).manual_seed(seed)
     parts = []
-    training = model.training
-    model.eval()  # otherwise a VQ-VAE would change its codebook here
     at_once = max(1, batch_size // samples)
-    for start in range(0, N, at_once):
-        part = data.subset(slice(start, start + at_once))
-        x = binarise(part.images, data.binarisation, generator)
-        eps = torch.randn(samples, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
-        mine = distributed.ours(start)
-        if len(x[mine]):
-            parts.append(model(x[mine], eps[:, mine], None if part.labels is None else part.labels[mine]))
-    model.train(training)
+    with evaluating(model):
+        for start in range(0, N, at_once):
+            part = data.subset(slice(start, start + at_once))
+            x = binarise(part.images, data.binarisation, generator)
+            eps = torch.randn(samples, len(x), model.latent_dim, generator=generator, device=device, dtype=x.dtype)
+            mine = distributed.ours(start)
+            if len(x[mine]):
+                parts.append(model(x[mine], eps[:, mine], None if part.labels is None else part.labels[mine]))
     joined = {}
     for name, axis in AXIS_OF_IMAGES.items():
         if getattr(parts[0], name) is not None:
             ours = torch.cat([getattr(part, name) for part in parts], axis)
             joined[name] = distributed.whole(ours.cpu().double(), N, axis)
+    if parts[0].penalty is not None:
+        shares = [part.penalty.cpu().double() * part.distortion.shape[1] / N for part in parts]
+        joined["penalty"] = torch.stack(shares).sum()
     return Terms(**joined)
 
 

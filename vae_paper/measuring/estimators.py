@@ -17,7 +17,7 @@ from tqdm import tqdm
 from vae_numpy.checks import check_alike
 from vae_paper.data import Data, check_data
 from vae_paper.likelihoods import binarise
-from vae_paper.measuring.elbo import Estimate, mean_of
+from vae_paper.measuring.elbo import Estimate, evaluating, mean_of
 from vae_paper.vae import Model, Terms, kl_per_latent, reparameterize
 
 SAMPLES_AT_ONCE = 100  # samples of z of one image at once, so that memory does not grow with k
@@ -54,7 +54,8 @@ def importance(
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     elbos, bounds = [], []
-    with tqdm(total=len(data.images) * ks[-1], unit="z", unit_scale=True, desc="importance samples", delay=2) as bar:
+    bar = tqdm(total=len(data.images) * ks[-1], unit="z", unit_scale=True, desc="importance samples", delay=2)
+    with bar, evaluating(model):
         for indices in torch.arange(len(data.images), device=device).split(max(1, decodes // min(SAMPLES_AT_ONCE, ks[-1]))):
             part = data.subset(indices)
             x = binarise(part.images, data.binarisation, generator)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_paper.data import OWN, Data, data_of, load_data
+from vae_paper.data import Data, data_of, load_data
 from vae_paper.likelihoods import LIKELIHOODS, binarise
 from vae_paper.measuring import classifier, estimators, sample_quality
 from vae_paper.measuring.elbo import Estimate, active_units, averaged, mean_of, mixed, summary_of
@@ -37,6 +37,8 @@ def evaluate(
     for name, value, least in (("passes", passes, 1), ("k", k, 1), ("subset", subset, 2), ("drawn", drawn, least_drawn)):
         if value < least:
             raise ValueError(f"{name} is {value}: expected at least {least}")
+    if drawn and model.drawn_from is not None and data.source not in ("mnist", "fashion-mnist", "kmnist", "handwriting"):
+        raise ValueError(f"drawn is {drawn}: the classifier of samples knows digits only, not {data.source}; leave drawn out")
     terms = averaged(model, data, passes, seed)
     measures, chosen = of_terms(model, terms, data, passes), []
     if terms.logvar is not None:
@@ -132,8 +134,6 @@ def in_bits(nats: dict[str, Any], sign: int, pixels: int) -> dict[str, Any]:
 
 def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     """`count` samples, measured by the classifier: their distance from test images, and whether they show the requested label."""
-    if data.source == OWN:
-        raise ValueError(f"drawn is {count}: there is no classifier for data of your own; expected 0; leave drawn out")
     judge = classifier.trained(data.source)
     images, labels = sample_quality.samples(model, count, seed)
     train = load_data(data.source, "train", data.binarisation)

@@ -70,7 +70,7 @@ def best_factorised(
         if not value > 0:
             raise ValueError(f"{name} is {value}: expected more than 0")
     if labels is not None:
-        check_labels(labels, len(x))
+        check_labels(labels, len(x), model.classes)
     generator = torch.Generator().manual_seed(seed)
     found = []
     with tqdm(total=steps * -(-len(x) // batch), unit="step", desc="best q of each image", delay=2) as bar:

@@ -23,8 +23,10 @@ def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, see
     model, about = load_with_header(run)
     config = about.get("config", {})
     trained = {name: config.get(name) for name in ("objective", "beta", "batch_size")} if config else {}
+    weighs = (trained.get("objective") or "elbo") in ("elbo", "free-bits") and "objective" not in (about.get("own") or {})
+    beta = trained.get("beta") if weighs else None  # the other objectives have no beta
     report = {"run": str(run), "model": about["model"], "latent_dim": model.latent_dim, "likelihood": model.likelihood}
-    return report | {"trained_with": trained} | inspect(model, data_of(about, "test", source), passes, seed, trained.get("beta"))
+    return report | {"trained_with": trained} | inspect(model, data_of(about, "test", source), passes, seed, beta)
 
 
 def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: float | None = None) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
     report["bits_per_dim"] = {name: summary[name] * nats_to_bits for name in ("elbo", "distortion", "rate")}
     if beta is not None:
         report["distortion_plus_beta_rate"] = summary["distortion"] + beta * summary["rate"]
-    if model.likelihood == "bce":
+    if model.likelihood == "bce" and data.binarisation == "none":
         report["least_distortion"] = entropy(data, model.counted)
     report["variance"] = variances(model, summary["distortion"], 1.0 if beta is None else beta)
     report["kl_per_latent"] = terms.rate.mean(0).tolist()

@@ -83,7 +83,7 @@ def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 
     from vae_numpy.vae import init_params
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # for the parameters that only some models have
+        torch.default_generator.manual_seed(seed)  # for the parameters that only some models have
         model = class_of(name)(latent_dim, likelihood, **arguments)
     ours, drawn = model.state_dict(), init_params(latent_dim, np.random.default_rng(seed))
     shared = {name: torch.from_numpy(p) for name, p in drawn.items() if name in ours and ours[name].shape == p.shape}

@@ -22,7 +22,7 @@ from torch.nn.functional import embedding, relu
 
 from vae_numpy.checks import check_alike, check_images
 from vae_paper.likelihoods import LIKELIHOODS
-from vae_paper.vae import Images, Labels, Model, Shape, Terms
+from vae_paper.vae import Images, Labels, Model, Shape, Terms, check_size
 
 Grid = Float[Tensor, "B D h w"]
 Codes = Int64[Tensor, "B h w"]
@@ -33,7 +33,7 @@ class Encoder(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
         super().__init__()
-        C, H, W = image_shape
+        C, H, W = check_size(image_shape)
         self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
@@ -96,6 +96,8 @@ class VQVAE(Model):
         restart: bool = True,
     ) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
+        if codebook not in ("ema", "loss"):
+            raise ValueError(f'codebook is {codebook!r}; expected "ema" or "loss"')
         self.codes, self.codebook, self.commitment, self.restart = codes, codebook, commitment, restart
         self.grid = (image_shape[1] // 4, image_shape[2] // 4)
         self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
@@ -251,6 +253,7 @@ def perplexity(counts: Int64[Tensor, " K"]) -> float:
     """exp of the entropy of the codes' frequencies: the number of equally used codes with that entropy. 0 if none was used."""
     if counts.ndim != 1 or not counts.min() >= 0:
         raise ValueError(f"counts are {tuple(counts.shape)}, {counts.min()} at least; expected (K,), none below 0")
+    counts = counts.cpu()  # some devices have no float64
     p = counts.double() / counts.sum().clamp(min=1)
     return 0.0 if counts.sum() == 0 else torch.exp(torch.special.entr(p).sum()).item()
 

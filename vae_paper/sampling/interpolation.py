@@ -50,7 +50,7 @@ def guided(
     """From a to the mean code of its class, to the mean code of b's class, then to b, in equal steps. `ends`: both classes."""
     _check(a, b, steps)
     check_alike(2, ends=a[None], codes=codes[:1])
-    check_labels(labels, len(codes))
+    check_labels(labels, len(codes), int(labels.max(initial=0)) + 1)
     for label in ends:
         if label not in labels:
             raise ValueError(f"no code has the label {label}: there is no mean of its class to go through")

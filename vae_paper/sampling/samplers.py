@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vae_numpy.checks import check_alike, check_labels
 from vae_paper.data import Data
-from vae_paper.measuring.elbo import terms_of
+from vae_paper.measuring.elbo import evaluating, terms_of
 from vae_paper.vae import Images, Model
 
 Latents = Float[np.ndarray, "N D"]
@@ -49,6 +49,13 @@ def sample_images(
     """
     if count < 1:
         raise ValueError(f"count is {count}: expected at least 1")
+    with evaluating(model):
+        return _sampled(model, count, name, seed, label, train)
+
+
+def _sampled(
+    model: Model, count: int, name: str, seed: int, label: int | None, train: Data | None
+) -> tuple[Images, Int64[Tensor, " M"] | None]:
     generator = torch.Generator().manual_seed(seed)
     if needs_images(name, model):
         z, labels = draw(name, model, count, seed, label, train)
@@ -68,24 +75,25 @@ def draw(
     if count < 1:
         raise ValueError(f"count is {count}: expected at least 1")
     rng = np.random.default_rng(seed)
-    labels = np.arange(count) % model.classes if label is None else np.full(count, label)
-    check_labels(labels, count, model.classes)
+    classes = model.classes if model.takes_labels or train is None or train.labels is None else int(train.labels.max()) + 1
+    labels = np.arange(count) % classes if label is None else np.full(count, label)
+    check_labels(labels, count, classes)
     if not needs_images(name, model):
         return model.draw_prior(count, torch.Generator().manual_seed(seed)), torch.from_numpy(labels)
     if train is None:
         raise ValueError(f"the sampler {name} needs training images; none were given; pass train")
     train = train.subset(rng.permutation(len(train.images))[:FITTED_ON])
     encoded = latents_of(model, train, int(rng.integers(2**31)))
-    classes = labels if train.labels is None else train.labels.cpu().numpy()
+    labels_of_train = labels if train.labels is None else train.labels.cpu().numpy()
     if name == "aggregate":
         picked = rng.integers(len(encoded), size=count)
-        z, labels = encoded[picked], classes[picked] if model.takes_labels else labels
+        z, labels = encoded[picked], labels_of_train[picked] if model.takes_labels else labels
     elif name == "mixture":
         z = mixture(encoded, count, rng)
     elif train.labels is None:
         raise ValueError("the sampler class needs training images with labels; these have none; choose another sampler")
     else:
-        z = per_class(encoded, classes, labels, rng)
+        z = per_class(encoded, labels_of_train, labels, rng)
     return torch.from_numpy(z.astype(np.float32)), torch.from_numpy(labels.astype(np.int64))
 
 
@@ -117,7 +125,7 @@ def gaussian(encoded: Latents, count: int, rng: np.random.Generator) -> Samples:
 
 def per_class(encoded: Latents, classes: ClassLabels, labels: Int64[np.ndarray, " M"], rng: np.random.Generator) -> Samples:
     """For each of `labels` a z from the Gaussian fitted to the codes of that class."""
-    check_labels(classes, len(encoded))
+    check_labels(classes, len(encoded), int(classes.max(initial=0)) + 1)
     z = np.empty((len(labels), encoded.shape[1]))
     for label in np.unique(labels):
         of_class, asked = encoded[classes == label], labels == label
