@@ -45,6 +45,8 @@ ELSEWHERE = {
     "test_pictures": """
         vae_paper.drawing.subject.read vae_paper.drawing.figures.draw vae_paper.drawing.animation.replay""",
     "test_inspect": "vae_paper.measuring.inspect.table",
+    "test_own_code": "vae_paper.data.binarised",
+    "test_house": "vae_paper.models.summary",
     "test_evaluator": "vae_paper.measuring.evaluate.evaluate_run vae_paper.measuring.evaluate.evaluate",
     "test_layers_are_exact": "vae_numpy.layers.conv2d_loops",
     "test_pixel_prior": "vae_paper.initial.inherit",
@@ -107,6 +109,12 @@ def public_functions():
                     yield from (f"{found.name}.{n}" for n in ([name] if inspect.isfunction(thing) else names))
 
 
+def has_tests_of_its_own(function: str) -> bool:
+    """Whether it belongs to a variant, models/X.py, that is tried in tests/test_X.py: no table has to be edited for it."""
+    folder, stem = function.split(".")[1:3]
+    return folder == "models" and Path(__file__).with_name(f"test_{stem}.py").is_file()
+
+
 def test_the_census():
     """No public function is forgotten, and no table names what there is no more."""
     there = set(public_functions())
@@ -114,7 +122,7 @@ def test_the_census():
     assert len(there) > 300
     assert not {*TRIED, *elsewhere} - there, "there is no such function any more"
     assert not {*TRIED} & {*elsewhere}, "tried twice"
-    left = there - {*TRIED} - {*elsewhere}
+    left = there - {*TRIED} - {*elsewhere} - {name for name in there if has_tests_of_its_own(name)}
     patterns = [pattern for names in EXEMPT.values() for pattern in names.split()]
     for pattern in patterns:
         assert fnmatch.filter(left, pattern), f"{pattern} exempts nothing"

@@ -18,6 +18,7 @@ from vae_numpy.command_line import run
 from vae_paper import Config, Data, Model, Subject, Terms
 from vae_paper.__main__ import Command, main
 from vae_paper.likelihoods import LIKELIHOODS
+from vae_paper.objectives import beta_loss
 
 
 class MyVAE(Model):
@@ -72,7 +73,7 @@ def own_data() -> Data:
     return Data(1 - handwriting.images[:200], handwriting.labels[:200], about="200 inverted digits")
 
 
-CONFIG = {"batch_size": 16, "epochs": 2, "validation": 0.2, "learning_rate": 1e-3}
+CONFIG = {"batch_size": 16, "epochs": 2, "validation": 0.2}
 
 
 def trained(name: str, **options):
@@ -157,8 +158,8 @@ def test_its_file_says_what_it_needs(folder, capsys):
     ("change", "message"),
     [
         ({"data": own_data().replace(images=own_data().images / 2)}, "finds other images"),
-        ({"objective": None}, "give the same"),
-        ({"optimizer": None}, "give the same|optimizer"),
+        ({"objective": None}, "pass the same"),
+        ({"optimizer": None}, "pass the same|optimizer"),
         ({"data": None}, "data of your own: resume it in Python"),
         ({"model": None}, "a model of your own, .*MyVAE: resume it in Python"),
         ({"model": MyVAE(5)}, "latent_dim is 5, but"),
@@ -214,6 +215,96 @@ def test_labels_may_be_absent():
     assert np.isfinite(found["measures"]["elbo"]["value"])
     with pytest.raises(ValueError, match="labels: this model is conditioned on them"):
         vae_paper.evaluate(vae_paper.CVAE(2), unlabelled, passes=1)
+
+
+class WithDropout(MyVAE):
+    """Noise of its own, drawn from torch's global generators; it must be off while a model is measured."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Dropout(0.5), *self.encoder)
+        self.seen_training = []
+
+    def encode(self, x, labels=None):
+        if not torch.is_grad_enabled():
+            self.seen_training.append(self.training)
+        return super().encode(x, labels)
+
+
+def stopping(at: int = 0):
+    """The ELBO's loss; at training step number `at` comes a Ctrl-C."""
+    calls = []
+
+    def objective(terms):
+        calls.extend([1] if torch.is_grad_enabled() else [])
+        if len(calls) == at > 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return beta_loss(terms)
+
+    return objective
+
+
+def test_dropout_is_off_while_measuring_and_resumes_to_the_same_bits():
+    torch.manual_seed(0)
+    whole = WithDropout()
+    expected = vae_paper.train(Config(name="drop", **CONFIG), whole, own_data(), stopping())
+    torch.manual_seed(0)
+    with pytest.raises(KeyboardInterrupt):
+        vae_paper.train(Config(name="drop-parts", **CONFIG), WithDropout(), own_data(), stopping(7))
+    torch.manual_seed(99)  # another process has other global generators, and may give the model in eval mode
+    found = vae_paper.train(Config(name="drop-parts", resume=True), WithDropout().eval(), own_data(), stopping())
+    a, b = (weights.load_tensors(folder / "weights.safetensors")[0] for folder in (expected, found))
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert whole.seen_training and not any(whole.seen_training) and whole.training
+
+
+REFUSED = [
+    ({"beta": 4.0}, {}, "beta is 4.0, and your own objective does not use it"),
+    ({"learning_rate": 1e-3}, {}, "learning_rate is 0.001, and your own optimizer does not use it"),
+    ({"model_arguments": "hidden=3"}, {}, "model_arguments is hidden=3, and your own model does not use it"),
+    ({"likelihood": "mse"}, {}, "likelihood is mse in the configuration, and bce in the model"),
+    ({"lr_schedule": "one-cycel"}, {}, "lr_schedule is 'one-cycel'; expected one of: one-cycle, constant"),
+    ({}, {"objective": lambda terms: terms.rate.sum(1)}, r"the objective returned \(16,\); expected one number"),
+    ({}, {"data": Data(torch.rand(40, 1, 30, 30))}, r"images are \(1, 30, 30\), and the model expects \(1, 28, 28\)"),
+    ({}, {"model": vae_paper.VAE(2, image_shape=(1, 32, 32))}, r"and the model expects \(1, 32, 32\)"),
+    ({}, {"model": vae_paper.CVAE(2), "data": Data(torch.rand(40, 1, 28, 28), torch.arange(40))}, "labels: found 0 to 39"),
+]
+
+
+@pytest.mark.parametrize(("options", "given", "message"), REFUSED, ids=[message for *_, message in REFUSED])
+def test_what_would_have_no_effect_or_does_not_fit_is_refused(options, given, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = {"model": MyVAE(), "data": own_data(), "objective": beta_tcvae, "optimizer": sgd}
+    with pytest.raises(ValueError, match=message):
+        vae_paper.train(Config(**CONFIG, **options), **(own | given))
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_model_of_the_library_given_as_an_object_is_recorded_with_its_arguments():
+    """So the run loads, resumes and is measured without the object."""
+    path = vae_paper.train(Config(name="codes", **CONFIG), model=vae_paper.VQVAE(8, codes=16, commitment=5.0), data=own_data())
+    model = vae_paper.load(path)
+    assert model.commitment == 5.0 and model.codes == 16
+    config = weights.load_tensors(path / "weights.safetensors")[1]["config"]
+    assert (config["model"], config["commitment"], config["codes"]) == ("vq-vae", 5.0, 16)
+
+
+def test_own_binary_images_need_no_binarisation_and_keep_their_dtype_out_of_the_way():
+    images = (own_data().images > 0.5).double()
+    path = vae_paper.train(
+        Config(name="binary", likelihood="bernoulli", **CONFIG),
+        data=own_data().replace(images=images),
+        model=vae_paper.VAE(2, "bernoulli"),
+    )
+    assert vae_paper.load(path).likelihood == "bernoulli"
+    with pytest.raises(ValueError, match="binarise them"):
+        vae_paper.train(Config(name="gray", likelihood="bernoulli", **CONFIG), data=own_data())
+
+
+def test_a_file_does_not_load_into_a_model_that_means_something_else(folder):
+    path = vae_paper.train(Config(name="plain", latent_dim=2, **CONFIG), data=own_data())
+    with pytest.raises(ValueError, match="likelihood is bce in this file, and mse"):
+        vae_paper.load(path, model=vae_paper.VAE(2, "mse"))
 
 
 def test_every_likelihood_has_its_row():

@@ -151,11 +151,9 @@ NEEDS = [
     ("capacity", lambda c: c.objective == "capacity", 25.0),
     ("warmup_epochs", lambda c: c.beta_schedule == "linear" or c.objective == "capacity", None),
 ]
-# Options that are arguments of some models' classes
 OWN = "own data"  # the source of data that were given in Python
+# Options that are arguments of some models' classes.
 MODELS_OWN = ("seen", "codes", "codebook", "commitment", "restart", "channels", "layers", "class_conditional")
-
-
 FEW_IMAGES = 10_000  # with fewer, an epoch has few steps: more epochs and smaller batches are needed
 
 

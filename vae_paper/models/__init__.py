@@ -72,7 +72,7 @@ def summary(name: str) -> str:
     if name == "vae":
         return "the variational autoencoder"
     source = (Path(__file__).parent / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-    return re.split(r"[.:(]\s", " ".join((ast.get_docstring(ast.parse(source)) or "").split()))[0].strip()
+    return re.split(r"[.:]\s|\s\(", " ".join((ast.get_docstring(ast.parse(source)) or "").split()))[0].strip()
 
 
 def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 0, **arguments: Any) -> Any:
