@@ -42,18 +42,31 @@ def nested(value, change):
 # Right answers in any natural type
 
 
-NATURAL = {
-    "tuples are lists": lambda v: list(v) if isinstance(v, tuple) else v,
-    "arrays are lists": lambda v: nested(v, lambda x: x.tolist() if kind(x) == "array" else x),
-    "numbers are 0-dimensional arrays": lambda v: nested(v, lambda x: np.asarray(x) if kind(x) in ("number", "bool") else x),
-    "numbers are NumPy's": lambda v: nested(v, lambda x: np.asarray(x)[()] if kind(x) in ("number", "bool") else x),
-    "float64 for float32": lambda v: nested(v, lambda x: x.astype(float) if kind(x) == "array" and x.dtype == np.float32 else x),
-    "whole numbers are small": lambda v: nested(
-        v, lambda x: x.astype(np.int16) if kind(x) == "array" and x.dtype.kind == "i" else x
-    ),
-    "Fortran order": lambda v: nested(v, lambda x: np.asfortranarray(x) if kind(x) == "array" else x),
-    "read-only": lambda v: nested(v, lambda x: np.broadcast_to(x, x.shape) if kind(x) == "array" else x),
-}
+def as_lists(value):
+    """Tuples and arrays as lists, numbers as 0-dimensional arrays."""
+    if isinstance(value, tuple):
+        return [as_lists(v) for v in value]
+    return value.tolist() if kind(value) == "array" else np.asarray(value) if kind(value) in ("number", "bool") else value
+
+
+def as_other_arrays(value):
+    """In Fortran order, that cannot be written to; whole numbers small; numbers as NumPy's."""
+    if isinstance(value, tuple):
+        return tuple(as_other_arrays(v) for v in value)
+    if kind(value) in ("number", "bool"):
+        return np.asarray(value)[()]
+    if kind(value) != "array":
+        return value
+    value = value.astype(np.int16) if value.dtype.kind == "i" else np.asfortranarray(value)
+    return np.broadcast_to(value, value.shape)
+
+
+def as_float64(value):
+    """float64 where float32 was given."""
+    return nested(value, lambda v: v.astype(float) if kind(v) == "array" and v.dtype == np.float32 else v)
+
+
+NATURAL = {"lists": as_lists, "other arrays": as_other_arrays, "float64": as_float64}
 
 
 @each_exercise
