@@ -354,6 +354,33 @@ def test_known_wrong_answers_come_before_relations():
     assert failure.diagnosis == "that is twice the KL: the 1/2 before the sum is missing"
 
 
+AS_IF = [
+    (
+        "05",
+        "kl_two_gaussians",
+        lambda *a: load(find("05").solution).kl_two_gaussians(np.sort(a[0], 1), *a[1:]),
+        "mu_q were sorted along axis 1",
+    ),
+    ("03", "log_joint", lambda x, z, w, b, s2: load(find("03").solution).log_joint(z, x, w, b, s2), "x and z were exchanged"),
+    ("04", "reparameterize", lambda mu, logvar, eps: mu + np.exp(2 * logvar / 2) * eps, "logvar were twice as large"),
+    ("09", "capacity_loss", lambda d, r, g, c: load(find("09").solution).capacity_loss(d, r, 1.0, c), "gamma were 1"),
+    ("05", "kl_by_sampling", lambda mu, logvar, eps: load(find("05").solution).kl_by_sampling(-mu, logvar, eps), None),  # or eps
+    (
+        "05",
+        "kl_divergence",
+        lambda mu, logvar: KL(mu, np.clip(logvar, -6, 6)),
+        "only here (extreme values)",
+    ),  # not: without its sign
+]
+
+
+@pytest.mark.parametrize(("number", "function", "answer", "sentence"), AS_IF, ids=[str(i) for i in range(len(AS_IF))])
+def test_the_right_result_for_another_input_is_told_as_such(number, function, answer, sentence):
+    failure = first_failure(number, function, answer, known=False)
+    assert failure is not None
+    assert (sentence in failure.diagnosis) if sentence else failure.diagnosis is None, report(failure)
+
+
 def test_a_size_in_the_code_is_named():
     check = Check(
         "double", "twice x", lambda x: 2 * x, lambda rng: [{"x": rng.normal(size=s)} for s in ((2, 3), (4, 5), (6, 3), (2, 7))]
