@@ -86,6 +86,8 @@ def _leaf_difference(got: Any, expected: Any, allowed: float, nan_equal: bool, k
     apart, worst = wrong_at
     where = f" at {at(worst, b.shape)}" if b.shape else ""
     x, y = a.astype(np.float64).flat[worst], b.astype(np.float64).flat[worst]
+    if np.isnan(x):
+        return [*shown, f"          NaN{where}; expected {number(y)}"]
     close = apart < 1e-3 * abs(y)  # then six digits would not show the difference
     found, wanted = (f"{v:.12g}" if close else number(v) for v in (x, y))
     line = f"          largest difference {number(apart)}{where}: {found}, expected {wanted}"

@@ -73,7 +73,7 @@ def _only_where(cases: Sequence[Case]) -> str | None:
     if len(right) == 1 and right[0] is not ordinary[0]:
         return None  # one probe that passes by chance
     found = [*_options(right, wrong), *_sizes(right, wrong), *_signs(right, wrong)]
-    found = found or list(_mostly(right, wrong))
+    found = found or [*_mostly(right, wrong), *_at_most(right, wrong)]
     return found[0] if len(found) == 1 else None
 
 
@@ -121,9 +121,9 @@ def _sizes(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
     """Lengths of axes: right for one length only, or wrong for length 1 only."""
     seen: dict[tuple, str] = {}
     for name, axis in _axes(right[0].args):
-        lengths = [_length(case.args[name], axis) for case in (*right, *wrong)]
+        lengths = [_length(case.args[name], axis) or 0 for case in (*right, *wrong)]
         here, there = lengths[: len(right)], lengths[len(right) :]
-        if None in lengths or tuple(lengths) in seen:
+        if 0 in lengths or tuple(lengths) in seen:
             continue
         where = f"axis {axis} of {name} has length"
         if len(set(here)) == 1 and here[0] not in there:
@@ -131,6 +131,19 @@ def _sizes(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
         elif set(there) == {1} and 1 not in here:
             seen[tuple(lengths)] = f"wrong only where {where} 1"
     yield from dict.fromkeys(seen.values())
+
+
+def _at_most(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
+    """Lengths of axes beyond which the result is wrong."""
+    seen: dict[tuple, str] = {}
+    for name, axis in _axes(right[0].args):
+        here, there = ([_length(case.args[name], axis) or 0 for case in cases] for cases in (right, wrong))
+        if max(here) < min(there):
+            sentence = (
+                f"right only where axis {axis} of {name} has length at most {max(here)}: is that size written into the code?"
+            )
+            seen.setdefault((*here, *there), sentence)
+    yield from seen.values()
 
 
 def _signs(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
@@ -144,6 +157,47 @@ def _signs(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
             yield f"right only where {name} is not negative"
         if all((a < 0).any() for a in here) and all((a >= 0).all() for a in there):
             yield f"right only where {name} has negative values"
+
+
+# The right result for another input
+
+
+def other_inputs(args: dict[str, Any]) -> Iterator[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
+    """Changes of the arguments, in words: each is a mistake in how an argument is read."""
+    arrays = [name for name, value in args.items() if comparing.kind(value) == "array" and value.dtype.kind == "f"]
+    for name in arrays:
+        for words, change in ELEMENTWISE.items():
+            yield f"{name} were {words}", _changing(name, change)
+        for axis in range(args[name].ndim):
+            yield f"{name} were sorted along axis {axis}", _changing(name, functools.partial(np.sort, axis=axis))
+            yield f"{name} were reversed along axis {axis}", _changing(name, functools.partial(np.flip, axis=axis))
+    for name, value in args.items():
+        if comparing.kind(value) == "number":
+            for words, change in (SCALAR | ELEMENTWISE).items():
+                yield f"{name} were {words}", _changing(name, change)
+    for a, b in itertools.combinations(arrays, 2):
+        if args[a].shape == args[b].shape:
+            yield f"{a} and {b} were exchanged", _exchanging(a, b)
+
+
+ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
+    "0": lambda v: 0 * v,
+    "negative": lambda v: -v,
+    "without its sign": abs,
+    "twice as large": lambda v: 2 * v,
+    "half as large": lambda v: v / 2,
+    "squared": lambda v: v * v,
+    "its exp": np.exp,
+}
+SCALAR: dict[str, Callable[[Any], Any]] = {"1": lambda v: type(v)(1), "its inverse": lambda v: 1 / v}
+
+
+def _changing(name: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda args: args | {name: change(args[name])}
+
+
+def _exchanging(a: str, b: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda args: args | {a: args[b], b: args[a]}
 
 
 # Wrong on all ordinary probes: how the numbers are related

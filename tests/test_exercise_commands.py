@@ -229,11 +229,11 @@ def test_a_folder_that_cannot_be_written_to_stops_nothing(number, capfd, monkeyp
 
 
 def test_start_on_a_full_disk_leaves_no_file(monkeypatch):
-    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
-    with pytest.raises(OSError, match="could not be written"):
-        loop.main(loop.Start("05"))
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", failing(errno.ENOSPC))
+        with pytest.raises(OSError, match="could not be written"):
+            loop.main(loop.Start("05"))
     assert not list(Path("my_work").iterdir())
-    monkeypatch.undo()
     loop.main(loop.Start("05"))
 
 

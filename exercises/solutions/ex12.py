@@ -39,7 +39,7 @@ def to_numpy(tensors: dict[str, torch.Tensor]) -> dict[str, Array]:
 
 
 def agree(a: Array, b: Array, tolerance: float) -> bool:
-    """Whether two float arrays have one shape and are nowhere further apart than `tolerance`. NaN and infinity agree with nothing."""
+    """Whether two float arrays have one shape and lie nowhere further apart than `tolerance`. NaN and infinity never agree."""
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return False
     return bool((np.abs(a - b) <= tolerance).all())

@@ -32,5 +32,5 @@ def to_numpy(tensors: dict[str, torch.Tensor]) -> dict[str, Array]:
 
 
 def agree(a: Array, b: Array, tolerance: float) -> bool:
-    """Whether two float arrays have one shape and are nowhere further apart than `tolerance`. NaN and infinity agree with nothing."""
+    """Whether two float arrays have one shape and lie nowhere further apart than `tolerance`. NaN and infinity never agree."""
     raise NotImplementedError("agree")
