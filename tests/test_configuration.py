@@ -47,7 +47,8 @@ KNOBS = {
     "source": ("mnist", {}),
 }
 # Fields that decide where, not what: each has its own test.
-ELSEWHERE = {"name", "device", "tensorboard", "resume", "start_from", "codes_of", "channels", "layers", "class_conditional", "model_arguments"}
+ELSEWHERE = {"name", "device", "tensorboard", "resume", "start_from", "codes_of"}
+ELSEWHERE |= {"channels", "layers", "class_conditional", "model_arguments"}
 
 
 @pytest.fixture(autouse=True)

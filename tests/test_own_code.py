@@ -15,8 +15,9 @@ from torch import nn
 import vae_paper
 from vae_numpy import digits, weights
 from vae_numpy.command_line import run
-from vae_paper import Config, Data, Model, Subject, Terms
+from vae_paper import Config, Data, Model, Subject, Terms, models
 from vae_paper.__main__ import Command, main
+from vae_paper.data import binarised
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.objectives import beta_loss
 
@@ -239,7 +240,7 @@ def stopping(at: int = 0):
         calls.extend([1] if torch.is_grad_enabled() else [])
         if len(calls) == at > 0:
             os.kill(os.getpid(), signal.SIGINT)
-        return beta_loss(terms)
+        return beta_loss(terms, 1.0)
 
     return objective
 
@@ -274,6 +275,7 @@ REFUSED = [
 @pytest.mark.parametrize(("options", "given", "message"), REFUSED, ids=[message for *_, message in REFUSED])
 def test_what_would_have_no_effect_or_does_not_fit_is_refused(options, given, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the types in the signature would speak first
     own = {"model": MyVAE(), "data": own_data(), "objective": beta_tcvae, "optimizer": sgd}
     with pytest.raises(ValueError, match=message):
         vae_paper.train(Config(**CONFIG, **options), **(own | given))
@@ -290,7 +292,7 @@ def test_a_model_of_the_library_given_as_an_object_is_recorded_with_its_argument
 
 
 def test_own_binary_images_need_no_binarisation_and_keep_their_dtype_out_of_the_way():
-    images = (own_data().images > 0.5).double()
+    images = binarised(own_data(), "fixed").images.double()
     path = vae_paper.train(
         Config(name="binary", likelihood="bernoulli", **CONFIG),
         data=own_data().replace(images=images),
@@ -305,6 +307,18 @@ def test_a_file_does_not_load_into_a_model_that_means_something_else(folder):
     path = vae_paper.train(Config(name="plain", latent_dim=2, **CONFIG), data=own_data())
     with pytest.raises(ValueError, match="likelihood is bce in this file, and mse"):
         vae_paper.load(path, model=vae_paper.VAE(2, "mse"))
+    with pytest.raises(ValueError, match=r"expected \(C, H, W\), with H and W multiples of 4"):
+        vae_paper.VAE(2, image_shape=(1, 30, 28))  # check_size
+
+
+def test_arguments_of_a_models_class_by_their_names():
+    assert models.checked_arguments("vq-vae", {"commitment": 2, "image_shape": [3, 8, 12]}) == {
+        "commitment": 2.0,
+        "image_shape": (3, 8, 12),
+    }
+    for wrong in ({"comitment": 2.0}, {"commitment": "2"}, {"codes": 2.5}, ["codes"]):
+        with pytest.raises(ValueError, match="expected"):
+            models.checked_arguments("vq-vae", wrong)
 
 
 def test_every_likelihood_has_its_row():

@@ -161,8 +161,8 @@ def begun(
     """
     folder = weight_files.RUNS / config.name
     own = own_parts(model, objective, optimizer)
-    config = configured(folder, config, model, data)
     refuse_unused(config, own)
+    config = configured(folder, config, model, data)
     check_device(config)
     if config.tensorboard:
         _summary_writer()
@@ -222,7 +222,7 @@ def refuse_unused(config: Config, own: dict[str, str]) -> None:
     for part in own.keys() & useless.keys():
         for option in useless[part]:
             value, unset = getattr(config, option), Config.__dataclass_fields__[option].default
-            if value != unset and value is not None and not config.resume:
+            if value != unset and not config.resume:
                 raise ValueError(f"{option} is {value}, and your own {part} does not use it; leave it out")
 
 
