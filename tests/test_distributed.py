@@ -246,8 +246,8 @@ def test_a_killed_process_ends_all_and_one_goes_on(runs, tmp_path):
     (code0, said0), (code1, _) = together(lambda: dying(15, 1, signal.SIGKILL), tmp_path)
     assert (code0, code1) == (2, -signal.SIGKILL)
     assert last_line(said0) == (
-        "rank 0: another process has ended, and this one cannot go on alone; what was saved before is intact, "
-        "and --resume goes on from it"
+        "rank 0: another process has ended, and this one cannot go on alone; what was saved before is intact; "
+        "continue with --resume"
     )
     assert weights.load_tensors(tmp_path / "runs/dying/state.safetensors")[1]["step"] == 10
     again = words(dataclasses.replace(WHOLE, name="dying"))

@@ -161,7 +161,7 @@ def test_a_file_of_the_prior_is_the_whole_model(runs, tmp_path) -> None:
         ({"model": "vq-vae", "layers": 3}, "layers is 3, and nothing in this configuration uses it"),
         ({"model": "vae", "codes": 64}, "codes is 64, and nothing in this configuration uses it"),
         ({"model": "vae", "restart": False}, "restart is False, and nothing"),
-        ({"model": "pixel-prior"}, "codes_of is missing: a pixel-prior needs a trained run; name it, --codes-of RUN"),
+        ({"model": "pixel-prior"}, "codes_of is missing: a pixel-prior needs a trained run; give its name with --codes-of RUN"),
         ({"model": "pixel-prior", "codes_of": "vq", "commitment": 1.0}, "commitment is 1.0, and nothing"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import difflib
 import io
 import itertools
 import os
@@ -132,7 +133,17 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
     # tyro draws a box: a title, the message, a rule, and help. One line has room for the message.
     texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.getvalue().splitlines()[1:]]
     message = itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts))
-    raise ValueError(f"{' '.join(message)} (see {prog} --help)")
+    raise ValueError(f"{' '.join(message)}{_nearest(said.getvalue())} (see {prog} --help)")
+
+
+def _nearest(said: str) -> str:
+    """The known command or option that is nearest to the mistyped one, from tyro's message; "" where none is near."""
+    found = re.search(r"Unrecognized options: ([\w-]+)(.*)", said, re.DOTALL)
+    if not found:
+        return ""
+    mistyped, known = found[1], re.findall(r"(?<![\w-])-*[a-z][\w-]+", found[2])
+    near = difflib.get_close_matches(mistyped, [word for word in known if word.startswith("--") == mistyped.startswith("--")], 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _small_ints(config: Any) -> Any:

@@ -191,7 +191,7 @@ WRONG = [
     Wrong(
         "at_the_mean",
         "expected_log_likelihood",
-        "that is log p(x|z) at z = mu: the term w^2 sigma^2 / s2 is missing. With mu in place of samples nothing is an ELBO",
+        "that is log p(x|z) at z = mu: the term w^2 sigma^2 / s2 is missing. With mu in place of samples it is no ELBO",
         lambda x, mu, logvar, w, b, s2: log_normal(x, w * mu + b, s2),
     ),
     Wrong(

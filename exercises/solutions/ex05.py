@@ -13,7 +13,7 @@ def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
 
 
 def kl_near_prior(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " B"]:
-    """The same number, with most of its digits where q is nearly the prior (mu and logvar of 1e-6, say)."""
+    """The same number, but with most of its digits correct if q is near the prior (for example, mu and logvar of 1e-6)."""
     # ½ Σ (μ² + (σ² - 1) - log σ²): expm1(l) is eˡ - 1 without the rounding of eˡ to a number near 1
     return 0.5 * (mu**2 + np.expm1(logvar) - logvar).sum(axis=1)
 
@@ -21,7 +21,7 @@ def kl_near_prior(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
 def kl_two_gaussians(
     mu_q: Float[Array, "B D"], logvar_q: Float[Array, "B D"], mu_p: Float[Array, "B D"], logvar_p: Float[Array, "B D"]
 ) -> Float[Array, " B"]:
-    """KL(q || p) of two diagonal Gaussians, of which p is any, not only N(0, I)."""
+    """KL(q || p) of two diagonal Gaussians. p can be any diagonal Gaussian, not only N(0, I)."""
     # ½ Σ (log σp² - log σq² + (σq² + (μq - μp)²) / σp² - 1)
     ratio = (np.exp(logvar_q) + (mu_q - mu_p) ** 2) / np.exp(logvar_p)
     return 0.5 * (logvar_p - logvar_q + ratio - 1).sum(axis=1)

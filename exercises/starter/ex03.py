@@ -1,4 +1,4 @@
-"""Exercise 03: the ELBO, line by line, in a model small enough to know everything about it.
+"""Exercise 03: the ELBO, line by line, in a model so small that every quantity can be computed.
 
     p(z) = N(0, 1)      p(x|z) = N(w z + b, s2)      q(z|x) = N(mu, exp(logvar))
 

@@ -16,14 +16,14 @@ def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
 
 
 def kl_near_prior(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " B"]:
-    """The same number, with most of its digits where q is nearly the prior (mu and logvar of 1e-6, say)."""
+    """The same number, but with most of its digits correct if q is near the prior (for example, mu and logvar of 1e-6)."""
     raise NotImplementedError("kl_near_prior")
 
 
 def kl_two_gaussians(
     mu_q: Float[Array, "B D"], logvar_q: Float[Array, "B D"], mu_p: Float[Array, "B D"], logvar_p: Float[Array, "B D"]
 ) -> Float[Array, " B"]:
-    """KL(q || p) of two diagonal Gaussians, of which p is any, not only N(0, I)."""
+    """KL(q || p) of two diagonal Gaussians. p can be any diagonal Gaussian, not only N(0, I)."""
     raise NotImplementedError("kl_two_gaussians")
 
 
