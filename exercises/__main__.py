@@ -23,6 +23,7 @@ from vae_numpy.files import write_atomically
 POLL = 0.3
 """Seconds between two looks at a watched file."""
 
+OWN_FILE = tyro.conf.arg(help_behavior_hint="(default: my_work/exNN.py)")
 Number = Annotated[str, tyro.conf.Positional]
 
 
@@ -45,8 +46,8 @@ class CheckIt:
 
     exercise: Number
     """Its number, such as 05."""
-    file: Path | None = None
-    """Another file to check (default: my_work/exNN.py)."""
+    file: Annotated[Path | None, OWN_FILE] = None
+    """The file to check."""
 
 
 @dataclass
@@ -55,8 +56,8 @@ class Watch:
 
     exercise: Number
     """Its number, such as 05."""
-    file: Path | None = None
-    """Another file to watch (default: my_work/exNN.py)."""
+    file: Annotated[Path | None, OWN_FILE] = None
+    """The file to watch."""
 
 
 @dataclass
@@ -75,8 +76,8 @@ class Run:
 
     exercise: Number
     """Its number, such as 05."""
-    file: Path | None = None
-    """Another file with the functions (default: my_work/exNN.py)."""
+    file: Annotated[Path | None, OWN_FILE] = None
+    """The file with the functions."""
 
 
 @dataclass

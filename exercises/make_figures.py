@@ -1,23 +1,25 @@
 """Draw the figures of the exercise pages, and write the numbers beside them to results/exercises.json.
 
-`python -m exercises.make_figures` draws all (it trains small models on the bundled handwriting, a few minutes in
-all); `python -m exercises.make_figures 05` draws those of one exercise.
+`python -m exercises.make_figures` draws all figures. It trains small models on the bundled handwriting, which takes about ten
+minutes. `python -m exercises.make_figures 05` draws the figures of one exercise.
 """
 
 import io
 import json
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import tyro
 from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
 from vae_numpy import digits, vae, weights
+from vae_numpy.command_line import run
 from vae_numpy.files import write_atomically
 from vae_numpy.layers import sigmoid
 
@@ -230,6 +232,165 @@ def figure_05() -> dict[str, Any]:
     return {}
 
 
+def terms(params: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
+    """On the test digits, with z sampled: distortion in nats per image, and the mean rate of each latent."""
+    x = digits.load("handwriting", "test").images
+    mu, logvar = vae.encode(params, x)
+    eps = np.random.default_rng(0).standard_normal(mu.shape, dtype=np.float32)
+    distortion = vae.reconstruction_loss(vae.decode(params, vae.reparameterize(mu, logvar, eps)), x)
+    rate = 0.5 * (mu**2 + np.expm1(logvar) - logvar).mean(0)
+    return float(distortion.mean()), rate.astype(float)
+
+
+def figure_06() -> dict[str, Any]:
+    """Rate and distortion: of the best linear model in closed form, and of trained VAEs."""
+    from exercises.solutions.ex06 import rate_distortion
+
+    x = digits.load("handwriting").images.reshape(1437, -1).astype(float)
+    spectrum = np.linalg.eigvalsh(np.cov(x.T))[::-1][:64]
+    spectrum = spectrum[spectrum > 1e-6]
+    linear = []
+    for beta in np.geomspace(0.1, 100, 61):
+        error, rate = rate_distortion(spectrum, beta, 0.05)
+        linear.append((rate.sum(), error.sum()))
+    noted: dict[str, Any] = {}
+    for beta in (0.25, 1.0, 4.0, 16.0):
+        options: dict[str, Any] = {} if beta == 1 else {"beta": beta}
+        distortion, rates = terms(trained("vae", 20, **options))
+        noted[f"{beta:g}"] = {
+            "distortion": distortion,
+            "rate": float(rates.sum()),
+            "latents_above_0.01": int((rates > 0.01).sum()),
+        }
+    figure = Figure(figsize=(8, 3.6))
+    left, right = figure.subplots(1, 2)
+    left.plot(*np.array(linear).T)
+    left.set(xlabel="rate, nats", ylabel="squared error per image", title="best linear model, β from 0.1 to 100")
+    right.plot([n["rate"] for n in noted.values()], [n["distortion"] for n in noted.values()], "o-")
+    for beta, n in noted.items():
+        right.annotate(f"β = {beta}", (n["rate"], n["distortion"]), xytext=(6, 5), textcoords="offset points")
+    right.margins(x=0.2, y=0.12)
+    right.set(xlabel="rate, nats", ylabel="distortion (BCE), nats", title="trained VAEs, D = 20, test digits")
+    save(figure, "06_rate_distortion.png")
+    return noted
+
+
+def figure_07() -> dict[str, Any]:
+    """A 2-D latent space by quantiles; traversals of a 20-D one."""
+    from exercises.solutions.ex07 import prior_grid, sheet, traversal
+
+    test = digits.load("handwriting", "test")
+    grid = images_of(trained("vae", 2), prior_grid(12))
+    params = trained("vae", 20)
+    mu, logvar = vae.encode(params, test.images)
+    rates = 0.5 * (mu**2 + np.expm1(logvar) - logvar).mean(0)
+    chosen = [*np.argsort(-rates)[:5], *np.argsort(rates)[:2]]
+    values = np.linspace(-2.5, 2.5, 12)
+    walks = [images_of(params, traversal(mu[0].astype(float), int(j), values)) for j in chosen]
+    figure = Figure(figsize=(8.5, 4.4))
+    left, right = figure.subplots(1, 2)
+    left.imshow(sheet(grid, 12), cmap="gray_r")
+    left.set(title="D = 2: the prior, evenly in probability", xlabel="$z_1$", ylabel="$z_2$ (upwards)", xticks=[], yticks=[])
+    right.imshow(sheet(np.concatenate(walks), 12), cmap="gray_r")
+    right.set(title="D = 20: one latent from -2.5 to 2.5", xticks=[])
+    right.set_yticks(14 + 28 * np.arange(7), [f"KL {rates[j]:.2f}" for j in chosen])
+    save(figure, "07_grid_and_traversals.png")
+    return {"rates_shown": [round(float(rates[j]), 3) for j in chosen]}
+
+
+def trained_cvae(latent_dim: int = 20, epochs: int = 40, label_rate: float = 2e-3) -> dict[str, np.ndarray]:
+    """Weights of level 3's CVAE on the bundled handwriting: the VAE's, and two matrices (256, 10) for the label.
+
+    `label_rate` is the learning rate of the two matrices; a larger one than the others' suits a short training.
+    """
+    import torch
+
+    import vae_paper
+
+    def adam(parameters: Any) -> torch.optim.Optimizer:
+        of_label: list[Any] = []
+        others: list[Any] = []
+        for parameter in parameters:
+            (of_label if parameter.shape == (256, 10) else others).append(parameter)
+        groups: list[dict[str, Any]] = [{"params": others}, {"params": of_label, "lr": label_rate}]
+        return torch.optim.Adam(groups, lr=2e-3, fused=True)
+
+    torch.set_num_threads(1)
+    name = f"exercise-cvae-d{latent_dim}-e{epochs}-r{label_rate:g}"
+    options: dict[str, Any] = {"source": "handwriting", "validation": 0.0, "epochs": epochs, "batch_size": 64}
+    config = vae_paper.Config(name=name, latent_dim=latent_dim, **options)
+    model = vae_paper.models.build("cvae", latent_dim)
+    for part in (model.encoder_label, model.decoder_label):
+        torch.nn.init.zeros_(part.weight)  # so that training starts from the VAE
+    begun = (Path("runs") / name / "state.safetensors").exists()  # then go on; a finished run takes no step
+    folder = vae_paper.train(config if not begun else vae_paper.Config(name=name, resume=True), model=model, optimizer=adam)
+    return weights.load_tensors(folder / "weights.safetensors")[0]
+
+
+def figure_08() -> dict[str, Any]:
+    """Ten labels for each of five z; and what the model says of test digits with the right and with a wrong label."""
+    from exercises.solutions.ex07 import sheet
+    from exercises.solutions.ex08 import elbo, sample
+
+    params, test = trained_cvae(), digits.load("handwriting", "test")
+    eps = np.random.default_rng(2).standard_normal((6, 20), dtype=np.float32)
+    x_hat = sample(params, np.tile(np.arange(10), 6), np.repeat(eps, 10, axis=0))
+    figure = Figure(figsize=(6, 4))
+    axis = figure.add_subplot()
+    axis.imshow(sheet(x_hat, 10), cmap="gray_r")
+    axis.set(title="CVAE: one z in each row, one label in each column", yticks=[])
+    axis.set_xticks(14 + 28 * np.arange(10), list("0123456789"))
+    save(figure, "08_labels.png")
+    noise = np.random.default_rng(0).standard_normal((len(test.images), 20), dtype=np.float32)
+    right = elbo(params, test.images, test.labels, noise)
+    wrong = elbo(params, test.images, (test.labels + 1) % 10, noise)
+    # the label under which a digit has the largest ELBO
+    each = np.stack([elbo(params, test.images, np.full_like(test.labels, label), noise) for label in range(10)])
+    return {
+        "elbo_right_label": float(right.mean()),
+        "elbo_wrong_label": float(wrong.mean()),
+        "classified_by_elbo": float((each.argmax(0) == test.labels).mean()),
+    }
+
+
+def figure_09() -> dict[str, Any]:
+    """Schedules; and the rate of models trained with and without a warm-up."""
+    from exercises.solutions.ex09 import cyclical, linear
+
+    at = np.linspace(0, 1, 401)
+    figure = Figure(figsize=(7, 3))
+    axis = figure.add_subplot()
+    axis.plot(at, [linear(p, 0.5) for p in at], label="linear, rise = 0.5")
+    axis.plot(at, [cyclical(p, 4, 0.5) for p in at], label="cyclical, 4 cycles, rise = 0.5")
+    axis.set(xlabel="progress of the training", ylabel="KL weight", title="Two schedules of beta", ylim=(-0.05, 1.45))
+    axis.legend(frameon=False, loc="upper center", ncols=2)
+    save(figure, "09_schedules.png")
+    noted: dict[str, Any] = {}
+    models: dict[str, dict[str, Any]] = {"constant": {"beta": 4.0}, "warmup": {"beta": 4.0, "warmup": 0.5}}
+    for name, options in models.items():
+        distortion, rates = terms(trained("vae", 20, **options))
+        noted[name] = {"distortion": distortion, "rate": float(rates.sum()), "latents_above_0.01": int((rates > 0.01).sum())}
+    return noted
+
+
+def figure_10() -> dict[str, Any]:
+    """The rate of every latent: healthy, collapsed by beta = 16, and cured by free bits."""
+    models: dict[str, dict[str, Any]] = {
+        "beta = 1": {},
+        "beta = 16": {"beta": 16.0},
+        "beta = 16, free bits 0.25": {"beta": 16.0, "floor": 0.25},
+    }
+    figure, noted = Figure(figsize=(8, 3.2)), dict[str, Any]()
+    for axis, (name, options) in zip(figure.subplots(1, 3, sharey=True), models.items(), strict=True):
+        distortion, rates = terms(trained("vae", 20, **options))
+        noted[name] = {"distortion": distortion, "rate": float(rates.sum()), "latents_above_0.01": int((rates > 0.01).sum())}
+        axis.bar(range(20), np.sort(rates)[::-1])
+        axis.set(title=name, xlabel="latent, by its rate")
+    figure.axes[0].set_ylabel("mean KL, nats")
+    save(figure, "10_collapse.png")
+    return noted
+
+
 def figure_11() -> dict[str, Any]:
     """Codes moved by the codebook term: started in a corner, most never move; started on data, most are used."""
     import torch
@@ -353,197 +514,29 @@ def figure_13() -> dict[str, Any]:
     return {"elbo": nats[0], "elbo_evaluated_at_the_mean": nats[8]}
 
 
-def terms(params: dict[str, np.ndarray]) -> tuple[float, np.ndarray]:
-    """On the test digits, with z sampled: distortion in nats per image, and the mean rate of each latent."""
-    x = digits.load("handwriting", "test").images
-    mu, logvar = vae.encode(params, x)
-    eps = np.random.default_rng(0).standard_normal(mu.shape, dtype=np.float32)
-    distortion = vae.reconstruction_loss(vae.decode(params, vae.reparameterize(mu, logvar, eps)), x)
-    rate = 0.5 * (mu**2 + np.expm1(logvar) - logvar).mean(0)
-    return float(distortion.mean()), rate.astype(float)
+DRAWS: dict[str, Callable[[], dict[str, Any]]] = {
+    name.removeprefix("figure_"): draw for name, draw in list(globals().items()) if name.startswith("figure_")
+}
 
 
-def figure_06() -> dict[str, Any]:
-    """Rate and distortion: of the best linear model in closed form, and of trained VAEs."""
-    from exercises.solutions.ex06 import rate_distortion
+@dataclass
+class Figures:
+    """Draw the figures of the exercise pages, and write the numbers beside them to results/exercises.json."""
 
-    x = digits.load("handwriting").images.reshape(1437, -1).astype(float)
-    spectrum = np.linalg.eigvalsh(np.cov(x.T))[::-1][:64]
-    spectrum = spectrum[spectrum > 1e-6]
-    linear = []
-    for beta in np.geomspace(0.1, 100, 61):
-        error, rate = rate_distortion(spectrum, beta, 0.05)
-        linear.append((rate.sum(), error.sum()))
-    noted: dict[str, Any] = {}
-    for beta in (0.25, 1.0, 4.0, 16.0):
-        options: dict[str, Any] = {} if beta == 1 else {"beta": beta}
-        distortion, rates = terms(trained("vae", 20, **options))
-        noted[f"{beta:g}"] = {
-            "distortion": distortion,
-            "rate": float(rates.sum()),
-            "latents_above_0.01": int((rates > 0.01).sum()),
-        }
-    figure = Figure(figsize=(8, 3.6))
-    left, right = figure.subplots(1, 2)
-    left.plot(*np.array(linear).T)
-    left.set(xlabel="rate, nats", ylabel="squared error per image", title="best linear model, β from 0.1 to 100")
-    right.plot([n["rate"] for n in noted.values()], [n["distortion"] for n in noted.values()], "o-")
-    for beta, n in noted.items():
-        right.annotate(f"β = {beta}", (n["rate"], n["distortion"]), xytext=(6, 5), textcoords="offset points")
-    right.margins(x=0.2, y=0.12)
-    right.set(xlabel="rate, nats", ylabel="distortion (BCE), nats", title="trained VAEs, D = 20, test digits")
-    save(figure, "06_rate_distortion.png")
-    return noted
+    exercises: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(help_behavior_hint="(default: all)")] = ()
+    """Numbers of exercises, such as 05. All of them take about ten minutes."""
 
 
-def figure_07() -> dict[str, Any]:
-    """A 2-D latent space by quantiles; traversals of a 20-D one."""
-    from exercises.solutions.ex07 import prior_grid, sheet, traversal
-
-    test = digits.load("handwriting", "test")
-    grid = images_of(trained("vae", 2), prior_grid(12))
-    params = trained("vae", 20)
-    mu, logvar = vae.encode(params, test.images)
-    rates = 0.5 * (mu**2 + np.expm1(logvar) - logvar).mean(0)
-    chosen = [*np.argsort(-rates)[:5], *np.argsort(rates)[:2]]
-    values = np.linspace(-2.5, 2.5, 12)
-    walks = [images_of(params, traversal(mu[0].astype(float), int(j), values)) for j in chosen]
-    figure = Figure(figsize=(8.5, 4.4))
-    left, right = figure.subplots(1, 2)
-    left.imshow(sheet(grid, 12), cmap="gray_r")
-    left.set(title="D = 2: the prior, evenly in probability", xlabel="$z_1$", ylabel="$z_2$ (upwards)", xticks=[], yticks=[])
-    right.imshow(sheet(np.concatenate(walks), 12), cmap="gray_r")
-    right.set(title="D = 20: one latent from -2.5 to 2.5", xticks=[])
-    right.set_yticks(14 + 28 * np.arange(7), [f"KL {rates[j]:.2f}" for j in chosen])
-    save(figure, "07_grid_and_traversals.png")
-    return {"rates_shown": [round(float(rates[j]), 3) for j in chosen]}
-
-
-def trained_cvae(latent_dim: int = 20, epochs: int = 40, label_rate: float = 2e-3) -> dict[str, np.ndarray]:
-    """Weights of a CVAE on the bundled handwriting: the VAE's, and two matrices (256, 10) for the label.
-
-    `label_rate` is the learning rate of the two matrices; a larger one than the others' suits a short training.
-    """
-    import torch
-    from torch.nn.functional import conv2d, conv_transpose2d, linear, relu
-
-    from vae_lowlevel import vae as level2
-
-    torch.set_num_threads(1)
-    path = Path("runs/exercises") / f"cvae_d{latent_dim}_e{epochs}{'' if label_rate == 2e-3 else f'_r{label_rate:g}'}.safetensors"
-    if path.exists():
-        return weights.load_tensors(path)[0]
-    data = digits.load("handwriting")
-    generator = torch.Generator().manual_seed(0)
-    p = level2.init_params(latent_dim, np.random.default_rng(0))
-    p |= {f"{part}_label.weight": torch.zeros(256, 10, requires_grad=True) for part in ("encoder", "decoder")}
-    steps = epochs * (len(data.images) // 64)
-    groups = [{"params": [t for name, t in p.items() if ("_label" in name) is of_label]} for of_label in (False, True)]
-    optimizer = torch.optim.Adam(groups, lr=2e-3, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [2e-3, label_rate], total_steps=steps)
-
-    def layer(name: str) -> tuple[torch.Tensor, torch.Tensor]:
-        return p[f"{name}.weight"], p[f"{name}.bias"]
-
-    for step in tqdm(range(steps), desc="cvae"):
-        if step % (steps // epochs) == 0:
-            order = torch.randperm(len(data.images), generator=generator).numpy()
-        chosen = order[step % (steps // epochs) * 64 :][:64]
-        x, labels = torch.from_numpy(data.images[chosen]), torch.from_numpy(data.labels[chosen])
-        h = relu(conv2d(x, *layer("encoder.conv1"), stride=2, padding=1))
-        h = relu(conv2d(h, *layer("encoder.conv2"), stride=2, padding=1)).flatten(1)
-        h = relu(linear(h, *layer("encoder.fc")) + p["encoder_label.weight"].T[labels])
-        mu, logvar = linear(h, *layer("encoder.mu")), linear(h, *layer("encoder.logvar"))
-        z = level2.reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator))
-        h = relu(linear(z, *layer("decoder.fc1")) + p["decoder_label.weight"].T[labels])
-        h = relu(linear(h, *layer("decoder.fc2"))).view(-1, 64, 7, 7)
-        h = relu(conv_transpose2d(h, *layer("decoder.conv_t1"), stride=2, padding=1, output_padding=1))
-        logits = conv_transpose2d(h, *layer("decoder.conv_t2"), stride=2, padding=1, output_padding=1)
-        loss = (level2.reconstruction_loss(logits, x) + level2.kl_divergence(mu, logvar)).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    arrays = {name: t.detach().numpy() for name, t in p.items()}
-    weights.save_tensors(path, arrays, {"model": "cvae", "data": data.source, "epochs": epochs})
-    return arrays
-
-
-def figure_08() -> dict[str, Any]:
-    """Ten labels for each of five z; and what the model says of test digits with the right and with a wrong label."""
-    from exercises.solutions.ex07 import sheet
-    from exercises.solutions.ex08 import elbo, sample
-
-    params, test = trained_cvae(), digits.load("handwriting", "test")
-    eps = np.random.default_rng(2).standard_normal((6, 20), dtype=np.float32)
-    x_hat = sample(params, np.tile(np.arange(10), 6), np.repeat(eps, 10, axis=0))
-    figure = Figure(figsize=(6, 4))
-    axis = figure.add_subplot()
-    axis.imshow(sheet(x_hat, 10), cmap="gray_r")
-    axis.set(title="CVAE: one z in each row, one label in each column", yticks=[])
-    axis.set_xticks(14 + 28 * np.arange(10), list("0123456789"))
-    save(figure, "08_labels.png")
-    noise = np.random.default_rng(0).standard_normal((len(test.images), 20), dtype=np.float32)
-    right = elbo(params, test.images, test.labels, noise)
-    wrong = elbo(params, test.images, (test.labels + 1) % 10, noise)
-    # the label under which a digit has the largest ELBO
-    each = np.stack([elbo(params, test.images, np.full_like(test.labels, label), noise) for label in range(10)])
-    return {
-        "elbo_right_label": float(right.mean()),
-        "elbo_wrong_label": float(wrong.mean()),
-        "classified_by_elbo": float((each.argmax(0) == test.labels).mean()),
-    }
-
-
-def figure_09() -> dict[str, Any]:
-    """Schedules; and the rate of models trained with and without a warm-up."""
-    from exercises.solutions.ex09 import cyclical, linear
-
-    at = np.linspace(0, 1, 401)
-    figure = Figure(figsize=(7, 3))
-    axis = figure.add_subplot()
-    axis.plot(at, [linear(p, 0.5) for p in at], label="linear, rise = 0.5")
-    axis.plot(at, [cyclical(p, 4, 0.5) for p in at], label="cyclical, 4 cycles, rise = 0.5")
-    axis.set(xlabel="progress of the training", ylabel="KL weight", title="Two schedules of beta", ylim=(-0.05, 1.45))
-    axis.legend(frameon=False, loc="upper center", ncols=2)
-    save(figure, "09_schedules.png")
-    noted: dict[str, Any] = {}
-    models: dict[str, dict[str, Any]] = {"constant": {"beta": 4.0}, "warmup": {"beta": 4.0, "warmup": 0.5}}
-    for name, options in models.items():
-        distortion, rates = terms(trained("vae", 20, **options))
-        noted[name] = {"distortion": distortion, "rate": float(rates.sum()), "latents_above_0.01": int((rates > 0.01).sum())}
-    return noted
-
-
-def figure_10() -> dict[str, Any]:
-    """The rate of every latent: healthy, collapsed by beta = 16, and cured by free bits."""
-    models: dict[str, dict[str, Any]] = {
-        "beta = 1": {},
-        "beta = 16": {"beta": 16.0},
-        "beta = 16, free bits 0.25": {"beta": 16.0, "floor": 0.25},
-    }
-    figure, noted = Figure(figsize=(8, 3.2)), dict[str, Any]()
-    for axis, (name, options) in zip(figure.subplots(1, 3, sharey=True), models.items(), strict=True):
-        distortion, rates = terms(trained("vae", 20, **options))
-        noted[name] = {"distortion": distortion, "rate": float(rates.sum()), "latents_above_0.01": int((rates > 0.01).sum())}
-        axis.bar(range(20), np.sort(rates)[::-1])
-        axis.set(title=name, xlabel="latent, by its rate")
-    figure.axes[0].set_ylabel("mean KL, nats")
-    save(figure, "10_collapse.png")
-    return noted
-
-
-def main(wanted: list[str]) -> None:
-    """Draw what is wanted (all, where nothing is) and note its numbers."""
-    draws: dict[str, Callable[[], dict[str, Any]]] = {
-        name.removeprefix("figure_"): draw for name, draw in globals().items() if name.startswith("figure_")
-    }
+def main(command: Figures) -> None:
+    """Draw the figures and write their numbers."""
+    if unknown := [number for number in command.exercises if number not in DRAWS]:
+        raise ValueError(f"{unknown[0]}: no such exercise; expected one of: {', '.join(DRAWS)}")
     noted = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    for number in wanted or sorted(draws):
-        if numbers := draws[number]():
+    for number in command.exercises or DRAWS:
+        if numbers := DRAWS[number]():
             noted[number] = numbers
             write_atomically(RESULTS, (json.dumps(noted, indent=1, sort_keys=True) + "\n").encode())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run("python -m exercises.make_figures", Figures, main)

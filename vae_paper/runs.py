@@ -113,7 +113,10 @@ class Run:
         if self.writer is not None:
             for name, value in row.items():
                 self.writer.add_scalar(name, value, epoch)
-        self.bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds")))
+        said = ", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds"))
+        self.bar.set_postfix_str(said)
+        if self.bar.disable and distributed.rank() == 0:  # in a log file, a bar would be one endless line
+            print(f"{self.config.name}: epoch {epoch} of {self.config.epochs}, {said}", file=sys.stderr)
         if distributed.any_of(self.interrupted):
             self._stop()
         self.started = time.perf_counter()
@@ -190,7 +193,9 @@ def begun(
         if total < FEW_STEPS and distributed.rank() == 0:
             print(f"only {total} steps: a good model takes about 2,000; raise --epochs or lower --batch-size", file=sys.stderr)
         writer = _summary_writer()(folder / "tensorboard") if config.tensorboard and distributed.rank() == 0 else None
-        bar = tqdm(total=total, initial=at.step, unit="step", desc=config.name, disable=distributed.rank() > 0)
+        bar = tqdm(
+            total=total, initial=at.step, unit="step", desc=config.name, disable=distributed.rank() > 0 or None
+        )  # None: unless in a terminal
         with bar, interrupts() as noted, writer or contextlib.nullcontext():
             run = Run(config, folder, model, made, training, validation, own, at, distributed.launch(), bar, noted, writer)
             try:

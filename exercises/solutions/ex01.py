@@ -32,7 +32,7 @@ def log_aggregate_posterior(z: Float[Array, "N D"], mu: Float[Array, "B D"], log
 
 
 def hole_fraction(z: Float[Array, "N D"], mu: Float[Array, "B D"], logvar: Float[Array, "B D"], nats: float) -> float:
-    """The part of the points z at which log q(z) is below log p(z) - nats, p = N(0, I): the prior goes there, no image does."""
+    """The share of the points z with log q(z) < log p(z) - nats, where p = N(0, I): the prior reaches them, no image does."""
     log_p = -0.5 * (np.log(2 * np.pi) + z**2).sum(axis=1)  # (N,)
     return float((log_aggregate_posterior(z, mu, logvar) < log_p - nats).mean())
 

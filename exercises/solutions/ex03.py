@@ -18,13 +18,13 @@ def log_joint(x: PerImage, z: PerImage, w: float, b: float, s2: float) -> PerIma
 
 
 def log_evidence(x: PerImage, w: float, b: float, s2: float) -> PerImage:
-    """Line 2. log p(x) = log of the integral of p(x, z) over z, which here can be done: x is normal."""
+    """Line 2. log p(x), the log of the integral of p(x, z) over z. Here it has a closed form: x is normal."""
     # x = w z + b + noise: mean b, variance w² + s2
     return log_normal(x, b, w**2 + s2)
 
 
 def posterior(x: PerImage, w: float, b: float, s2: float) -> tuple[PerImage, PerImage]:
-    """Line 3. p(z|x) = p(x, z) / p(x) is normal too: its mean and its log variance, (B,) each though all variances are equal."""
+    """Line 3. p(z|x) = p(x, z) / p(x) is normal too. Returns its mean and its log variance, (B,) each."""
     # Complete the square in -½ [(x - w z - b)²/s2 + z²]: precision 1 + w²/s2
     precision = 1 + w**2 / s2
     mean = w * (x - b) / s2 / precision

@@ -37,7 +37,7 @@ def score_gradient(
 def score_gradient_with_baseline(
     mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], f: Callable[[Array], Array]
 ) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
-    """The same, but from each f(z_s) is first subtracted the mean of f over the *other* samples: unbiased, less noise."""
+    """The same, with f(z_s) minus the mean of f over the *other* samples in place of f(z_s): unbiased, less noise."""
     values = f(reparameterize(mu, logvar, eps))[:, None]  # (S, 1)
     others = (values.sum() - values) / (len(values) - 1)
     return _scored(values - others, logvar, eps)

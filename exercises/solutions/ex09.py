@@ -12,16 +12,16 @@ def linear(progress: float, rise: float) -> float:
 
 
 def cyclical(progress: float, cycles: int, rise: float) -> float:
-    """`cycles` equal cycles, each a `linear` of its own that rises during its first `rise`; 1 at the very end."""
+    """`cycles` equal cycles. Each is a `linear` that rises in the first `rise` of its cycle. At progress 1 the weight is 1."""
     return 1.0 if progress >= 1 else linear(progress * cycles % 1.0, rise)
 
 
 def loss_and_elbo(distortion: Float[Array, " B"], rate: Float[Array, "B D"], beta: float) -> tuple[float, float]:
-    """What a step minimises at this beta, and the beta = 1 ELBO that is reported: means over the batch, in nats per image."""
+    """The loss that a step minimises at this beta, and the ELBO (beta = 1) to report: means over the batch, in nats per image."""
     kl = rate.sum(axis=1)  # (B,)
     return float((distortion + beta * kl).mean()), float(-(distortion + kl).mean())
 
 
 def capacity_loss(distortion: Float[Array, " B"], rate: Float[Array, "B D"], gamma: float, capacity: float) -> float:
-    """The other way to anneal: mean distortion + gamma |mean KL - capacity|, where the capacity is what grows."""
+    """The other way to anneal: mean distortion + gamma |mean KL - capacity|. Here the capacity grows during training."""
     return float(distortion.mean() + gamma * abs(rate.sum(axis=1).mean() - capacity))

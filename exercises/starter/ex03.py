@@ -19,12 +19,12 @@ def log_joint(x: PerImage, z: PerImage, w: float, b: float, s2: float) -> PerIma
 
 
 def log_evidence(x: PerImage, w: float, b: float, s2: float) -> PerImage:
-    """Line 2. log p(x) = log of the integral of p(x, z) over z, which here can be done: x is normal."""
+    """Line 2. log p(x), the log of the integral of p(x, z) over z. Here it has a closed form: x is normal."""
     raise NotImplementedError("log_evidence")
 
 
 def posterior(x: PerImage, w: float, b: float, s2: float) -> tuple[PerImage, PerImage]:
-    """Line 3. p(z|x) = p(x, z) / p(x) is normal too: its mean and its log variance, (B,) each though all variances are equal."""
+    """Line 3. p(z|x) = p(x, z) / p(x) is normal too. Returns its mean and its log variance, (B,) each."""
     raise NotImplementedError("posterior")
 
 

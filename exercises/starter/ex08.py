@@ -1,6 +1,6 @@
 """Exercise 08: a conditional VAE, on the layers of level 1.
 
-The parameters are those of the VAE (vae_numpy/weights.py has the table), and two more matrices:
+The parameters are those of the VAE (vae_numpy/parameters.py has the table), and two more matrices:
 
     encoder_label.weight (256, 10)    added before the ReLU of encoder.fc
     decoder_label.weight (256, 10)    added before the ReLU of decoder.fc1

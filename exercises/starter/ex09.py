@@ -1,4 +1,4 @@
-"""Exercise 09: annealing: numbers that change during training, and the two numbers that must be reported meanwhile.
+"""Exercise 09: annealing: weights that change during training, and the two numbers to report meanwhile.
 
 Everything is NumPy; `progress` is 0 at the first step and 1 when training ends. Legend: B batch, D latent size.
 """
@@ -15,15 +15,15 @@ def linear(progress: float, rise: float) -> float:
 
 
 def cyclical(progress: float, cycles: int, rise: float) -> float:
-    """`cycles` equal cycles, each a `linear` of its own that rises during its first `rise`; 1 at the very end."""
+    """`cycles` equal cycles. Each is a `linear` that rises in the first `rise` of its cycle. At progress 1 the weight is 1."""
     raise NotImplementedError("cyclical")
 
 
 def loss_and_elbo(distortion: Float[Array, " B"], rate: Float[Array, "B D"], beta: float) -> tuple[float, float]:
-    """What a step minimises at this beta, and the beta = 1 ELBO that is reported: means over the batch, in nats per image."""
+    """The loss that a step minimises at this beta, and the ELBO (beta = 1) to report: means over the batch, in nats per image."""
     raise NotImplementedError("loss_and_elbo")
 
 
 def capacity_loss(distortion: Float[Array, " B"], rate: Float[Array, "B D"], gamma: float, capacity: float) -> float:
-    """The other way to anneal: mean distortion + gamma |mean KL - capacity|, where the capacity is what grows."""
+    """The other way to anneal: mean distortion + gamma |mean KL - capacity|. Here the capacity grows during training."""
     raise NotImplementedError("capacity_loss")

@@ -10,17 +10,17 @@ Array = np.ndarray
 
 
 def rate_per_latent(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " D"]:
-    """The KL of each latent from N(0, 1), mean over the images: which latents are paid for."""
+    """The KL of each latent from N(0, 1), mean over the images."""
     raise NotImplementedError("rate_per_latent")
 
 
 def active_units(mu: Float[Array, "B D"], threshold: float = 0.01) -> Bool[Array, " D"]:
-    """Which latents answer to the image: those whose mean mu_j, over the images, has a variance above the threshold."""
+    """Which latents are active: the variance of mu_j over the images is above the threshold."""
     raise NotImplementedError("active_units")
 
 
 def free_bits(rate: Float[Array, "B D"], floor: float) -> float:
-    """The KL term with free bits: for each latent, what is below `floor` nats *on average over the batch* costs as much as it."""
+    """The KL term with free bits: a latent whose KL, *averaged over the batch*, is below `floor` nats counts as `floor`."""
     raise NotImplementedError("free_bits")
 
 
@@ -32,6 +32,6 @@ def free_bits_gradient(rate: Float[Array, "B D"], floor: float) -> Float[Array, 
 def collapsed_optimum(strength: float, variance: float, beta: float) -> tuple[float, float]:
     """The scalar linear VAE x = w z + noise, data variance `strength`, noise variance `variance`, KL weight beta.
 
-    Returns (w^2, rate) at the optimum: both are 0 where the component is given up.
+    Returns (w^2, rate) at the optimum: both are 0 if the component has collapsed.
     """
     raise NotImplementedError("collapsed_optimum")

@@ -1,8 +1,8 @@
 """Exercise 13: the bug museum. Write the tests that catch fourteen famous bugs.
 
-`exercises/museum.py` has a right VAE and fourteen wrong ones: read its `Piece` for what each function should do. Each function
-here is given one of the fifteen, calls what it likes of it, and returns the number of the bug that it has found, or 0. A
-bug of another room is not its business: it returns 0 then. It is not told which piece it has (`model.number` is off limits).
+`exercises/museum.py` has a right VAE and fourteen wrong ones. Its class `Piece` says what each function should do. Each of your
+functions gets one of the fifteen, calls any of its functions, and returns the number of the bug that it found, or 0. It also
+returns 0 for a bug that belongs to another of your functions. It must not read `model.number`.
 """
 
 import numpy as np
