@@ -217,7 +217,7 @@ def check_point(browser, page):
 
 
 @needs_chromium
-@pytest.mark.parametrize("name", ["pretrained", "trained"])
+@pytest.mark.parametrize("name", ["pretrained", pytest.param("trained", marks=pytest.mark.slow)])
 def test_the_page_in_a_browser(browser, name, tmp_path, capsys):
     page = Page(name, tmp_path)
     browser.open(page.path)

@@ -23,6 +23,7 @@ Check = Callable[[dict[str, np.ndarray], dict[str, Any]], object]
 PRETRAINED = BUNDLED / "pretrained"
 HEADER_KEY = "vae_levels"
 MOST_BYTES = 4_000_000_000  # of all tensors in a file whose shapes are not checked
+MOST_TENSORS = 10_000  # in a file; a run's state holds about 50
 MOST_HEADER = 10_000_000  # bytes. A real header takes a few thousand, and in a run's state 300 more for each epoch
 
 
@@ -79,6 +80,8 @@ def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str
             if HEADER_KEY not in metadata:
                 raise _RefusedError("a safetensors file without this project's header; expected a file that this project saved")
             header = _header(metadata[HEADER_KEY])
+            if len(opened.keys()) > MOST_TENSORS:
+                raise _RefusedError(f"it claims {len(opened.keys()):,} tensors; expected at most {MOST_TENSORS:,}")
             _check_claims({name: opened.get_slice(name) for name in opened.keys()}, header, check)  # noqa: SIM118 (not a dict)
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except _RefusedError as error:
