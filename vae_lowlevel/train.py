@@ -16,8 +16,8 @@ from vae_numpy.checks import check_params
 from vae_numpy.digits import Digits
 
 AfterEpoch = Callable[[Params, int, float, float], None]
-FEW_IMAGES = 10_000  # with fewer, an epoch of MNIST's batches has too few steps
-FEW_STEPS = 500  # after fewer, most latents are still collapsed
+FEW_IMAGES = 10_000  # with fewer, an epoch has too few steps at MNIST's batch size, 128
+FEW_STEPS = 500  # after fewer, most latents still hold no information about the image
 
 
 @dataclass

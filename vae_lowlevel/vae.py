@@ -1,4 +1,4 @@
-"""The VAE, level 2: torch functions on a dict of tensors. The same functions, names and order as level 1.
+"""The VAE, level 2: torch functions on a dict of tensors. The same functions, names and order as level 1, except `in_parts`.
 
 What changes from level 1: arrays become tensors, and the layers are torch's own. So torch can compute every gradient.
 

@@ -144,7 +144,7 @@ def check_pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int
 def check_arrays(**arrays: Any) -> None:
     """Check that every value is a NumPy array or a torch tensor, and no subclass that computes other results.
 
-    np.ma.MaskedArray leaves masked numbers out of every sum, and np.matrix multiplies where an array would not.
+    np.ma.MaskedArray leaves masked numbers out of every sum. For np.matrix, `*` is the matrix product, not elementwise.
     """
     torch = sys.modules.get("torch")
     for name, array in arrays.items():

@@ -16,7 +16,7 @@ import tyro
 
 LONGEST = 300  # characters of a text from a file that are shown
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the shell's code for every program that a broken pipe ends
-# torch has no exception of its own for a number or a tensor that is too large, only these texts
+# On the CPU, torch has no exception of its own for a number or a tensor that is too large, only these texts
 TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow when|overflowed")
 
 
@@ -156,7 +156,7 @@ def _small_ints(config: Any) -> Any:
 
 
 def _said(error: Exception) -> str:
-    """An error's text; for one of the operating system without its number: "x.png: Permission denied"."""
+    """An error's text. An error of the operating system is shown without its number: "x.png: Permission denied"."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)

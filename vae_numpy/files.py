@@ -79,7 +79,7 @@ def is_gone(process: str) -> bool:
 
 
 def _check_regular(path: Path) -> None:
-    """Refuse a link, a device, a FIFO or a folder: replacing it would hit something else than a file of that name."""
+    """Refuse a link, a device, a FIFO or a folder: only a regular file may be replaced."""
     try:
         mode = path.lstat().st_mode
     except OSError:  # nothing there, or a folder that cannot be searched: writing says so

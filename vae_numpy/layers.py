@@ -155,7 +155,7 @@ def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def sigmoid_loops(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The definition of `sigmoid`: 1 / (1 + exp(-x)); where exp(-x) would overflow, the equal exp(x) / (1 + exp(x))."""
+    """The definition of `sigmoid`: 1 / (1 + exp(-x)). For x < 0, exp(x) / (1 + exp(x)), which is equal and cannot overflow."""
     check_floats(x=x)
     y = x.copy()
     for index in np.ndindex(x.shape):

@@ -64,8 +64,8 @@ def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) 
 def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a file that `save_tensors` wrote, and check its checksum.
 
-    `check(tensors, header)` is called before any tensor is read, with empty tensors of the file's names, shapes and dtypes:
-    a small sparse file can claim tensors that fill the memory. It refuses them with a ValueError.
+    `check(tensors, header)` is called before any tensor is read, because a small sparse file can claim tensors that fill the
+    memory. It gets arrays that take no memory, with the file's names, shapes and dtypes, and refuses them with a ValueError.
     Raises FileNotFoundError, or ValueError if the file is damaged, was not saved by this project, or holds NaN or infinity.
     """
     path = Path(path)

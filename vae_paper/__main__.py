@@ -30,7 +30,7 @@ class Evaluate:
     k: int = 100
     """Number of importance samples of z for log p(x), for each image of the subset; each is decoded once. Papers use 5000."""
     subset: int = 400
-    """Size of the random subset of images on which the gap between IWAE-k and the ELBO is estimated. The ELBO uses all images."""
+    """Number of random test images for which --k importance samples are drawn. The ELBO uses all images."""
     drawn: int = 0
     """Number of samples that this project's classifier measures; 0: none. The first use trains it, for a minute or two."""
     seed: int = 0
@@ -43,7 +43,7 @@ class Evaluate:
 
 @dataclass
 class Inspect:
-    """The loss microscope: effect of reductions on beta, bounds, bits, rate and distortion, KL per latent, active units."""
+    """Explain the loss: its terms, what they bound, bits, KL per latent, and the beta that each sum or mean implies."""
 
     run: Annotated[str, tyro.conf.Positional] = RUN
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
@@ -65,7 +65,7 @@ class Sample:
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
     """prior: the model's own; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
-    class: given labels, by the prior of a conditional model or a Gaussian fitted to the z of the class."""
+    class: images of given labels, from the prior of a conditional model, or from a Gaussian fitted to z of the class."""
     label: int | None = None
     """The class to draw, with --sampler class. None: all classes in turn."""
     count: int = 100

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def default(text: str) -> Any:
-    """Show `text` in the help as the default of an option that is None until a choice uses it."""
+    """Show `text` in the help as the default of an option whose value is None until it is needed."""
     return tyro.conf.arg(help_behavior_hint=f"(default: {text})")
 
 

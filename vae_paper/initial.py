@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def initial_model(config: Config, model: "Model | None" = None, image_shape: "Shape" = (1, 28, 28)) -> "Model":
     """The model of a checked configuration, or the `model` given, with the parameters that the run starts with."""
-    given = copy.deepcopy(model)  # to read a start of this model into
+    given = copy.deepcopy(model)  # the parameters of `start_from` are read into this copy
     if model is None:
         takes = models.options_of(models.class_of(config.model))
         arguments = {
@@ -79,7 +79,10 @@ def _check_start(path: Path, start: dict[str, Any], config: Config) -> None:
 
 
 def _unseen(start: dict[str, Any], source: str) -> float:
-    """The fraction of a source's training images that a start has certainly not seen. Every run holds out images in one order."""
+    """The fraction of a source's training images that a start has certainly not seen.
+
+    Every run holds out images in the same order.
+    """
     theirs, before = start.get("source"), start.get("start_from")
     if "validation" not in start or theirs is None:
         return 0.0  # a weight file of level 2 does not say which images were left out

@@ -63,7 +63,7 @@ def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
 def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
     """The Bernoulli formula, normalised to a density on [0, 1] (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 6-8).
 
-    The constant is C(λ) = 2 atanh(1 - 2λ) / (1 - 2λ). In logits l it is l / tanh(l / 2), and 2 at l = 0.
+    With λ = x_hat the constant is C(λ) = 2 atanh(1 - 2λ) / (1 - 2λ). In logits l it is l / tanh(l / 2), and 2 at l = 0.
     """
     return soft_bce(logits, x, log_sigma) - log_constant(logits)
 
@@ -151,8 +151,8 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "a probability, so bits/dim are bits of a code"
-DENSITY = "a density: may be negative, and bits/dim are no bits of a code"
+CODE = "a probability, so bits/dim are bits of a code that stores the image"
+DENSITY = "a density: these nats may be negative, and bits/dim are no bits of a code"
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
     "bce": Likelihood(

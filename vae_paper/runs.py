@@ -109,7 +109,7 @@ class Run:
                 about = self.header() | {"epoch": epoch, "selected_on": self.validation.about}
                 weight_files.save_model(self.folder / "weights.safetensors", self.model, about)
             weight_files.write_csv(self.folder / "metrics.csv", at.rows)
-        self.save_state()  # last: then all files of the epoch that the state calls finished are on disk
+        self.save_state()  # last: if the state says that an epoch is finished, all other files of this epoch are on disk
         if self.writer is not None:
             for name, value in row.items():
                 self.writer.add_scalar(name, value, epoch)
@@ -195,7 +195,7 @@ def begun(
         writer = _summary_writer()(folder / "tensorboard") if config.tensorboard and distributed.rank() == 0 else None
         bar = tqdm(
             total=total, initial=at.step, unit="step", desc=config.name, disable=distributed.rank() > 0 or None
-        )  # None: unless in a terminal
+        )  # None: tqdm draws no bar unless it writes to a terminal
         with bar, interrupts() as noted, writer or contextlib.nullcontext():
             run = Run(config, folder, model, made, training, validation, own, at, distributed.launch(), bar, noted, writer)
             try:
@@ -316,7 +316,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
     at = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
     check_made_with(folder / "state.safetensors", at.get("describes", {}), model)
     if (needed := at.get("own", {})) != own:
-        raise ValueError(f"{folder} was started with your own {needed or 'parts'}, and now has {own or 'none'}; pass the same")
+        raise ValueError(f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same")
     if at.get("digest", data.digest) != data.digest:
         raise ValueError(f"{folder} was trained on {at.get('data')}, and finds other images: {data.about}; pass the same data")
     return progress_of(folder, config, at)

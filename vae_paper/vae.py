@@ -90,7 +90,7 @@ class Model(nn.Module):
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """Training options that must keep their default with this model, each with the reason."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {the option that names this run: the attribute that gets its parameters}."""
+    """Parts that another run has trained: {the option that names that other run: the attribute that gets its parameters}."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor

@@ -143,7 +143,7 @@ WRONG = [
     Wrong(
         "deviations_added",
         "log_evidence",
-        "that adds standard deviations, (w + sqrt(s2))^2: of independent parts the variances add, w^2 + s2",
+        "that adds standard deviations, (w + sqrt(s2))^2: for independent parts the variances are added: w^2 + s2",
         lambda x, w, b, s2: log_normal(x, b, (w + np.sqrt(s2)) ** 2),
     ),
     Wrong(

@@ -143,7 +143,7 @@ WRONG = [
     Wrong(
         "mean_over_latents",
         "kl_divergence",
-        "that is the mean over the latents: KL / D. A KL of independent latents is their sum; the mean makes beta = 1/D",
+        "that is the mean over the latents: KL / D. The KLs of independent latents add up; the mean makes beta = 1/D",
         lambda mu, logvar: vae.kl_divergence(mu, logvar) / mu.dtype.type(mu.shape[1]),
     ),
     Wrong(

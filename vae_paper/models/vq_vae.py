@@ -1,4 +1,4 @@
-"""VQ-VAE: the latent is a grid of codes, 7x7 for a digit; a code is one of K (van den Oord et al. 2017, arXiv:1711.00937).
+"""VQ-VAE: the latent is a grid of codes, 7x7 for a digit; codes are 0 to K - 1 (van den Oord et al. 2017, arXiv:1711.00937).
 
 What changes from `vae.py`: the encoder stops at its 7x7 grid. Each of the 49 vectors is replaced by the nearest of K
 learned vectors. The choice is deterministic: q(z|x) = 1 for one grid of codes. So with a uniform prior the KL is the
