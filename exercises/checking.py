@@ -415,10 +415,10 @@ def diagnose(
         for probe, o, e, ok in zip(probes, outcomes, expected, passed, strict=True)
     ]
     try:
-        told = (check.explain or relations.told)(cases)
-        if told or all(passed[i] for i in ordinary):
-            return told
-        return _as_if(check, [probes[i] for i in ordinary], [outcomes[i] for i in ordinary])
+        another = None
+        if not all(passed[i] for i in ordinary):
+            another = _as_if(check, [probes[i] for i in ordinary], [outcomes[i] for i in ordinary])
+        return another or (check.explain or relations.told)(cases)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError):  # foreign results need not relate to anything
         return None
 

@@ -138,7 +138,7 @@ def _at_most(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
     seen: dict[tuple, str] = {}
     for name, axis in _axes(right[0].args):
         here, there = ([_length(case.args[name], axis) or 0 for case in cases] for cases in (right, wrong))
-        if max(here) < min(there):
+        if max(here) < min(there) and len(set(here)) > 1 and len(set(there)) > 1:  # with fewer it is often a coincidence
             sentence = (
                 f"right only where axis {axis} of {name} has length at most {max(here)}: is that size written into the code?"
             )
