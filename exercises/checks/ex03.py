@@ -47,8 +47,10 @@ def probes(*names):
         precise = drawn(rng, 3, -2.5, 0.2, 1e-11)  # the posterior is very narrow, and q nearly the same
         precise["x"] = precise["w"] * precise["z"] + precise["b"] + np.sqrt(1e-11) * rng.normal(size=3)
         precise |= {"mu": precise["z"] + 1e-6 * rng.normal(size=3), "logvar": np.array([-26.0, -28.0, -25.0])}
+        prior = drawn(rng, 2, 0.0, -0.4, 0.3)  # x tells nothing about z: q, prior and posterior are one
+        prior |= {"mu": np.zeros(2), "logvar": np.zeros(2), "x": np.array([1000.0, -0.5])}
         return [Probe({name: case[name] for name in names}) for case in (chosen, *ordinary)] + [
-            extreme(**{name: case[name] for name in names}) for case in (wide, far, sharp, precise)
+            extreme(**{name: case[name] for name in names}) for case in (wide, far, sharp, precise, prior)
         ]
 
     return make

@@ -52,6 +52,8 @@ def probes(name="", first=None, second=None, least=1):
         def given(probe, function):
             return probe | ({name: function} if name else {})
 
+        square = draw(3, 3)  # as many samples as latents: what broadcasts along the wrong axis runs
+        square["eps"][1] = square["eps"][0]  # two samples with the same f
         wide = draw(5, 4) | {"logvar": np.array([12.0, -12.0, 4.0, -8.0])}
         wide["eps"] = wide["eps"] * np.array([30.0, 1.0, -25.0, 4.0])
         wider = draw(3, 2) | {"logvar": np.array([-14.0, 22.0]), "mu": np.array([40.0, -25.0])}
@@ -62,6 +64,7 @@ def probes(name="", first=None, second=None, least=1):
             given(draw(6, 1), first),
             given(draw(4, 5), second),
             given(draw(7, 3), first),
+            extreme(**given(square, second)),
             extreme(**given(wide, second)),
             extreme(**given(wider, second)),
             extreme(**given(widest, first)),

@@ -26,6 +26,7 @@ def posteriors(rng):
         far(rng, 3, 2),
         far(rng, 2, 5),
         extreme(mu=np.array([[0.4, -1.0]]), logvar=np.array([[-12.0, -7.0]])),
+        extreme(mu=np.array([[0.4, -1.0]]), logvar=np.array([[-200.0, -800.0]])),
         extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]])),
     ]
 

@@ -270,7 +270,7 @@ WRONG = [
     Wrong(
         "no_gradient",
         "to_torch",
-        "the tensors do not ask for their gradient: requires_grad_()",
+        "the tensors are no leaves that ask for their gradient: end with requires_grad_()",
         lambda params: {name: torch.tensor(array) for name, array in params.items()},
     ),
     Wrong(

@@ -30,7 +30,7 @@ def conv2d(
 
 def to_torch(params: dict[str, Array]) -> dict[str, torch.Tensor]:
     """Level 1's parameters for level 2: tensors of the same dtype that ask for their gradient and share no memory with params."""
-    return {name: torch.tensor(array).requires_grad_() for name, array in params.items()}
+    return {name: torch.tensor(array.copy()).requires_grad_() for name, array in params.items()}
 
 
 def to_numpy(tensors: dict[str, torch.Tensor]) -> dict[str, Array]:
