@@ -41,7 +41,7 @@ def main(config: Config) -> None:
 
     mu, logvar = vae.encode(params, images)
     logits = vae.decode(params, vae.reparameterize(mu, logvar, eps))
-    kind = "mse" if header.get("likelihood") == "mse" else "bce"  # as it was trained
+    kind = "mse" if header.get("likelihood") == "mse" else "bce"  # level 1 has only these two
     recon = vae.reconstruction_loss(logits, images, kind).astype(np.float64)
     kl = vae.kl_divergence(mu, logvar).astype(np.float64)
 

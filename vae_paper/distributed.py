@@ -1,6 +1,6 @@
 """Several processes: those that `torchrun` starts train one model together, each on its part of every batch.
 
-The order of the images and the noise are functions of (seed, purpose, step). So every process draws both for the whole
+The order of the images and the noise follow from the seed and the step. So every process draws both for the whole
 batch, and takes its own images from it. DistributedDataParallel (DDP) averages the gradients, so the steps are those of one
 process. If there is only one process, the functions here change nothing.
 """

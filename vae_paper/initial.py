@@ -81,7 +81,7 @@ def _check_start(path: Path, start: dict[str, Any], config: Config) -> None:
 def _unseen(start: dict[str, Any], source: str) -> float:
     """The fraction of a source's training images that a start has certainly not seen.
 
-    Every run holds out images in the same order.
+    Every run on all training images of a source holds out images in the same order.
     """
     theirs, before = start.get("source"), start.get("start_from")
     if "validation" not in start or theirs is None:

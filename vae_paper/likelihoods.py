@@ -69,7 +69,7 @@ def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
 
 
 def log_constant(logits: Pixels) -> Pixels:
-    """log C of the continuous Bernoulli, exact to 1e-12 (torch.distributions is off by up to 0.5 nats at |l| <= 60)."""
+    """log C of the continuous Bernoulli, in float64 to 1e-12 (torch.distributions is off by up to 0.5 nats at |l| <= 60)."""
     near = logits.abs() < 0.1
     far = torch.where(near, 1.0, logits)  # keeps 0 / 0, and its gradient, out of the branch that is not taken
     # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, off by less than 1e-12

@@ -1,7 +1,7 @@
 """Training: batch, terms, loss, step, in one loop for all models. (Folders, resuming and logs are in runs.py.)
 
-Every random number is a function of (seed, purpose, step). So a run that stops at any step, and is resumed in another
-process, takes exactly the steps that it would have taken without the stop.
+Every random number is a function of (seed, purpose, step), the order of the images of (seed, purpose, epoch). So a run that
+stops at any step, and is resumed in another process, takes exactly the steps that it would have taken without the stop.
 """
 
 import contextlib
@@ -40,7 +40,8 @@ def train(
     `config.lr_schedule` also scales the learning rates of an own optimizer.
 
     Raises ValueError before any training if the configuration contradicts itself or the folder holds another run. Raises
-    ValueError during training if a term is not finite; files that were saved before stay intact.
+    ValueError during training if the loss is not finite (on the CPU at once, on a GPU when the epoch ends); files that were saved
+    before stay intact.
     """
     with runs.begun(config, model, data, objective, optimizer, adamw) as run:
         in_parallel = distributed.parallel(run.model)
@@ -124,7 +125,7 @@ def loss_of(config: Config, terms: Terms, progress: float, objective: Objective 
 
 
 def validate(config: Config, model: Model, data: Data, objective: Objective | None = None) -> dict[str, float]:
-    """The loss (all schedules at their end; batch by batch, as in training) and the ELBO on validation images; {} without any."""
+    """The loss (all schedules at their end, in batches of the training's size) and the ELBO on validation images; {} without."""
     if not len(data.images):
         return {}
     terms = terms_of(model, data, config.samples)

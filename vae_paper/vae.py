@@ -75,7 +75,8 @@ class Terms:
 class Model(nn.Module):
     """The contract: a model takes x and eps, and returns `Terms`. Its attributes tell the library what the model can do.
 
-    A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `distortion`; any other model defines `forward`.
+    A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `distortion`; for another prior it also defines
+    `terms`; any other model defines `forward`.
     A model that draws images defines `images_of`, or `sample`. Override an attribute only if its default is wrong.
     """
 
@@ -253,7 +254,8 @@ class Decoder(nn.Module):
 
 
 class VAE(Model):
-    """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.parameters.shapes`.
+    """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.parameters.shapes`, and
+    `log_sigma` if the likelihood has a scale.
 
     `encoder` and `decoder` take networks of your own: modules x (B, C, H, W) -> (mu, logvar), each (B, D), and
     z (B, D) -> logits (B, C, H, W).

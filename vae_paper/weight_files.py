@@ -93,7 +93,7 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
 
 
 def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
-    """Write a model's parameters and a header. Every level can read the file of a plain VAE."""
+    """Write a model's parameters and a header. Levels 1 and 2 can read it if it holds exactly the VAE's 18 parameters."""
     weights.save_tensors(path, as_arrays(model.state_dict()), about)
 
 

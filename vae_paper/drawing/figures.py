@@ -32,8 +32,9 @@ FLAT = ("manifold", "side-by-side", "animation")  # these draw the latent space 
 def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> list[Path]:
     """Draw one kind of picture, or all that apply to the subject (except the animation, which trains again).
 
-    Returns the files, in `folder`: by default RUN/figures, or runs/figures/NAME for the weight file NAME.safetensors. With
-    "all", a picture that cannot be drawn is skipped, and a line on stderr says why.
+    Returns the files, in `folder`: by default RUN/figures, runs/figures/NAME for the weight file NAME.safetensors, or
+    runs/figures for a subject without a file. With "all", a picture that cannot be drawn is skipped, and
+    a line on stderr says why.
     """
     folder = folder or folder_of(subject)
     with evaluating(subject.model):

@@ -1,4 +1,4 @@
-"""Arrays in, picture out. Every figure has labelled axes, and the caller's caption: it names data, model, D and beta."""
+"""Arrays in, picture out. Every figure has the caller's caption, and labels on all axes that mean something."""
 
 import math
 import re
@@ -150,7 +150,7 @@ def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], ca
 
 
 def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) -> None:
-    """The rows of a run's metrics.csv: the training loss, distortion and rate, epoch by epoch."""
+    """The rows of a run's metrics.csv: training and validation loss, and the validation's distortion and rate, epoch by epoch."""
     if not rows or not all(np.isfinite([*row.values()]).all() and row.keys() == rows[0].keys() for row in rows):
         raise ValueError(f"{len(rows)} epochs: expected at least one, with the same names in each, and finite numbers")
     panels = {

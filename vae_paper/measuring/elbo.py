@@ -1,4 +1,4 @@
-"""ELBO, distortion and rate on a whole data set: z is sampled, never replaced by mu; always float32 or float64.
+"""ELBO, distortion and rate on a whole data set: z is sampled, never replaced by mu; never in bfloat16.
 
 Legend: N images, D latent size, K samples of z per image. Nats per image.
 """

@@ -43,7 +43,7 @@ def needs_images(name: str, model: Model) -> bool:
 def sample_images(
     model: Model, count: int, name: str = "prior", seed: int = 0, label: int | None = None, train: Data | None = None
 ) -> tuple[Images, Int64[Tensor, " M"] | None]:
-    """`count` images from the sampler `name`, and their labels if classes are requested: `label`, or all classes in turn.
+    """`count` images from the sampler `name`, and their labels, if the model takes labels or `name` is "class" (see `draw`).
 
     `train`, training images, is needed where `needs_images` says so.
     """
@@ -71,7 +71,8 @@ def _sampled(
 def draw(
     name: str, model: Model, count: int, seed: int = 0, label: int | None = None, train: Data | None = None
 ) -> tuple[Float[Tensor, "M D"], Int64[Tensor, " M"]]:
-    """`count` latents from the sampler `name`, and the labels that go with them: `label`, or all classes in turn."""
+    """`count` latents from the sampler `name`, and their labels: `label`, or all classes in turn; for "aggregate" and a
+    conditional model, the labels of the training images that were picked."""
     if count < 1:
         raise ValueError(f"count is {count}: expected at least 1")
     rng = np.random.default_rng(seed)
