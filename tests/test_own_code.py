@@ -17,6 +17,7 @@ from vae_numpy import digits, weights
 from vae_numpy.command_line import run
 from vae_paper import Config, Data, Model, Subject, Terms, models
 from vae_paper.__main__ import Command, main
+from vae_paper.config import checked
 from vae_paper.data import binarised
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.objectives import beta_loss
@@ -316,6 +317,8 @@ def test_arguments_of_a_models_class_by_their_names():
         "commitment": 2.0,
         "image_shape": (3, 8, 12),
     }
+    with pytest.raises(ValueError, match="model_arguments sets codes: give it as --codes"):
+        checked(Config(model="vq-vae", model_arguments="codes=7"))
     for wrong in ({"comitment": 2.0}, {"commitment": "2"}, {"codes": 2.5}, ["codes"]):
         with pytest.raises(ValueError, match="expected"):
             models.checked_arguments("vq-vae", wrong)

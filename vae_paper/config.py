@@ -171,7 +171,10 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     config = dataclasses.replace(config, epochs=epochs, batch_size=batch_size)
     model = model or models.class_of(config.model)
     if config.model_arguments:
-        models.checked_arguments(config.model, arguments_in(config))
+        arguments = arguments_in(config)
+        if known := [name for name in arguments if name in Config.__dataclass_fields__]:
+            raise ValueError(f"model_arguments sets {known[0]}: give it as --{known[0].replace('_', '-')}")
+        models.checked_arguments(config.model, arguments)
     takes = models.options_of(model)
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
     needs = [(option, option in takes, takes.get(option)) for option in MODELS_OWN]

@@ -201,7 +201,7 @@ def begun(
             try:
                 yield run
             except ValueError as error:
-                raise ValueError(f"{folder}: step {run.at.step}: {error}; what was saved before is intact") from None
+                raise ValueError(f"{folder}: step {run.at.step}: {error}; what was saved before is intact") from error
 
 
 def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, str]:
