@@ -95,7 +95,9 @@ def load_data(source: str, split: str, binarisation: str = "none", device: str =
 
 def binarised(data: Data, how: str) -> Data:
     """The data with a binarisation; "fixed" draws each pixel here, once, from seed 0."""
-    data = data.replace(binarisation=how, about=f"{data.about}, binarisation: {how}")
+    if data.binarisation == how:
+        return data
+    data = data.replace(binarisation=how, about=f"{data.about.removesuffix(', grayscale')}, binarisation: {how}")
     if how != "fixed":
         return data
     return data.replace(images=binarise(data.images, "dynamic", torch.Generator(data.images.device).manual_seed(0)))

@@ -244,16 +244,17 @@ def fitting(data: Data, model: Model) -> Data:
 
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
     """The configuration to train. A resumed run has its stored one; a new run has `config`, checked, with defaults filled in."""
-    restarted, config = _was_restarted(folder, config), _of_model(config, model)
+    config = _of_model(config, model)
     if config.resume:
         config = stored_config(folder, config)
         if model is None and config.model not in models.names():
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
-        source = resolved(inherit(config).source if data is None else data.source)
-        config = dataclasses.replace(inherit(config), source=source)
+        config = inherit(config)
+        source = resolved(config.source if data is None else data.source)
         images = len(data.images) if data is not None else COUNTS.get(source, FEW_IMAGES)
-        config = dataclasses.replace(checked(config, model, images), source=source, resume=restarted)
+        config = checked(dataclasses.replace(config, source=source), model, images)
+        config = dataclasses.replace(config, resume=_was_restarted(folder, config))
     if data is None and config.source == OWN:
         raise ValueError(f"{folder} was trained on data of your own: resume it in Python, train(config, data=...)")
     return config
@@ -301,14 +302,12 @@ def stored_config(folder: Path, config: Config) -> Config:
 
 
 def _was_restarted(folder: Path, config: Config) -> bool:
-    """Whether torchrun restarts this same run after a crash, and a state was saved. Then the run resumes without --resume."""
+    """Whether torchrun restarts this run after a crash, and a state was saved. Then it resumes without --resume."""
     path = folder / "state.safetensors"
     if not distributed.restarted() or not path.exists():
         return False
     died = weights.load_tensors(path)[1]
-    source = resolved(config.source)
-    asked = as_dict(dataclasses.replace(checked(inherit(config), images=COUNTS.get(source, FEW_IMAGES)), source=source))
-    return died.get("launch") == distributed.launch() and died.get("config") == asked
+    return died.get("launch") == distributed.launch() and died.get("config") == as_dict(config)
 
 
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
