@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from vae_numpy import weights
+from vae_numpy.command_line import run
 from vae_paper import runs, weight_files
 from vae_paper import training as train
+from vae_paper.__main__ import Command, main
 from vae_paper.config import Config, checked
 from vae_paper.data import load_data, split
 from vae_paper.initial import initial_model
@@ -187,3 +189,9 @@ def test_contradictions_are_refused_before_any_work(options, message, tmp_path):
         train.train(dataclasses.replace(BASE, **options))
     assert list(tmp_path.iterdir()) == []
     checked(BASE)
+
+
+def test_a_seed_of_more_than_64_bits_is_refused_by_its_name(capsys):
+    with pytest.raises(SystemExit):
+        run("p", Command, main, ["train", "--seed", str(2**70)])
+    assert "--seed is 1180591620717411303424: too large" in capsys.readouterr().err

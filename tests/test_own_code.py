@@ -211,6 +211,12 @@ def test_wrong_terms_are_refused_where_they_enter():
             Terms(distortion, rate, log_weight)
 
 
+def test_z_needs_no_mu():
+    """A q that is not Gaussian."""
+    terms = Terms(torch.ones(2, 6), torch.zeros(6, 3), torch.ones(2, 6), z=torch.ones(2, 6, 3))
+    assert terms.z.shape == (2, 6, 3)
+
+
 def test_labels_may_be_absent():
     unlabelled = own_data().replace(labels=None)
     found = vae_paper.evaluate(vae_paper.VAE(2), unlabelled, passes=1, k=1, subset=5)

@@ -149,6 +149,8 @@ def _nearest(said: str) -> str:
 def _small_ints(config: Any) -> Any:
     """Refuse an int of more than 64 bits: no array or tensor takes it, and their errors do not name the option."""
     for name, value in vars(config).items():
+        if dataclasses.is_dataclass(value):  # a group of options
+            _small_ints(value)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int) and not -(2**63) <= number < 2**63:
                 raise ValueError(f"--{name.replace('_', '-')} is {number}: too large; expected less than 2^63")

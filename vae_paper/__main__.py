@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from vae_numpy.command_line import run
+from vae_numpy.files import check_writable
 from vae_paper.config import Config
 
 # Everything that needs torch is imported when a command begins its work, so that --help and a wrong option answer at once.
@@ -167,6 +168,8 @@ def main(command: Any) -> None:
             from vae_paper.measuring import evaluate
 
             c = command
+            if c.publish:
+                check_writable(c.publish)  # before the minutes of measuring
             measured = evaluate.evaluate_run(c.run, c.source, c.passes, c.k, c.subset, c.drawn, c.seed)
             print(json.dumps(measured, indent=2) if c.json else evaluate.table(measured))
             if c.publish:

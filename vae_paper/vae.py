@@ -56,14 +56,15 @@ class Terms:
 
     def __post_init__(self) -> None:
         K, B = self.distortion.shape if self.distortion.ndim == 2 else (-1, -1)
-        D = self.mu.shape[-1] if self.mu is not None and self.mu.ndim else -1
+        latent = self.mu if self.mu is not None else self.z  # a model without a Gaussian q may have z alone
+        D = latent.shape[-1] if latent is not None and latent.ndim else -1
         expected = {"distortion": (K, B), "log_weight": (K, B), "mu": (B, D), "logvar": (B, D), "z": (K, B, D), "penalty": ()}
         for name, shape in expected.items():
             value = getattr(self, name)
             if min(K, B) < 1 or (value is not None and value.shape != shape) or self.rate.shape[:-1] != (B,):
                 found = {f.name: tuple(v.shape) for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
                 raise ValueError(
-                    f"terms: found {found}; expected distortion and log_weight (K, B), rate, mu and logvar (B, D), z (K, B, D)"
+                    f"terms: found {found}; expected distortion, log_weight (K, B), rate (B, R), mu, logvar (B, D), z (K, B, D)"
                 )
 
     def of_images(self, chosen: slice) -> "Terms":

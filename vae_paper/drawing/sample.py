@@ -31,7 +31,7 @@ def sample(
     train = data_of(about, "train", source) if needs_images(sampler, model) else None
     images, labels = sample_images(model, count, sampler, seed, label, train)
     said = SAMPLERS[sampler] if train is not None else model.drawn_from or "z ~ N(0, I), for which this model was not trained"
-    in_turn = labels is not None and label is None and sampler != "aggregate" and model.classes == ROW
+    in_turn = labels is not None and label is None and labels.tolist() == [i % ROW for i in range(count)]
     columns = [str(c) for c in range(ROW)] if in_turn else None
     blank = torch.zeros(-count % ROW, *images.shape[1:])  # fills the last row
     sheet = torch.cat([images, blank]).unflatten(0, (-1, ROW)).numpy()

@@ -126,7 +126,7 @@ def _terms(r: dict[str, Any]) -> str:
 def _bounds(r: dict[str, Any]) -> str:
     beta = 1.0 if (trained := r["trained_with"].get("beta")) is None else trained
     lines = ["Bounds", f"  ELBO, beta = 1    {r['elbo_is']}"]
-    if beta != 1 and "not" not in r["elbo_is"]:
+    if beta != 1 and r["elbo_is"].startswith("a lower bound"):
         said = "below the ELBO: a looser bound. Do not report it as the ELBO" if beta > 1 else "no bound"
         lines.append(f"  -(D + {beta:g} R)        {said}")
     lines.append(f"  rate              {r['rate_is']}")
