@@ -60,7 +60,7 @@ def trained(name: str, latent_dim: int, objective: str = "vae", epochs: int = 40
     params = vae.init_params(latent_dim, np.random.default_rng(0))
     optimizer = torch.optim.Adam(params.values(), lr=2e-3, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    bar = tqdm(train.batches(torch.from_numpy(data.images), 64, steps, generator), total=steps, desc=told)
+    bar = tqdm(train.batches(torch.from_numpy(data.images), 64, steps, generator), total=steps, desc=told, disable=None)
     for step, x in enumerate(bar):
         mu, logvar = vae.encode(params, x)
         eps = torch.randn(mu.shape, generator=generator)

@@ -61,7 +61,7 @@ def train(
     optimizer = torch.optim.Adam(params.values(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps)
 
-    bar = tqdm(batches(torch.from_numpy(data.images), batch_size, steps, generator), total=steps, unit="step")
+    bar = tqdm(batches(torch.from_numpy(data.images), batch_size, steps, generator), total=steps, unit="step", disable=None)
     for step, x in enumerate(bar, start=1):
         eps = torch.randn(len(x), config.latent_dim, generator=generator)  # (B, D)
         loss = train_step(params, optimizer, x, eps, config.kind)

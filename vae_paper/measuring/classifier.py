@@ -82,7 +82,7 @@ def _train(model: Classifier, data: Data) -> None:
         optimizer = Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
         per_epoch = len(data.images) // BATCH
         model.train()
-        with tqdm(total=EPOCHS * per_epoch, unit="step", desc="classifier") as bar:
+        with tqdm(total=EPOCHS * per_epoch, unit="step", desc="classifier", disable=None) as bar:
             for _ in range(EPOCHS):
                 for chosen in torch.randperm(len(data.images), generator=generator).split(BATCH)[:per_epoch]:
                     gray, other = data.images[chosen].chunk(2)

@@ -54,7 +54,7 @@ def importance(
     device = data.images.device
     generator = torch.Generator(device).manual_seed(seed)
     elbos, bounds = [], []
-    bar = tqdm(total=len(data.images) * ks[-1], unit="z", unit_scale=True, desc="importance samples", delay=2)
+    bar = tqdm(total=len(data.images) * ks[-1], unit="z", unit_scale=True, desc="importance samples", delay=2, disable=None)
     with bar, evaluating(model):
         for indices in torch.arange(len(data.images), device=device).split(max(1, decodes // min(SAMPLES_AT_ONCE, ks[-1]))):
             part = data.subset(indices)

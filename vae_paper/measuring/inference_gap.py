@@ -73,7 +73,7 @@ def best_factorised(
         check_labels(labels, len(x), model.classes)
     generator = torch.Generator().manual_seed(seed)
     found = []
-    with tqdm(total=steps * -(-len(x) // batch), unit="step", desc="best q of each image", delay=2) as bar:
+    with tqdm(total=steps * -(-len(x) // batch), unit="step", desc="best q of each image", delay=2, disable=None) as bar:
         for part in torch.arange(len(x)).split(batch):
             of = None if labels is None else labels[part]
             with torch.no_grad():

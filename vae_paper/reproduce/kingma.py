@@ -158,7 +158,7 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
         at = np.unique(np.geomspace(min(100, total), total, options.points).round().astype(int)).tolist()
         steps = training.steps(config, model, training.adamw(config, model), data)
         found = []
-        for step, _ in enumerate(tqdm(steps, total=total, unit="step", desc=config.name), start=1):
+        for step, _ in enumerate(tqdm(steps, total=total, unit="step", desc=config.name, disable=None), start=1):
             if step in at:
                 bounds = (bound(model, part.subset(slice(options.images))) for part in (data, test))
                 found.append([step * BATCH, *bounds])
