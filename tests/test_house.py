@@ -118,3 +118,17 @@ def test_a_file_in_models_is_a_model_and_the_help_says_what_it_is(tmp_path, monk
     assert models.name_of(model) == "plain-code" and model.latent_dim == 3
     for name in MODEL_NAMES:
         assert models.summary(name) and f"{name}: " in str(ModelOptions.__annotations__["model"])
+
+
+def test_no_bar_is_drawn_into_a_log_file():
+    """Every progress bar is hidden where no terminal shows it: a log file would get one endless line."""
+    bars = [
+        (path, node)
+        for level in LEVELS
+        for path in files(level)
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "tqdm"
+    ]
+    assert len(bars) > 5
+    for path, node in bars:
+        assert "disable" in {keyword.arg for keyword in node.keywords}, f"{path}:{node.lineno}"
