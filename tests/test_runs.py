@@ -205,3 +205,15 @@ def test_a_common_offset_does_not_change_the_nearest_code():
     generator = torch.Generator().manual_seed(0)
     z, codes = torch.randn(500, 4, generator=generator), torch.randn(64, 4, generator=generator)
     assert (nearest(z + 1000, codes + 1000) == nearest(z, codes)).float().mean() > 0.99
+
+
+def test_a_start_from_a_part_of_the_images_may_have_seen_any_of_them():
+    """The order in which images are held out depends on their number."""
+    train(dataclasses.replace(SMALL, name="part"), data=FEW.subset(slice(40)).replace(source="handwriting"))
+    train(dataclasses.replace(SMALL, name="all", source="handwriting"))
+    after = dataclasses.replace(SMALL, name="after", source="handwriting")
+    with pytest.raises(
+        ValueError, match=r"was, or may have been, trained on this run's validation images; expected at most 0\.0"
+    ):
+        train(dataclasses.replace(after, start_from="part"))
+    train(dataclasses.replace(after, start_from="all"))

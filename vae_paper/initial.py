@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +11,24 @@ from vae_paper.config import MODELS_OWN, Config, arguments_in
 from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, load_with_header
 
 if TYPE_CHECKING:
-    from vae_paper.vae import Model, Shape
+    from vae_paper.data import Data
+    from vae_paper.vae import Model
 
 
-def initial_model(config: Config, model: "Model | None" = None, image_shape: "Shape" = (1, 28, 28)) -> "Model":
-    """The model of a checked configuration, or the `model` given, with the parameters that the run starts with."""
+def initial_model(config: Config, model: "Model | None" = None, data: "Data | None" = None) -> "Model":
+    """The model of a checked configuration, or the `model` given, with the parameters that the run starts with.
+
+    `data` are all images of the run, for training and validation. By default: images of the size (1, 28, 28).
+    """
     given = copy.deepcopy(model)  # the parameters of `start_from` are read into this copy
     if model is None:
         takes = models.options_of(models.class_of(config.model))
         arguments = {
             name: value for name in (*MODELS_OWN, "sigma") if name in takes and (value := getattr(config, name)) is not None
         }
-        arguments |= models.checked_arguments(config.model, arguments_in(config)) | {"image_shape": image_shape}
+        arguments |= models.checked_arguments(config.model, arguments_in(config)) | {
+            "image_shape": data.shape if data else (1, 28, 28)
+        }
         model = models.build(config.model, config.latent_dim, config.likelihood, config.seed, **arguments)
     if config.resume:  # the state holds every parameter
         return model.train()
@@ -31,7 +38,7 @@ def initial_model(config: Config, model: "Model | None" = None, image_shape: "Sh
     if config.start_from is not None:
         start, about = load_with_header(config.start_from, given)
         path = find(config.start_from)
-        _check_start(path, about | about.get("config", {}), config)
+        _check_start(path, about | about.get("config", {}), config, data)
         check_made_with(path, about, model)
         fill(path, model, as_arrays(start.state_dict()))
     return model.train()
@@ -67,18 +74,18 @@ def inherit(config: Config) -> Config:
     return dataclasses.replace(config, **inherited)
 
 
-def _check_start(path: Path, start: dict[str, Any], config: Config) -> None:
+def _check_start(path: Path, start: dict[str, Any], config: Config, data: "Data | None") -> None:
     """Refuse a start whose parameters have another meaning, or that may have been trained on this run's validation images."""
     for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
             raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")
-    if config.validation > (unseen := _unseen(start, config.source)):
+    if config.validation > (unseen := _unseen(start, config.source, data)):
         seen = f"{path} was, or may have been, trained on this run's validation images"
         raise ValueError(f"validation is {config.validation}: {seen}; expected at most {unseen}")
 
 
-def _unseen(start: dict[str, Any], source: str) -> float:
+def _unseen(start: dict[str, Any], source: str, data: "Data | None") -> float:
     """The fraction of a source's training images that a start has certainly not seen.
 
     Every run on all training images of a source holds out images in the same order.
@@ -88,5 +95,10 @@ def _unseen(start: dict[str, Any], source: str) -> float:
         return 0.0  # a weight file of level 2 does not say which images were left out
     if theirs == source or (before is None and theirs == "auto"):
         # "auto", in an older file, may be this source or another: the smaller fraction is safe
-        return start["validation"] if isinstance(start["validation"], float) else 0.0
+        held = start["validation"] if isinstance(start["validation"], float) else 0.0
+        # `data.split` writes the number of training images. Another number: a part of the source, held out in another order
+        number = re.match(r"([\d,]+) images of", str(start.get("data")))
+        whole = len(data.images) if data else None
+        of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)
+        return 0.0 if of_a_part else held
     return 1.0 if before is None else 0.0

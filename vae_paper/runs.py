@@ -171,7 +171,7 @@ def begun(
         _summary_writer()
     whole = data or load_data(config.source, "train", config.binarise)
     whole = binarised(whole, config.binarise) if data and config.binarise != "none" else whole
-    model = initial_model(config, model, whole.shape)
+    model = initial_model(config, model, whole)
     training, validation = split(fitting(whole, model).to(config.device), config.validation)
     epochs, batch_size = config.lengths()
     if len(training.images) < batch_size:

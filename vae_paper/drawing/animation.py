@@ -53,9 +53,8 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int, 
     total = epochs * (len(data.images) // batch_size)
     wanted = moments(total, times)
     look(0, total, model)
-    for step, _ in enumerate(
-        tqdm(steps(config, model, optimizer, data), total=total, desc="the same training again", disable=None), start=1
-    ):
+    bar = tqdm(steps(config, model, optimizer, data), total=total, desc="the same training again", disable=None)
+    for step, _ in enumerate(bar, start=1):
         if step in wanted:
             look(step, total, model)
     return model
