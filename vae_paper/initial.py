@@ -26,9 +26,8 @@ def initial_model(config: Config, model: "Model | None" = None, data: "Data | No
         arguments = {
             name: value for name in (*MODELS_OWN, "sigma") if name in takes and (value := getattr(config, name)) is not None
         }
-        arguments |= models.checked_arguments(config.model, arguments_in(config)) | {
-            "image_shape": data.shape if data else (1, 28, 28)
-        }
+        arguments |= models.checked_arguments(config.model, arguments_in(config))
+        arguments["image_shape"] = data.shape if data else (1, 28, 28)
         model = models.build(config.model, config.latent_dim, config.likelihood, config.seed, **arguments)
     if config.resume:  # the state holds every parameter
         return model.train()
