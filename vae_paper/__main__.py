@@ -11,7 +11,7 @@ import tyro
 
 from vae_numpy.command_line import run
 from vae_numpy.files import check_writable
-from vae_paper.config import Config
+from vae_paper.config import Config, default
 
 # Everything that needs torch is imported when a command begins its work, so that --help and a wrong option answer at once.
 
@@ -19,13 +19,21 @@ RUN = "vae_mnist_d20"
 
 
 @dataclass
-class Evaluate:
-    """Measure a model on test images: ELBO and its terms, log p(x), information in z, samples; with standard errors."""
+class OfRun:
+    """The options that commands on a trained model share."""
 
     run: Annotated[str, tyro.conf.Positional] = RUN
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
-    source: str | None = None
-    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites. By default the data of the run's training."""
+    source: Annotated[str | None, default("the data of the run's training")] = None
+    """Images: mnist, fashion-mnist, kmnist, handwriting, sprites."""
+    seed: int = 0
+    """Random seed for noise, for binarisation, and for choosing images."""
+
+
+@dataclass
+class Evaluate(OfRun):
+    """Measure a model on test images: ELBO and its terms, log p(x), information in z, samples; with standard errors."""
+
     passes: int = 5
     """Number of samples of z for each image."""
     k: int = 100
@@ -34,8 +42,6 @@ class Evaluate:
     """Number of random test images for which --k importance samples are drawn. The ELBO uses all images."""
     drawn: int = 0
     """Number of samples that this project's classifier measures; 0: none. The first use trains it, for a minute or two."""
-    seed: int = 0
-    """Random seed for the noise and for choosing the subset."""
     json: bool = False
     """Print the numbers as JSON, with the indices of the subset."""
     publish: Path | None = None
@@ -43,48 +49,34 @@ class Evaluate:
 
 
 @dataclass
-class Inspect:
+class Inspect(OfRun):
     """Explain the loss: its terms, what they bound, bits, KL per latent, and the beta that each sum or mean implies."""
 
-    run: Annotated[str, tyro.conf.Positional] = RUN
-    """A run's name or folder, a weight file of any level, or the name of bundled weights."""
-    source: str | None = None
-    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites. By default the data of the run's training."""
     passes: int = 5
     """Number of samples of z for each image."""
-    seed: int = 0
-    """Random seed for the noise."""
     json: bool = False
     """Print the numbers as JSON."""
 
 
 @dataclass
-class Sample:
+class Sample(OfRun):
     """Draw new images from a model."""
 
-    run: Annotated[str, tyro.conf.Positional] = RUN
-    """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
     """prior: the model's own; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
     class: images of given labels, from the prior of a conditional model, or from a Gaussian fitted to z of the class."""
-    label: int | None = None
-    """The class to draw, with --sampler class. None: all classes in turn."""
+    label: Annotated[int | None, default("all classes in turn")] = None
+    """The class to draw, with --sampler class."""
     count: int = 100
     """Number of images to draw."""
-    source: str | None = None
-    """Training images for all samplers but the prior. By default the data of the run's training."""
-    seed: int = 0
-    """Random seed for z."""
     out: Path = Path("runs/samples.png")
     """File of the picture."""
 
 
 @dataclass
-class Figures:
+class Figures(OfRun):
     """Draw pictures of a run: reconstructions, samples, latent space, training."""
 
-    run: Annotated[str, tyro.conf.Positional] = RUN
-    """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     kind: Literal[
         "all", "reconstructions", "samples", "shared-latents", "manifold", "scatter", "traversals", "interpolation", "cvae-grid",
         "completions", "codebook-usage", "rate", "curves", "side-by-side", "animation",
@@ -94,12 +86,8 @@ class Figures:
     """The run, folder or weight file that --kind side-by-side compares with RUN."""
     image: int = 0
     """Index of the test image around which traversals go, and with which interpolations and completions begin."""
-    source: str | None = None
-    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites. By default the data of the run's training."""
-    seed: int = 0
-    """Random seed for samples and binarisation."""
-    out: Path | None = None
-    """Folder for the pictures. By default RUN/figures, or runs/figures/NAME for a weight file."""
+    out: Annotated[Path | None, default("RUN/figures, or runs/figures/NAME for a weight file")] = None
+    """Folder for the pictures."""
 
 
 @dataclass
@@ -108,8 +96,8 @@ class Explore:
 
     run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d2"
     """A run's name or folder, a weight file of any level, or the name of bundled weights: a vae or a cvae."""
-    source: str | None = None
-    """Test digits: mnist, fashion-mnist, kmnist, handwriting. By default the data of the run's training, if it is on disk."""
+    source: Annotated[str | None, default("the data of the run's training, if it is on disk")] = None
+    """Test digits: mnist, fashion-mnist, kmnist, handwriting."""
     count: int = 300
     """Number of test digits in the page."""
     out: Path = Path("explorer.html")

@@ -4,21 +4,19 @@ import copy
 import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vae_paper import models
 from vae_paper.config import MODELS_OWN, Config, arguments_in
+from vae_paper.data import Data
+from vae_paper.vae import MNIST, Model
 from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, load_with_header
 
-if TYPE_CHECKING:
-    from vae_paper.data import Data
-    from vae_paper.vae import Model
 
-
-def initial_model(config: Config, model: "Model | None" = None, data: "Data | None" = None) -> "Model":
+def initial_model(config: Config, model: Model | None = None, data: Data | None = None) -> Model:
     """The model of a checked configuration, or the `model` given, with the parameters that the run starts with.
 
-    `data` are all images of the run, for training and validation. By default: images of the size (1, 28, 28).
+    `data` are all images of the run, for training and validation. By default: images of MNIST's shape.
     """
     given = copy.deepcopy(model)  # the parameters of `start_from` are read into this copy
     if model is None:
@@ -27,7 +25,7 @@ def initial_model(config: Config, model: "Model | None" = None, data: "Data | No
             name: value for name in (*MODELS_OWN, "sigma") if name in takes and (value := getattr(config, name)) is not None
         }
         arguments |= models.checked_arguments(config.model, arguments_in(config))
-        arguments["image_shape"] = data.shape if data else (1, 28, 28)
+        arguments["image_shape"] = data.shape if data else MNIST
         model = models.build(config.model, config.latent_dim, config.likelihood, config.seed, **arguments)
     if config.resume:  # the state holds every parameter
         return model.train()
@@ -43,7 +41,7 @@ def initial_model(config: Config, model: "Model | None" = None, data: "Data | No
     return model.train()
 
 
-def check_made_with(path: Path, about: dict[str, Any], model: "Model") -> None:
+def check_made_with(path: Path, about: dict[str, Any], model: Model) -> None:
     """Refuse a file whose model was made with other arguments: its tensors would fit, and mean something else."""
     ours = describe(model)["made_with"]
     for name, theirs in about.get("made_with", {}).items():
@@ -73,7 +71,7 @@ def inherit(config: Config) -> Config:
     return dataclasses.replace(config, **inherited)
 
 
-def _check_start(path: Path, start: dict[str, Any], config: Config, data: "Data | None") -> None:
+def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data | None) -> None:
     """Refuse a start whose parameters have another meaning, or that may have been trained on this run's validation images."""
     for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
         theirs, ours = start.get(option), getattr(config, option)
@@ -84,7 +82,7 @@ def _check_start(path: Path, start: dict[str, Any], config: Config, data: "Data 
         raise ValueError(f"validation is {config.validation}: {seen}; expected at most {unseen}")
 
 
-def _unseen(start: dict[str, Any], source: str, data: "Data | None") -> float:
+def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     """The fraction of a source's training images that a start has certainly not seen.
 
     Every run on all training images of a source holds out images in the same order.

@@ -39,7 +39,7 @@ def beta_loss(terms: Terms, beta: float) -> Scalar:
     return (terms.distortion.mean(0) + beta * terms.rate.sum(1)).mean()
 
 
-def free_bits(rate: Float[Tensor, "B D"], floor: float, per: str = "latent") -> Scalar:
+def free_bits(rate: Float[Tensor, "B R"], floor: float, per: str = "latent") -> Scalar:
     """The rate, with `floor` nats in place of every smaller rate. Below the floor a latent's KL has no gradient, so nothing
     pushes it to collapse.
 
@@ -56,6 +56,6 @@ def free_bits(rate: Float[Tensor, "B D"], floor: float, per: str = "latent") -> 
     raise ValueError(f'free_bits: per is {per!r}; expected "latent", "image" or "total"')
 
 
-def capacity(rate: Float[Tensor, "B D"], gamma: float, target: float) -> Scalar:
+def capacity(rate: Float[Tensor, "B R"], gamma: float, target: float) -> Scalar:
     """gamma |KL - C|: KL is the batch's mean, C the `target` in nats (Burgess et al. 2018, arXiv:1804.03599, eq. 8)."""
     return gamma * (rate.sum(1).mean() - target).abs()

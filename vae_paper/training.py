@@ -20,7 +20,7 @@ from vae_paper.config import Config
 from vae_paper.data import Data
 from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import terms_of
-from vae_paper.vae import Model, Terms
+from vae_paper.vae import Images, Model, Samples, Terms
 
 ORDER, NOISE, AFTER_ANOTHER, MODULES = range(4)  # the purposes of random numbers
 Objective = Callable[[Terms], Tensor]
@@ -85,8 +85,8 @@ def train_step(
     config: Config,
     model: nn.Module,
     optimizer: Optimizer,
-    x: Float[Tensor, "B C H W"],
-    eps: Float[Tensor, "K B D"],
+    x: Images,
+    eps: Samples,
     labels: Tensor | None = None,
     progress: float = 1.0,
     objective: Objective | None = None,

@@ -29,7 +29,10 @@ from vae_paper.likelihoods import LIKELIHOODS
 
 Images = Float[Tensor, "B C H W"]
 Labels = Int64[Tensor, " B"]
+Latents = Float[Tensor, "B D"]
+Samples = Float[Tensor, "K B D"]
 Shape = tuple[int, int, int]
+MNIST: Shape = (1, 28, 28)
 
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
@@ -45,11 +48,11 @@ class Terms:
     """KL(q(z|x) || p(z)), one number for each of R latents (or positions of a grid of codes). Their sum is the KL term."""
     log_weight: Float[Tensor, "K B"]
     """log p(x|z) + log p(z) - log q(z|x), at the sampled z."""
-    mu: Float[Tensor, "B D"] | None = None
+    mu: Latents | None = None
     """Mean of q(z|x). For a model without noise, z itself. None if z is not a vector."""
-    logvar: Float[Tensor, "B D"] | None = None
+    logvar: Latents | None = None
     """Log variance of q(z|x). None if q(z|x) is not a Gaussian."""
-    z: Float[Tensor, "K B D"] | None = None
+    z: Samples | None = None
     """The sampled latents."""
     penalty: Float[Tensor, ""] | None = None
     """An extra part of the training loss that belongs to no bound (VQ-VAE)."""
@@ -97,9 +100,7 @@ class Model(nn.Module):
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor
 
-    def __init__(
-        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = (1, 28, 28)
-    ) -> None:
+    def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:
         """`likelihood` names a row of `likelihoods.LIKELIHOODS`. `sigma`: its scale; the first value of a learned scale."""
         super().__init__()
         if latent_dim < 1:
@@ -116,26 +117,19 @@ class Model(nn.Module):
         else:
             self.register_buffer("log_sigma", log_sigma, persistent=scale == "fixed")
 
-    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
         raise ValueError(f"{type(self).__name__} defines no encode: it has no Gaussian q(z|x)")
 
-    def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
+    def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """-log p(x|z) in nats per image, for K samples of z per image."""
         raise ValueError(f"{type(self).__name__} defines no distortion: it has no -log p(x|z) for a given z")
 
-    def forward(self, x: Images, eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
+    def forward(self, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The terms of the ELBO, with K samples of z per image."""
         return self.terms(*self.encode(x, labels), x, eps, labels)
 
-    def terms(
-        self,
-        mu: Float[Tensor, "B D"],
-        logvar: Float[Tensor, "B D"],
-        x: Images,
-        eps: Float[Tensor, "K B D"],
-        labels: Labels | None = None,
-    ) -> Terms:
+    def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The terms of the ELBO for any q(z|x) = N(mu, diag(exp(logvar))), the encoder's or another, with the prior N(0, I)."""
         if eps.ndim != 3:
             raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D), K samples of noise for each image")
@@ -159,9 +153,7 @@ class Model(nn.Module):
         """`count` images, decoded from latents of the prior: x_hat, or, with `noise`, one draw from p(x|z)."""
         return self.images_of(self.draw_prior(count, generator), labels, generator, noise)
 
-    def images_of(
-        self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = False
-    ) -> Images:
+    def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
         """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
         raise ValueError(f"{type(self).__name__} defines no images_of: it cannot draw an image from a given z")
 
@@ -196,7 +188,7 @@ class Model(nn.Module):
         """The arguments that build this model again, as JSON values. latent_dim, likelihood and sigma are left out."""
         names = inspect.signature(type(self)).parameters.keys() - {"latent_dim", "likelihood", "sigma"}
         found = {name: getattr(self, name) for name in sorted(names)}
-        if self.image_shape == (1, 28, 28):
+        if self.image_shape == MNIST:
             found.pop("image_shape", None)
         return found
 
@@ -215,7 +207,7 @@ def check_size(image_shape: Shape) -> Shape:
 class Encoder(nn.Module):
     """x -> mu, logvar."""
 
-    def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = MNIST) -> None:
         super().__init__()
         C, H, W = check_size(image_shape)
         self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
@@ -238,7 +230,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """z -> logits."""
 
-    def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = MNIST) -> None:
         super().__init__()
         C, H, W = check_size(image_shape)
         self.grid = (64, H // 4, W // 4)
@@ -272,7 +264,7 @@ class VAE(Model):
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
-        image_shape: Shape = (1, 28, 28),
+        image_shape: Shape = MNIST,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
     ) -> None:
@@ -280,26 +272,24 @@ class VAE(Model):
         self.encoder = Encoder(latent_dim, image_shape) if encoder is None else encoder
         self.decoder = Decoder(latent_dim, image_shape) if decoder is None else decoder
 
-    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
         check_images(x, self.image_shape)
         mu, logvar = self.encoder(x)
         return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; x.dtype matters under autocast only
 
-    def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Images:
+    def decode(self, z: Latents, labels: Labels | None = None) -> Images:
         """The logits of p(x|z)."""
         check_latents(z, self.latent_dim)
         return self.decoder(z).to(z.dtype)
 
-    def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
+    def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """-log p(x|z) in nats per image, for K samples of z per image."""
         repeated = None if labels is None else labels.repeat(len(z))
         logits = self.decode(z.flatten(0, 1), repeated)  # (K*B, C, H, W)
         return self.nats(logits.unflatten(0, z.shape[:2]), x)
 
-    def images_of(
-        self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = False
-    ) -> Images:
+    def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
         """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
         return self.shown(self.decode(z, labels), noise, generator)
 
@@ -323,9 +313,7 @@ class VAE(Model):
         return found
 
 
-def reparameterize(
-    mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"], eps: Float[Tensor, "*K B D"]
-) -> Float[Tensor, "*K B D"]:
+def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -> Float[Tensor, "*K B D"]:
     """A sample of q(z|x) through which gradients reach mu and logvar (Kingma & Welling 2013, section 2.4)."""
     check_alike(2, mu=mu, logvar=logvar)
     check_floats(eps=eps)
@@ -335,7 +323,7 @@ def reparameterize(
     return mu + torch.exp(0.5 * logvar) * eps
 
 
-def kl_per_latent(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+def kl_per_latent(mu: Latents, logvar: Latents) -> Latents:
     """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B).
 
     The sum over the latents is `kl_divergence` of levels 1 and 2. The closed form stays finite for very small logvar, where

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_numpy.checks import check_images, check_latents
-from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape, Terms
+from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape, Terms
 
 
 class AE(Model):
@@ -25,36 +25,32 @@ class AE(Model):
     }
     pictures = ("reconstructions", "samples", "scatter", "interpolation", "curves", "side-by-side")
 
-    def __init__(
-        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = (1, 28, 28)
-    ) -> None:
+    def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
         self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
         del self.encoder.logvar
 
-    def code(self, x: Images) -> Float[Tensor, "B D"]:
+    def code(self, x: Images) -> Latents:
         """z = mu(x)."""
         check_images(x, self.image_shape)
         return self.encoder.mu(self.encoder.features(x)).to(x.dtype)
 
-    def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Images:
+    def decode(self, z: Latents, labels: Labels | None = None) -> Images:
         """The logits of x_hat."""
         check_latents(z, self.latent_dim)
         return self.decoder(z)
 
-    def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
+    def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """The reconstruction loss in nats per image: -log p(x|z), or the objective in its place."""
         return self.nats(self.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
 
-    def forward(self, x: Images, eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
+    def forward(self, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The distortion at z = mu; eps is not used."""
         mu = self.code(x)
         distortion = self.distortion(mu[None], x)  # (1, B)
         return Terms(distortion, torch.zeros_like(mu), -distortion, mu, z=mu[None])
 
-    def images_of(
-        self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = False
-    ) -> Images:
+    def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
         """One image for each z."""
         return self.shown(self.decode(z), noise, generator)
 

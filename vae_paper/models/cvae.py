@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from vae_numpy.checks import check_images, check_labels, check_latents
-from vae_paper.vae import VAE, Images, Labels, Shape
+from vae_paper.vae import MNIST, VAE, Images, Labels, Latents, Shape
 
 
 class CVAE(VAE):
@@ -23,24 +23,19 @@ class CVAE(VAE):
     pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "traversals", "cvae-grid", "rate", "curves")
 
     def __init__(
-        self,
-        latent_dim: int = 20,
-        likelihood: str = "bce",
-        sigma: float = 0.1,
-        image_shape: Shape = (1, 28, 28),
-        classes: int = 10,
+        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST, classes: int = 10
     ) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
         self.classes = classes
         self.encoder_label = nn.Linear(classes, 256, bias=False)
         self.decoder_label = nn.Linear(classes, 256, bias=False)
 
-    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x, c)."""
         check_images(x, self.image_shape)
         return self.encoder(x, self.encoder_label(self._one_hot(labels, x)))
 
-    def decode(self, z: Float[Tensor, "B D"], labels: Labels | None = None) -> Images:
+    def decode(self, z: Latents, labels: Labels | None = None) -> Images:
         """The logits of p(x|z, c)."""
         check_latents(z, self.latent_dim)
         return self.decoder(z, self.decoder_label(self._one_hot(labels, z)))

@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from vae_numpy.checks import check_labels
 from vae_paper.models.vq_vae import VQVAE, Codes, check_codes
-from vae_paper.vae import Images, Labels, Model, Shape, Terms
+from vae_paper.vae import MNIST, Images, Labels, Model, Shape, Terms
 
 Hidden = Float[Tensor, "B C h w"]
 EMBEDDED = 32  # length of the vector that stands for a code
@@ -71,7 +71,7 @@ class PixelPrior(Model):
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
-        image_shape: Shape = (1, 28, 28),
+        image_shape: Shape = MNIST,
         codes: int = 512,
         codebook: str = "ema",
         channels: int = 64,

@@ -12,7 +12,7 @@ from torch.nn.functional import conv2d, relu
 
 from vae_numpy.checks import check_images, check_latents
 from vae_paper.likelihoods import LIKELIHOODS
-from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape
+from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape
 
 CHANNELS = 16
 DILATIONS = (1, 2, 4, 8)  # of the layers after the first: with few weights, a logit sees most of the earlier pixels
@@ -38,7 +38,7 @@ class MaskedConv2d(nn.Conv2d):
 class Before(nn.Module):
     """The logits of each pixel, computed from earlier pixels. The decoder's logits are added to them."""
 
-    def __init__(self, image_shape: Shape = (1, 28, 28)) -> None:
+    def __init__(self, image_shape: Shape = MNIST) -> None:
         super().__init__()
         C, H, W = image_shape
         self.first = MaskedConv2d(C, CHANNELS, 7, first=True)
@@ -60,28 +60,26 @@ class PixelVAE(Model):
 
     pictures: tuple[str, ...] = ("samples", "scatter", "rate", "curves", "shared-latents")
 
-    def __init__(
-        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = (1, 28, 28)
-    ) -> None:
+    def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
         self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
         self.before = Before(image_shape)
         if not LIKELIHOODS[likelihood].normalised:
             self.drawn_from, self.pictures = None, ("scatter", "rate", "curves")  # an objective has no p(x_i | x_<i, z)
 
-    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
         check_images(x, self.image_shape)
         return self.encoder(x)
 
-    def distortion(self, z: Float[Tensor, "K B D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
+    def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """-log p(x|z) in nats per image: each pixel is predicted from z and from the true earlier pixels."""
         check_latents(z.flatten(0, 1), self.latent_dim)
         logits = self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]) + self.before(x).to(x.dtype)  # (K, B, C, H, W)
         return self.nats(logits, x)
 
     @torch.no_grad()
-    def images_of(self, z: Float[Tensor, "B D"], labels: Labels | None, generator: torch.Generator, noise: bool = True) -> Images:
+    def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = True) -> Images:
         """One image for each z. Pixels are always drawn, one after the other (`noise` has no effect): each needs earlier pixels.
 
         ValueError if the likelihood is only an objective.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vae_numpy.checks import check_images
 from vae_paper.likelihoods import LIKELIHOODS
-from vae_paper.vae import Decoder, Encoder, Images, Labels, Model, Shape, Terms, reparameterize
+from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape, Terms, reparameterize
 
 
 class QuadrantCVAE(Model):
@@ -21,12 +21,7 @@ class QuadrantCVAE(Model):
     mask: Tensor  # (1, 1, H, W), 1 where the image is seen
 
     def __init__(
-        self,
-        latent_dim: int = 20,
-        likelihood: str = "bce",
-        sigma: float = 0.1,
-        image_shape: Shape = (1, 28, 28),
-        seen: int = 1,
+        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST, seen: int = 1
     ) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
         if seen not in (1, 2, 3):
@@ -42,21 +37,21 @@ class QuadrantCVAE(Model):
         mask[..., H // 2 :, W // 2 : W if seen >= 3 else W // 2] = 1  # 3: all but the upper right
         self.register_buffer("mask", mask)
 
-    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x), from the whole image."""
         check_images(x, self.image_shape)
         return self.encoder(x)
 
-    def prior_of(self, x: Images) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"], Float[Tensor, "B 256"]]:
+    def prior_of(self, x: Images) -> tuple[Latents, Latents, Float[Tensor, "B 256"]]:
         """mu and logvar of p(z|x_seen), and the features of x_seen that the decoder is given."""
         h = self.prior.features(x * self.mask)
         return self.prior.mu(h).to(x.dtype), self.prior.logvar(h).to(x.dtype), self.decoder_seen(h)
 
-    def decode(self, z: Float[Tensor, "K B D"], seen: Float[Tensor, "B 256"]) -> Float[Tensor, "K B C H W"]:
+    def decode(self, z: Samples, seen: Float[Tensor, "B 256"]) -> Float[Tensor, "K B C H W"]:
         """The logits of p(x_unseen | z, x_seen); `seen` are the features of x_seen."""
         return self.decoder(z.flatten(0, 1), seen.repeat(len(z), 1)).unflatten(0, z.shape[:2])
 
-    def complete(self, x: Images, eps: Float[Tensor, "K B D"]) -> Float[Tensor, "K B C H W"]:
+    def complete(self, x: Images, eps: Samples) -> Float[Tensor, "K B C H W"]:
         """Logits of K completions of each image, with z from the learned prior; only x's seen quadrants are used."""
         check_images(x, self.image_shape)
         mu, logvar, seen = self.prior_of(x)
@@ -67,14 +62,7 @@ class QuadrantCVAE(Model):
         per_pixel = LIKELIHOODS[self.likelihood].nats(logits.flatten(0, 1), x.repeat(len(logits), 1, 1, 1), self.log_sigma)
         return (per_pixel * (1 - self.mask)).sum((1, 2, 3)).view(logits.shape[:2])
 
-    def terms(
-        self,
-        mu: Float[Tensor, "B D"],
-        logvar: Float[Tensor, "B D"],
-        x: Images,
-        eps: Float[Tensor, "K B D"],
-        labels: Labels | None = None,
-    ) -> Terms:
+    def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The terms of the conditional ELBO: E_q[log p(x_unseen|z, x_seen)] - KL(q(z|x) || p(z|x_seen)) (eq. 5)."""
         prior_mu, prior_logvar, seen = self.prior_of(x)
         z = reparameterize(mu, logvar, eps)  # (K, B, D)

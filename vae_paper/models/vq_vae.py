@@ -22,7 +22,7 @@ from torch.nn.functional import embedding, relu
 
 from vae_numpy.checks import check_alike, check_images
 from vae_paper.likelihoods import LIKELIHOODS
-from vae_paper.vae import Images, Labels, Model, Shape, Terms, check_size
+from vae_paper.vae import MNIST, Images, Labels, Model, Shape, Terms, check_size
 
 Grid = Float[Tensor, "B D h w"]
 Codes = Int64[Tensor, "B h w"]
@@ -31,7 +31,7 @@ Codes = Int64[Tensor, "B h w"]
 class Encoder(nn.Module):
     """x -> z_e. conv1 and conv2 are the VAE's."""
 
-    def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = MNIST) -> None:
         super().__init__()
         C, H, W = check_size(image_shape)
         self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
@@ -51,7 +51,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """z_q -> logits. conv_t1 and conv_t2 are the VAE's."""
 
-    def __init__(self, latent_dim: int, image_shape: Shape = (1, 28, 28)) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = MNIST) -> None:
         super().__init__()
         self.from_code = nn.Conv2d(latent_dim, 64, 3, padding=1)
         self.conv_t1 = nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1)
@@ -89,7 +89,7 @@ class VQVAE(Model):
         latent_dim: int = 20,
         likelihood: str = "bce",
         sigma: float = 0.1,
-        image_shape: Shape = (1, 28, 28),
+        image_shape: Shape = MNIST,
         codes: int = 512,
         codebook: str = "ema",
         commitment: float = 0.25,
