@@ -232,7 +232,7 @@ def refuse_unused(config: Config, own: dict[str, str]) -> None:
 
 
 def fitting(data: Data, model: Model) -> Data:
-    """The data in the model's precision. ValueError, before any training, where they are no images for this model."""
+    """The data in the model's precision. ValueError, before any training, if they do not fit the model."""
     check_data(data)
     if data.shape != model.image_shape:
         raise ValueError(f"images are {data.shape}, and the model expects {model.image_shape}; give it image_shape={data.shape}")

@@ -40,7 +40,7 @@ def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """In eval mode, as measures and pictures are taken: dropout is off, and a codebook's averages do not move."""
+    """Put the model into eval mode for measures and pictures: dropout is off, and a codebook's averages do not move."""
     training = model.training
     model.eval()
     try:
