@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from vae_paper import distributed, objectives, runs, schedules
+from vae_paper import devices, distributed, objectives, runs, schedules
 from vae_paper.config import Config
 from vae_paper.data import Data
 from vae_paper.likelihoods import binarise
@@ -44,7 +44,7 @@ def train(
     ValueError during training if the loss is not finite (on the CPU at once, on a GPU when the epoch ends); files that were saved
     before stay intact.
     """
-    with runs.begun(config, model, data, objective, optimizer, adamw) as run:
+    with runs.begun(config, model, data, objective, optimizer, adamw) as run, devices.products(run.config.precision):
         in_parallel = distributed.parallel(run.model)
         for loss in steps(run.config, in_parallel, run.optimizer, run.data, run.at.step, objective):
             run.after_step(loss)
