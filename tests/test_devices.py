@@ -85,4 +85,4 @@ def test_tf32_is_for_products_on_a_gpu_and_evaluation_inside_it_is_not(model):
 
 def test_tf32_without_a_gpu_is_refused():
     with pytest.raises(ValueError, match="precision is tf32, and device is cpu"):
-        train(Config(precision="tf32"))
+        devices.check("cpu", "tf32")
