@@ -21,7 +21,7 @@ from vae_numpy import checks, digits, vae, weights
 from vae_numpy.__main__ import Config as Config1
 from vae_numpy.command_line import run, spelled
 from vae_paper import __main__ as level3
-from vae_paper import download, runs, training, weight_files
+from vae_paper import download, runs, state_files, training, weight_files
 from vae_paper.config import Config as Config3
 
 WITHOUT_TORCH = """
@@ -169,7 +169,7 @@ def test_interrupted_and_resumed_is_never_stopped(stop_at, whole, monkeypatch):
     parts = training.train(Config3(name="parts", resume=True))
     assert len(calls) == 26
     for file in ("weights.safetensors", "state.safetensors"):
-        a, b = (weights.load_tensors(folder / file)[0] for folder in (whole, parts))
+        a, b = (state_files.read_state(folder / file)[0] for folder in (whole, parts))
         assert a.keys() == b.keys()
         for name in a:
             np.testing.assert_array_equal(a[name], b[name], name)
@@ -218,7 +218,7 @@ def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monk
         training.train(small(name="broken"))
     broken = training.train(Config3(name="broken", resume=True))
     for file in ("weights.safetensors", "state.safetensors"):
-        a, b = (weights.load_tensors(folder / file)[0] for folder in (broken, whole))
+        a, b = (state_files.read_state(folder / file)[0] for folder in (broken, whole))
         for name in a:
             np.testing.assert_array_equal(a[name], b[name], name)
 
