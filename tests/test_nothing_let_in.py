@@ -134,5 +134,5 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path):
 @pytest.mark.parametrize("seconds", [math.inf, math.nan, 0.0, 1e300])
 def test_the_time_limit_is_a_time(seconds, tmp_path, monkeypatch):
     monkeypatch.setenv("VAE_DATA", str(tmp_path))
-    with pytest.raises(ValueError, match="seconds is .*: expected more than 0, and a finite number"):
+    with pytest.raises(ValueError, match=r"seconds is .*: expected more than 0, and a finite number"):
         download.download("mnist", seconds)
