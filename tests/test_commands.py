@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import demo
 from vae_lowlevel import __main__ as level2
 from vae_lowlevel.train import Config as Config2
 from vae_lowlevel.train import train as train2
@@ -259,3 +260,18 @@ def test_help_is_short_and_complete(capsys):
             run(prog, config, lambda c: None, ["--help"])
         assert stop.value.code == 0
         assert prog in capsys.readouterr().out
+
+
+def test_the_demo_takes_enough_steps_on_a_slow_machine_and_sees_its_folder_first(monkeypatch, tmp_path, capsys):
+    """A machine that is busy for a moment would take 25 steps in 25 seconds, and most latents would be collapsed."""
+    now = iter(range(10_000))
+    monkeypatch.setattr(demo.time, "perf_counter", lambda: float(next(now)))
+    few = digits.load("handwriting")
+    assert demo.steps_within(25, Config2(latent_dim=1, batch_size=1), few) == demo.LEAST_STEPS
+    (tmp_path / "runs").write_text("not a folder")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "train", lambda *ignored: pytest.fail("trained"))
+    with pytest.raises(SystemExit) as stop:
+        run("python demo.py", demo.Demo, demo.main, [])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "cannot be written" in said, said
