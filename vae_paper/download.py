@@ -6,13 +6,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from vae_numpy import digits
 from vae_numpy.files import is_gone, write_atomically
 
+NAMES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 # A process of its own downloads: if a server sends one byte per second, only killing this process stops the download.
 FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.argv[1])(sys.argv[2], download=True)"
+# It ends with this process, even if this one is killed: then its standard input ends.
+WATCH = "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()\n"
 
 
 def download(source: str, seconds: float = 600) -> Path:
@@ -26,7 +30,11 @@ def download(source: str, seconds: float = 600) -> Path:
     folder = digits.data_folder()
     name = digits.SOURCES[source]
     target = folder / name / "raw"
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise ValueError(f"seconds is {seconds:g}: expected more than 0, and a finite number")
     if not (digits.is_on_disk(source) and _is_whole(source)):
+        if taken := [path for path in (target / name for name in NAMES) if path.exists() and not path.is_file()]:
+            raise ValueError(f"{taken[0]}: is no regular file; remove it; nothing was downloaded")
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.glob(".download-*"):
             if is_gone(stale.name.split("-")[1]):  # its process was killed while it downloaded
@@ -36,8 +44,8 @@ def download(source: str, seconds: float = 600) -> Path:
             for split in ("train", "test"):
                 digits.load(source, split, Path(temporary))
             target.mkdir(parents=True, exist_ok=True)
-            for archive in sorted((Path(temporary) / name / "raw").glob("*.gz")):
-                os.replace(archive, target / archive.name)
+            for archive in NAMES:
+                os.replace(Path(temporary) / name / "raw" / archive, target / archive)
     _repair(target)
     return target
 
@@ -53,16 +61,19 @@ def _is_whole(source: str) -> bool:
 
 def _repair(folder: Path) -> None:
     """Rewrite unpacked files that differ from their archive. (torchvision reads them without a check, even incomplete ones.)"""
-    for archive in folder.glob("*-ubyte.gz"):
-        unpacked, contents = archive.with_suffix(""), gzip.decompress(archive.read_bytes())
-        if unpacked.is_file() and unpacked.read_bytes() != contents:
-            write_atomically(unpacked, contents)
+    for archive in (folder / name for name in NAMES):
+        unpacked = archive.with_suffix("")
+        if archive.is_file() and unpacked.is_file():
+            contents = gzip.decompress(archive.read_bytes())
+            if unpacked.read_bytes() != contents:
+                write_atomically(unpacked, contents)
 
 
 def _fetch(name: str, folder: str, seconds: float) -> None:
-    command = [sys.executable, "-c", FETCH, name, folder]
+    command = [sys.executable, "-c", WATCH + FETCH, name, folder]
+    read, write = os.pipe()
     try:
-        subprocess.run(command, timeout=seconds, check=True, capture_output=True, text=True)
+        subprocess.run(command, timeout=seconds, check=True, capture_output=True, text=True, stdin=read)
     except subprocess.TimeoutExpired:
         raise ValueError(
             f"{name} did not arrive within {seconds:g} seconds; nothing kept. Try again, or raise --seconds"
@@ -75,3 +86,6 @@ def _fetch(name: str, folder: str, seconds: float) -> None:
                 "together: pip install --upgrade --force-reinstall torch torchvision"
             ) from None
         raise ValueError(f"{name} could not be downloaded ({said}); nothing kept. Is there a network?") from None
+    finally:
+        os.close(read)
+        os.close(write)

@@ -50,6 +50,8 @@ class Progress:
     """The lowest validation loss so far."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
+    given: bool = False
+    """Whether the first parameters are those of a model that was passed in Python: the configuration does not give them."""
 
 
 @dataclass
@@ -130,6 +132,7 @@ class Run:
             "seed": self.config.seed,
             "config": as_dict(self.config),
             "own": self.own,
+            "given": self.at.given,
             "data": self.data.about,
             "source": self.data.source,
             "digest": self.data.digest,
@@ -172,6 +175,7 @@ def begun(
         _summary_writer()
     whole = data or load_data(config.source, "train", config.binarise)
     whole = binarised(whole, config.binarise) if data and config.binarise != "none" else whole
+    given = model is not None and config.start_from is None
     model = initial_model(config, model, whole)
     training, validation = split(fitting(whole, model).to(config.device), config.validation)
     epochs, batch_size = config.lengths()
@@ -186,7 +190,7 @@ def begun(
         foreign = (folder / "weights.safetensors").exists() and not (folder / "config.json").exists()  # another command's
         if not config.resume and ((folder / "state.safetensors").exists() or foreign):
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
-        at = _resumed(folder, config, model, made, own, training) if config.resume else Progress()
+        at = _resumed(folder, config, model, made, own, training) if config.resume else Progress(given=given)
         if distributed.rank() == 0:
             weight_files.write_json(folder / "config.json", as_dict(config))
             print(f"{folder}: {training.about}" + (f", resumed at step {at.step}" if at.step else ""), file=sys.stderr)
@@ -239,8 +243,7 @@ def fitting(data: Data, model: Model) -> Data:
         raise ValueError(f"images are {data.shape}, and the model expects {model.image_shape}; give it image_shape={data.shape}")
     if data.labels is not None:
         check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
-    return data if data.images.dtype == dtype else data.replace(images=data.images.to(dtype))
+    return data if data.images.dtype == model.dtype else data.replace(images=data.images.to(model.dtype))
 
 
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
@@ -333,7 +336,7 @@ def progress_of(folder: Path, config: Config, at: dict[str, Any]) -> Progress:
     whole = all(type(found[name]) is kind for name, kind in kinds.items()) and type(found["best"]) in (float, type(None))
     if not whole or found["step"] < 0 or not all(isinstance(row, dict) for row in found["rows"]):
         raise ValueError(f"{path}: its header does not say how far the run is; expected step, loss, seconds, best and rows")
-    return Progress(**found)
+    return Progress(**found, given=at.get("given") is True)
 
 
 @contextlib.contextmanager

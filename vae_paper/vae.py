@@ -90,6 +90,8 @@ class Model(nn.Module):
     """Whether the model is conditioned on a class label."""
     classes: int = 10
     """Number of class labels, for a model that takes them."""
+    pixels_drawn: bool = False
+    """Whether the pixels of its images are drawn even without `noise`."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. With a reason, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
@@ -146,8 +148,7 @@ class Model(nn.Module):
 
     def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
         """`count` latents from the prior."""
-        dtype = next((p.dtype for p in self.parameters()), torch.float32)
-        return torch.randn(count, self.latent_dim, generator=generator, device=generator.device, dtype=dtype)
+        return torch.randn(count, self.latent_dim, generator=generator, device=generator.device, dtype=self.dtype)
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
         """`count` images, decoded from latents of the prior: x_hat, or, with `noise`, one draw from p(x|z)."""
@@ -191,6 +192,11 @@ class Model(nn.Module):
         if self.image_shape == MNIST:
             found.pop("image_shape", None)
         return found
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the parameters."""
+        return next((p.dtype for p in self.parameters()), torch.float32)
 
     def end_epoch(self) -> dict[str, float]:
         """Extra numbers of this model for the epoch's row in metrics.csv. Called once, after the last step of each epoch."""

@@ -139,7 +139,8 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     train = load_data(data.source, "train", data.binarisation)
     real = shown(train.subset(estimators.random_subset(len(train.images), count, seed)), seed)
     test = shown(data, mixed(seed, 1))  # other noise than the training images'
-    unit, kind = "squared features of the classifier", "drawn pixel by pixel" if model.likelihood == "bernoulli" else "x_hat"
+    unit, drawn = "squared features of the classifier", model.pixels_drawn or model.likelihood == "bernoulli"
+    kind = "pixels drawn from p(x|z)" if drawn else "x_hat"
     says = f"{count} samples, {kind}: Fréchet distance in this project's classifier (not FID), an estimate that is too large: "
     says += "compare equal numbers of samples only"
     found = {"frechet_distance": one(sample_quality.distance(judge, test, images), unit, data, says)}
