@@ -20,7 +20,7 @@ from vae_lowlevel.train import train as train2
 from vae_numpy import __main__ as level1
 from vae_numpy import checks, digits, vae, weights
 from vae_numpy.__main__ import Config as Config1
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import __main__ as level3
 from vae_paper import download, runs, state_files, training, weight_files
 from vae_paper.config import Config as Config3
@@ -227,7 +227,7 @@ def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monk
 def test_the_spelled_command_gives_the_configuration_back():
     config = Config2(epochs=7, kind="mse", learning_rate=1e-4, source="$HOME;'", out=Path("my runs/w"))
     seen = []
-    run("p", Config2, seen.append, shlex.split(spelled("p", config))[1:])
+    run("p", Config2, seen.append, shlex.split(command_of("p", config))[1:])
     assert seen == [config]
 
 

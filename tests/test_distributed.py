@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from benchmarks.soak import children
 from vae_numpy import weights
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import distributed, state_files
 from vae_paper import runs as runs_module
 from vae_paper import training as train
@@ -125,7 +125,7 @@ def dying(at_step: int, rank: int, how: signal.Signals) -> None:
 
 
 def words(config: Config) -> list[str]:
-    return spelled("", config).split()
+    return command_of("", config).split()
 
 
 def last_line(said: str) -> str:

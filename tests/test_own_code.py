@@ -45,7 +45,7 @@ class MyVAE(Model):
         return self.nats(self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
 
     def images_of(self, z, labels, generator, noise=False):
-        return self.shown(self.decoder(z), noise, generator)
+        return self.pixels_of(self.decoder(z), noise, generator)
 
     def reconstructions(self, x, labels, generator):
         return {"x̂ of μ": torch.sigmoid(self.decoder(self.encode(x)[0]))}

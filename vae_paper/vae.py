@@ -158,7 +158,7 @@ class Model(nn.Module):
         """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
         raise ValueError(f"{type(self).__name__} defines no images_of: it cannot draw an image from a given z")
 
-    def shown(self, logits: Images, noise: bool, generator: torch.Generator) -> Images:
+    def pixels_of(self, logits: Images, noise: bool, generator: torch.Generator) -> Images:
         """x_hat = sigmoid(logits). With `noise`, pixels drawn from p(x|z), unless the likelihood is only an objective."""
         draw = LIKELIHOODS[self.likelihood].draw
         return draw(logits, self.log_sigma, generator) if noise and draw else torch.sigmoid(logits)
@@ -297,7 +297,7 @@ class VAE(Model):
 
     def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
         """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
-        return self.shown(self.decode(z, labels), noise, generator)
+        return self.pixels_of(self.decode(z, labels), noise, generator)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat of mu, and of one sample of q(z|x)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_numpy.figures import save
 from vae_paper import weight_files
 from vae_paper.config import Config
@@ -42,7 +42,7 @@ def main(options: Options) -> None:
         raise ValueError(f"betas are {options.betas}: expected at least 2 rising values, one of them 1")
     test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.beta", options),
+        "command": command_of("python -m vae_paper.reproduce.beta", options),
         "model": "vae, D = 20, Bernoulli",
         "training": f"{options.epochs} epochs of 55,000 images of MNIST's train split; weights selected on 5,000 others",
         "measured_on": f"{test.about}, all images, z sampled, 1 pass, float32",
