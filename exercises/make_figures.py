@@ -272,8 +272,8 @@ def figure_06() -> dict[str, Any]:
     right.plot([n["rate"] for n in noted.values()], [n["distortion"] for n in noted.values()], "o-")
     for beta, n in noted.items():
         right.annotate(f"β = {beta}", (n["rate"], n["distortion"]), xytext=(6, 5), textcoords="offset points")
-    right.margins(x=0.35, y=0.12)  # room for the labels
-    right.set(xlabel="rate, nats", ylabel="distortion (BCE), nats", title="trained VAEs, D = 20, test digits")
+    right.margins(y=0.12)
+    right.set(xlim=(-2, 30), xlabel="rate, nats", ylabel="distortion (BCE), nats", title="trained VAEs, D = 20, test digits")
     save(figure, "06_rate_distortion.png")
     return noted
 

@@ -201,7 +201,7 @@ def _draw(
     image_rows(options.pictures / "vq_vae_reconstructions.png", rows, f"{made}: test digits, and x̂ of their codes")
     drawn = model.sample(20, generator, torch.arange(20) % 10).numpy()
     rows = {"learned 1": drawn[:10], "learned 2": drawn[10:], "uniform": uniform[:10].numpy()}
-    title = f"{made}: x̂ of codes from the learned prior, given the labels 0 to 9 (two samples each), and of uniform codes"
+    title = f"{made.partition(', MNIST')[0]}: x̂ of codes from the learned prior, for the labels 0 to 9, and of uniform codes"
     image_rows(options.pictures / "vq_vae_samples.png", rows, title)
     counts = {
         f"with restarts, epochs: {options.vq_epochs}": usage(codes, size).numpy(),
