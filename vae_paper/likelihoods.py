@@ -106,7 +106,7 @@ def _check(logits: Tensor, x: Tensor, log_sigma: Tensor) -> None:
         raise ValueError(f"log_sigma is {tuple(log_sigma.shape)}: expected one number")
 
 
-# Each function draws one sample of x from p(x|z): (logits, log_sigma, generator) -> pixels. Mere objectives have none.
+# Each function below draws one x from p(x|z): (logits, log_sigma, generator) -> pixels. A mere objective has no such function.
 
 
 def draw_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
@@ -152,7 +152,7 @@ class Likelihood(NamedTuple):
 
 
 CODE = "a probability, so bits/dim are bits of a code that stores the image"
-DENSITY = "a density: these nats may be negative, and bits/dim are no bits of a code"
+DENSITY = "a density: these nats may be negative, and bits/dim are not the length of a code"
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
     "bce": Likelihood(
@@ -169,7 +169,7 @@ LIKELIHOODS = {
         continuous_bernoulli, "[0, 1]", f"nats on [0, 1] of {DENSITY}", draw_continuous_bernoulli
     ),
     "discretised-logistic": Likelihood(
-        discretised_logistic, "k/255", f"nats of 256 gray levels: {CODE} (8 without a model)", draw_discretised_logistic,
+        discretised_logistic, "k/255", f"nats of 256 gray levels: {CODE} (8 bits/dim without a model)", draw_discretised_logistic,
         scale="learned",
     ),
 }  # fmt: skip
