@@ -91,7 +91,24 @@ def _leaf_difference(got: Any, expected: Any, allowed: float, nan_equal: bool, k
     close = apart < 1e-3 * abs(y)  # then six digits would not show the difference
     found, wanted = (f"{v:.12g}" if close else number(v) for v in (x, y))
     line = f"          largest difference {number(apart)}{where}: {found}, expected {wanted}"
+    with np.errstate(all="ignore"):
+        count = int((~(np.abs(a.astype(np.float64) - b.astype(np.float64)) <= limit)).sum())
+    line += f"; {count} of {b.size} numbers differ" if count < b.size else ""
     return [*shown, line + (f" (allowed: {number(limit)})" if close and limit else "")]
+
+
+def another_dtype(value: Any, wanted: str) -> list[str]:
+    """What to say where an array or tensor of floats in a result has another dtype than `wanted`; nothing where none has."""
+    if isinstance(value, dict | tuple | list):
+        parts = value.values() if isinstance(value, dict) else value
+        return next((lines for v in parts if (lines := another_dtype(v, wanted))), [])
+    found = str(getattr(value, "dtype", wanted)).removeprefix("torch.")
+    if found == wanted or not found.startswith("float"):
+        return []
+    return [
+        f"got       {described(value)}",
+        f"          the numbers are right, but the dtype is {found}; expected {wanted}, as given",
+    ]
 
 
 def beyond(a: np.ndarray, b: np.ndarray, allowed: float, nan_equal: bool = False) -> tuple[tuple[float, int] | None, float]:

@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import extreme
 
 
 def ripples(z):
@@ -147,13 +148,16 @@ def pearson(mu, factors):
     return np.abs(np.corrcoef(mu.T, factors.T)[:D, D:])
 
 
-CHECKS = [
-    Check("jumps", "the distance between neighbouring images of a walk", each_jump, walks),
-    Check("log_aggregate_posterior", "the log of the average of B densities", mixture, clouds),
-    Check("log_aggregate_posterior", "far away too, where every density underflows", mixture, far_clouds),
-    Check("hole_fraction", "where the prior goes and no image does", holes, prior_points),
-    Check("factor_correlation", "|Pearson correlation| of latents with factors", pearson, labelled),
-]
+CHECKS = declared(
+    "01",
+    [
+        Check("jumps", "the distance between neighbouring images of a walk", each_jump, walks),
+        Check("log_aggregate_posterior", "the log of the average of B densities", mixture, clouds),
+        Check("log_aggregate_posterior", "far away too, where every density underflows", mixture, far_clouds),
+        Check("hole_fraction", "where the prior goes and no image does", holes, prior_points),
+        Check("factor_correlation", "|Pearson correlation| of latents with factors", pearson, labelled),
+    ],
+)
 
 
 def differences(decode, start, end, steps, points=None, offset=1):

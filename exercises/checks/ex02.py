@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import extreme
 
 
 def ends(rng):
@@ -103,13 +104,16 @@ def along(z, direction, t):
     return np.array([z + s * direction for s in t])
 
 
-CHECKS = [
-    Check("lerp", "from a to b on a straight line", straight, line_ends),
-    Check("slerp", "from a to b along the sphere", turned, ends),
-    Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7, float32=None),
-    Check("label_direction", "from one label's mean to another's", means_apart, labelled),
-    Check("label_walk", "z moved along a direction", along, walks),
-]
+CHECKS = declared(
+    "02",
+    [
+        Check("lerp", "from a to b on a straight line", straight, line_ends),
+        Check("slerp", "from a to b along the sphere", turned, ends),
+        Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7, float32=None),
+        Check("label_direction", "from one label's mean to another's", means_apart, labelled),
+        Check("label_walk", "z moved along a direction", along, walks),
+    ],
+)
 
 
 def angle(a, b):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, extreme
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(5)  # exact for polynomials of degree up to 9
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -99,16 +100,19 @@ def distance(x, mu, logvar, w, b, s2):
 
 
 ALL = ("x", "mu", "logvar", "w", "b", "s2")
-CHECKS = [
-    Check("log_joint", "line 1, log p(x, z)", joint, probes("x", "z", "w", "b", "s2")),
-    Check("log_evidence", "line 2, log p(x)", evidence, probes("x", "w", "b", "s2")),
-    Check("posterior", "line 3, mean and log variance of p(z|x)", bayes, probes("x", "w", "b", "s2")),
-    Check("log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2")),
-    Check("expected_log_likelihood", "line 5, E_q[log p(x|z)]", expected, probes(*ALL)),
-    Check("kl_to_prior", "line 6, KL(q || p(z))", kl, probes("mu", "logvar")),
-    Check("elbo", "line 7, the average of line 4 over q", bound, probes(*ALL)),
-    Check("gap", "line 8, KL(q || p(z|x)) = log p(x) - ELBO", distance, probes(*ALL)),
-]
+CHECKS = declared(
+    "03",
+    [
+        Check("log_joint", "line 1, log p(x, z)", joint, probes("x", "z", "w", "b", "s2")),
+        Check("log_evidence", "line 2, log p(x)", evidence, probes("x", "w", "b", "s2")),
+        Check("posterior", "line 3, mean and log variance of p(z|x)", bayes, probes("x", "w", "b", "s2")),
+        Check("log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2")),
+        Check("expected_log_likelihood", "line 5, E_q[log p(x|z)]", expected, probes(*ALL)),
+        Check("kl_to_prior", "line 6, KL(q || p(z))", kl, probes("mu", "logvar")),
+        Check("elbo", "line 7, the average of line 4 over q", bound, probes(*ALL)),
+        Check("gap", "line 8, KL(q || p(z|x)) = log p(x) - ELBO", distance, probes(*ALL)),
+    ],
+)
 
 WRONG = [
     Wrong(

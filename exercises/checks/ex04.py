@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import extreme
 
 H = 1e-30  # f(x + iH) = f(x) + iH f'(x), whose imaginary part loses no digits (Squire & Trapp 1998)
 
@@ -110,17 +111,20 @@ def log_q(z, mu, logvar):
     return -0.5 * (np.log(2 * np.pi) + logvar + (z - mu) ** 2 / np.exp(logvar)).sum(1)
 
 
-CHECKS = [
-    Check("reparameterize", "z for a given eps", samples, probes()),
-    Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes("df", bowl_slope, ridge_slope)),
-    Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge)),
-    Check(
-        "score_gradient_with_baseline",
-        "minus the mean of the other samples",
-        with_baseline,
-        probes("f", bowl, ridge, least=2),
-    ),
-]
+CHECKS = declared(
+    "04",
+    [
+        Check("reparameterize", "z for a given eps", samples, probes()),
+        Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes("df", bowl_slope, ridge_slope)),
+        Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge)),
+        Check(
+            "score_gradient_with_baseline",
+            "minus the mean of the other samples",
+            with_baseline,
+            probes("f", bowl, ridge, least=2),
+        ),
+    ],
+)
 
 
 def scored(values, mu_part, logvar_part):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, extreme
 from vae_numpy import vae
 
 
@@ -99,13 +100,16 @@ def sampled(mu, logvar, eps):
     return (log_normal(z, mu, np.exp(logvar)) - log_normal(z, 0.0, 1.0)).sum(-1).mean(0)
 
 
-CHECKS = [
-    Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors),
-    Check("kl_divergence", "the same for float32 input", vae.kl_divergence, float32_posteriors),
-    Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-8),
-    Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs),
-    Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples),
-]
+CHECKS = declared(
+    "05",
+    [
+        Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors),
+        Check("kl_divergence", "the same for float32 input", vae.kl_divergence, float32_posteriors),
+        Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-8),
+        Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs),
+        Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples),
+    ],
+)
 
 
 def kl(mu, var, logvar):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, extreme
 
 
 def reductions(rng):
@@ -116,13 +117,16 @@ def searched(spectrum, beta, variance):
     return spectrum * np.exp(-2 * rate), rate
 
 
-CHECKS = [
-    Check("implied_beta", "the beta of each reduction", ratio_of_weights, reductions),
-    Check("implied_variance", "the variance of each squared error", variance_by_weight, errors),
-    Check("gaussian_nll", "-log N(x; x_hat, variance) per image", nll, images_and_variances),
-    Check("best_variance", "the variance at which the NLL is least", least, images),
-    Check("rate_distortion", "error and rate of each component at the optimum", searched, spectra),
-]
+CHECKS = declared(
+    "06",
+    [
+        Check("implied_beta", "the beta of each reduction", ratio_of_weights, reductions),
+        Check("implied_variance", "the variance of each squared error", variance_by_weight, errors),
+        Check("gaussian_nll", "-log N(x; x_hat, variance) per image", nll, images_and_variances),
+        Check("best_variance", "the variance at which the NLL is least", least, images),
+        Check("rate_distortion", "error and rate of each component at the optimum", searched, spectra),
+    ],
+)
 
 
 def beta(of_distortion, of_rate):

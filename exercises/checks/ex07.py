@@ -5,7 +5,8 @@ from statistics import NormalDist
 import numpy as np
 
 from exercises import comparing
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import extreme
 
 
 def sizes(rng):
@@ -104,12 +105,15 @@ def up_to_signs(function, args):
     return plain * np.where((plain**3).sum(0) < 0, -1, 1).astype(plain.dtype)
 
 
-CHECKS = [
-    Check("prior_grid", "points by quantiles, in reading order", grid, sizes),
-    Check("sheet", "every image whole, in reading order", pasted, stacks),
-    Check("traversal", "one coordinate set, the others kept", replaced, points),
-    Check("project", "the two directions of largest spread, up to sign", eigen, clouds, observe=up_to_signs),
-]
+CHECKS = declared(
+    "07",
+    [
+        Check("prior_grid", "points by quantiles, in reading order", grid, sizes),
+        Check("sheet", "every image whole, in reading order", pasted, stacks),
+        Check("traversal", "one coordinate set, the others kept", replaced, points),
+        Check("project", "the two directions of largest spread, up to sign", eigen, clouds, observe=up_to_signs),
+    ],
+)
 
 
 WRONG = [

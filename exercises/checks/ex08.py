@@ -4,7 +4,8 @@ import functools
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, extreme
 from vae_numpy import vae
 from vae_numpy.layers import sigmoid
 
@@ -84,13 +85,18 @@ def drawn(params, labels, eps):
     return sigmoid(decoded(params, eps, labels))
 
 
-CHECKS = [
-    Check("one_hot", "one 1 in each row", rows, some_labels, keeps_dtype=True),
-    Check("encode", "q(z|x, c): the label before the ReLU of fc", encoded, lambda rng: images(rng, "params", "x", "labels")),
-    Check("decode", "p(x|z, c): the label before the ReLU of fc1", decoded, lambda rng: images(rng, "params", "z", "labels")),
-    Check("elbo", "both halves with the label", bound, lambda rng: images(rng, "params", "x", "labels", "eps"), allowed=1e-11),
-    Check("sample", "images of the labels, from the prior", drawn, lambda rng: images(rng, "params", "labels", "eps")),
-]
+CHECKS = declared(
+    "08",
+    [
+        Check("one_hot", "one 1 in each row", rows, some_labels, keeps_dtype=True),
+        Check("encode", "q(z|x, c): the label before the ReLU of fc", encoded, lambda rng: images(rng, "params", "x", "labels")),
+        Check("decode", "p(x|z, c): the label before the ReLU of fc1", decoded, lambda rng: images(rng, "params", "z", "labels")),
+        Check(
+            "elbo", "both halves with the label", bound, lambda rng: images(rng, "params", "x", "labels", "eps"), allowed=1e-11
+        ),
+        Check("sample", "images of the labels, from the prior", drawn, lambda rng: images(rng, "params", "labels", "eps")),
+    ],
+)
 
 
 def without(*parts):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import extreme
 
 
 def rises(rng):
@@ -81,12 +82,15 @@ def held(distortion, rate, gamma, capacity):
     return float(np.mean(distortion)) + gamma * max(kl - capacity, capacity - kl)
 
 
-CHECKS = [
-    Check("linear", "from 0 to 1, then 1", interpolated, rises),
-    Check("cyclical", "several rises, and 1 at the end", sawtooth, cycles),
-    Check("loss_and_elbo", "the loss with beta, the ELBO without", image_by_image, batches),
-    Check("capacity_loss", "|mean KL - capacity|, the mean taken first", held, capacities),
-]
+CHECKS = declared(
+    "09",
+    [
+        Check("linear", "from 0 to 1, then 1", interpolated, rises),
+        Check("cyclical", "several rises, and 1 at the end", sawtooth, cycles),
+        Check("loss_and_elbo", "the loss with beta, the ELBO without", image_by_image, batches),
+        Check("capacity_loss", "|mean KL - capacity|, the mean taken first", held, capacities),
+    ],
+)
 
 
 def sum_kl(rate):

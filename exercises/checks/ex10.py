@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, extreme
 
 
 def posteriors(rng):
@@ -125,13 +126,16 @@ def searched(strength, variance, beta):
     return float(strength * -np.expm1(-2 * low)), float(low)
 
 
-CHECKS = [
-    Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors),
-    Check("active_units", "Var_x(mu_j) > threshold", moving, means),
-    Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates),
-    Check("free_bits_gradient", "who is still pushed", pushed, rates),
-    Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components),
-]
+CHECKS = declared(
+    "10",
+    [
+        Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors),
+        Check("active_units", "Var_x(mu_j) > threshold", moving, means),
+        Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates),
+        Check("free_bits_gradient", "who is still pushed", pushed, rates),
+        Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components),
+    ],
+)
 
 
 def kl_each(mu, logvar):

@@ -5,7 +5,9 @@ import math
 import numpy as np
 import torch
 
-from exercises.checking import Check, Probe, Unfit, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, extreme
+from exercises.running import Unfit
 
 
 def vectors(rng):
@@ -115,13 +117,16 @@ def position_by_position(positions, codes):
     return float(sum(math.log(1.0 / (1.0 / codes)) for _ in range(positions)))
 
 
-CHECKS = [
-    Check("nearest_code", "the code at the least distance", brute_force, vectors),
-    Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients),
-    Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
-    Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6),
-    Check("uniform_rate", "log K nats for each position", position_by_position, sizes),
-]
+CHECKS = declared(
+    "11",
+    [
+        Check("nearest_code", "the code at the least distance", brute_force, vectors),
+        Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients),
+        Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
+        Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6),
+        Check("uniform_rate", "log K nats for each position", position_by_position, sizes),
+    ],
+)
 
 
 def squared(a, b):

@@ -3,7 +3,9 @@
 import numpy as np
 import torch
 
-from exercises.checking import Check, Unfit, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import extreme
+from exercises.running import Unfit
 from vae_numpy.layers import conv2d_loops
 
 
@@ -181,29 +183,32 @@ def all_close(a, b, tolerance):
     )  # false for NaN, and for inf - inf
 
 
-CHECKS = [
-    Check(
-        "conv2d",
-        "exactly what the loops give, H != W, KH != KW",
-        conv2d_loops,
-        integers,
-        allowed=0.0,
-        float32=None,
-        keeps_dtype=True,
-    ),
-    Check(
-        "to_torch",
-        "the same numbers, a gradient, and no memory in common",
-        tensor_by_tensor,
-        parameters,
-        carried,
-        0.0,
-        None,
-        True,
-    ),
-    Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0, None, True),
-    Check("agree", "near, far, NaN and infinity", all_close, pairs, float32=None),
-]
+CHECKS = declared(
+    "12",
+    [
+        Check(
+            "conv2d",
+            "exactly what the loops give, H != W, KH != KW",
+            conv2d_loops,
+            integers,
+            allowed=0.0,
+            float32=None,
+            keeps_dtype=True,
+        ),
+        Check(
+            "to_torch",
+            "the same numbers, a gradient, and no memory in common",
+            tensor_by_tensor,
+            parameters,
+            carried,
+            0.0,
+            None,
+            True,
+        ),
+        Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0, None, True),
+        Check("agree", "near, far, NaN and infinity", all_close, pairs, float32=None),
+    ],
+)
 
 
 def loops(change):
