@@ -66,12 +66,18 @@ def _as_if(check: Check, probes: Sequence[Probe], outcomes: Sequence[Outcome], p
     names = set.intersection(*(set(probes[i]) for i in scope))
 
     def given(change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
-        with np.errstate(all="ignore"):
-            for i in scope:
-                probe = noted("", change(dict(probes[i])), probes[i].layout)
-                if not same(outcomes[i], answered(check, check.reference, probe), allowed(check, probes[i])):
-                    return False
-        return True
+        try:
+            with np.errstate(all="ignore"):
+                return all(
+                    same(
+                        outcomes[i],
+                        answered(check, check.reference, noted("", change(dict(probes[i])), probes[i].layout)),
+                        allowed(check, probes[i]),
+                    )
+                    for i in scope
+                )
+        except (TypeError, ValueError, ArithmeticError, LookupError):  # the change makes no input
+            return False
 
     seen = [{name: value for name, value in probes[i].items() if name in names} for i in scope]
     found = [words for words, change in relations.other_inputs(seen, check.axes) if given(change)]

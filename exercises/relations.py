@@ -64,7 +64,9 @@ def _on_all(cases: Sequence[Case]) -> str | None:
 
 def _to_some_digits(cases: Sequence[Case]) -> str | None:
     """Every result, wrong or not, is nearly right."""
-    parts = _parts([case for case in cases if case.note != "float32"])
+    ordinary = [case for case in cases if not case.note]
+    where = "" if all(case.passed for case in ordinary) else "on ordinary inputs "
+    parts = _parts(ordinary if where else [case for case in cases if case.note != "float32"])
     if parts is None or any(case.problem for case in cases):
         return None
     worst = 0.0
@@ -74,10 +76,10 @@ def _to_some_digits(cases: Sequence[Case]) -> str | None:
                 return None
             scale = np.abs(e).max(initial=0)
             worst = max(worst, float(np.abs(g - e).max(initial=0) / (scale or 1)))
-    if not 0 < worst < 1e-5:
+    if not 1e-16 < worst < 1e-5:
         return None
     return (
-        f"all results agree to {int(-np.log10(worst))} digits and no more: "
+        f"{where}all results agree to {int(-np.log10(worst))} digits and no more: "
         "is something small added or left out, rounded, or computed in float32?"
     )
 
@@ -396,6 +398,8 @@ def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
         "that is the log of the right result": np.log,
         "that is 1 divided by the right result": lambda e: 1 / e,
         "that is 1 minus the right result": lambda e: 1 - e,
+        "that is the right result cut to whole numbers": np.trunc,
+        **{f"that is the right result rounded to {n} places": functools.partial(np.round, decimals=n) for n in range(7)},
     }
     if negative:
         functions["that is the right result without its sign"] = np.abs
