@@ -111,6 +111,17 @@ def another_dtype(value: Any, wanted: str) -> list[str]:
     ]
 
 
+def flat(value: Any) -> Any:
+    """The first number in a result, however it nests, as Python has it; None where there is none."""
+    if isinstance(value, dict | tuple | list):
+        parts = list(value.values()) if isinstance(value, dict) else value
+        return flat(parts[0]) if parts else None
+    if kind(value) in ("array", "tensor"):
+        plain = as_array(value)
+        return plain.flat[0].item() if plain.size else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def beyond(a: np.ndarray, b: np.ndarray, allowed: float, nan_equal: bool = False) -> tuple[tuple[float, int] | None, float]:
     """The largest difference and its place where it exceeds `allowed` times the largest |b|, else None; and that limit."""
     a, b = a.astype(np.float64), b.astype(np.float64)

@@ -13,7 +13,7 @@ import numpy as np
 from exercises import comparing, relations
 from exercises.catalogue import Exercise
 from exercises.comparing import described, difference, one_line
-from exercises.probes import Probe, as_float64, axes_of, changed, dtypes, enlarged, noted
+from exercises.probes import LAYOUTS, Probe, as_float64, axes_of, changed, dtypes, enlarged, noted
 from exercises.running import NOT_WRITTEN, Learner, Outcome, observe
 
 
@@ -43,8 +43,8 @@ class Check:
     """Whether arrays of floats in the result must have the dtype of the arguments."""
     long: Mapping[str, int] | None = None
     """Lengths of axes in the added probes, where they are not those of probes.LONG; 0: no such probe."""
-    layouts: bool = True
-    """Whether probes are added whose arrays lie in memory in other ways."""
+    layouts: Sequence[str] = tuple(LAYOUTS)
+    """The added probes whose arrays lie in memory in other ways."""
     own_memory: bool = True
     """Whether the result may share no memory with an argument."""
     explain: Callable[[Sequence[relations.Case]], str | None] | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from exercises import relations
+from exercises import comparing, relations
 from exercises.declaring import Check, Wrong, allowed, answered
 from exercises.probes import Probe, noted
 from exercises.running import Outcome, same
@@ -52,14 +52,10 @@ def diagnose(
 
 
 def _as_if(check: Check, probes: Sequence[Probe], outcomes: Sequence[Outcome], passed: Sequence[bool]) -> str | None:
-    """The one change of an argument for which the right result is what was observed.
-
-    It is looked for on all ordinary probes; where those are right, on all probes.
-    """
-    small = [i for i, probe in enumerate(probes) if _size(probe) <= SOME]
-    scope = [i for i in small if not probes[i].note]
-    if all(passed[i] for i in scope):
-        scope = small
+    """The one change of an argument for which the right result is what was observed, on all probes but the large ones."""
+    scope = [i for i, probe in enumerate(probes) if _size(probe) <= SOME]
+    if isinstance(comparing.flat(outcomes[scope[0]].value), bool):
+        return None  # True and False tell too little: another input gives the same by chance
     if all(passed[i] for i in scope) or any(outcomes[i].problem for i in scope):
         return None
     scope.sort(key=lambda i: (passed[i], _size(probes[i])))  # what is wrong rules most of them out
@@ -79,7 +75,7 @@ def _as_if(check: Check, probes: Sequence[Probe], outcomes: Sequence[Outcome], p
         except (TypeError, ValueError, ArithmeticError, LookupError):  # the change makes no input
             return False
 
-    seen = [{name: value for name, value in probes[i].items() if name in names} for i in scope]
+    seen = [{name: probes[i][name] for name in names} for i in scope]
     found = [words for words, change in relations.other_inputs(seen, check.axes) if given(change)]
     return f"that is the right result for another input, as if {found[0]}" if len(found) == 1 else None
 

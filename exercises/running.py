@@ -181,7 +181,9 @@ def unchanged(before: Any, after: Any) -> bool:
 
 def _tensor_unchanged(before: Any, after: Any) -> bool:
     """A tensor that is no leaf of the graph is lent as a copy of what it holds."""
-    return bool(before.requires_grad == after.requires_grad and (after.grad is None) == (before.grad is None))
+    if before.requires_grad != after.requires_grad:
+        return False
+    return not before.is_leaf or (after.grad is None) == (before.grad is None)
 
 
 def same(a: Outcome, b: Outcome, allowed: float) -> bool:
@@ -202,7 +204,8 @@ def lent(value: Any, layout: str = "") -> Any:
             return value.detach().clone().requires_grad_() * 1
         copied = value.detach().clone().requires_grad_(value.requires_grad)
         copied = LAYOUTS[layout](copied) if layout else copied if value.is_contiguous() else strided(copied)
-        copied.grad = None if value.grad is None else value.grad.clone()
+        if value.grad is not None:
+            copied.grad = value.grad.clone()
         return copied
     if not isinstance(value, np.ndarray):
         return copy.deepcopy(value)
