@@ -59,7 +59,7 @@ def _as_if(check: Check, probes: Sequence[Probe], outcomes: Sequence[Outcome], p
     if all(passed[i] for i in scope) or any(outcomes[i].problem for i in scope):
         return None
     scope.sort(key=lambda i: (passed[i], _size(probes[i])))  # what is wrong rules most of them out
-    names = set.intersection(*(set(probes[i]) for i in scope))
+    names = [n for n in probes[scope[0]] if all(n in probes[i] for i in scope)]
 
     def given(change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
         try:

@@ -125,7 +125,7 @@ def resampled(
 
 def _smaller(value: Any, rng: np.random.Generator) -> Any:
     plain = comparing.as_array(value)
-    if plain.dtype.kind != "f" or value.size in (0,) or np.array_equal(plain, np.round(plain)):
+    if plain.dtype.kind != "f" or plain.size >= LARGE or np.array_equal(plain, np.round(plain)):
         return value
     factors = rng.uniform(0.7, 1, plain.shape).astype(plain.dtype)
     if comparing.kind(value) != "tensor":

@@ -85,7 +85,6 @@ def _to_some_digits(cases: Sequence[Case]) -> str | None:
 
 
 def _only_where(cases: Sequence[Case]) -> str | None:
-    right = [case for case in cases if case.passed]
     wrong = [case for case in cases if not case.passed]
     ordinary = [case for case in cases if not case.note]
     if not wrong or not ordinary:
@@ -147,13 +146,20 @@ def _features(args: dict[str, Any]) -> Iterator[tuple[str, Feature]]:
     """Numbers that tell inputs apart: of each argument the number, the largest and least value, and the lengths of its axes."""
     for name, value in args.items():
         if isinstance(value, int | float):
-            yield f"{name} is", lambda a, name=name: float(a[name])
+            yield f"{name} is", functools.partial(_of, name, float)
         elif comparing.kind(value) in ("array", "tensor"):
             for axis in range(value.ndim):
-                yield f"the length of axis {axis} of {name} is", lambda a, n=name, axis=axis: float(_length(a[n], axis) or 0)
+                yield (
+                    f"the length of axis {axis} of {name} is",
+                    functools.partial(_of, name, functools.partial(_length, axis=axis)),
+                )
             if comparing.kind(value) == "array" and value.dtype.kind in "fi":
-                yield f"the largest value of {name} is", lambda a, name=name: float(a[name].max(initial=-np.inf))
-                yield f"the least value of {name} is", lambda a, name=name: float(a[name].min(initial=np.inf))
+                yield f"the largest value of {name} is", functools.partial(_of, name, lambda v: v.max(initial=-np.inf))
+                yield f"the least value of {name} is", functools.partial(_of, name, lambda v: v.min(initial=np.inf))
+
+
+def _of(name: str, feature: Callable[[Any], Any], args: dict[str, Any]) -> float:
+    return float(feature(args[name]) or 0)
 
 
 # The right result for another input
@@ -200,12 +206,12 @@ def _another_value(name: str, values: Sequence[Any]) -> Iterator[tuple[str, Call
     for other in values if len(values) > 1 else ():
         shown = other if isinstance(other, str | bool) else comparing.number(other)
         if not (isinstance(other, int | float) and float(other) in (0.0, 1.0)):  # those are said among SCALAR
-            yield f"{name} were always {shown}", _changing(name, lambda _, other=other: other)
+            yield f"{name} were always {shown}", _changing(name, functools.partial(lambda other, _: other, other))
         if isinstance(other, float):
-            yield f"{name} were at least {shown}", _changing(name, lambda v, other=other: max(v, other))
-            yield f"{name} were at most {shown}", _changing(name, lambda v, other=other: min(v, other))
+            yield f"{name} were at least {shown}", _changing(name, functools.partial(max, other))
+            yield f"{name} were at most {shown}", _changing(name, functools.partial(min, other))
         if other and 0 in values:
-            yield f"{name} were {shown} where it is 0", _changing(name, lambda v, other=other: v or other)
+            yield f"{name} were {shown} where it is 0", _changing(name, functools.partial(lambda other, v: v or other, other))
 
 
 def _clipped(name: str, bound: float, probes: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Callable]]:
@@ -219,10 +225,10 @@ def _clipped(name: str, bound: float, probes: Sequence[dict[str, Any]]) -> Itera
         yield f"{name} were clipped to [{-bound:g}, {bound:g}]", _changing(name, lambda v: np.clip(v, -bound, bound))
 
 
-def _cut(args: dict[str, Any], axis: str, count: int, axes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _cut(args: dict[str, Any], letter: str, count: int, axes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     def cut(name: str, value: Any) -> Any:
         at = axes.get(name, ())
-        return value[(slice(None),) * at.index(axis) + (slice(count),)] if axis in at else value
+        return value[(slice(None),) * at.index(letter) + (slice(count),)] if letter in at else value
 
     return {name: cut(name, value) for name, value in args.items()}
 

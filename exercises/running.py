@@ -143,7 +143,8 @@ def changed_later(outcomes: list[Outcome]) -> Iterator[tuple[int, Outcome]]:
 
 def random_states() -> list[Any]:
     """The states of the random number generators that all code shares."""
-    states: list[Any] = [random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2:]]
+    of_numpy: Any = np.random.get_state()
+    states: list[Any] = [random.getstate(), of_numpy[1].tobytes(), of_numpy[2:]]
     torch = sys.modules.get("torch")
     return [*states, torch.random.get_rng_state().numpy().tobytes()] if torch is not None else states
 

@@ -9,7 +9,6 @@ from exercises.probes import Probe, as_float32, changed, extreme, noted
 from vae_numpy import vae
 from vae_numpy.layers import sigmoid
 
-
 LOUD = 3
 """In place of a scale: logits of 900, whose exp is infinite."""
 
@@ -89,7 +88,7 @@ def biased(params, label):
 
 def label_by_label(function, labels, *arrays):
     """function(label, *arrays) on the rows of each label, put back in their places."""
-    whole = {}
+    whole: dict[int, np.ndarray] = {}
     for label in np.unique(labels):
         rows_of_it = np.flatnonzero(labels == label)
         for k, part in enumerate(function(label, *(a[rows_of_it] for a in arrays))):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from exercises.declaring import Check, Wrong, declared
-from exercises.probes import Probe, each, extreme, moved, noted, pushed
+from exercises.probes import Probe, each, extreme, noted, pushed
 
 
 def posteriors(rng):

@@ -6,7 +6,7 @@ import torch
 from exercises.declaring import Check, Wrong, declared
 from exercises.probes import Probe, extreme, noted
 from exercises.running import Unfit
-from vae_numpy.layers import conv2d, conv2d_loops
+from vae_numpy.layers import conv2d_loops
 
 
 def integers(rng):
@@ -283,7 +283,7 @@ CHECKS = declared(
             allowed=0.0,
             float32=None,
             keeps_dtype=True,
-            long={axis: 0 for axis in ("B", "C", "H", "W", "O", "KH", "KW")},
+            long=dict.fromkeys(("B", "C", "H", "W", "O", "KH", "KW"), 0),
         ),
         Check(
             "to_torch",

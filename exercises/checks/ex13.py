@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from exercises.declaring import Check, Wrong
 from exercises import comparing
+from exercises.declaring import Check, Wrong
 from exercises.museum import BUGS, piece
 from exercises.probes import noted
 from exercises.running import Unfit
@@ -84,7 +84,7 @@ def unlabelled(function, args):
         raise ValueError("a field of model was changed: the function writes into its argument")
     if answers[0] != answers[1]:
         raise Unfit(answers[1], f"{answers[0]}, as at the first call with this model")
-    if not comparing.alike(*asked, 0):
+    if not comparing.alike(asked[0], asked[1], 0):
         raise ValueError("a second call asks the model something else: draw random numbers from a fixed seed only")
     if isinstance(answers[0], bool | float | np.floating):
         raise Unfit(answers[0], "the number of a bug, a whole number")
