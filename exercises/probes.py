@@ -118,6 +118,7 @@ def resampled(
                 size = value.shape[at]
                 places[axis] = rng.integers(0, size, lengths[axis]) if axis in lengths else rng.permutation(size)
             value = value[(slice(None),) * at + (places[axis],)]
+            value = value.contiguous() if comparing.kind(value) == "tensor" else np.ascontiguousarray(value)
         return value
 
     return {n: changed(drawn(v, n) if _is_array(v) else v, functools.partial(_smaller, rng=rng)) for n, v in args.items()}
