@@ -90,6 +90,7 @@ def all_probes(check: Check, seed: int) -> list[Probe]:
     """The probes of a check, and those that every function gets."""
     probes = [p if isinstance(p, Probe) else Probe(p) for p in check.probes(np.random.default_rng(seed))]
     assert probes, f"{check.function}: no probes"
+    probes.sort(key=lambda probe: bool(probe.note))  # a learner is shown an ordinary one, where one fails
     return enlarged(probes, check.axes, check.long, check.float32 is not None, check.layouts, seed)
 
 

@@ -191,11 +191,11 @@ def other_inputs(
                 yield f"{name} were {words}", _changing(name, change)
         if isinstance(value, bool | int | float | str):
             yield from _another_value(name, list(dict.fromkeys(probe[name] for probe in probes)))
-    for axis in dict.fromkeys(a for name in arrays for a in axes.get(name, ())):
+    for letter in dict.fromkeys(a for name in arrays for a in axes.get(name, ())):
         for count in (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 64, 100, 128, 256):
             yield (
-                f"only the first {count} along axis {axis} were there",
-                functools.partial(_cut, axis=axis, count=count, axes=axes),
+                f"only the first {count} along axis {letter} were there",
+                functools.partial(_cut, letter=letter, count=count, axes=axes),
             )
     for a, b in itertools.combinations(arrays, 2):
         if args[a].shape == args[b].shape:
