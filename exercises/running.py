@@ -7,7 +7,6 @@ shares memory with an argument, or that comes with a changed argument is a probl
 import copy
 import importlib.machinery
 import importlib.util
-import random
 import sys
 import traceback
 import warnings
@@ -142,9 +141,9 @@ def changed_later(outcomes: list[Outcome]) -> Iterator[tuple[int, Outcome]]:
 
 
 def random_states() -> list[Any]:
-    """The states of the random number generators that all code shares."""
+    """The states of NumPy's and torch's random number generators that all code shares."""
     of_numpy: Any = np.random.get_state()
-    states: list[Any] = [random.getstate(), of_numpy[1].tobytes(), of_numpy[2:]]
+    states: list[Any] = [of_numpy[1].tobytes(), of_numpy[2:]]  # beartype draws from Python's own generator, so not that one
     torch = sys.modules.get("torch")
     return [*states, torch.random.get_rng_state().numpy().tobytes()] if torch is not None else states
 
