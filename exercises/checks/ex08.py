@@ -230,7 +230,7 @@ WRONG = [
     Wrong(
         "decoder_blind",
         "decode",
-        "the label is not used: a label in the encoder only makes no CVAE, since nobody could then ask for a digit",
+        "the label is not used: if only the encoder gets the label, nobody can ask the model for a digit",
         lambda params, z, labels: decoded(without("decoder")(params), z, labels),
     ),
     Wrong(
