@@ -52,7 +52,7 @@ def test_every_measurement_has_a_name_on_the_command_line():
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules")  # by an import above
 def test_the_command_is_the_file_and_takes_its_options(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", sys.argv)  # which the command sets
-    monkeypatch.setattr(training, "train_step", None)  # without its options it would train
+    monkeypatch.setattr(data, "load_data", None)  # without its options it would train
     with pytest.raises(SystemExit) as stop:
         run("python -m vae_paper", level3.Command, level3.main, ["reproduce", "burgess", "--", "--help"])
     assert stop.value.code == 0
