@@ -1,5 +1,7 @@
 """Every test that looks at digits runs on the bundled handwriting, and on MNIST too where it is on disk."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,15 @@ from vae_numpy import digits, vae, weights
 
 SOURCES = ["handwriting"] + (["mnist"] if digits.is_on_disk("mnist") else [])
 PRETRAINED = {2: weights.PRETRAINED / "vae_mnist_d2.safetensors", 20: weights.PRETRAINED / "vae_mnist_d20.safetensors"}
+
+
+gc.disable()  # what is imported and collected stays until the end: looking through it again and again takes seconds
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, but not looked for among what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header() -> str:

@@ -102,10 +102,11 @@ def test_the_name_and_the_device_say_where():
 
 def test_a_run_starts_from_the_parameters_of_another():
     """By its name or its file; resumed, it goes on from where it was; other models and other sizes are refused."""
-    folder = train.train(dataclasses.replace(BASE, name="first"))
+    base = dataclasses.replace(BASE, epochs=1)
+    folder = train.train(dataclasses.replace(base, name="first"))
     kept = weights.load_tensors(folder / "weights.safetensors")[0]
     for start in ("first", str(folder / "weights.safetensors")):
-        begun = initial_model(dataclasses.replace(BASE, seed=7, start_from=start)).state_dict()
+        begun = initial_model(dataclasses.replace(base, seed=7, start_from=start)).state_dict()
         assert all(np.array_equal(begun[name].numpy(), kept[name]) for name in begun)
     for options, message in (
         ({"model": "ae"}, "start_from is first: model is vae in .*first, and ae in this run"),
@@ -115,21 +116,21 @@ def test_a_run_starts_from_the_parameters_of_another():
         ({"start_from": "absent"}, "absent: no such file"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            train.train(dataclasses.replace(BASE, **{"name": "refused", "start_from": "first"} | options))
-    again = dataclasses.replace(BASE, name="second", start_from="first", source="mnist", validation=0.2)
+            train.train(dataclasses.replace(base, **{"name": "refused", "start_from": "first"} | options))
+    again = dataclasses.replace(base, name="second", start_from="first", source="mnist", validation=0.2)
     train.train(again)  # other images: any may select
-    back = dataclasses.replace(BASE, name="back", start_from="second")  # which began with images of this source
+    back = dataclasses.replace(base, name="back", start_from="second")  # which began with images of this source
     with pytest.raises(ValueError, match=r"validation is 0\.08.* expected at most 0\.0$"):
         train.train(back)
     train.train(dataclasses.replace(back, validation=0.0))
     pretrained = str(weights.PRETRAINED / "vae_mnist_d20.safetensors")
     with pytest.raises(ValueError, match=r"expected at most 0\.0$"):  # a file of level 2 does not say what was left out
-        train.train(dataclasses.replace(BASE, name="b", latent_dim=20, start_from=pretrained))
-    quadrants = dataclasses.replace(BASE, name="one", model="quadrant-cvae", seen=1)
+        train.train(dataclasses.replace(base, name="b", latent_dim=20, start_from=pretrained))
+    quadrants = dataclasses.replace(base, name="one", model="quadrant-cvae", seen=1)
     train.train(quadrants)
     with pytest.raises(ValueError, match=r"seen is 1 in .*one, and 3 in this run"):
         train.train(dataclasses.replace(quadrants, name="three", seen=3, start_from="one"))
-    gaussian = dataclasses.replace(BASE, name="narrow", likelihood="gaussian", sigma=0.1)
+    gaussian = dataclasses.replace(base, name="narrow", likelihood="gaussian", sigma=0.1)
     train.train(gaussian)
     with pytest.raises(ValueError, match=r"sigma is 0\.1 in .*narrow, and 0\.5 in this run"):
         train.train(dataclasses.replace(gaussian, name="wide", sigma=0.5, start_from="narrow"))

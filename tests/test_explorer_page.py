@@ -44,7 +44,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
-    def wait(self, script, seconds=60):
+    def wait(self, script, seconds=300):
         end = time.monotonic() + seconds
         while not (value := self.run(script)):
             assert time.monotonic() < end, f"after {seconds} s: {script} gives {value!r}; console: {self.console()}"
@@ -53,7 +53,7 @@ class Browser:
 
     def settle(self, *tasks):
         """Until the next frame is drawn and these tasks of the background are done."""
-        self.driver.set_script_timeout(60)
+        self.driver.set_script_timeout(300)
         self.driver.execute_async_script(
             """
             const [tasks, done] = arguments;
@@ -375,7 +375,7 @@ def check_button(browser):
 def frames_while_dragging(browser):
     """Frames per second while the plane's point is moved in every frame: each decodes an image and draws the plane."""
     browser.box("plane-canvas")
-    browser.driver.set_script_timeout(30)
+    browser.driver.set_script_timeout(300)
     return browser.driver.execute_async_script(
         """
         const done = arguments[0], canvas = document.getElementById("plane-canvas"), box = canvas.getBoundingClientRect();

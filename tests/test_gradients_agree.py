@@ -43,42 +43,48 @@ def test_levels_2_and_3(small_params, inputs):
 def elbo_at(small_params, inputs, monkeypatch):
     """name, indices, step -> level 1's ELBO with each of these numbers a step away, (n,), and which ReLUs are on, (n, units).
 
-    What lies before the number is computed once, and what lies behind an encoder's, the decoder, for all of them at once;
-    shapes, which other tests check, are not looked at: that would take longer than the numbers do.
+    What lies before the number's layer is computed once, that layer once for each number, and what lies behind it for all
+    numbers at once. Shapes, which other tests check, are not looked at: that would take longer than the numbers do.
     """
     jaxtyping.config.update("jaxtyping_disable", True)
     x, eps = inputs
-    relu, on = level1.relu, []
     monkeypatch.setattr(level1, "AT_ONCE", 2 * PROBES)
+    layers = {layer: getattr(level1, layer) for layer in ("conv2d", "linear", "conv_transpose2d")}
+    relu, on = level1.relu, []
     monkeypatch.setattr(level1, "relu", lambda h: (on.append((h > 0).reshape(len(h), -1)), relu(h))[1])
 
-    def coded(coder, params, batch):
-        on.clear()
-        return coder(params, batch), np.hstack(on)
-
-    mu, logvar = level1.encode(small_params, x)
-    z = level1.reparameterize(mu, logvar, eps)
+    def alike(*arrays):
+        """The results for two images, where nothing has changed yet, as often as there are changed ones beside them."""
+        most = max(len(array) for array in arrays)
+        return [np.tile(array, (most // len(array), *[1] * (array.ndim - 1))) for array in arrays]
 
     def at(name, indices, step):
-        p, n = small_params[name].copy(), len(indices)
-        coder, batch = (level1.encode, x) if name.startswith("encoder") else (level1.decode, z)
-        outs, masks = [], []
-        for index in indices:
-            value = p.flat[index]
-            p.flat[index] = value + step
-            out, mask = coded(coder, small_params | {name: p}, batch)
-            p.flat[index] = value
-            outs.append(out)
-            masks.append(mask)
-        mask = np.concatenate(masks)
-        if coder is level1.encode:
-            mus, logvars = (np.concatenate(part) for part in zip(*outs, strict=True))
-            logits, behind = coded(level1.decode, small_params, level1.reparameterize(mus, logvars, np.tile(eps, (n, 1))))
-            mask = np.hstack([mask, behind])
-        else:
-            logits, mus, logvars = np.concatenate(outs), np.tile(mu, (n, 1)), np.tile(logvar, (n, 1))
-        loss = level1.reconstruction_loss(logits, np.tile(x, (n, 1, 1, 1))) + level1.kl_divergence(mus, logvars)
-        return -loss.reshape(n, -1).sum(1), mask.reshape(n, -1)
+        changed = small_params[name].copy()
+
+        def for_each_number(layer):
+            def changed_layer(h, weight, bias, **options):
+                if changed is not weight and changed is not bias:
+                    return layer(h, weight, bias, **options)
+                outs = []
+                for index in indices:
+                    value = changed.flat[index]
+                    changed.flat[index] = value + step
+                    outs.append(layer(h, weight, bias, **options))
+                    changed.flat[index] = value
+                return np.concatenate(outs)
+
+            return changed_layer
+
+        for layer, function in layers.items():
+            monkeypatch.setattr(level1, layer, for_each_number(function))
+        on.clear()
+        params = small_params | {name: changed}
+        mu, logvar, noise = alike(*level1.encode(params, x), eps)
+        logits = level1.decode(params, level1.reparameterize(mu, logvar, noise))
+        logits, mu, logvar, images, *masks = alike(logits, mu, logvar, x, *on)
+        assert len(logits) == 2 * len(indices), f"{name}: its layer was not found"
+        loss = level1.reconstruction_loss(logits, images) + level1.kl_divergence(mu, logvar)
+        return -loss.reshape(len(indices), -1).sum(1), np.hstack(masks).reshape(len(indices), -1)
 
     yield at
     jaxtyping.config.update("jaxtyping_disable", False)

@@ -22,7 +22,7 @@ from vae_paper import download
 
 def in_a_child(work, folder):
     """Where memory is measured from a fresh start, and what hangs is ended."""
-    report = children.answered(work, folder, 120)
+    report = children.answered(work, folder, 600)
     assert report["lost"] == []
     assert report["tried"] == report["survived"]
     assert report["extra_megabytes"] < 200

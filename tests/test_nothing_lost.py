@@ -70,7 +70,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
         weights.save_tensors(path, {"a": np.zeros(3)}, {})
 
     writer = children.started(writes_and_hangs)
-    until = time.monotonic() + 60
+    until = time.monotonic() + training.PATIENCE
     try:
         while not ready.exists() and time.monotonic() < until:
             time.sleep(0.01)
@@ -79,7 +79,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
         assert left.exists()  # its process lives, and may be writing
     finally:
         os.kill(writer, signal.SIGKILL)
-        children.ended(writer, 60)
+        children.ended(writer, training.PATIENCE)
     weights.save_tensors(path, {"a": np.zeros(3)}, {})
     assert list(path.parent.iterdir()) == [path]
 
@@ -254,7 +254,7 @@ def test_ctrl_c_at_the_command_line(tmp_path):
         train.train_step = once
         run("python -m vae_paper", Command, main, ["train", "--name", "a", "--resume"])
 
-    code, said = children.said(interrupted, 60)
+    code, said = children.said(interrupted, training.PATIENCE)
     if step < 4 * STEPS:
         assert code == 130
         line = said.replace("\r", "\n").rstrip("\n").split("\n")[-1]
@@ -328,7 +328,8 @@ def test_same_seed_same_bits_in_another_process(tmp_path):
         arrays = weights.load_tensors(folder / "weights.safetensors")[0] | {f"2.{n}": p.numpy() for n, p in level2.items()}
         return weights._digest(arrays, "")
 
-    assert children.answered(digest, tmp_path, 120) == children.answered(digest, tmp_path, 120)
+    first, second = (children.answered(digest, tmp_path, training.PATIENCE) for _ in range(2))
+    assert first == second
 
 
 def test_terms_are_named():

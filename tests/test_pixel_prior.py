@@ -116,7 +116,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weight_files, "RUNS", folder)
-        shared = {"epochs": 3, "batch_size": 64, "source": "handwriting"}
+        shared = {"epochs": 1, "batch_size": 64, "source": "handwriting"}
         made = {"latent_dim": 4, "codes": 16, "likelihood": "bernoulli", "binarise": "dynamic"}
         training.train(Config(name="vq", model="vq-vae", **made, **shared))
         training.train(Config(name="prior", model="pixel-prior", codes_of="vq", channels=8, layers=2, **shared))

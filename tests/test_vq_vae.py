@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from vae_paper import models, state_files, training, weight_files
+from vae_paper import models, runs, state_files, training, weight_files
 from vae_paper.config import Config
-from vae_paper.data import Data
+from vae_paper.data import Data, load_data
 from vae_paper.measuring import elbo
 from vae_paper.models.vq_vae import VQVAE, nearest, perplexity, straight_through
 
@@ -175,8 +175,9 @@ def test_evaluation_leaves_the_codebook_alone() -> None:
 def test_a_run_stopped_in_the_middle_and_resumed_is_a_run_never_stopped(codebook, tmp_path, monkeypatch) -> None:
     """Parameters, codebook, averages, counts: equal to the last bit, through files."""
     monkeypatch.setattr(weight_files, "RUNS", tmp_path)
+    monkeypatch.setattr(runs, "load_data", lambda *options: load_data(*options).subset(slice(180)))
     options = {"model": "vq-vae", "latent_dim": 4, "codes": 16, "codebook": codebook, "source": "handwriting"}
-    options |= {"likelihood": "bernoulli", "binarise": "dynamic", "epochs": 2, "batch_size": 256}
+    options |= {"likelihood": "bernoulli", "binarise": "dynamic", "epochs": 2, "batch_size": 32}
     training.train(Config(name="whole", **options))
 
     step, taken = training.train_step, []
