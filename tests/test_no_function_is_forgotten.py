@@ -47,6 +47,7 @@ ELSEWHERE = {
     "test_inspect": "vae_paper.measuring.inspect.table",
     "test_own_code": "vae_paper.data.binarised vae_paper.vae.check_size vae_paper.models.checked_arguments",
     "test_house": "vae_paper.models.summary",
+    "test_devices": "vae_paper.devices.check vae_paper.devices.products",
     "test_evaluator": "vae_paper.measuring.evaluate.evaluate_run vae_paper.measuring.evaluate.evaluate",
     "test_layers_are_exact": "vae_numpy.layers.conv2d_loops",
     "test_pixel_prior": "vae_paper.initial.inherit",
@@ -69,7 +70,7 @@ EXEMPT = {
         vae_numpy.digits.data_folder vae_numpy.checks.values_are_visible vae_paper.schedules.constant
         vae_paper.sprites.all_factors vae_paper.vae.Model.*
         vae_paper.measuring.disentanglement.codes_of_sprites vae_paper.data.Data.* vae_paper.vae.Terms.of_images
-        vae_paper.measuring.elbo.evaluating""",
+        vae_paper.measuring.elbo.evaluating vae_paper.devices.is_available vae_paper.devices.sum_dtype""",
     "called by `train`, which checks its configuration; a model checks its batch": "vae_lowlevel.train.* vae_paper.training.*",
     "a run's folder, in the hands of `train`: test_nothing_lost, test_commands, test_own_code": """
         vae_paper.runs.* vae_paper.state_files.load_state""",

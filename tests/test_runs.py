@@ -15,7 +15,7 @@ import torch
 
 from vae_numpy import digits, weights
 from vae_numpy.command_line import run
-from vae_paper import likelihoods, models, runs, weight_files
+from vae_paper import devices, likelihoods, models, runs, weight_files
 from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
 from vae_paper.data import Data, data_of, load_data
@@ -147,7 +147,7 @@ def test_without_fcntl_and_without_the_private_operator(monkeypatch):
         source = getattr(sys.modules[name], "__file__", None)
         assert source is None or "import fcntl" not in Path(source).read_text(encoding="utf-8"), name
     monkeypatch.delattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", raising=False)
-    runs.check_device(dataclasses.replace(SMALL, precision="bf16"))
+    devices.check("cpu", "bf16")
 
 
 @pytest.mark.parametrize("device", ["meta", "nowhere"])

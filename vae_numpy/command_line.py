@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import tyro
 
-LONGEST = 300  # characters of a text from a file that are shown
+LONGEST = 300  # characters; a longer text from a file is cut here
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the shell's code for every program that a broken pipe ends
 # On the CPU, torch has no exception of its own for a number or a tensor that is too large, only these texts
 TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow when|overflowed")
@@ -130,7 +130,7 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
     except SystemExit as stop:
         if stop.code == 0:  # --help
             raise
-    # tyro draws a box: a title, the message, a rule, and help. One line has room for the message.
+    # tyro draws a box: a title, the message, a horizontal line, and help. Only the message is kept: it becomes one line.
     texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.getvalue().splitlines()[1:]]
     message = itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts))
     raise ValueError(f"{' '.join(message)}{_nearest(said.getvalue())} (see {prog} --help)")

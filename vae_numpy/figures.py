@@ -14,7 +14,7 @@ from vae_numpy.checks import check_images
 from vae_numpy.command_line import shown
 from vae_numpy.files import write_atomically
 
-# An unknown name in MPLBACKEND stops the import of matplotlib, but a picture file needs no backend: set it afterwards
+# The import of matplotlib fails if MPLBACKEND holds an unknown name. So the variable is removed here and restored below.
 backend = os.environ.pop("MPLBACKEND", None) if "matplotlib" not in sys.modules else None
 from matplotlib import rcParams  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402

@@ -39,7 +39,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             if path.exists():
                 os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             if fcntl is None:
-                file.close()  # Windows renames no open file; elsewhere it stays locked until it has its name
+                file.close()  # Windows cannot rename an open file. Elsewhere it stays open and locked during the rename
             os.replace(temporary, path)
     except OSError as error:
         raise OSError(error.errno, f"{path}: could not be written ({error.strerror}); what was there before is intact") from None
@@ -82,7 +82,7 @@ def _check_regular(path: Path) -> None:
     """Refuse a link, a device, a FIFO or a folder: only a regular file may be replaced."""
     try:
         mode = path.lstat().st_mode
-    except OSError:  # nothing there, or a folder that cannot be searched: writing says so
+    except OSError:  # no such file, or a folder without access: then the write raises the error
         return
     if not stat.S_ISREG(mode):
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "a device or pipe"

@@ -97,9 +97,9 @@ def conv_transpose2d_loops(
 
     In the output, the kernels of neighbouring input pixels lie `stride` apart.
 
-    y[b,o,h,w] = bias[o] + sum over all c, (i,m), (j,n) with h = i*stride + m - padding and w = j*stride + n - padding
-    of x[b,c,i,j] weight[c,o,m,n]; OH = (H - 1) stride - 2 padding + KH + output_padding, and the same formula with W
-    gives OW. As matrices, it is the transpose of conv2d: <conv2d(x, w), y> = <x, conv_transpose2d(y, w)>.
+    y[b,o,h,w] = bias[o] + sum_{c,i,j,m,n} x[b,c,i,j] weight[c,o,m,n]. The sum is over all c, i, j, m, n with
+    h = i*stride + m - padding and w = j*stride + n - padding. OH = (H - 1) stride - 2 padding + KH + output_padding, and
+    the same formula with W gives OW. As matrices, it is the transpose of conv2d: <conv2d(x, w), y> = <x, conv_transpose2d(y, w)>.
     conv2d maps several image sizes to the same output size; `output_padding` (less than stride) chooses one of them.
     """
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
@@ -192,7 +192,7 @@ def _conv_transpose2d_sizes(
     check_layer("conv_transpose2d", x, "B C H W", weight, "C O KH KW", bias)
     (sh, sw), (ph, pw) = check_pair("stride", stride, 1), check_pair("padding", padding, 0)
     qh, qw = check_pair("output_padding", output_padding, 0)
-    if qh >= sh or qw >= sw:  # conv2d would map an image of the output's size to more than H x W pixels
+    if qh >= sh or qw >= sw:  # then conv2d would map the output to more than H x W pixels
         raise ValueError(f"conv_transpose2d: output_padding {qh, qw} must be smaller than stride {sh, sw}")
     (_, _, H, W), (_, _, KH, KW) = x.shape, weight.shape
     OH, OW = (H - 1) * sh - 2 * ph + KH + qh, (W - 1) * sw - 2 * pw + KW + qw

@@ -63,13 +63,15 @@ def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 
     """How badly x_hat reconstructs x, in nats per image, summed over pixels.
 
     "bce": binary cross-entropy. Where x is 0 or 1 it is -log p(x|z) for independent Bernoulli pixels. For grayscale x it is
-    an objective, not a likelihood: its smallest value is the entropy of the pixels, read as probabilities, and not 0.
+    an objective, not a likelihood. It is smallest at x_hat = x, where it is the entropy of Bernoulli pixels with
+    probabilities x, and not 0.
     "mse": squared error. It equals -log N(x; x_hat, 1/2) up to a constant (variance 1/2).
     """
     check_images(x)
     check_alike(4, logits=logits, x=x)
     if kind == "bce":
-        # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l,   x̂ = sigmoid(l): exact where x̂ rounds to 0 or 1
+        # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l,   x̂ = sigmoid(l)
+        # The right side is exact even where x̂ rounds to 0 or 1; the left side has log 0 there.
         per_pixel = np.logaddexp(0, logits) - x * logits
     elif kind == "mse":
         # (x - x̂)²

@@ -72,8 +72,8 @@ def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) 
 def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a file that `save_tensors` wrote, and check its checksum.
 
-    `check(tensors, header)` is called before any tensor is read, because a small sparse file can claim tensors that fill the
-    memory. It gets arrays that take no memory, with the file's names, shapes and dtypes, and refuses them with a ValueError.
+    `check(tensors, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory. It
+    gets arrays that take no memory, with the file's names, shapes and dtypes. If they are wrong, it raises a ValueError.
     Raises FileNotFoundError, or ValueError if the file is damaged, was not saved by this project, or holds NaN or infinity.
     """
     path = Path(path)
@@ -111,7 +111,7 @@ class _RefusedError(ValueError):
 
 
 def _native(tensors: Tensors) -> dict[str, np.ndarray]:
-    """The same arrays in C order and in this machine's byte order: safetensors writes an array's memory as it lies."""
+    """The same arrays in C order and in this machine's byte order: safetensors copies the bytes as they are in memory."""
     check_arrays(**tensors)
     return {
         name: np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape) for name, array in tensors.items()

@@ -50,7 +50,7 @@ class Evaluate(OfRun):
 
 @dataclass
 class Inspect(OfRun):
-    """Explain the loss: its terms, what they bound, bits, KL per latent, and the beta that each sum or mean implies."""
+    """Explain the loss: its terms, what they bound, bits, KL per latent, and how sums or means of the terms change beta."""
 
     passes: int = 5
     """Number of samples of z for each image."""
@@ -85,7 +85,7 @@ class Figures(OfRun):
     beside: str | None = None
     """The run, folder or weight file that --kind side-by-side compares with RUN."""
     image: int = 0
-    """Index of the test image around which traversals go, and with which interpolations and completions begin."""
+    """Index of a test image. Traversals change one of its latents at a time; interpolations and completions begin with it."""
     out: Annotated[Path | None, default("RUN/figures, or runs/figures/NAME for a weight file")] = None
     """Folder for the pictures."""
 

@@ -122,8 +122,9 @@ class StepOptions:
     """one-cycle: the learning rate rises, then falls to nearly 0, each along half a cosine; constant: it does not change."""
     weight_decay: float = 0.0
     """Weight decay of AdamW; 0 makes it Adam."""
-    precision: Literal["float32", "bf16"] = "float32"
-    """bf16 computes the network in bfloat16 while training (autocast); losses and evaluation stay float32."""
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    """Precision of the network while training; losses and evaluation are float32. tf32: products in TF32, on a CUDA GPU; bf16:
+    bfloat16 (autocast)."""
     device: str = "cpu"
     """Device: cpu, cuda or mps."""
     seed: int = 0

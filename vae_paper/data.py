@@ -35,7 +35,8 @@ class Data:
     about: str = OWN
     """What the images are, in words."""
     binarisation: str = "none"
-    """How each use of the images makes them binary: "none", "dynamic" or "threshold" (`likelihoods.binarise`)."""
+    """How the images are made binary each time they are used (`likelihoods.binarise`): "none", "dynamic" or "threshold".
+    "fixed": they are binary already."""
     source: str = OWN
     """The name under which `load_data` finds these images. For your own images: "own data"."""
     classes: int | None = None
@@ -155,7 +156,7 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
-    """A split of `source`, by default of the data that a file's header `about` names; ValueError if these are your own."""
+    """A split of `source`. If it is None: of the data that `about`, a file's header, names. ValueError if those are your own."""
     config = about.get("config", {})
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:

@@ -56,7 +56,7 @@ def joined() -> Iterator[None]:
         yield
         return
     store, ours, count = next(dist.rendezvous("env://"))
-    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # a store outlives the processes that died
+    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # a restart must not see older entries
     # gloo always takes part: it carries the few numbers that are exchanged between the steps
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=ours, world_size=count)
@@ -77,7 +77,7 @@ def joined() -> Iterator[None]:
         if stop.code and ours == 0:
             store.set("said", "")
         elif stop.code:
-            until = time.monotonic() + 5  # within that time rank 0 has printed an error that is common to all ranks
+            until = time.monotonic() + 5  # wait for rank 0: if it has an error too, it prints that error
             while not store.check(["said"]) and time.monotonic() < until:
                 time.sleep(0.02)
             if not store.check(["said"]):
@@ -122,12 +122,15 @@ def parallel(model: Model) -> Model | DistributedDataParallel:
 
 
 def ours(start: int = 0) -> slice:
-    """This process's images of a batch whose first image is number `start`: every second image, with two processes."""
+    """The images of a batch that this process takes: with two processes, every second image.
+
+    `start` is the number, in the whole data, of the batch's first image.
+    """
     return slice((rank() - start) % processes(), None, processes())
 
 
 def whole(part: Tensor, total: int, dim: int) -> Tensor:
-    """The numbers of all images, joined from the `part` of every process; `dim` is the axis of the images."""
+    """The values for all images, joined from the `part` of every process; `dim` is the axis of the images."""
     if processes() == 1:
         return part
     filled = part.new_zeros(total, *part.movedim(dim, 0).shape[1:])

@@ -88,7 +88,7 @@ def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data |
 
 
 def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
-    """The fraction of a source's training images that a start has certainly not seen.
+    """The fraction of a source's training images that the model of `start_from` has certainly not seen.
 
     Every run on all training images of a source holds out images in the same order.
     """
@@ -96,9 +96,10 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if "validation" not in start or theirs is None:
         return 0.0  # a weight file of level 2 does not say which images were left out
     if theirs == source or (before is None and theirs == "auto"):
-        # "auto", in an older file, may be this source or another: the smaller fraction is safe
+        # "auto", in an older file, may be this source or another: as this source, fewer images count as unseen, which is safe
         held = start["validation"] if isinstance(start["validation"], float) else 0.0
-        # `data.split` writes the number of training images. Another number: a part of the source, held out in another order
+        # `data.split` writes the number of training images into "data". If a run on the whole source would have another number,
+        # that run had only a part of the source, and held out images in another order.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)

@@ -71,7 +71,7 @@ def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
 def log_constant(logits: Pixels) -> Pixels:
     """log C of the continuous Bernoulli, in float64 to 1e-12 (torch.distributions is off by up to 0.5 nats at |l| <= 60)."""
     near = logits.abs() < 0.1
-    far = torch.where(near, 1.0, logits)  # keeps 0 / 0, and its gradient, out of the branch that is not taken
+    far = torch.where(near, 1.0, logits)  # both branches are computed: without this, 0 / 0 would make the gradient NaN
     # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, off by less than 1e-12
     square = torch.where(near, logits, 0.0).square()
     series = math.log(2) + square / 12 - 7 * square**2 / 1440 + 31 * square**3 / 90720

@@ -40,8 +40,8 @@ def beta_loss(terms: Terms, beta: float) -> Scalar:
 
 
 def free_bits(rate: Float[Tensor, "B R"], floor: float, per: str = "latent") -> Scalar:
-    """The rate, with `floor` nats in place of every smaller rate. Below the floor a latent's KL has no gradient, so nothing
-    pushes it to collapse.
+    """The rate, with `floor` nats in place of every smaller rate. Below the floor a latent's KL has no gradient, so the
+    loss does not push this KL to 0 (collapse).
 
     "latent": sum_j max(floor, mean_b KL_j) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);
     "image":  mean_b sum_j max(floor, KL_bj);

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from vae_numpy import weights
 from vae_numpy.checks import check_labels
 from vae_numpy.command_line import spelled
-from vae_paper import distributed, models, state_files, weight_files
+from vae_paper import devices, distributed, models, state_files, weight_files
 from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
 from vae_paper.data import OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
 from vae_paper.initial import check_made_with, inherit, initial_model
@@ -73,7 +73,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.started = time.perf_counter()
-        self.loss = torch.tensor(self.at.loss, dtype=sum_dtype(self.config.device), device=self.config.device)
+        self.loss = torch.tensor(self.at.loss, dtype=devices.sum_dtype(self.config.device), device=self.config.device)
 
     @property
     def per_epoch(self) -> int:
@@ -166,7 +166,8 @@ def begun(
     own = own_parts(model, objective, optimizer)
     refuse_unused(config, own)
     config = configured(folder, config, model, data)
-    check_device(config)
+    distributed.take_device(config.device)
+    devices.check(config.device, config.precision)
     if config.tensorboard:
         _summary_writer()
     whole = data or load_data(config.source, "train", config.binarise, "cpu", shape_asked(config))
@@ -232,7 +233,7 @@ def refuse_unused(config: Config, own: dict[str, str]) -> None:
 
 
 def fitting(data: Data, model: Model) -> Data:
-    """The data in the model's precision. ValueError, before any training, where they are no images for this model."""
+    """The data in the model's precision. ValueError, before any training, if they do not fit the model."""
     check_data(data)
     if data.shape != model.image_shape:
         raise ValueError(f"images are {data.shape}, and the model expects {model.image_shape}; give it image_shape={data.shape}")
@@ -298,7 +299,7 @@ def stored_config(folder: Path, config: Config) -> Config:
         if asked not in (option.default, stored) and option.name != "device":
             begin = f"; to begin another run with its parameters: --start-from {config.name}"
             raise ValueError(f"{option.name} is {asked}, but {folder} was started with {stored}{begin}")
-    if config.device != Config.device or not _is_there(kept.device):
+    if config.device != Config.device or not devices.is_available(kept.device):
         kept = dataclasses.replace(kept, device=config.device)
     return kept
 
@@ -371,28 +372,6 @@ def interrupts() -> Iterator[list[int]]:
         yield noted
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def check_device(config: Config) -> None:
-    """Refuse a device that is not available; warn if bf16 is slow on this processor."""
-    distributed.take_device(config.device)
-    if not _is_there(config.device):
-        raise ValueError(f"device is {config.device!r}: not available here; choose --device cpu")
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # private, and absent on some platforms
-    if config.precision == "bf16" and config.device == "cpu" and supported is not None and not supported():
-        print("bf16: this processor has no bfloat16 instructions: float32 is several times faster here", file=sys.stderr)
-
-
-def _is_there(device: str) -> bool:
-    try:
-        return torch.zeros(1, device=device).add(1).item() == 1  # fails on the device "meta", which holds no values
-    except (RuntimeError, AssertionError, NotImplementedError):
-        return False
-
-
-def sum_dtype(device: str) -> torch.dtype:
-    """The dtype in which losses are added up: float64, but float32 on MPS, which has no float64."""
-    return torch.float32 if device.startswith("mps") else torch.float64
 
 
 def _summary_writer() -> Any:

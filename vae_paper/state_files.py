@@ -18,14 +18,14 @@ def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: d
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{name}"] = value
-    plain = (int, float, str, tuple, list, type(None))  # some optimisers count in their groups
+    plain = (int, float, str, tuple, list, type(None))  # some optimisers keep a step counter in their groups
     groups = [{n: v for n, v in g.items() if n != "params" and isinstance(v, plain)} for g in optimizer.param_groups]
     about = progress | {"optimizer": numbers, "groups": groups}
     weights.save_tensors(folder / "state.safetensors", as_arrays(tensors), about)
 
 
 def load_state(folder: Path, model: nn.Module, optimizer: Optimizer, strict: bool = True) -> dict[str, Any]:
-    """Load a file of `save_state` into model and optimizer; return `progress`. `strict`: it must fit AdamW.
+    """Load a file of `save_state` into model and optimizer; return `progress`. `strict`: refuse a state that is not AdamW's.
 
     Raises FileNotFoundError, or ValueError for a file that is damaged or holds the state of another model.
     """

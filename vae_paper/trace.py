@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vae_numpy.checks import check_params
-from vae_paper import models, objectives
+from vae_paper import devices, models, objectives
 from vae_paper.vae import Model
 
 Trace = dict[str, np.ndarray]
@@ -78,8 +78,6 @@ def traces(levels: Sequence[Any], params: Trace, x: np.ndarray, eps: np.ndarray,
     model.load_state_dict(tensors)
     x_t, eps_t = torch.from_numpy(x), torch.from_numpy(eps)
     level1, level2 = levels
-    return [
-        trace_functions(level1, params, x, eps),
-        trace_functions(level2, tensors, x_t, eps_t),
-        trace_module(model, x_t, eps_t),
-    ]
+    with devices.products():
+        of_torch = trace_functions(level2, tensors, x_t, eps_t), trace_module(model, x_t, eps_t)
+    return [trace_functions(level1, params, x, eps), *of_torch]

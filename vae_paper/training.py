@@ -1,7 +1,8 @@
 """Training: batch, terms, loss, step, in one loop for all models. (Folders, resuming and logs are in runs.py.)
 
-Every random number is a function of (seed, purpose, step), the order of the images of (seed, purpose, epoch). So a run that
-stops at any step, and is resumed in another process, takes exactly the steps that it would have taken without the stop.
+Every random number is a function of (seed, purpose, step). The order of the images is a function of (seed, purpose, epoch).
+So a run that stops at any step, and is resumed in another process, takes exactly the steps that it would have taken without
+the stop.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from vae_paper import distributed, objectives, runs, schedules
+from vae_paper import devices, distributed, objectives, runs, schedules
 from vae_paper.config import Config
 from vae_paper.data import Data
 from vae_paper.likelihoods import binarise
@@ -43,7 +44,7 @@ def train(
     ValueError during training if the loss is not finite (on the CPU at once, on a GPU when the epoch ends); files that were saved
     before stay intact.
     """
-    with runs.begun(config, model, data, objective, optimizer, adamw) as run:
+    with runs.begun(config, model, data, objective, optimizer, adamw) as run, devices.products(run.config.precision):
         in_parallel = distributed.parallel(run.model)
         for loss in steps(run.config, in_parallel, run.optimizer, run.data, run.at.step, objective):
             run.after_step(loss)
@@ -125,7 +126,10 @@ def loss_of(config: Config, terms: Terms, progress: float, objective: Objective 
 
 
 def validate(config: Config, model: Model, data: Data, objective: Objective | None = None) -> dict[str, float]:
-    """The loss (all schedules at their end, in batches of the training's size) and the ELBO on validation images; {} without."""
+    """The loss and the ELBO on validation images; {} if there are none.
+
+    The loss is computed in batches of the training's size, with all schedules at their end.
+    """
     if not len(data.images):
         return {}
     terms = terms_of(model, data, config.samples)
@@ -173,7 +177,7 @@ def seeded_modules(config: Config, step: int) -> Iterator[None]:
 
 def generator_of(config: Config, *purpose: int) -> torch.Generator:
     """A random generator for one purpose, seeded from the run's seed and the purpose, well mixed."""
-    # Otherwise a run that starts from another run would repeat the shuffles and the noise of that run
+    # A run that starts from another run gets other seeds, so that it does not repeat the shuffles and the noise of that run
     again = () if config.start_from is None else (AFTER_ANOTHER, zlib.crc32(config.start_from.encode()))
     seed = np.random.SeedSequence((config.seed, *again, *purpose)).generate_state(1)[0]
     return torch.Generator(config.device).manual_seed(int(seed))

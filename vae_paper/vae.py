@@ -98,13 +98,13 @@ class Model(nn.Module):
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """Training options that must keep their default with this model, each with the reason."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {the option that names that other run: the attribute that gets its parameters}."""
+    """Parts that another run has trained: {option: attribute}. The option names that run; the attribute gets its parameters."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor
 
     def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:
-        """`likelihood` names a row of `likelihoods.LIKELIHOODS`. `sigma`: its scale; the first value of a learned scale."""
+        """`likelihood` names a row of `likelihoods.LIKELIHOODS`. `sigma` is its scale; a learned scale starts at `sigma`."""
         super().__init__()
         if latent_dim < 1:
             raise ValueError(f"latent_dim is {latent_dim}: expected at least 1")

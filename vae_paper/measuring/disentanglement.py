@@ -103,7 +103,7 @@ def mig(codes: Representation, sizes: Sizes) -> Float[np.ndarray, " V"]:
     gaps = []
     for values, size in zip(factors, sizes, strict=True):
         known = [*sorted((mutual_information(bins(latent), values) for latent in codes.T), reverse=True), 0.0]
-        gaps.append((known[0] - known[1]) / math.log(size))  # every value as often: H(v) = log size
+        gaps.append((known[0] - known[1]) / math.log(size))  # all values are equally frequent, so H(v) = log size
     return np.array(gaps)
 
 
@@ -111,7 +111,7 @@ def bins(latent: Float[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
     """The bin of each code."""
     if latent.ndim != 1 or not len(latent) or not np.isfinite(latent).all():
         raise ValueError(f"latent is {latent.shape}: expected (N,), all finite")
-    latent = latent.astype(np.float64)  # in float32 the smallest range below, 1e-300, would be 0
+    latent = latent.astype(np.float64)  # float32 would round the 1e-300 below to 0
     low, high = latent.min(), latent.max()
     return np.minimum((BINS * (latent - low) / max(high - low, 1e-300)).astype(np.int64), BINS - 1)
 

@@ -1,4 +1,4 @@
-"""ELBO, distortion and rate on a whole data set: z is sampled, never replaced by mu; never in bfloat16.
+"""ELBO, distortion and rate on a whole data set: z is sampled, never replaced by mu. Full float32: no bfloat16, no TF32.
 
 Legend: N images, D latent size, K samples of z per image. Nats per image.
 """
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vae_numpy.checks import check_alike
-from vae_paper import distributed
+from vae_paper import devices, distributed
 from vae_paper.data import Data, check_data
 from vae_paper.likelihoods import binarise
 from vae_paper.vae import Model, Terms
@@ -40,11 +40,15 @@ def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """In eval mode, as measures and pictures are taken: dropout is off, and a codebook's averages do not move."""
+    """Put the model into eval mode, and compute in full float32, for measures and pictures.
+
+    In eval mode, dropout is off and a codebook's averages do not move. Both settings are restored at the end.
+    """
     training = model.training
     model.eval()
     try:
-        yield
+        with devices.products():
+            yield
     finally:
         model.train(training)
 

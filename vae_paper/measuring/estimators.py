@@ -1,6 +1,6 @@
 """Estimators of log p(x), of the information between x and z, and of the distance between image sets, with standard errors.
 
-A standard error is over images (and the noise drawn for them): it estimates how the number varies over other such images.
+A standard error is over images (and the noise drawn for them): it says how much other such images would change the number.
 Legend: N images, D latent size, K or k samples of z per image, F features. Nats per image.
 """
 
@@ -81,7 +81,7 @@ def _importance_of(sampled: Callable[[int], Terms], ks: list[int]) -> tuple[Floa
             terms = sampled(count)
             log_w = terms.log_weight.cpu().double().logsumexp(0)  # (B,)
             log_sum = torch.logaddexp(log_sum, log_w) if done else log_w
-            # the rate too, as a model may estimate it from its samples
+            # the rate is averaged too, because a model may estimate it from its samples
             loss = loss + terms.distortion.cpu().double().sum(0) + count * terms.rate.cpu().double().sum(1)
             done += count
         bounds.append(log_sum - math.log(k))
@@ -106,8 +106,9 @@ def corrected(
 ) -> Estimate:
     """The difference estimator (Cochran 1977, Sampling Techniques, 7.3) of a bound's mean over all N images.
 
-    It is the mean ELBO of all images, plus the mean gap, bound - ELBO, of the `chosen` ones. Their ELBO with the bound's
-    own samples is `own`. The gap varies far less over images than the bound does, so a few hundred images suffice.
+    It is the mean ELBO of all images, plus the mean gap, bound - own, of the `chosen` ones. `own` is the ELBO of the chosen
+    images from the same samples of z as `bound`. The gap varies far less over images than the bound does, so a few hundred
+    images suffice.
     """
     check_alike(1, elbo=elbo)
     check_alike(1, own=own, bound=bound)
@@ -139,12 +140,12 @@ def information(
     rows: int = 500,
     rate: Float[Tensor, " N"] | None = None,
 ) -> Information:
-    """I_q(x; z) and KL(q(z) || N(0, I)), q(z) being the mean over images of q(z|x), from one z ~ q(z|x) of each image.
+    """I_q(x; z) and KL(q(z) || N(0, I)), estimated from one z ~ q(z|x) of each image. q(z) is the mean of q(z|x) over images.
 
     The decomposition: Hoffman & Johnson 2016, "ELBO surgery". The two estimates of the information, log q(z|x) - log q(z),
     differ in q(z) (Poole et al. 2019, arXiv:1905.06922, the bounds for a known conditional). If q(z) contains all N images,
     the estimate is too small (at most log N). If q(z) leaves out z's own image, the estimate is too large. The standard error
-    ignores the error of q(z): its effect is of second order, since the information is stationary in q(z).
+    ignores the error of q(z): a small error of q(z) changes the information only to second order.
     """
     check_alike(2, mu=mu, logvar=logvar)
     if len(mu) < 2:

@@ -187,5 +187,5 @@ def table(report: dict[str, Any]) -> str:
     lines.append("")
     lines.append("Standard errors are over images; another training seed changes the numbers by more.")
     if "frechet_distance" not in report["measures"]:
-        lines.append("Samples were not measured: --drawn 10000 measures so many with a classifier (if the model has a prior).")
+        lines.append("No samples were measured: --drawn 10000 measures 10,000 with a classifier (if the model has a prior).")
     return "\n".join(lines)

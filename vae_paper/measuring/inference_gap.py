@@ -22,8 +22,8 @@ from vae_paper.measuring.estimators import importance
 from vae_paper.vae import Images, Labels, Model
 
 # Added to logvar of q* when z is drawn from it to estimate log p(x). The best q is narrower than a correlated posterior, and
-# importance weights of a too narrow q have infinite variance. (On the oracle with a correlated posterior, docs/oracles.md,
-# IWAE-1000 would be some hundredths of a nat too low.)
+# importance weights of a too narrow q have infinite variance. (On a test model with a correlated
+# posterior, docs/oracles.md, IWAE-1000 would be some hundredths of a nat too low.)
 WIDER = 0.5
 
 

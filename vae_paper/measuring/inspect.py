@@ -57,7 +57,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
-    """Ways to sum or average the two terms. `beta`: distortion + beta · rate, both summed, has the same optimum."""
+    """Ways to sum or average the two terms. With `beta`, the summed loss, distortion + beta · rate, has the same optimum."""
     if min(pixels, latents, batch) < 1:
         raise ValueError(f"reductions: {pixels} pixels, {latents} latents, a batch of {batch}; expected at least 1 of each")
     ways = [

@@ -16,7 +16,7 @@ from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Mode
 
 CHANNELS = 16
 DILATIONS = (1, 2, 4, 8)  # of the layers after the first: with few weights, a logit sees most of the earlier pixels
-REACH = 3 + sum(DILATIONS)  # a logit sees so many rows above, and columns to either side; half of the first kernel is 3
+REACH = 3 + sum(DILATIONS)  # a logit sees REACH rows above it and REACH columns on each side; the first kernel, 7x7, gives 3
 
 
 class MaskedConv2d(nn.Conv2d):

@@ -64,13 +64,15 @@ class Decoder(nn.Module):
 
 
 class VQVAE(Model):
-    """van den Oord et al. 2017. `codebook` says how the K vectors learn: "loss" (eq. 3) or "ema" (appendix A.1).
+    """van den Oord et al. 2017. The K vectors are the codebook. They learn by a term of the loss (`codebook` = "loss", eq. 3)
+    or by moving averages ("ema", appendix A.1).
 
     While training, a forward pass also moves the codebook's averages and restarts dead codes; in eval mode it changes
     nothing. All of that is in the state_dict, so a resumed run goes on exactly.
     """
 
-    # γ of the moving averages. Appendix A.1 has 0.99; a memory of 20 batches is enough here, and keeps up with the encoder.
+    # γ of the moving averages. Appendix A.1 has 0.99. With 0.95 they cover about 1 / (1 - γ) = 20 batches. This is enough
+    # here, and the vectors keep up with the encoder.
     DECAY = 0.95
     DEAD = 0.25  # a code is dead if its usage is below this fraction of the usage that equally used codes would have
 
@@ -109,7 +111,7 @@ class VQVAE(Model):
             self.vectors = nn.Parameter(vectors)
         else:
             self.register_buffer("vectors", vectors)
-            self.register_buffer("sums", vectors.clone())  # m_i: the average sum of the vectors that chose code i
+            self.register_buffer("sums", vectors.clone())  # m_i: a batch's sum of the vectors that chose code i, averaged
         self.register_buffer("usage", torch.ones(codes))  # N_i: the average number of such vectors in a batch
         self.register_buffer("counts", torch.zeros(codes, dtype=torch.int64))  # choices since the epoch began
 

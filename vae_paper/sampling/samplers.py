@@ -71,8 +71,10 @@ def _sampled(
 def draw(
     name: str, model: Model, count: int, seed: int = 0, label: int | None = None, train: Data | None = None
 ) -> tuple[Float[Tensor, "M D"], Int64[Tensor, " M"]]:
-    """`count` latents from the sampler `name`, and their labels: `label`, or all classes in turn; for "aggregate" and a
-    conditional model, the labels of the training images that were picked."""
+    """`count` latents from the sampler `name`, and their labels: `label`, or all classes in turn.
+
+    If `name` is "aggregate" and the model is conditional, the labels are those of the training images that were picked.
+    """
     if count < 1:
         raise ValueError(f"count is {count}: expected at least 1")
     rng = np.random.default_rng(seed)

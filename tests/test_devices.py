@@ -1,0 +1,88 @@
+"""Products of float32 numbers keep all their digits, whatever the caller has set."""
+
+import pytest
+import torch
+
+from vae_paper import Config, devices, objectives, train
+from vae_paper.data import Data
+from vae_paper.measuring.elbo import terms_of
+from vae_paper.measuring.estimators import importance
+from vae_paper.measuring.inspect import inspect
+from vae_paper.sampling.samplers import sample_images
+from vae_paper.vae import VAE
+
+FULL = ["ieee"] * len(devices.PRODUCTS)
+
+
+def settings():
+    return [setting.fp32_precision for setting in devices.PRODUCTS]
+
+
+class Noting(VAE):
+    """A VAE that notes torch's settings whenever its decoder runs."""
+
+    def decode(self, z, labels=None):
+        self.noted.append(settings())
+        return super().decode(z, labels)
+
+
+@pytest.fixture
+def model():
+    noting = Noting(2)
+    noting.noted = []
+    return noting
+
+
+@pytest.fixture
+def careless():
+    """A caller who lets torch keep fewer digits everywhere."""
+    before = settings()
+    for setting in devices.PRODUCTS:
+        setting.fp32_precision = "tf32"
+    yield settings()
+    for setting, value in zip(devices.PRODUCTS, before, strict=True):
+        setting.fp32_precision = value
+
+
+DATA = Data(torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0)), about="noise")
+MEASURES = {
+    "terms_of": lambda model: terms_of(model, DATA),
+    "importance": lambda model: importance(model, DATA, [3]),
+    "inspect": lambda model: inspect(model, DATA, passes=1),
+    "sample_images": lambda model: sample_images(model, 3),
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_measures_and_samples_are_full_float32_and_restore_the_settings(name, model, careless):
+    MEASURES[name](model)
+    assert model.noted
+    assert all(noted == FULL for noted in model.noted)
+    assert settings() == careless
+
+
+def test_training_in_float32_is_full_float32(model, careless, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(Config(epochs=1, batch_size=5, validation=0.0), model, DATA)
+    assert model.noted == [FULL]
+    assert settings() == careless
+
+
+def test_the_settings_are_restored_after_an_error(careless):
+    with pytest.raises(RuntimeError), devices.products():
+        raise RuntimeError
+    assert settings() == careless
+
+
+def test_tf32_is_for_products_on_a_gpu_and_evaluation_inside_it_is_not(model):
+    with devices.products("tf32"):
+        assert settings() == ["tf32", "tf32", "ieee", "ieee"]
+        terms = terms_of(model, DATA)
+        assert all(noted == FULL for noted in model.noted)
+        assert settings() == ["tf32", "tf32", "ieee", "ieee"]
+    assert torch.isfinite(objectives.elbo(terms)).all()
+
+
+def test_tf32_without_a_gpu_is_refused():
+    with pytest.raises(ValueError, match="precision is tf32, and device is cpu"):
+        devices.check("cpu", "tf32")
