@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import ndtr
 from torch import Tensor
 
 from vae_numpy.command_line import run, spelled
@@ -28,7 +27,7 @@ from vae_paper.reproduce import at_least, machine, trained
 
 SIDE, STEP, BAND = 32, 4, (256, 416)  # pixels: a patch; between training patches; the columns of the test patches
 LEVELS = 8.0  # bits: a density on [0, 1] is 256 times as large as on 0 to 255
-LIKELIHOODS = ("discretised-logistic", "learned-gaussian")
+DISCRETE, DENSITY = "discretised-logistic", "learned-gaussian"  # the two likelihoods
 
 
 @dataclass
@@ -59,22 +58,20 @@ def main(options: Options) -> None:
     report: dict[str, Any] = {
         "command": spelled("python -m vae_paper.reproduce.patches", options),
         "model": f"vae, D = {options.latent_dim}",
-        "data": f"{len(train.images):,} training and {len(test.images):,} test patches, {SIDE}x{SIDE} in colour, of two photographs",
+        "data": f"{len(train.images):,} training and {len(test.images):,} test patches, 32x32 in colour, of two photographs",
         "training": f"{options.epochs} epochs, batches of 64",
         "machine": machine(),
         "units": f"bits per dimension, {math.prod(test.shape)} dimensions; learned-gaussian: a density, {LEVELS:g} bits added",
         "gaussian_per_channel": gaussian._asdict(),
         "likelihoods": {},
     }
-    for likelihood in LIKELIHOODS:
-        config = Config(
-            name=f"patches-{likelihood}", source=source, likelihood=likelihood, latent_dim=options.latent_dim,
-            epochs=options.epochs, batch_size=64, validation=0.0,
-        )  # fmt: skip
+    for likelihood in (DISCRETE, DENSITY):
+        how: dict[str, Any] = {"source": source, "likelihood": likelihood, "batch_size": 64, "validation": 0.0}
+        config = Config(name=f"patches-{likelihood}", latent_dim=options.latent_dim, epochs=options.epochs, **how)
         model, seconds = trained(config)
         terms = elbo.averaged(model, test, options.passes)
         distortion, rate = terms.distortion.mean(0), terms.rate.sum(1)
-        added = 0.0 if likelihood == "discretised-logistic" else LEVELS
+        added = 0.0 if likelihood == DISCRETE else LEVELS
         bits = {"distortion": in_bits(distortion, test.shape, added), "rate": in_bits(rate, test.shape)}
         bits["total"] = in_bits(distortion + rate, test.shape, added)
         report["likelihoods"][likelihood] = {
@@ -85,7 +82,7 @@ def main(options: Options) -> None:
         }
         print(likelihood, report["likelihoods"][likelihood], flush=True)
         weight_files.write_json(options.out, report)
-    drawn = subject.read(f"patches-{LIKELIHOODS[0]}")
+    drawn = subject.read(f"patches-{DISCRETE}")
     for kind in ("reconstructions", "samples"):
         KINDS[kind](drawn, options.pictures / f"patches-{kind}.png")
 
@@ -112,10 +109,10 @@ def bits_of_gaussian(x: Tensor) -> Estimate:
     In bits per dimension. The Gaussian is integrated over each of the 256 levels, as the discretised logistic is.
     """
     levels = 255 * x.double()  # (N, C, H, W)
-    mean, sd = (getattr(levels, name)((0, 2, 3), keepdim=True).numpy() for name in ("mean", "std"))
-    above, below = (ndtr((levels.numpy() + shift - mean) / sd) for shift in (0.5, -0.5))
-    mass = np.where(levels <= 0, above, np.where(levels >= 255, 1 - below, above - below))  # the last levels reach to ±∞
-    return mean_of(torch.from_numpy(-np.log2(np.maximum(mass, 1e-300))).mean((1, 2, 3)))
+    mean, sd = levels.mean((0, 2, 3), keepdim=True), levels.std((0, 2, 3), keepdim=True)
+    above, below = (torch.special.ndtr((levels + shift - mean) / sd) for shift in (0.5, -0.5))
+    mass = torch.where(levels <= 0, above, torch.where(levels >= 255, 1 - below, above - below))  # the ends reach to ±∞
+    return mean_of(-mass.clamp(min=1e-300).log2().mean((1, 2, 3)))
 
 
 def in_bits(nats: Tensor, shape: tuple[int, int, int], added: float = 0.0) -> Estimate:
