@@ -1,6 +1,7 @@
 # make demo    train two models, compare the three levels, draw pictures
 # make test    run the tests: the levels agree, and every promise holds
 # make slow    run the longer tests
+# make lowest  run the tests with the lowest versions that pyproject.toml names
 # make soak    try faults: kills, full disks, damaged files
 # make bench   measure speed and memory, beside other trainers and the processor's limit
 # make lint    check style, types and generated text
@@ -14,7 +15,7 @@ BIN := .venv/bin
 # Two processes with one thread each are faster than one process with two threads, and one thread makes training repeatable
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test lint mnist slow soak bench readme clean clean-runs
+.PHONY: demo test lint mnist slow lowest soak bench readme clean clean-runs
 
 demo: .venv/installed
 	$(BIN)/python demo.py
@@ -24,6 +25,10 @@ test: .venv/installed
 
 slow: .venv/installed
 	$(PYTEST) -m slow
+
+# Old versions warn of new versions beside them: here a warning is no error
+lowest: .venv-lowest/installed
+	$(PYTEST:$(BIN)/python=.venv-lowest/bin/python) -o filterwarnings=default
 
 soak: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak
@@ -51,6 +56,13 @@ readme: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# uv chooses the lowest versions of what pyproject.toml names, and the newest of all else
+.venv-lowest/installed: pyproject.toml
+	$(PYTHON) -m venv --without-pip .venv-lowest
+	$(PYTHON) -m pip --python .venv-lowest/bin/python install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	touch $@
+
 # The other trainers of the speed comparison
 .venv/bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
@@ -58,7 +70,7 @@ readme: .venv/installed
 
 # What can be made again; the trainings in runs/ stay
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-lowest build dist
 
 clean-runs:
 	rm -rf runs

@@ -3,6 +3,7 @@ every tensor, and draw what the models have learned. Everything goes to runs/dem
 """
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import vae_lowlevel.vae as level2
 import vae_numpy.vae as level1
 from vae_lowlevel.train import Config, train, train_step
 from vae_numpy import digits, weights
+from vae_numpy.command_line import run
 from vae_numpy.figures import image_rows
+from vae_numpy.files import check_writable
 from vae_numpy.layers import sigmoid
 from vae_paper import download
 from vae_paper.drawing import plots
@@ -20,17 +23,24 @@ from vae_paper.trace import Trace, traces
 
 OUT = Path("runs/demo")
 SECONDS = 25  # of training, for each of the two models
+LEAST_STEPS = 800  # after fewer, most of 20 latents still hold no information about the image
 
 
-def main() -> None:
+@dataclass
+class Demo:
+    """Train two VAEs on real digits, compare the three levels on them, and draw pictures. Everything goes to runs/demo/."""
+
+
+def main(_: Demo) -> None:
     """Train, compare, draw."""
+    check_writable(OUT / "samples.png")
     data, test = fetch_digits(), digits.load("auto", "test")
     print(f"Digits: {data.source}; {test.source}; grayscale.\n")
     trained = {}
     for latent_dim in (20, 2):
         config = Config(latent_dim=latent_dim, batch_size=64)
         steps = steps_within(SECONDS, config, data)
-        print(f"Training level 2, D = {latent_dim}, for about {SECONDS} s: {steps} steps (the number depends on the machine).")
+        print(f"Training level 2, D = {latent_dim}: {steps} steps, the number for {SECONDS} s, but at least {LEAST_STEPS}.")
         params = {name: p.numpy() for name, p in train(config, data, test, steps).items()}
         weights.save(
             OUT / f"vae_d{latent_dim}.safetensors", params, {"model": "vae", "latent_dim": latent_dim, "data": data.source}
@@ -48,13 +58,13 @@ def fetch_digits() -> digits.Digits:
     if not digits.is_on_disk("mnist"):
         try:
             download.download("mnist", seconds=10)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             print(f"No MNIST ({error}). The demo uses the bundled handwriting; `make mnist` tries to download MNIST again.")
     return digits.load("auto", "train")
 
 
 def steps_within(seconds: float, config: Config, data: digits.Digits) -> int:
-    """How many training steps this machine takes in so many seconds, from a few that are thrown away."""
+    """The number of training steps for so many seconds, from a few that are thrown away: at least 800, at most 40 epochs."""
     params = level2.init_params(config.latent_dim, np.random.default_rng(0))
     optimizer = torch.optim.Adam(params.values())
     x, eps = torch.from_numpy(data.images[: config.batch_size]), torch.zeros(config.batch_size, config.latent_dim)
@@ -63,7 +73,7 @@ def steps_within(seconds: float, config: Config, data: digits.Digits) -> int:
         started = time.perf_counter()
         train_step(params, optimizer, x, eps)
         durations.append(time.perf_counter() - started)
-    return min(int(seconds / np.median(durations)), 40 * len(data.images) // config.batch_size)
+    return max(LEAST_STEPS, min(int(seconds / np.median(durations)), 40 * len(data.images) // config.batch_size))
 
 
 def print_trace(params: Trace, test: digits.Digits, latent_dim: int) -> None:
@@ -100,4 +110,4 @@ def draw(trained: dict[int, Trace], test: digits.Digits) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run("python demo.py", Demo, main)

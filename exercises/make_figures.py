@@ -6,6 +6,7 @@ minutes. `python -m exercises.make_figures 05` draws the figures of one exercise
 
 import io
 import json
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -121,15 +122,17 @@ def figure_01() -> dict[str, Any]:
             "correlation_with_ink_and_slant": correlation.round(3).tolist(),
             "std_of_mu": mu.std(0).round(2).tolist(),
         }
+        mixed = rng.permutation(len(mu))  # else the last class would hide the others
+        row[0].scatter(*mu[mixed].T, s=14, lw=0, c=[f"C{label}" for label in test.labels[mixed]])
         for label in range(10):
-            row[0].plot(*mu[test.labels == label].T, ".", ms=4, color=f"C{label}", label=str(label))
+            row[0].plot([], [], ".", ms=9, color=f"C{label}", label=str(label))
         row[0].set(title=f"{kind.upper()}: 360 test digits", xlabel="$\\mu_1$", ylabel="$\\mu_2$")
         at = np.linspace(-2.2, 2.2, 11)
         grid = np.stack(np.meshgrid(at, at[::-1]), -1).reshape(-1, 2) * unit + centre
         sheet = sigmoid(vae.decode(params, grid.astype(np.float32)))[:, 0].reshape(11, 11, 28, 28)
         row[1].imshow(sheet[:, :, 2:26, 2:26].transpose(0, 2, 1, 3).reshape(11 * 24, 11 * 24), cmap="gray_r")
         row[1].set(title=f"{kind.upper()}: decoded grid, ±2.2 {'σ of its codes' if kind == 'ae' else ''}", xticks=[], yticks=[])
-    axes[0, 0].legend(markerscale=2, fontsize=7, ncols=2)
+    axes[0, 0].legend(fontsize=7, ncols=2)
     save(figure, "01_ae_and_vae.png")
     return numbers
 
@@ -269,8 +272,8 @@ def figure_06() -> dict[str, Any]:
     right.plot([n["rate"] for n in noted.values()], [n["distortion"] for n in noted.values()], "o-")
     for beta, n in noted.items():
         right.annotate(f"β = {beta}", (n["rate"], n["distortion"]), xytext=(6, 5), textcoords="offset points")
-    right.margins(x=0.2, y=0.12)
-    right.set(xlabel="rate, nats", ylabel="distortion (BCE), nats", title="trained VAEs, D = 20, test digits")
+    right.margins(y=0.12)
+    right.set(xlim=(-2, 30), xlabel="rate, nats", ylabel="distortion (BCE), nats", title="trained VAEs, D = 20, test digits")
     save(figure, "06_rate_distortion.png")
     return noted
 
@@ -484,14 +487,14 @@ def figure_13() -> dict[str, Any]:
         12: lambda m: m.binarise(x, rng.uniform(size=x.shape))[0, 0],
         13: lambda m: m.unflatten(x.reshape(1, -1), 1, 28, 28)[0, 0],
     }
-    figure = Figure(figsize=(10, 6.4))
-    for number, axis in zip(BUGS, figure.subplots(3, 5).ravel(), strict=False):
+    figure = Figure(figsize=(9, 13))
+    for number, axis in zip(BUGS, figure.subplots(5, 3).ravel(), strict=False):
         wrong = piece(number)
         if number in curves:
             at, measure, label = curves[number]
             axis.plot(at, measure(right), "k", lw=2)
             axis.plot(at, measure(wrong), "--C3")
-            axis.set_xlabel(label, fontsize=7, labelpad=1)
+            axis.set_xlabel(label)
         elif number in bars:
             values = [bars[number](m) for m in (right, wrong)]
             at = np.arange(len(values[0]))
@@ -501,10 +504,9 @@ def figure_13() -> dict[str, Any]:
         else:
             axis.imshow(np.concatenate([pictures[number](m) for m in (right, wrong)], 1), cmap="gray_r")
             axis.set(xticks=[], yticks=[])
-        axis.set_title(f"{number} {BUGS[number][0]}", fontsize=7)
-        axis.tick_params(labelsize=6)
+        axis.set_title(textwrap.fill(f"{number} {BUGS[number][0]}", 28))
     figure.axes[-1].axis("off")
-    figure.axes[-1].text(0, 0.5, "black: right\nred: the bug\n(in 12 and 13: left, right)", fontsize=9)
+    figure.axes[-1].text(0, 0.5, "black: right\nred: the bug\n(in 12 and 13: left, right)", fontsize=12)
     save(figure, "13_museum.png")
     params, x = trained("vae", 20), digits.load("handwriting", "test").images
     mu, logvar = vae.encode(params, x)

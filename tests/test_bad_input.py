@@ -144,7 +144,8 @@ COMMANDS = [
     ("python -m vae_paper", Command, main3, "train --name ../up", "expected a plain folder name"),
     ("python -m vae_paper", Command, main3, "train --name nobody --resume", "no run of this name"),
     ("python -m vae_paper", Command, main3, "evaluate nowhere", "nowhere: no such file"),
-    ("python -m vae_paper", Command, main3, "sample --count 0", "count is 0: expected at least 1"),
+    ("python -m vae_paper", Command, main3, "sample --count 0", "count is 0: expected 1 to 5,000"),
+    ("python -m vae_paper", Command, main3, "sample --count 20000", "count is 20000: expected 1 to 5,000, for one picture"),
     ("python -m vae_paper", Command, main3, "download cifar", "invalid choice"),
 ]
 

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import torch
 
+import demo
 from vae_lowlevel import __main__ as level2
 from vae_lowlevel.train import Config as Config2
 from vae_lowlevel.train import train as train2
 from vae_numpy import __main__ as level1
 from vae_numpy import checks, digits, vae, weights
 from vae_numpy.__main__ import Config as Config1
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import __main__ as level3
-from vae_paper import download, runs, training, weight_files
+from vae_paper import download, runs, state_files, training, weight_files
 from vae_paper.config import Config as Config3
 
 WITHOUT_TORCH = """
@@ -40,8 +41,9 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_level_1_without_torch(tmp_path):
-    command = [sys.executable, "-W", "error", "-c", WITHOUT_TORCH, "--source", "handwriting", "--count", "40"]
+def test_level_1_without_torch(tmp_path, pytestconfig):
+    warnings = pytestconfig.getini("filterwarnings")[0]  # errors, but for the lowest versions
+    command = [sys.executable, "-W", warnings, "-c", WITHOUT_TORCH, "--source", "handwriting", "--count", "40"]
     here = os.path.dirname(os.path.dirname(weights.__file__))
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": here})
     assert done.returncode == 0, done.stderr
@@ -169,7 +171,7 @@ def test_interrupted_and_resumed_is_never_stopped(stop_at, whole, monkeypatch):
     parts = training.train(Config3(name="parts", resume=True))
     assert len(calls) == 26
     for file in ("weights.safetensors", "state.safetensors"):
-        a, b = (weights.load_tensors(folder / file)[0] for folder in (whole, parts))
+        a, b = (state_files.read_state(folder / file)[0] for folder in (whole, parts))
         assert a.keys() == b.keys()
         for name in a:
             np.testing.assert_array_equal(a[name], b[name], name)
@@ -218,7 +220,7 @@ def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monk
         training.train(small(name="broken"))
     broken = training.train(Config3(name="broken", resume=True))
     for file in ("weights.safetensors", "state.safetensors"):
-        a, b = (weights.load_tensors(folder / file)[0] for folder in (broken, whole))
+        a, b = (state_files.read_state(folder / file)[0] for folder in (broken, whole))
         for name in a:
             np.testing.assert_array_equal(a[name], b[name], name)
 
@@ -226,7 +228,7 @@ def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monk
 def test_the_spelled_command_gives_the_configuration_back():
     config = Config2(epochs=7, kind="mse", learning_rate=1e-4, source="$HOME;'", out=Path("my runs/w"))
     seen = []
-    run("p", Config2, seen.append, shlex.split(spelled("p", config))[1:])
+    run("p", Config2, seen.append, shlex.split(command_of("p", config))[1:])
     assert seen == [config]
 
 
@@ -259,3 +261,18 @@ def test_help_is_short_and_complete(capsys):
             run(prog, config, lambda c: None, ["--help"])
         assert stop.value.code == 0
         assert prog in capsys.readouterr().out
+
+
+def test_the_demo_takes_enough_steps_on_a_slow_machine_and_sees_its_folder_first(monkeypatch, tmp_path, capsys):
+    """A machine that is busy for a moment would take 25 steps in 25 seconds, and most latents would be collapsed."""
+    now = iter(range(10_000))
+    monkeypatch.setattr(demo.time, "perf_counter", lambda: float(next(now)))
+    few = digits.load("handwriting")
+    assert demo.steps_within(25, Config2(latent_dim=1, batch_size=1), few) == demo.LEAST_STEPS
+    (tmp_path / "runs").write_text("not a folder")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "train", lambda *ignored: pytest.fail("trained"))
+    with pytest.raises(SystemExit) as stop:
+        run("python demo.py", demo.Demo, demo.main, [])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "cannot be written" in said, said

@@ -18,8 +18,8 @@ import torch.distributed as dist
 
 from benchmarks.soak import children
 from vae_numpy import weights
-from vae_numpy.command_line import run, spelled
-from vae_paper import distributed
+from vae_numpy.command_line import command_of, run
+from vae_paper import distributed, state_files
 from vae_paper import runs as runs_module
 from vae_paper import training as train
 from vae_paper.__main__ import Command, Evaluate, main
@@ -125,7 +125,7 @@ def dying(at_step: int, rank: int, how: signal.Signals) -> None:
 
 
 def words(config: Config) -> list[str]:
-    return spelled("", config).split()
+    return command_of("", config).split()
 
 
 def last_line(said: str) -> str:
@@ -157,7 +157,7 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
 
 def apart(a: Path, b: Path) -> float:
     """The largest difference between two states in float64, where a tensor reaches beyond 1 relative to what it reaches."""
-    ours, theirs = (weights.load_tensors(folder / "state.safetensors")[0] for folder in (a, b))
+    ours, theirs = (state_files.read_state(folder / "state.safetensors")[0] for folder in (a, b))
     assert ours.keys() == theirs.keys()
     assert {array.dtype for name, array in ours.items() if name.endswith("bias")} == {np.dtype("float64")}
     return max(np.abs(ours[name] - theirs[name]).max() / max(1, np.abs(theirs[name]).max()) for name in ours)
@@ -165,7 +165,7 @@ def apart(a: Path, b: Path) -> float:
 
 def check_equal(one: Path, two: Path) -> None:
     """After all steps: parameters, Adam's moments, and every row of metrics.csv, but for its seconds."""
-    ours, theirs = (weights.load_tensors(folder / "state.safetensors")[1]["rows"] for folder in (one, two))
+    ours, theirs = (state_files.read_state(folder / "state.safetensors")[1]["rows"] for folder in (one, two))
     for a, b in zip(ours, theirs, strict=True):
         assert a | {"seconds": 0} == pytest.approx(b | {"seconds": 0}, rel=1e-10)
     assert (two / "metrics.csv").read_text().count("\n") == len(ours) + 1

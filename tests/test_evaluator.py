@@ -18,7 +18,7 @@ from vae_paper import models, objectives, weight_files
 from vae_paper.data import Data, load_data
 from vae_paper.measuring import classifier, elbo, estimators, sample_quality
 from vae_paper.measuring.elbo import mean_of
-from vae_paper.measuring.evaluate import evaluate, evaluate_run
+from vae_paper.measuring.evaluate import evaluate, evaluate_run, of_samples
 from vae_paper.reproduce import oracle_models
 from vae_paper.vae import VAE, Terms, kl_per_latent
 
@@ -298,6 +298,22 @@ def test_the_command(model, a_judge, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for name, m in found["measures"].items():
         assert f"{name:<26}{m['value']:>10.3f} ± {m['standard_error']:.3f}" in printed
+
+
+@pytest.mark.parametrize(
+    ("model", "likelihood", "says"),
+    [
+        ("vae", "gaussian", "x_hat"),
+        ("vae", "bernoulli", "pixels drawn from p(x|z)"),
+        ("pixel-vae", "gaussian", "pixels drawn from p(x|z)"),
+        ("pixel-vae", "continuous-bernoulli", "pixels drawn from p(x|z)"),
+    ],
+)
+def test_the_kind_of_samples_is_said(model, likelihood, says, a_judge, monkeypatch):
+    few = load_data("handwriting", "test").subset(slice(30))
+    monkeypatch.setattr("vae_paper.measuring.evaluate.load_data", lambda *ignored: few)
+    found = of_samples(models.build(model, 2, likelihood).eval(), few, 20, seed=0)
+    assert f"20 samples, {says}: Fréchet" in found["frechet_distance"]["is"]
 
 
 def test_weights_of_level_2_are_measured_as_level_3s(tmp_path):

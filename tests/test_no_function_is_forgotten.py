@@ -41,10 +41,10 @@ ELSEWHERE = {
         vae_paper.training.train""",
     "test_nothing_lost": """
         vae_lowlevel.train.train vae_lowlevel.train.train_step vae_paper.training.train_step vae_paper.data.split
-        vae_paper.state_files.save_state vae_paper.weight_files.write_csv""",
+        vae_paper.state_files.save_state vae_paper.state_files.read_state vae_paper.weight_files.write_csv""",
     "test_nothing_let_in": "vae_paper.download.download",
     "test_configuration": "vae_paper.config.checked vae_paper.initial.initial_model",
-    "test_commands": "vae_paper.runs.locked vae_numpy.command_line.spelled vae_numpy.__main__.standard_error",
+    "test_commands": "vae_paper.runs.locked vae_numpy.command_line.command_of vae_numpy.__main__.standard_error",
     "test_pictures": """
         vae_paper.drawing.subject.read vae_paper.drawing.figures.draw vae_paper.drawing.animation.replay""",
     "test_inspect": "vae_paper.measuring.inspect.table",

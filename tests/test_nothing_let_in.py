@@ -5,6 +5,12 @@
 
 import ast
 import gzip
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -85,3 +91,48 @@ def test_a_killed_download_is_swept(tmp_path):
     with downloads.served() as (_, url), downloads.into(tmp_path), downloads.fetched_by(downloads.PLAIN, url):
         download.download("mnist", 60.0)
     assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_download_takes_its_child_with_it(how, tmp_path):
+    """What the process of its own writes here stops growing when the command is gone."""
+    beats = tmp_path / "beats"
+    beat = f"import time\nwhile True:\n    open({str(beats)!r}, 'a').write('.')\n    time.sleep(0.02)"
+    code = f"from vae_paper import download; download.FETCH = {beat!r}; download.download('mnist')"
+    command = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"VAE_DATA": str(tmp_path)})
+    until = time.monotonic() + 60
+    while not beats.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    command.send_signal(how)
+    command.wait(60)
+    time.sleep(1)  # 50 beats
+    size = beats.stat().st_size
+    time.sleep(1)
+    assert beats.stat().st_size == size > 0
+
+
+@pytest.mark.parametrize("what", ["a folder", "a pipe"])
+def test_what_is_no_file_in_an_archives_place_stops_the_download_before_anything_is_installed(what, tmp_path):
+    with downloads.served() as (_, url), downloads.into(tmp_path), downloads.fetched_by(downloads.PLAIN, url):
+        place = tmp_path / "MNIST/raw" / downloads.NAMES[2]
+        place.parent.mkdir(parents=True)
+        place.mkdir() if what == "a folder" else os.mkfifo(place)
+        with pytest.raises(ValueError, match=f"{place}: is no regular file; remove it"):
+            download.download("mnist", 60.0)
+        assert list(place.parent.iterdir()) == [place]
+
+
+def test_other_files_in_the_folder_are_left_alone(tmp_path):
+    """A truncated archive of another name is not unpacked, a pipe is not waited for."""
+    with downloads.served() as (_, url), downloads.into(tmp_path), downloads.fetched_by(downloads.PLAIN, url):
+        raw = download.download("mnist", 60.0)
+        (raw / "emnist-ubyte.gz").write_bytes(b"\x1f\x8b")
+        os.mkfifo(raw / "pipe-ubyte.gz")
+        assert download.download("mnist", 60.0) == raw
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan, 0.0, 1e300])
+def test_the_time_limit_is_a_time(seconds, tmp_path, monkeypatch):
+    monkeypatch.setenv("VAE_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"seconds is .*: expected more than 0, and a finite number"):
+        download.download("mnist", seconds)

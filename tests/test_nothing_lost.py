@@ -27,7 +27,7 @@ from vae_paper import runs, state_files, weight_files
 from vae_paper import training as train
 from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
-from vae_paper.vae import Terms
+from vae_paper.vae import VAE, Terms
 
 
 @pytest.fixture(autouse=True)
@@ -334,3 +334,21 @@ def test_same_seed_same_bits_in_another_process(tmp_path):
 def test_terms_are_named():
     terms = Terms(torch.zeros(1, 2), torch.full((2, 3), torch.inf), torch.zeros(1, 2))
     assert train.not_finite(terms) == "not finite: rate"
+
+
+def test_a_run_of_any_length_is_saved():
+    """The header of a file is limited to 10 MB; the rows of 100,000 epochs take more, and lie elsewhere."""
+    folder = train.train(dataclasses.replace(SMALL, epochs=1))
+    path = folder / "state.safetensors"
+    _, progress = state_files.read_state(path)
+    model = VAE(1)
+    optimizer = train.adamw(SMALL, model)
+    rows = [row | {"epoch": epoch} for epoch in range(100_000) for row in progress["rows"]]
+    assert len(json.dumps(rows)) > 2 * weights.MOST_HEADER
+    state_files.save_state(folder, model, optimizer, progress | {"rows": rows})
+    assert state_files.load_state(folder, model, optimizer)["rows"] == rows
+    tensors, header = weights.load_tensors(path)
+    for wrong in (b"[1, 2", b"\xff", b"[" * 100_000):
+        weights.save_tensors(path, tensors | {"rows": np.frombuffer(wrong, np.uint8)}, header)
+        with pytest.raises(ValueError, match="its rows are not JSON"):
+            state_files.read_state(path)

@@ -15,7 +15,7 @@ from torch import nn
 import vae_paper
 from vae_numpy import digits, weights
 from vae_numpy.command_line import run
-from vae_paper import Config, Data, Model, Subject, Terms, models
+from vae_paper import Config, Data, Model, Subject, Terms, models, state_files
 from vae_paper.__main__ import Command, main
 from vae_paper.config import checked
 from vae_paper.data import binarised
@@ -45,7 +45,7 @@ class MyVAE(Model):
         return self.nats(self.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
 
     def images_of(self, z, labels, generator, noise=False):
-        return self.shown(self.decoder(z), noise, generator)
+        return self.pixels_of(self.decoder(z), noise, generator)
 
     def reconstructions(self, x, labels, generator):
         return {"x̂ of μ": torch.sigmoid(self.decoder(self.encode(x)[0]))}
@@ -115,7 +115,7 @@ def test_interrupted_and_resumed_bit_for_bit(stop_at, folder):
         vae_paper.train(Config(name=name, **CONFIG), MyVAE(), own_data(), interrupting, sgd)
     again = trained(name, resume=True)
     for file in ("weights.safetensors", "state.safetensors"):
-        a, b = (weights.load_tensors(f / file)[0] for f in (folder, again))
+        a, b = (state_files.read_state(f / file)[0] for f in (folder, again))
         assert a.keys() == b.keys() and any("momentum_buffer" in key for key in a) == file.startswith("state")
         for key in a:
             np.testing.assert_array_equal(a[key], b[key], key)

@@ -23,7 +23,7 @@ from vae_paper.drawing import figures, latent_space, pictures, plots
 from vae_paper.drawing.animation import moments, replay
 from vae_paper.drawing.figures import draw
 from vae_paper.drawing.subject import Subject, read
-from vae_paper.sampling import interpolation
+from vae_paper.sampling import interpolation, samplers
 
 MADE = {"ae": 2, "cvae": 3, "quadrant-cvae": 3, "pixel-vae": 3, "vae": 5}
 
@@ -385,3 +385,43 @@ def test_the_runs_metrics_are_what_curves_reads(folder, monkeypatch, tmp_path) -
     with open(folder / "flat" / "metrics.csv", newline="") as file:
         [row] = csv.DictReader(file)
     assert calls[0][1] == [{name: float(value) for name, value in row.items()}]
+
+
+def test_traversals_are_of_active_latents(folder, monkeypatch, tmp_path) -> None:
+    """A latent of q(z|x) that does not depend on x has a large KL here, and no row."""
+    shown = subject(folder, "vae")
+    with torch.no_grad():
+        shown.model.encoder.mu.weight[[1, 3]] = 0
+        shown.model.encoder.mu.bias[1] = 9
+        shown.model.encoder.mu.weight[[0, 2, 4]] *= torch.tensor([30.0, 90.0, 60.0])[:, None]
+    calls = captured(monkeypatch, "grid")
+    draw(shown, "traversals", tmp_path)
+    assert [re.match(r"\$z_\{(\d)\}", row)[1] for row in calls[0][3]] == ["3", "5", "1"]
+
+
+def test_a_model_in_float64_is_drawn(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(latent_space, "SHOWN", 60)
+    few = load_data("handwriting", "test").subset(slice(60))
+    few = few.replace(images=few.images.double())
+    flat = Subject(models.build("vae", 2).double().eval(), few)
+    for name, kinds in {"vae": EXPECTED["flat"] - {"curves"}, "cvae": EXPECTED["cvae"], "quadrant-cvae": {"completions"}}.items():
+        shown = Subject(models.build(name, 2).double().eval(), few, beside=flat)
+        for kind in kinds:
+            draw(shown, kind, tmp_path)
+    z, _ = samplers.draw("aggregate", flat.model, 3, train=few)
+    assert z.dtype == torch.float64
+
+
+def test_no_animation_of_a_run_that_began_with_a_model_from_python(tmp_path, monkeypatch) -> None:
+    """The configuration does not say which parameters the model had; a resumed run knows it still."""
+    monkeypatch.setattr(weight_files, "RUNS", tmp_path)
+    options = {"latent_dim": 2, "epochs": 1, "batch_size": 90, "validation": 0.8, "source": "handwriting"}
+    training.train(Config(name="given", **options), models.build("vae", 2, seed=7))
+    (tmp_path / "given/weights.safetensors").unlink()
+    state, progress = weights.load_tensors(tmp_path / "given/state.safetensors")
+    rows = np.frombuffer(b"[]", np.uint8)
+    begun = progress | {"step": 0, "best": None}
+    weights.save_tensors(tmp_path / "given/state.safetensors", state | {"rows": rows}, begun)
+    training.train(Config(name="given", resume=True))
+    with pytest.raises(ValueError, match=r"animation: .* does not say how it can be trained again"):
+        draw(read(tmp_path / "given"), "animation", tmp_path)

@@ -85,11 +85,12 @@ def test_a_class_is_drawn_from_its_own_codes() -> None:
 
 
 def test_a_cvae_has_the_prior_for_each_class_and_needs_no_images() -> None:
-    model = models.build("cvae", 3)
-    z, labels = samplers.draw("class", model, 12, seed=7)
-    assert torch.equal(z, model.draw_prior(12, torch.Generator().manual_seed(7)))
+    model = models.build("cvae", 3).eval()
+    images, labels = samplers.sample_images(model, 12, "class", seed=7)
     assert labels.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
-    assert samplers.draw("class", model, 3, label=4)[1].tolist() == [4, 4, 4]
+    z = model.draw_prior(12, torch.Generator().manual_seed(7))
+    assert torch.equal(images, torch.sigmoid(model.decode(z, labels)))
+    assert samplers.sample_images(model, 3, "class", label=4)[1].tolist() == [4, 4, 4]
 
 
 def test_the_aggregate_of_a_cvae_keeps_the_label_of_each_code(train) -> None:
@@ -108,13 +109,13 @@ def test_the_aggregate_of_a_cvae_keeps_the_label_of_each_code(train) -> None:
 @pytest.mark.parametrize("name", samplers.SAMPLERS)
 def test_a_seed_repeats_and_another_does_not(name, train) -> None:
     model = models.build("vae", 3).eval()
-    once, again, other = (samplers.draw(name, model, 20, seed, train=train)[0] for seed in (1, 1, 2))
-    assert once.shape == (20, 3) and once.dtype == torch.float32
+    once, again, other = (samplers.sample_images(model, 20, name, seed, train=train)[0] for seed in (1, 1, 2))
+    assert once.shape == (20, 1, 28, 28) and once.dtype == torch.float32
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
     if name != "prior":
         with pytest.raises(ValueError, match=f"the sampler {name} needs training images"):
-            samplers.draw(name, model, 20)
+            samplers.sample_images(model, 20, name)
 
 
 COMMANDS = [

@@ -177,8 +177,9 @@ def test_level_1_shows_no_control_characters_of_a_header(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("backend", ["nosuch", "agg"])
-def test_a_picture_needs_no_backend(backend):
-    code = "import os, vae_numpy.figures, matplotlib; print(os.environ['MPLBACKEND'], matplotlib.rcParams._get('backend'))"
+@pytest.mark.parametrize("drawn_by", ["vae_numpy.figures", "vae_paper.drawing.plots"])
+def test_a_picture_needs_no_backend(drawn_by, backend):
+    code = f"import os, {drawn_by}, matplotlib; print(os.environ['MPLBACKEND'], matplotlib.rcParams._get('backend'))"
     variables = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": backend}
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

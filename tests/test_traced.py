@@ -2,15 +2,19 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import jaxtyping
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 import vae_lowlevel.vae as level2
+import vae_numpy.vae as level1
 from vae_numpy import checks
+from vae_paper import models
 
 X = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 PARAMS = {name: p.detach() for name, p in level2.init_params(3, np.random.default_rng(0)).items()}
@@ -42,6 +46,25 @@ TRACED = {
 @pytest.mark.parametrize("how", TRACED)
 def test_encode_is_traced(how):
     torch.testing.assert_close(TRACED[how]()(X), Encoder()(X))
+
+
+@pytest.mark.parametrize("of", ["encode", "decode"])
+def test_onnx_runs_what_level_1_computes(of, tmp_path):
+    """Exported with two images or latents, run with four, outside torch."""
+    params = {name: p.numpy() for name, p in PARAMS.items()}
+    model = models.build("vae", 3)
+    model.load_state_dict(PARAMS)
+    model.forward = getattr(model, of)
+    x = X if of == "encode" else torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    any_batch = ({0: torch.export.Dim.DYNAMIC},)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch and onnxscript, about each other
+        torch.onnx.export(model.eval(), (x[:2],), tmp_path / "m.onnx", dynamo=True, dynamic_shapes=any_batch, verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    got = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    expected = getattr(level1, of)(params, x.numpy())
+    for ours, theirs in zip(got, expected if of == "encode" else [expected], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_labels_and_shapes():

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_numpy import weights
-from vae_paper import models, training, weight_files
+from vae_paper import models, state_files, training, weight_files
 from vae_paper.config import Config
 from vae_paper.data import Data
 from vae_paper.measuring import elbo
@@ -194,7 +193,7 @@ def test_a_run_stopped_in_the_middle_and_resumed_is_a_run_never_stopped(codebook
         training.train(Config(name="parts", **options))
     training.train(Config(name="parts", resume=True))
     assert len(taken) == 10
-    whole, parts = (weights.load_tensors(tmp_path / name / "state.safetensors") for name in ("whole", "parts"))
+    whole, parts = (state_files.read_state(tmp_path / name / "state.safetensors") for name in ("whole", "parts"))
     assert whole[0].keys() == parts[0].keys()
     assert all(np.array_equal(whole[0][name], parts[0][name]) for name in whole[0])
     assert [row["perplexity"] for row in whole[1]["rows"]] == [row["perplexity"] for row in parts[1]["rows"]]

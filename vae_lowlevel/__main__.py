@@ -5,7 +5,7 @@ import shlex
 from vae_lowlevel.train import Config, measure, sizes, train
 from vae_lowlevel.vae import Params
 from vae_numpy import digits, files, weights
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 
 
 def main(config: Config) -> None:
@@ -22,7 +22,7 @@ def main(config: Config) -> None:
             "model": "vae",
             "latent_dim": config.latent_dim,
             "likelihood": config.kind,
-            "command": spelled("python -m vae_lowlevel", config),
+            "command": command_of("python -m vae_lowlevel", config),
             "source": source,
             "data": f"{data.source}, grayscale",
             "epochs": epochs,

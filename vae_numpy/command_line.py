@@ -48,7 +48,7 @@ def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[s
             _stop(prog, str(interrupt) or "interrupted", 130)
 
 
-def spelled(prog: str, config: Any) -> str:
+def command_of(prog: str, config: Any) -> str:
     """The command that gives this configuration: the options that differ from their defaults, quoted for a shell."""
     words = [prog]
     for field in dataclasses.fields(config):

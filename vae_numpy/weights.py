@@ -24,7 +24,7 @@ PRETRAINED = BUNDLED / "pretrained"
 HEADER_KEY = "vae_levels"
 MOST_BYTES = 4_000_000_000  # of all tensors in a file whose shapes are not checked
 MOST_TENSORS = 10_000  # in a file; a run's state holds about 50
-MOST_HEADER = 10_000_000  # bytes. A real header takes a few thousand, and in a run's state 300 more for each epoch
+MOST_HEADER = 10_000_000  # bytes. A real header takes a few thousand
 
 
 def save(path: str | Path, params: Tensors, header: Mapping[str, Any]) -> None:

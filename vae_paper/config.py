@@ -266,7 +266,7 @@ def arguments_in(config: Config) -> dict[str, Any]:
     return found
 
 
-def stored(content: Any) -> Config:
+def from_dict(content: Any) -> Config:
     """The configuration from `content`, a dict made by `as_dict`. ValueError if an option is unknown or has a wrong value."""
     if not isinstance(content, dict):
         raise ValueError(f"found a {type(content).__name__}; expected options and values")

@@ -153,3 +153,9 @@ def any_of(noted: list[int]) -> bool:
     flag = torch.tensor(len(noted))
     dist.all_reduce(flag, dist.ReduceOp.MAX)
     return flag.item() > 0
+
+
+def wait() -> None:
+    """Wait until all processes have come this far."""
+    if processes() > 1:
+        dist.all_reduce(torch.zeros(()))  # on the CPU, where gloo carries it

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from vae_numpy import digits
 from vae_numpy.files import is_gone, write_atomically
 from vae_paper import cifar
 
+NAMES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 # A process of its own downloads: if a server sends one byte per second, only killing this process stops the download.
 FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.argv[1])(sys.argv[2], download=True)"
 # torchvision's own CIFAR-10 is a pickle: this fetches the binary version instead.
 FETCH_CIFAR = f"""import sys; from torchvision.datasets.utils import download_url
 download_url({cifar.URL!r}, sys.argv[2] + "/CIFAR10", md5={cifar.MD5!r})"""
+# It ends with this process, even if this one is killed: then its standard input ends.
+WATCH = "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()\n"
 
 
 def download(source: str, seconds: float = 600) -> Path:
@@ -27,6 +31,8 @@ def download(source: str, seconds: float = 600) -> Path:
     If all files are complete, they are kept; otherwise all archives are fetched again. Unpacked files are repaired from their
     archives. Raises ValueError, in one line, if the download fails; then nothing is left behind, and the next try starts anew.
     """
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise ValueError(f"seconds is {seconds:g}: expected more than 0, and a finite number")
     if source == "cifar10":
         return _download_cifar(seconds)
     if source not in digits.SOURCES:
@@ -35,13 +41,15 @@ def download(source: str, seconds: float = 600) -> Path:
     name = digits.SOURCES[source]
     target = folder / name / "raw"
     if not (digits.is_on_disk(source) and _is_whole(source)):
+        if taken := [path for path in (target / name for name in NAMES) if path.exists() and not path.is_file()]:
+            raise ValueError(f"{taken[0]}: is no regular file; remove it; nothing was downloaded")
         with _temporary(folder) as temporary:
             _fetch(name, temporary, seconds)
             for split in ("train", "test"):
                 digits.load(source, split, Path(temporary))
             target.mkdir(parents=True, exist_ok=True)
-            for archive in sorted((Path(temporary) / name / "raw").glob("*.gz")):
-                os.replace(archive, target / archive.name)
+            for archive in NAMES:
+                os.replace(Path(temporary) / name / "raw" / archive, target / archive)
     _repair(target)
     return target
 
@@ -82,16 +90,19 @@ def _is_whole(source: str) -> bool:
 
 def _repair(folder: Path) -> None:
     """Rewrite unpacked files that differ from their archive. (torchvision reads them without a check, even incomplete ones.)"""
-    for archive in folder.glob("*-ubyte.gz"):
-        unpacked, contents = archive.with_suffix(""), gzip.decompress(archive.read_bytes())
-        if unpacked.is_file() and unpacked.read_bytes() != contents:
-            write_atomically(unpacked, contents)
+    for archive in (folder / name for name in NAMES):
+        unpacked = archive.with_suffix("")
+        if archive.is_file() and unpacked.is_file():
+            contents = gzip.decompress(archive.read_bytes())
+            if unpacked.read_bytes() != contents:
+                write_atomically(unpacked, contents)
 
 
 def _fetch(name: str, folder: str, seconds: float) -> None:
-    command = [sys.executable, "-c", FETCH_CIFAR if name == "CIFAR10" else FETCH, name, folder]
+    command = [sys.executable, "-c", WATCH + (FETCH_CIFAR if name == "CIFAR10" else FETCH), name, folder]
+    read, write = os.pipe()
     try:
-        subprocess.run(command, timeout=seconds, check=True, capture_output=True, text=True)
+        subprocess.run(command, timeout=seconds, check=True, capture_output=True, text=True, stdin=read)
     except subprocess.TimeoutExpired:
         raise ValueError(
             f"{name} did not arrive within {seconds:g} seconds; nothing kept. Try again, or raise --seconds"
@@ -104,3 +115,6 @@ def _fetch(name: str, folder: str, seconds: float) -> None:
                 "together: pip install --upgrade --force-reinstall torch torchvision"
             ) from None
         raise ValueError(f"{name} could not be downloaded ({said}); nothing kept. Is there a network?") from None
+    finally:
+        os.close(read)
+        os.close(write)

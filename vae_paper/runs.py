@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from vae_numpy import weights
 from vae_numpy.checks import check_labels
-from vae_numpy.command_line import spelled
+from vae_numpy.command_line import command_of
 from vae_paper import devices, distributed, models, state_files, weight_files
 from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
 from vae_paper.data import OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
@@ -50,6 +50,8 @@ class Progress:
     """The lowest validation loss so far."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
+    given: bool = False
+    """Whether the first parameters are those of a model that was passed in Python: the configuration does not give them."""
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Run:
     validation: Data
     own: dict[str, str]
     """The parts that come from the user's own code, and must be passed again to resume: {"objective": its name}, etc."""
-    at: Progress
+    progress: Progress
     launch: str | None
     bar: Any
     interrupted: list[int]
@@ -73,7 +75,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.started = time.perf_counter()
-        self.loss = torch.tensor(self.at.loss, dtype=devices.sum_dtype(self.config.device), device=self.config.device)
+        self.loss = torch.tensor(self.progress.loss, dtype=devices.sum_dtype(self.config.device), device=self.config.device)
 
     @property
     def per_epoch(self) -> int:
@@ -83,9 +85,9 @@ class Run:
     def after_step(self, loss: Tensor) -> None:
         """Count a step. After Ctrl-C: save the state and stop."""
         self.loss += loss
-        self.at.step += 1
+        self.progress.step += 1
         self.bar.update()
-        if self.at.step % self.per_epoch == 0:
+        if self.progress.step % self.per_epoch == 0:
             self._add_up()  # before validation, so that its time is not counted
         elif distributed.any_of(self.interrupted):
             self._add_up()
@@ -93,22 +95,27 @@ class Run:
 
     def after_epoch(self, measured: dict[str, float]) -> None:
         """Save the weights if they are the best so far, then write the epoch's row, then save the state."""
-        at, epoch = self.at, self.at.step // self.per_epoch
-        row = {"epoch": epoch, "step": at.step, "seconds": round(at.seconds, 2), "loss": at.loss / self.per_epoch}
+        progress, epoch = self.progress, self.progress.step // self.per_epoch
+        row = {
+            "epoch": epoch,
+            "step": progress.step,
+            "seconds": round(progress.seconds, 2),
+            "loss": progress.loss / self.per_epoch,
+        }
         row |= measured | {name: float(value) for name, value in self.model.end_epoch().items()}
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
             raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}; expected finite numbers")
-        at.rows.append(row)
-        at.loss = at.seconds = 0.0
+        progress.rows.append(row)
+        progress.loss = progress.seconds = 0.0
         self.loss.zero_()
         score = measured.get("validation_loss", -float(epoch))  # without validation images the last epoch is the best
-        best = at.best is None or score <= at.best
-        at.best = score if best else at.best
+        best = progress.best is None or score <= progress.best
+        progress.best = score if best else progress.best
         if distributed.rank() == 0:
             if best:
                 about = self.header() | {"epoch": epoch, "selected_on": self.validation.about}
                 weight_files.save_model(self.folder / "weights.safetensors", self.model, about)
-            weight_files.write_csv(self.folder / "metrics.csv", at.rows)
+            weight_files.write_csv(self.folder / "metrics.csv", progress.rows)
         self.save_state()  # last: if the state says that an epoch is finished, all other files of this epoch are on disk
         if self.writer is not None:
             for name, value in row.items():
@@ -125,11 +132,12 @@ class Run:
         """The header of the run's weight file."""
         asked = dataclasses.replace(self.config, resume=False)
         return weight_files.describe(self.model) | {
-            "command": spelled("python -m vae_paper train", asked),
+            "command": command_of("python -m vae_paper train", asked),
             "epochs": self.config.epochs,
             "seed": self.config.seed,
             "config": as_dict(self.config),
             "own": self.own,
+            "given": self.progress.given,
             "data": self.data.about,
             "source": self.data.source,
             "digest": self.data.digest,
@@ -140,18 +148,18 @@ class Run:
         if distributed.rank() == 0:
             about = {"config": as_dict(self.config), "own": self.own, "digest": self.data.digest, "data": self.data.about}
             about["describes"] = weight_files.describe(self.model)
-            state_files.save_state(self.folder, self.model, self.optimizer, vars(self.at) | {"launch": self.launch} | about)
-        distributed.any_of([])  # every process waits here until the state is on disk
+            state_files.save_state(self.folder, self.model, self.optimizer, vars(self.progress) | {"launch": self.launch} | about)
+        distributed.wait()  # until the state is on disk
 
     def _add_up(self) -> None:
-        self.at.loss = distributed.mean(self.loss).item()
-        self.at.seconds += time.perf_counter() - self.started
+        self.progress.loss = distributed.mean(self.loss).item()
+        self.progress.seconds += time.perf_counter() - self.started
 
     def _stop(self) -> None:
         self.save_state()
         again = f"python -m vae_paper train --name {shlex.quote(self.config.name)} --resume"
         again = "train(config, ..., resume=True) in Python" if self.own or self.data.source == OWN else again
-        raise KeyboardInterrupt(f"stopped after step {self.at.step}, state saved; go on with: {again}")
+        raise KeyboardInterrupt(f"stopped after step {self.progress.step}, state saved; go on with: {again}")
 
 
 @contextlib.contextmanager
@@ -172,6 +180,7 @@ def begun(
         _summary_writer()
     whole = data or load_data(config.source, "train", config.binarise, "cpu", shape_asked(config))
     whole = binarised(whole, config.binarise) if data and config.binarise != "none" else whole
+    given = model is not None and config.start_from is None
     model = initial_model(config, model, whole)
     training, validation = split(fitting(whole, model).to(config.device), config.validation)
     epochs, batch_size = config.lengths()
@@ -186,23 +195,24 @@ def begun(
         foreign = (folder / "weights.safetensors").exists() and not (folder / "config.json").exists()  # another command's
         if not config.resume and ((folder / "state.safetensors").exists() or foreign):
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
-        at = _resumed(folder, config, model, made, own, training) if config.resume else Progress()
+        progress = _resumed(folder, config, model, made, own, training) if config.resume else Progress(given=given)
         if distributed.rank() == 0:
             weight_files.write_json(folder / "config.json", as_dict(config))
-            print(f"{folder}: {training.about}" + (f", resumed at step {at.step}" if at.step else ""), file=sys.stderr)
+            resumed = f", resumed at step {progress.step}" if progress.step else ""
+            print(f"{folder}: {training.about}{resumed}", file=sys.stderr)
         total = epochs * (len(training.images) // batch_size)
         if total < FEW_STEPS and distributed.rank() == 0:
             print(f"only {total} steps: a good model takes about 2,000; raise --epochs or lower --batch-size", file=sys.stderr)
         writer = _summary_writer()(folder / "tensorboard") if config.tensorboard and distributed.rank() == 0 else None
         bar = tqdm(
-            total=total, initial=at.step, unit="step", desc=config.name, disable=distributed.rank() > 0 or None
+            total=total, initial=progress.step, unit="step", desc=config.name, disable=distributed.rank() > 0 or None
         )  # None: tqdm draws no bar unless it writes to a terminal
         with bar, interrupts() as noted, writer or contextlib.nullcontext():
-            run = Run(config, folder, model, made, training, validation, own, at, distributed.launch(), bar, noted, writer)
+            run = Run(config, folder, model, made, training, validation, own, progress, distributed.launch(), bar, noted, writer)
             try:
                 yield run
             except ValueError as error:
-                raise ValueError(f"{folder}: step {run.at.step}: {error}; what was saved before is intact") from error
+                raise ValueError(f"{folder}: step {run.progress.step}: {error}; what was saved before is intact") from error
 
 
 def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, str]:
@@ -241,8 +251,7 @@ def fitting(data: Data, model: Model) -> Data:
         raise ValueError(f"labels: the model is conditioned on a class, and {data.about} has no labels; choose another model")
     if data.labels is not None:
         check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
-    dtype = next((p.dtype for p in model.parameters()), torch.float32)
-    return data if data.images.dtype == dtype else data.replace(images=data.images.to(dtype))
+    return data if data.images.dtype == model.dtype else data.replace(images=data.images.to(model.dtype))
 
 
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
@@ -315,27 +324,27 @@ def _was_restarted(folder: Path, config: Config) -> bool:
 
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
     """Load the state into model and optimiser; return the progress. ValueError for a state of another run or of other data."""
-    at = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
-    check_made_with(folder / "state.safetensors", at.get("describes", {}), model)
-    if (needed := at.get("own", {})) != own:
+    state = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
+    check_made_with(folder / "state.safetensors", state.get("describes", {}), model)
+    if (needed := state.get("own", {})) != own:
         raise ValueError(f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same")
-    if at.get("digest", data.digest) != data.digest:
-        raise ValueError(f"{folder} was trained on {at.get('data')}, and finds other images: {data.about}; pass the same data")
-    return progress_of(folder, config, at)
+    if state.get("digest", data.digest) != data.digest:
+        raise ValueError(f"{folder} was trained on {state.get('data')}, and finds other images: {data.about}; pass the same data")
+    return progress_of(folder, config, state)
 
 
-def progress_of(folder: Path, config: Config, at: dict[str, Any]) -> Progress:
+def progress_of(folder: Path, config: Config, state: dict[str, Any]) -> Progress:
     """The progress in a state's header. ValueError if it is no valid progress, or if the configuration is another one."""
     path = folder / "state.safetensors"
     free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
-    if "config" in at and as_dict(weight_files.config_of(path, at["config"])) | free != as_dict(config):
+    if "config" in state and as_dict(weight_files.config_of(path, state["config"])) | free != as_dict(config):
         raise ValueError(f"{folder}/config.json is not what the run was started with; restore it from state.safetensors' header")
-    found: dict[str, Any] = {name: at.get(name) for name in ("step", "loss", "seconds", "best", "rows")}
+    found: dict[str, Any] = {name: state.get(name) for name in ("step", "loss", "seconds", "best", "rows")}
     kinds = {"step": int, "loss": float, "seconds": float, "rows": list}
     whole = all(type(found[name]) is kind for name, kind in kinds.items()) and type(found["best"]) in (float, type(None))
     if not whole or found["step"] < 0 or not all(isinstance(row, dict) for row in found["rows"]):
         raise ValueError(f"{path}: its header does not say how far the run is; expected step, loss, seconds, best and rows")
-    return Progress(**found)
+    return Progress(**found, given=state.get("given") is True)
 
 
 @contextlib.contextmanager

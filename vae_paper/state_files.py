@@ -1,8 +1,10 @@
 """The state of a run, state.safetensors: all that training needs to continue exactly."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -12,7 +14,10 @@ from vae_paper.weight_files import as_arrays, check_tensors, fill
 
 
 def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
-    """Write the parameters, the optimiser's state (tensors, and numbers in the header), and `progress` (any JSON)."""
+    """Write the parameters, the optimiser's state (tensors, and numbers in the header), and `progress` (any JSON).
+
+    The rows of metrics.csv are a tensor, of the bytes of their JSON: a header is limited in size, and would be full one day.
+    """
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     numbers: dict[str, Any] = {}
     for index, state in optimizer.state_dict()["state"].items():
@@ -21,7 +26,8 @@ def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: d
     plain = (int, float, str, tuple, list, type(None))  # some optimisers keep a step counter in their groups
     groups = [{n: v for n, v in g.items() if n != "params" and isinstance(v, plain)} for g in optimizer.param_groups]
     about = progress | {"optimizer": numbers, "groups": groups}
-    weights.save_tensors(folder / "state.safetensors", as_arrays(tensors), about)
+    rows = np.frombuffer(json.dumps(about.pop("rows", [])).encode(), np.uint8)
+    weights.save_tensors(folder / "state.safetensors", as_arrays(tensors) | {"rows": rows}, about)
 
 
 def load_state(folder: Path, model: nn.Module, optimizer: Optimizer, strict: bool = True) -> dict[str, Any]:
@@ -32,7 +38,7 @@ def load_state(folder: Path, model: nn.Module, optimizer: Optimizer, strict: boo
     path = folder / "state.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no state to resume from; train without --resume")
-    tensors, progress = weights.load_tensors(path)
+    tensors, progress = read_state(path)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     expected = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     of_optimizer = [name for name in tensors if name.startswith("optimizer.")]
@@ -58,3 +64,14 @@ def load_state(folder: Path, model: nn.Module, optimizer: Optimizer, strict: boo
     for group, kept in [] if strict else zip(optimizer.param_groups, groups, strict=False):
         group.update({n: tuple(v) if isinstance(group.get(n), tuple) else v for n, v in kept.items()})
     return progress
+
+
+def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The tensors and the `progress` in a file of `save_state`."""
+    tensors, progress = weights.load_tensors(path)
+    if "rows" in tensors:  # in older files they are in the header
+        try:
+            progress["rows"] = json.loads(tensors.pop("rows").tobytes())
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}: its rows are not JSON ({str(error)[:100]}); it cannot be resumed") from None
+    return tensors, progress

@@ -46,9 +46,9 @@ def train(
     """
     with runs.begun(config, model, data, objective, optimizer, adamw) as run, devices.products(run.config.precision):
         in_parallel = distributed.parallel(run.model)
-        for loss in steps(run.config, in_parallel, run.optimizer, run.data, run.at.step, objective):
+        for loss in steps(run.config, in_parallel, run.optimizer, run.data, run.progress.step, objective):
             run.after_step(loss)
-            if run.at.step % run.per_epoch == 0:
+            if run.progress.step % run.per_epoch == 0:
                 run.after_epoch(validate(run.config, run.model, run.validation, objective))
     return run.folder
 

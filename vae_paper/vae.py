@@ -93,6 +93,8 @@ class Model(nn.Module):
     """Whether the model is conditioned on a class label."""
     classes: int = 10
     """Number of class labels, for a model that takes them."""
+    pixels_drawn: bool = False
+    """Whether the pixels of its images are drawn even without `noise`."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. With a reason, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
@@ -149,8 +151,7 @@ class Model(nn.Module):
 
     def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
         """`count` latents from the prior."""
-        dtype = next((p.dtype for p in self.parameters()), torch.float32)
-        return torch.randn(count, self.latent_dim, generator=generator, device=generator.device, dtype=dtype)
+        return torch.randn(count, self.latent_dim, generator=generator, device=generator.device, dtype=self.dtype)
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
         """`count` images, decoded from latents of the prior: x_hat, or, with `noise`, one draw from p(x|z)."""
@@ -160,7 +161,7 @@ class Model(nn.Module):
         """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
         raise ValueError(f"{type(self).__name__} defines no images_of: it cannot draw an image from a given z")
 
-    def shown(self, logits: Images, noise: bool, generator: torch.Generator) -> Images:
+    def pixels_of(self, logits: Images, noise: bool, generator: torch.Generator) -> Images:
         """x_hat = sigmoid(logits). With `noise`, pixels drawn from p(x|z), unless the likelihood is only an objective."""
         draw = LIKELIHOODS[self.likelihood].draw
         return draw(logits, self.log_sigma, generator) if noise and draw else torch.sigmoid(logits)
@@ -193,6 +194,11 @@ class Model(nn.Module):
         found = {name: getattr(self, name) for name in sorted(names)}
         usual = {"image_shape": MNIST, "width": WIDTH, "depth": 0}  # a file of the usual network names none of these
         return {name: value for name, value in found.items() if name not in usual or usual[name] != value}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the parameters."""
+        return next((p.dtype for p in self.parameters()), torch.float32)
 
     def end_epoch(self) -> dict[str, float]:
         """Extra numbers of this model for the epoch's row in metrics.csv. Called once, after the last step of each epoch."""
@@ -321,7 +327,7 @@ class VAE(Model):
 
     def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
         """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
-        return self.shown(self.decode(z, labels), noise, generator)
+        return self.pixels_of(self.decode(z, labels), noise, generator)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat of mu, and of one sample of q(z|x)."""

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from vae_numpy import files, weights
 from vae_paper import models
-from vae_paper.config import Config, check_types, stored
+from vae_paper.config import Config, check_types, from_dict
 
 if TYPE_CHECKING:
     from vae_paper.vae import Model
 
 RUNS = Path("runs")
-PRETRAINED = "vae_mnist_d20"
+DEFAULT = "vae_mnist_d20"
 
 
 def find(run: str | Path) -> Path:
@@ -32,7 +32,7 @@ def find(run: str | Path) -> Path:
     raise FileNotFoundError(f"{run}: no such file, no run in {RUNS}/, and none of the bundled weights ({bundled})")
 
 
-def load(run: str | Path = PRETRAINED, model: "Model | None" = None) -> Any:
+def load(run: str | Path = DEFAULT, model: "Model | None" = None) -> Any:
     """The model of a run (its folder or its name) or of a weight file (of any level, or bundled), in eval mode.
 
     For a model of your own class, pass a `model`: its parameters are then filled. Raises FileNotFoundError, or ValueError for
@@ -117,7 +117,7 @@ def check_tensors(path: Path, expected: dict[str, Tensor], tensors: dict[str, np
 def config_of(path: Path, content: Any) -> Config:
     """The configuration in a file, made from the dict `content`. ValueError if the configuration is not valid."""
     try:
-        return stored(content)
+        return from_dict(content)
     except ValueError as error:
         raise ValueError(f"{path}: its configuration is not one of this project's: {error}") from None
 

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 
 def started(work: Callable[[], None], output: int | None = None) -> int:
@@ -36,6 +38,7 @@ def started(work: Callable[[], None], output: int | None = None) -> int:
         sys.stdout, sys.stderr = (os.fdopen(os.dup(fd), "w", buffering=1) for fd in (1, 2))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         torch.set_num_threads(1)
+        tqdm.set_lock(threading.RLock())  # tqdm's own lock is shared with its parent: a killed child would hold it for ever
         work()
         code = 0
     except SystemExit as stop:

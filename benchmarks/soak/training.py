@@ -230,7 +230,7 @@ def differences(folder: Path, whole: Path) -> list[str]:
     """In what a finished run differs from the one that was never stopped; the seconds in metrics.csv do not count."""
     wrong = [f"{path} was not swept" for path in folder.glob(".*.tmp")]
     for name in ("weights.safetensors", "state.safetensors"):
-        ours, theirs = (weights.load_tensors(run / name)[0] for run in (folder, whole))
+        ours, theirs = (state_files.read_state(run / name)[0] for run in (folder, whole))
         wrong += [f"{name}: {t}" for t in sorted(ours.keys() | theirs.keys()) if not same(ours.get(t), theirs.get(t))]
     rows = [
         [row.split(",")[:2] + row.split(",")[3:] for row in (f / "metrics.csv").read_text().splitlines()] for f in (folder, whole)

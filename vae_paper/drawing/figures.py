@@ -84,7 +84,8 @@ def why_not(subject: Subject, kind: str) -> str | None:
         return _not_beside(subject)
     if kind == "curves" and (subject.path is None or not (subject.path / "metrics.csv").is_file()):
         return f"{of} has no metrics.csv; expected the folder of a run"
-    if kind == "animation" and ("config" not in subject.about or subject.about.get("own") or subject.about.get("source") == OWN):
+    about = subject.about
+    if kind == "animation" and ("config" not in about or about.get("own") or about.get("given") or about.get("source") == OWN):
         return f"{of} does not say how it can be trained again; expected a run of python -m vae_paper train"
     return None
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from vae_numpy.checks import check_alike, check_labels
 from vae_paper.drawing import plots
 from vae_paper.drawing.subject import Latents, Subject, caption, name_of, x_hat
+from vae_paper.measuring.elbo import active_units
 from vae_paper.sampling import interpolation, samplers
 from vae_paper.vae import Model
 
@@ -17,7 +18,7 @@ Array = np.ndarray
 SHOWN = 5_000  # points of a map: more points make one blot
 EMBEDDED = 2_000  # points of t-SNE, whose time grows faster than their number
 COLUMNS = 11  # of traversals and interpolations: odd, so that there is a middle
-LATENTS = 20  # rows of traversals, at most
+LATENTS = 10  # rows of traversals, at most: latents with a small KL change little
 
 
 def manifold(subject: Subject, path: Path) -> None:
@@ -28,7 +29,7 @@ def manifold(subject: Subject, path: Path) -> None:
 
 def decoded_manifold(model: Model, size: int) -> Float[Array, "N C H W"]:
     """x_hat at `size` x `size` points that are spaced evenly in probability under N(0, I)."""
-    return x_hat(model, torch.from_numpy(plots.manifold_latents(size)).float()).numpy()
+    return x_hat(model, torch.from_numpy(plots.manifold_latents(size))).numpy()
 
 
 def means(subject: Subject) -> Latents:
@@ -72,12 +73,13 @@ def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2
 
 
 def traversals(subject: Subject, path: Path) -> None:
-    """One latent at a time from -3 to 3, the others at mu of an image; the latents with the largest KL first."""
+    """One latent at a time from -3 to 3, the others at mu of an image. Active latents only (if any), the largest KL first."""
     terms, image = subject.terms(), subject.image
     assert terms.mu is not None
     kl = terms.rate.mean(0).numpy()
-    order, values = by_kl(kl)[:LATENTS], np.linspace(-3, 3, COLUMNS)
-    z = torch.from_numpy(traversed(terms.mu[image].numpy(), order, values)).to(subject.test.images.dtype)
+    order, active, values = by_kl(kl), active_units(terms.mu).numpy(), np.linspace(-3, 3, COLUMNS)
+    order = (order[active[order]] if active.any() else order)[:LATENTS]
+    z = torch.from_numpy(traversed(terms.mu[image].numpy(), order, values))
     labels = None if subject.test.labels is None else subject.test.labels[image].repeat(len(order) * COLUMNS)
     images = x_hat(subject.model, z.flatten(0, 1), labels).unflatten(0, z.shape[:2]).numpy()
     of = "" if subject.test.labels is None else f", a {subject.test.labels[image]}"
@@ -117,7 +119,7 @@ def interpolations(subject: Subject, path: Path) -> None:
             if name == "by class means" and not in_classes:
                 continue
             rows.append(f"{names[start]} to {names[end]}, {name}: |z| = {np.linalg.norm(z[COLUMNS // 2]):.2f} half-way")
-            images.append(x_hat(subject.model, torch.from_numpy(z).float()).numpy())
+            images.append(x_hat(subject.model, torch.from_numpy(z)).numpy())
     columns = [f"{t:.1f}" for t in np.linspace(0, 1, COLUMNS)]
     said = "Interpolation from μ of one image to μ of another" + ("" if in_classes else "; images are numbered")
     plots.grid(path, np.stack(images), subject.caption(said), rows, columns, "share of the way")
@@ -173,7 +175,7 @@ def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
     z = samplers.gaussian(codes, count, rng)
     apart = nearest(z / codes.std(0), codes / codes.std(0))
     said = f"a sample's nearest latent is {np.median(apart):.3f} away (median; 9 of 10 within {np.quantile(apart, 0.9):.3f})"
-    decoded = x_hat(subject.model, torch.from_numpy(z).float()).numpy()
+    decoded = x_hat(subject.model, torch.from_numpy(z)).numpy()
     what = f"z of {len(codes):,} test images"
     return {"codes": codes, "what": what, "z": z, "x_hat": decoded, "measured": f"{said}\nin standard deviations of the latents"}
 

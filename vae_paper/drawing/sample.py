@@ -11,6 +11,7 @@ from vae_paper.sampling.samplers import SAMPLERS, needs_images, sample_images
 from vae_paper.weight_files import load_with_header
 
 ROW = 10  # images
+MOST = 5_000  # images of a picture: matplotlib draws at most 2^16 pixels from top to bottom
 
 
 def sample(
@@ -23,8 +24,8 @@ def sample(
     seed: int = 0,
 ) -> None:
     """Draw `count` samples of the model in a run's folder or weight file; `label` is for the sampler "class"."""
-    if count < 1:
-        raise ValueError(f"count is {count}: expected at least 1")
+    if not 1 <= count <= MOST:
+        raise ValueError(f"count is {count}: expected 1 to {MOST:,}, for one picture; or use sample_images in Python")
     if label is not None and sampler != "class":
         raise ValueError(f"label is {label}, and the sampler {sampler} does not use it; choose --sampler class")
     model, about = load_with_header(run)

@@ -88,5 +88,5 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
 
 @torch.inference_mode()
 def x_hat(model: Any, z: Float[Tensor, "N D"], labels: Tensor | None = None) -> Images:
-    """sigmoid(logits); only a model that is conditioned on labels gets them."""
-    return torch.sigmoid(model.decode(z, labels if model.takes_labels else None))
+    """sigmoid(logits), in the model's precision. Only a model that is conditioned on labels gets them."""
+    return torch.sigmoid(model.decode(z.to(model.dtype), labels if model.takes_labels else None))

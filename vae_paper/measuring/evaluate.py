@@ -137,9 +137,10 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     judge = classifier.trained(data.source)
     images, labels = sample_quality.samples(model, count, seed)
     train = load_data(data.source, "train", data.binarisation)
-    real = shown(train.subset(estimators.random_subset(len(train.images), count, seed)), seed)
-    test = shown(data, mixed(seed, 1))  # other noise than the training images'
-    unit, kind = "squared features of the classifier", "drawn pixel by pixel" if model.likelihood == "bernoulli" else "x_hat"
+    real = seen_by_the_model(train.subset(estimators.random_subset(len(train.images), count, seed)), seed)
+    test = seen_by_the_model(data, mixed(seed, 1))  # other noise than the training images'
+    unit, drawn = "squared features of the classifier", model.pixels_drawn or model.likelihood == "bernoulli"
+    kind = "pixels drawn from p(x|z)" if drawn else "x_hat"
     says = f"{count} samples, {kind}: Fréchet distance in this project's classifier (not FID), an estimate that is too large: "
     says += "compare equal numbers of samples only"
     found = {"frechet_distance": one(sample_quality.distance(judge, test, images), unit, data, says)}
@@ -153,7 +154,7 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     return found
 
 
-def shown(data: Data, seed: int) -> Tensor:
+def seen_by_the_model(data: Data, seed: int) -> Tensor:
     """The images as the model sees them, binarised or not."""
     return binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))
 

@@ -62,7 +62,7 @@ class AE(Model):
 
     def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
         """One image for each z."""
-        return self.shown(self.decode(z), noise, generator)
+        return self.pixels_of(self.decode(z), noise, generator)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat, decoded from z = mu(x)."""

@@ -152,7 +152,7 @@ class PixelPrior(Model):
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
         """`count` images, decoded from codes that the learned prior draws."""
-        return self.vq_vae.shown(self.decode(self.draw_codes(count, generator, labels)), noise, generator)
+        return self.vq_vae.pixels_of(self.decode(self.draw_codes(count, generator, labels)), noise, generator)
 
     def codes_of(self, x: Images) -> Codes:
         """The VQ-VAE's code at each position."""

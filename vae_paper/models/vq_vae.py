@@ -163,7 +163,7 @@ class VQVAE(Model):
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
         """`count` images, decoded from codes of the uniform prior."""
-        return self.shown(self.decode(self.draw_codes(count, generator)), noise, generator)
+        return self.pixels_of(self.decode(self.draw_codes(count, generator)), noise, generator)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat, decoded from the codes of x."""

@@ -15,8 +15,7 @@ from vae_numpy.command_line import run
 from vae_paper import weight_files
 from vae_paper.config import Config
 from vae_paper.data import Data, load_data
-from vae_paper.drawing import subject
-from vae_paper.drawing.figures import draw
+from vae_paper.drawing import latent_space, subject
 from vae_paper.measuring import classifier
 from vae_paper.reproduce import NoOptions, over_seeds, trained
 from vae_paper.sampling import samplers
@@ -53,7 +52,7 @@ def main() -> None:
     for each_config in flat:
         trained(each_config)
     ae, vae = (weight_files.RUNS / each_config.name for each_config in flat)
-    draw(subject.read(ae, beside=vae), "ae-beside-vae", Path("docs"))
+    latent_space.side_by_side(subject.read(ae, beside=vae), Path("docs/ae-beside-vae.png"))
 
 
 def config(model: str, latent_dim: int, seed: int) -> Config:

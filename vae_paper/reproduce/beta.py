@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_numpy.figures import save
 from vae_paper import weight_files
 from vae_paper.config import Config
@@ -42,7 +42,7 @@ def main(options: Options) -> None:
         raise ValueError(f"betas are {options.betas}: expected at least 2 rising values, one of them 1")
     test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.beta", options),
+        "command": command_of("python -m vae_paper.reproduce.beta", options),
         "model": "vae, D = 20, Bernoulli",
         "training": f"{options.epochs} epochs of 55,000 images of MNIST's train split; weights selected on 5,000 others",
         "measured_on": f"{test.about}, all images, z sampled, 1 pass, float32",
@@ -97,18 +97,20 @@ def ledger(report: dict[str, Any]) -> list[Row]:
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
-    """Distortion against rate, one curve per seed, and the line on which the ELBO is that of beta = 1."""
+    """Distortion against rate, one curve for each seed, and the line on which the ELBO is that of beta = 1."""
     figure = Figure(figsize=(6, 4.6))
     axis = figure.add_subplot()
     rows = list(report["betas"].values())
     seeds = len(rows[0]["seeds"])
     for seed in range(seeds):
-        axis.plot(*zip(*((r["seeds"][seed]["rate"], r["seeds"][seed]["distortion"]) for r in rows), strict=True), ".-", lw=0.8)
+        points = zip(*((r["seeds"][seed]["rate"], r["seeds"][seed]["distortion"]) for r in rows), strict=True)
+        axis.plot(*points, ".-", lw=0.8, label=f"seed {seed + 1} of {seeds}")
     for beta, row in report["betas"].items():
-        axis.annotate(f"β = {beta}", (row["mean"]["rate"], row["mean"]["distortion"]), (6, 4), textcoords="offset points")
+        above = max(one["distortion"] for one in row["seeds"])
+        axis.annotate(f"β = {beta}", (row["mean"]["rate"], above), (7, 5), textcoords="offset points")
     bound = -report["betas"]["1.0"]["mean"]["elbo"]
     axis.axline((0, bound), slope=-1, color="0.5", ls="--", lw=0.8, label=f"R + D = {bound:.1f}, the bound of β = 1 on -log p(x)")
-    axis.set(xlabel="rate R, nats per image", ylabel="distortion D, nats per image", xlim=(0, 64), ylim=0)
+    axis.set(xlabel="rate R, nats per image", ylabel="distortion D, nats per image", xlim=(0, 64), ylim=(0, 185))
     axis.set_title(f"VAE, D = 20, Bernoulli, MNIST test split, {seeds} seeds", fontsize=10)
     axis.legend(frameon=False)
     figure.tight_layout()

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import objectives, weight_files
 from vae_paper.config import Config
 from vae_paper.data import Data, load_data
@@ -77,7 +77,7 @@ def main(options: Options) -> None:
         raise ValueError(f"ks are {options.ks}: expected 1 (the plain VAE), then rising numbers of samples")
     test = load_data(options.source, "test", "dynamic", options.device)
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.burda", options),
+        "command": command_of("python -m vae_paper.reproduce.burda", options),
         "model": f"vae, D = {options.latent_dim}, Bernoulli, batches of 100",
         "binarisation": "dynamic",
         "seeds": list(options.seeds),

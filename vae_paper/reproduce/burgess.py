@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import weight_files
 from vae_paper.config import Config
 from vae_paper.data import Data, load_data
@@ -49,7 +49,7 @@ def main(options: Options) -> None:
         raise ValueError(f"capacities are {options.capacities}: expected at least 2 rising values")
     test = load_data(options.source, "test", "dynamic")
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.burgess", options),
+        "command": command_of("python -m vae_paper.reproduce.burgess", options),
         "model": "vae, D = 20, Bernoulli, objective capacity, batches of 128",
         "binarisation": "dynamic",
         "seeds": list(options.seeds),

@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_numpy.figures import save
 from vae_paper import weight_files
 from vae_paper.config import Config
@@ -55,7 +55,7 @@ def main(options: Options) -> None:
     at_least(options, seeds=1, epochs=1)
     test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.collapse", options),
+        "command": command_of("python -m vae_paper.reproduce.collapse", options),
         "model": "pixel-vae or vae, D = 20, Bernoulli",
         "training": f"{options.epochs} epochs of all 60,000 images of MNIST's train split, dynamic binarisation, batches of 32, "
         "constant learning rate; annealing takes the first half (of one epoch, all of it); the weights are the last ones",

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import weight_files
 from vae_paper.config import Config
 from vae_paper.data import load_data
@@ -42,7 +42,7 @@ def main(options: Options) -> None:
         judge = classifier.trained("mnist")
     test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.conditional", options),
+        "command": command_of("python -m vae_paper.reproduce.conditional", options),
         "model": f"cvae, D = {LATENT_DIM}, beta = {BETA:g}, Bernoulli",
         "training": f"{options.epochs} epochs of 55,000 images of MNIST's train split, dynamic binarisation, batches of 64",
         "measured": f"{SAMPLES:,} samples, 1,000 for each label, z ~ N(0, I); a classifier of this project labels x_hat, and a "

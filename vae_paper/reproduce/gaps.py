@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import weight_files
 from vae_paper.data import Data, data_of
 from vae_paper.measuring.elbo import mean_of
@@ -23,7 +23,7 @@ from vae_paper.vae import Model
 class Options:
     """Measure the approximation gap and the amortisation gap of a VAE on random test images."""
 
-    run: Annotated[str, tyro.conf.Positional] = weight_files.PRETRAINED
+    run: Annotated[str, tyro.conf.Positional] = weight_files.DEFAULT
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     source: str | None = None
     """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites. By default the data of the run's training."""
@@ -59,7 +59,7 @@ def measure(model: Model, data: Data, options: Options) -> dict[str, Any]:
     started = time.perf_counter()
     found = gaps(model, data.subset(chosen), options.k, options.steps, options.samples, options.seed)
     return {
-        "command": spelled("python -m vae_paper.reproduce.gaps", options).replace(" --run ", " "),
+        "command": command_of("python -m vae_paper.reproduce.gaps", options).replace(" --run ", " "),
         "data": data.about,
         "binarisation": data.binarisation,
         "images": len(chosen),

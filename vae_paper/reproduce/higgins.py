@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import models, sprites, weight_files
 from vae_paper.config import Config
 from vae_paper.measuring.disentanglement import Representation, codes_of_sprites
@@ -54,7 +54,7 @@ def main(options: Options) -> None:
     """Train the missing runs, measure, write."""
     at_least(options, seeds=1, epochs=1, latent_dim=1, train=1, test=1)
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.higgins", options),
+        "command": command_of("python -m vae_paper.reproduce.higgins", options),
         "model": f"vae, D = {options.latent_dim}, bce on grayscale sprites, batches of 64, the last weights",
         "binarisation": "none",
         "seeds": list(options.seeds),

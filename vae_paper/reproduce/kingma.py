@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_numpy.figures import image_rows, save
 from vae_paper import models, training, weight_files
 from vae_paper.config import Config
@@ -104,7 +104,7 @@ def main(options: Options) -> None:
     data = load_data(options.source, "train", "dynamic")
     test = load_data(options.source, "test", "dynamic")
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.kingma", options),
+        "command": command_of("python -m vae_paper.reproduce.kingma", options),
         "networks": NETWORKS,
         "training": f"{data.about}; batches of 100, Adam, step 1e-3 throughout; the last weights",
         "binarisation": "dynamic",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import objectives, weight_files
 from vae_paper.config import Config
 from vae_paper.data import load_data
@@ -76,7 +76,7 @@ def main(options: Options) -> None:
     measured = [measure(options, name, seed) for seed in options.seeds]
     chosen = estimators.random_subset(measured[0]["images"], options.subset).tolist()
     report["models"][name] = over_seeds(measured) | {
-        "command": spelled("python -m vae_paper.reproduce.nll", options),
+        "command": command_of("python -m vae_paper.reproduce.nll", options),
         "model": f"vae, D = {options.latent_dim}, Bernoulli",
         "binarisation": "dynamic",
         "k": options.k,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import weight_files
 from vae_paper.config import ARRAY, Config
 from vae_paper.data import load_data
@@ -56,7 +56,7 @@ def main(options: Options) -> None:
     train, test = load_data(source, "train"), load_data(source, "test")
     gaussian = bits_of_gaussian(test.images)
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.patches", options),
+        "command": command_of("python -m vae_paper.reproduce.patches", options),
         "model": f"vae, D = {options.latent_dim}",
         "data": f"{len(train.images):,} training and {len(test.images):,} test patches, 32x32 in colour, of two photographs",
         "training": f"{options.epochs} epochs, batches of 64",

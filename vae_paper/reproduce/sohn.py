@@ -31,7 +31,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_paper import objectives, weight_files
 from vae_paper.config import Config
 from vae_paper.data import Data, load_data
@@ -120,7 +120,7 @@ def main(options: Options) -> None:
     at_least(options, seen=1, seeds=1, epochs=1, k=1, subset=2)
     test = load_data(options.source, "test", "fixed")
     report: dict[str, Any] = {
-        "command": spelled("python -m vae_paper.reproduce.sohn", options),
+        "command": command_of("python -m vae_paper.reproduce.sohn", options),
         "model": "quadrant-cvae, D = 20, Bernoulli, batches of 128",
         "binarisation": "training dynamic, test fixed",
         "seeds": list(options.seeds),

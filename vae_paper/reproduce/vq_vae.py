@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from vae_numpy.command_line import run, spelled
+from vae_numpy.command_line import command_of, run
 from vae_numpy.figures import image_rows
 from vae_paper import weight_files
 from vae_paper.config import Config
@@ -64,7 +64,7 @@ def main(options: Options) -> None:
     real = {"grayscale": test.images, "binarised": binarise(test.images, "dynamic", torch.Generator().manual_seed(0))}
     report: dict[str, Any] = {
         "protocol": {
-            "command": spelled("python -m vae_paper.reproduce.vq_vae", options),
+            "command": command_of("python -m vae_paper.reproduce.vq_vae", options),
             "data": f"trained on {55_000:,} images of MNIST's train split (5,000 more select weights); the first "
             f"{len(test.images):,} images of the test split measured, binarised once (seed 0)",
             "binarisation": "dynamic, training and test",
@@ -201,7 +201,7 @@ def _draw(
     image_rows(options.pictures / "vq_vae_reconstructions.png", rows, f"{made}: test digits, and x̂ of their codes")
     drawn = model.sample(20, generator, torch.arange(20) % 10).numpy()
     rows = {"learned 1": drawn[:10], "learned 2": drawn[10:], "uniform": uniform[:10].numpy()}
-    title = f"{made}: x̂ of codes from the learned prior, given the labels 0 to 9 (two samples each), and of uniform codes"
+    title = f"{made.partition(', MNIST')[0]}: x̂ of codes from the learned prior, for the labels 0 to 9, and of uniform codes"
     image_rows(options.pictures / "vq_vae_samples.png", rows, title)
     counts = {
         f"with restarts, epochs: {options.vq_epochs}": usage(codes, size).numpy(),

@@ -71,20 +71,16 @@ def _sampled(
 def draw(
     name: str, model: Model, count: int, seed: int = 0, label: int | None = None, train: Data | None = None
 ) -> tuple[Float[Tensor, "M D"], Int64[Tensor, " M"]]:
-    """`count` latents from the sampler `name`, and their labels: `label`, or all classes in turn.
+    """`count` latents from a sampler that needs training images, and their labels: `label`, or all classes in turn.
 
     If `name` is "aggregate" and the model is conditional, the labels are those of the training images that were picked.
     """
-    if count < 1:
-        raise ValueError(f"count is {count}: expected at least 1")
-    rng = np.random.default_rng(seed)
-    classes = model.classes if model.takes_labels or train is None or train.labels is None else int(train.labels.max()) + 1
-    labels = np.arange(count) % classes if label is None else np.full(count, label)
-    check_labels(labels, count, classes)
-    if not needs_images(name, model):
-        return model.draw_prior(count, torch.Generator().manual_seed(seed)), torch.from_numpy(labels)
     if train is None:
         raise ValueError(f"the sampler {name} needs training images; none were given; pass train")
+    rng = np.random.default_rng(seed)
+    classes = model.classes if model.takes_labels or train.labels is None else int(train.labels.max()) + 1
+    labels = np.arange(count) % classes if label is None else np.full(count, label)
+    check_labels(labels, count, classes)
     train = train.subset(rng.permutation(len(train.images))[:FITTED_ON])
     encoded = latents_of(model, train, int(rng.integers(2**31)))
     labels_of_train = labels if train.labels is None else train.labels.cpu().numpy()
@@ -97,7 +93,7 @@ def draw(
         raise ValueError("the sampler class needs training images with labels; these have none; choose another sampler")
     else:
         z = per_class(encoded, labels_of_train, labels, rng)
-    return torch.from_numpy(z.astype(np.float32)), torch.from_numpy(labels.astype(np.int64))
+    return torch.from_numpy(z).to(model.dtype), torch.from_numpy(labels.astype(np.int64))
 
 
 def latents_of(model: Model, data: Data, seed: int = 0) -> Latents:
