@@ -107,8 +107,10 @@ def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | No
     labels = np.array([classes.index(name.split("/")[0]) for name in names]) if classes else None
     skipped = f", {broken:,} broken file{'s' if broken > 1 else ''} skipped" if broken else ""
     # NFC: a name with accents has two spellings in Unicode, and file systems differ in which they keep
-    test = np.array([is_test(os.fsencode(unicodedata.normalize("NFC", name))) for name in names])
-    return images, labels, test, [f"folder {folder.name}", skipped]
+    numbers = np.array([hashed(os.fsencode(unicodedata.normalize("NFC", name))) for name in names], np.uint64)
+    order = np.argsort(numbers)  # so that the first images of a split, which pictures show, are of all classes
+    labels = None if labels is None else labels[order]
+    return images[order], labels, numbers[order] % TESTED == 0, [f"folder {folder.name}", skipped]
 
 
 def listed(folder: Path) -> list[str]:
@@ -143,9 +145,9 @@ def classes_of(names: list[str]) -> list[str]:
     return [] if beside else sorted({name.split("/")[0] for name in names})
 
 
-def is_test(content: bytes) -> bool:
-    """Whether the image with this name, or with these pixels, is a test image."""
-    return int.from_bytes(hashlib.sha256(content).digest()[:8]) % TESTED == 0
+def hashed(content: bytes) -> int:
+    """A number of 64 bits for an image's name, or for its pixels. A multiple of TESTED: it is a test image."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:8])
 
 
 def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.ndarray, int]:
@@ -240,7 +242,7 @@ def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarr
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if test is None:
-        test = np.array([is_test(image.tobytes()) for image in np.ascontiguousarray(x)])
+        test = np.array([hashed(image.tobytes()) % TESTED == 0 for image in np.ascontiguousarray(x)])
     if test.shape != (len(x),) or test.dtype != bool:
         raise ValueError(f"{path}: test is {test.shape}, {test.dtype}; expected ({len(x)},), bool: True for a test image")
     return x, labels, test, [f"array {path.name}"]
