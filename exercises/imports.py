@@ -7,7 +7,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-ALWAYS = ("exercises.solutions", "exercises.checks", "exercises.checking", "exercises.make_figures", "vae_lowlevel", "vae_paper")
+ALWAYS = (
+    *(f"exercises.{name}" for name in ("solutions", "checks", "checking", "declaring", "running", "make_figures")),
+    "vae_lowlevel",
+    "vae_paper",
+)
 REFUSED = {
     "02": ("scipy.spatial.geometric_slerp",),
     "05": ("torch.distributions.kl_divergence", "torch.distributions.kl.kl_divergence"),

@@ -136,7 +136,9 @@ def _limit_memory() -> None:
 
 def _inside(task: str, number: str, path: Path, notes: Path, *more: str) -> int:
     from exercises import imports
-    from exercises.checking import checks_of, load, run_all
+    from exercises.checking import run_all
+    from exercises.declaring import checks_of
+    from exercises.running import load
 
     exercise = find(number)
 

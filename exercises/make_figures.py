@@ -301,7 +301,7 @@ def figure_07() -> dict[str, Any]:
     return {"rates_shown": [round(float(rates[j]), 3) for j in chosen]}
 
 
-def trained_cvae(latent_dim: int = 20, epochs: int = 40, label_rate: float = 2e-3) -> dict[str, np.ndarray]:
+def trained_cvae(latent_dim: int = 20, epochs: int = 60, label_rate: float = 2e-2) -> dict[str, np.ndarray]:
     """Weights of level 3's CVAE on the bundled handwriting: the VAE's, and two matrices (256, 10) for the label.
 
     `label_rate` is the learning rate of the two matrices; a larger one than the others' suits a short training.

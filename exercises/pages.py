@@ -14,7 +14,9 @@ Between `<!-- mistakes -->` and `<!-- end -->` it puts the table of all known wr
 import re
 
 from exercises.catalogue import EXERCISES, HERE, Exercise
-from exercises.checking import Wrong, checks_of, load, run_all
+from exercises.checking import run_all
+from exercises.declaring import Wrong, checks_of
+from exercises.running import load
 
 README = HERE / "README.md"
 HINTS = ("concept", "formula", "line")

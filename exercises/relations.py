@@ -5,13 +5,15 @@ A relation is told only if it holds for everything that was observed and no othe
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from exercises import comparing
+from exercises.probes import LAYOUTS
 
 ORDINALS = ("first", "second", "third", "fourth")
 PRECISION = 1e-7
@@ -28,6 +30,8 @@ class Case:
     """What the function returned; None where it raised an error."""
     expected: Any
     passed: bool
+    problem: str | None = None
+    """What went wrong instead of a result."""
 
 
 def told(cases: Sequence[Case]) -> str | None:
@@ -36,7 +40,7 @@ def told(cases: Sequence[Case]) -> str | None:
     cases = [replace(case, args={name: value for name, value in case.args.items() if name in common}) for case in cases]
     ordinary = [case for case in cases if not case.note]
     everywhere = None if all(case.passed for case in ordinary) else _on_all(ordinary)
-    return everywhere or _only_where(cases)  # a relation that holds on all probes explains those that pass too
+    return everywhere or _to_some_digits(cases) or _only_where(cases)  # a relation that holds on all explains those that pass
 
 
 def _on_all(cases: Sequence[Case]) -> str | None:
@@ -58,126 +62,175 @@ def _on_all(cases: Sequence[Case]) -> str | None:
 # Right on some probes, wrong on others: what distinguishes them
 
 
+def _to_some_digits(cases: Sequence[Case]) -> str | None:
+    """Every result, wrong or not, is nearly right."""
+    ordinary = [case for case in cases if not case.note]
+    where = "" if all(case.passed for case in ordinary) else "on ordinary inputs "
+    parts = _parts(ordinary if where else [case for case in cases if case.note != "float32"])
+    if parts is None or any(case.problem for case in cases):
+        return None
+    worst = 0.0
+    for triples in parts.values():
+        for _, g, e in triples:
+            if g.shape != e.shape or not np.isfinite(g).all() or not np.isfinite(e).all():
+                return None
+            scale = np.abs(e).max(initial=0)
+            worst = max(worst, float(np.abs(g - e).max(initial=0) / (scale or 1)))
+    if not 1e-12 < worst < 1e-5:
+        return None
+    return (
+        f"{where}all results agree to {int(-np.log10(worst))} digits and no more: "
+        "is something small added or left out, rounded, or computed in float32?"
+    )
+
+
 def _only_where(cases: Sequence[Case]) -> str | None:
-    right = [case for case in cases if case.passed]
     wrong = [case for case in cases if not case.passed]
     ordinary = [case for case in cases if not case.note]
     if not wrong or not ordinary:
         return None
     if all(case.passed for case in ordinary):
-        notes = {case.note for case in wrong}
-        return _at_special(notes.pop(), wrong) if len(notes) == 1 else None
-    right, wrong = ([case for case in ordinary if case.passed is passed] for passed in (True, False))
-    if not right:
-        return None
-    if len(right) == 1 and right[0] is not ordinary[0]:
-        return None  # one probe that passes by chance
-    found = [*_options(right, wrong), *_sizes(right, wrong), *_signs(right, wrong)]
-    found = found or [*_mostly(right, wrong), *_at_most(right, wrong)]
+        return _at_special(wrong, cases)
+    found = _told_apart([case for case in cases if case.passed], [case for case in cases if not case.passed])
     return found[0] if len(found) == 1 else None
 
 
-def _at_special(note: str, wrong: Sequence[Case]) -> str:
-    if note == "float32":
-        return "right for float64 input, wrong for the same numbers in float32"
-    if note == "strided":
-        return "right for arrays that lie contiguously in memory, wrong for the same numbers in a strided view"
+def _at_special(wrong: Sequence[Case], cases: Sequence[Case]) -> str | None:
+    """All ordinary inputs are right: what is special about those that are wrong, which their notes say."""
+    notes = list(dict.fromkeys(case.note for case in wrong))
+    everywhere = all(any(case.note == note and not case.passed for case in cases) for note in notes)
+    if all(case.problem for case in wrong) and (notes[0] in LAYOUTS or len(notes) == 1):
+        return None  # the problem says it
+    if notes == ["float32"]:
+        return "right for float64 input, wrong for float32"
+    if all(note in LAYOUTS for note in notes):
+        return f"right for arrays that lie one number after the other in memory, wrong where they are {' or '.join(notes)}"
+    if len(notes) == 1 and (size := re.fullmatch(r"(\w+) = (\d+)", notes[0])) and size[1].isupper() and everywhere:
+        return f"right on all ordinary inputs, wrong only for {notes[0]}: is a size written into the code, or a part left out?"
+    said = "; ".join(notes[:3]) + (f" and {len(notes) - 3} more" if len(notes) > 3 else "")
     broken = [case for case in wrong if case.got is not None and _has_nonfinite(case.got) and not _has_nonfinite(case.expected)]
     if len(broken) == len(wrong):
-        return f"right on ordinary input; NaN or infinity where the right result is finite ({note})"
-    return f"right on ordinary input, wrong only here ({note})"
+        return f"right on all ordinary inputs; NaN or infinity where the right result is finite: {said}"
+    return f"right on all ordinary inputs, wrong only for: {said}"
 
 
 def _has_nonfinite(value: Any) -> bool:
     return any(not np.isfinite(array).all() for _, array in _leaves(value))
 
 
-def _options(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
-    """Arguments that are no arrays: right for one value only."""
-    for name, value in _values(right[0].args):
-        if all(case.args[name] == value for case in right) and not any(case.args[name] == value for case in wrong):
-            yield f"right only where {name} is {_shown(value)}: is `{name}` used?"
+def _told_apart(right: Sequence[Case], wrong: Sequence[Case]) -> list[str]:
+    """What tells the inputs that are right from those that are wrong: one number of the input, of which there are many values.
+
+    Where the values on a side are few, a coincidence is likely, and nothing is said.
+    """
+    seen: dict[tuple, str] = {}
+    for words, feature in _features(right[0].args if right else {}):
+        here, there = ([feature(case.args) for case in cases] for cases in (right, wrong))
+        key = (*here, *there)
+        if len(set(here)) >= MANY and len(set(there)) >= MANY:
+            if max(here) < min(there):
+                seen.setdefault(key, f"right where {words} at most {comparing.number(max(here))}, wrong where it is larger")
+            elif min(here) > max(there):
+                seen.setdefault(key, f"right where {words} at least {comparing.number(min(here))}, wrong where it is smaller")
+        for one, others, word in ((here, there, "right"), (there, here, "wrong")):
+            if len(set(one)) == 1 and one[0] not in others and len(one) >= 2 and len(set(others)) >= MANY:
+                seen.setdefault(key, f"{word} only where {words} {comparing.number(one[0])}")
+    return list(dict.fromkeys(seen.values()))
 
 
-def _mostly(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
-    """The same where a few other values pass by chance."""
-    for name, value in _values(right[0].args):
-        others = [case for case in right if case.args[name] != value]
-        if len(right) - len(others) >= 2 and len(others) <= len(wrong) and not any(case.args[name] == value for case in wrong):
-            yield f"right wherever {name} is {_shown(value)}, wrong for most other values: is `{name}` used?"
+MANY = 3
+Feature = Callable[[dict[str, Any]], float]
 
 
-def _values(args: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _features(args: dict[str, Any]) -> Iterator[tuple[str, Feature]]:
+    """Numbers that tell inputs apart: of each argument the number, the largest and least value, and the lengths of its axes."""
     for name, value in args.items():
-        if isinstance(value, bool | int | float | str) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
-            yield name, value
+        if isinstance(value, int | float):
+            yield f"{name} is", functools.partial(_of, name, float)
+        elif comparing.kind(value) in ("array", "tensor"):
+            for axis in range(value.ndim):
+                yield (
+                    f"the length of axis {axis} of {name} is",
+                    functools.partial(_of, name, functools.partial(_length, axis=axis)),
+                )
+            if comparing.kind(value) == "array" and value.dtype.kind in "fi":
+                yield f"the largest value of {name} is", functools.partial(_of, name, lambda v: v.max(initial=-np.inf))
+                yield f"the least value of {name} is", functools.partial(_of, name, lambda v: v.min(initial=np.inf))
 
 
-def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, str | bool | tuple) else comparing.number(value)
-
-
-def _sizes(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
-    """Lengths of axes: right for one length only, or wrong for length 1 only."""
-    seen: dict[tuple, str] = {}
-    for name, axis in _axes(right[0].args):
-        lengths = [_length(case.args[name], axis) or 0 for case in (*right, *wrong)]
-        here, there = lengths[: len(right)], lengths[len(right) :]
-        if 0 in lengths or tuple(lengths) in seen:
-            continue
-        where = f"axis {axis} of {name} has length"
-        if len(set(here)) == 1 and here[0] not in there:
-            seen[tuple(lengths)] = f"right only where {where} {here[0]}: is that size written into the code?"
-        elif set(there) == {1} and 1 not in here:
-            seen[tuple(lengths)] = f"wrong only where {where} 1"
-    yield from dict.fromkeys(seen.values())
-
-
-def _at_most(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
-    """Lengths of axes beyond which the result is wrong."""
-    seen: dict[tuple, str] = {}
-    for name, axis in _axes(right[0].args):
-        here, there = ([_length(case.args[name], axis) or 0 for case in cases] for cases in (right, wrong))
-        if max(here) < min(there) and len(set(here)) > 1 and len(set(there)) > 1:  # with fewer it is often a coincidence
-            sentence = (
-                f"right only where axis {axis} of {name} has length at most {max(here)}: is that size written into the code?"
-            )
-            seen.setdefault((*here, *there), sentence)
-    yield from seen.values()
-
-
-def _signs(right: Sequence[Case], wrong: Sequence[Case]) -> Iterator[str]:
-    for name, value in right[0].args.items():
-        if comparing.kind(value) not in ("number", "array"):
-            continue
-        here, there = ([np.asarray(case.args[name]) for case in cases] for cases in (right, wrong))
-        if any(a.dtype.kind not in "fi" or a.size == 0 for a in (*here, *there)):
-            continue
-        if all((a >= 0).all() for a in here) and all((a < 0).any() for a in there):
-            yield f"right only where {name} is not negative"
-        if all((a < 0).any() for a in here) and all((a >= 0).all() for a in there):
-            yield f"right only where {name} has negative values"
+def _of(name: str, feature: Callable[[Any], Any], args: dict[str, Any]) -> float:
+    return float(feature(args[name]) or 0)
 
 
 # The right result for another input
 
 
-def other_inputs(args: dict[str, Any]) -> Iterator[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
+BOUNDS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 60.0, 80.0, 88.0, 100.0)
+"""Where learners clip."""
+
+
+def other_inputs(
+    probes: Sequence[dict[str, Any]], axes: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]]:
     """Changes of the arguments, in words: each is a mistake in how an argument is read."""
+    args = probes[0]
     arrays = [name for name, value in args.items() if comparing.kind(value) == "array" and value.dtype.kind == "f"]
     for name in arrays:
-        for words, change in ELEMENTWISE.items():
+        for words, change in (ELEMENTWISE | ROUNDED).items():
             yield f"{name} were {words}", _changing(name, change)
         for axis in range(args[name].ndim):
             yield f"{name} were sorted along axis {axis}", _changing(name, functools.partial(np.sort, axis=axis))
             yield f"{name} were reversed along axis {axis}", _changing(name, functools.partial(np.flip, axis=axis))
+        largest = max(float(np.abs(probe[name]).max(initial=0)) for probe in probes)
+        for bound in BOUNDS:
+            if bound < largest:
+                yield from _clipped(name, bound, probes)
     for name, value in args.items():
         if comparing.kind(value) == "number":
-            for words, change in (SCALAR | ELEMENTWISE).items():
+            for words, change in (WHOLE if isinstance(value, int) else SCALAR | ELEMENTWISE).items():
                 yield f"{name} were {words}", _changing(name, change)
+        if isinstance(value, bool | int | float | str):
+            yield from _another_value(name, list(dict.fromkeys(probe[name] for probe in probes)))
+    for letter in dict.fromkeys(a for name in arrays for a in axes.get(name, ())):
+        for count in (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 64, 100, 128, 256):
+            yield (
+                f"only the first {count} along axis {letter} were there",
+                functools.partial(_cut, letter=letter, count=count, axes=axes),
+            )
     for a, b in itertools.combinations(arrays, 2):
         if args[a].shape == args[b].shape:
             yield f"{a} and {b} were exchanged", _exchanging(a, b)
+
+
+def _another_value(name: str, values: Sequence[Any]) -> Iterator[tuple[str, Callable]]:
+    for other in values if len(values) > 1 else ():
+        shown = other if isinstance(other, str | bool) else comparing.number(other)
+        if not (isinstance(other, int | float) and float(other) in (0.0, 1.0)):  # those are said among SCALAR
+            yield f"{name} were always {shown}", _changing(name, functools.partial(lambda other, _: other, other))
+        if isinstance(other, float):
+            yield f"{name} were at least {shown}", _changing(name, functools.partial(max, other))
+            yield f"{name} were at most {shown}", _changing(name, functools.partial(min, other))
+        if other and 0 in values:
+            yield f"{name} were {shown} where it is 0", _changing(name, functools.partial(lambda other, v: v or other, other))
+
+
+def _clipped(name: str, bound: float, probes: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Callable]]:
+    above = any((probe[name] > bound).any() for probe in probes)
+    below = any((probe[name] < -bound).any() for probe in probes)
+    if above:
+        yield f"{name} were at most {bound:g}", _changing(name, lambda v: np.minimum(v, bound))
+    if below:
+        yield f"{name} were at least {-bound:g}", _changing(name, lambda v: np.maximum(v, -bound))
+    if above and below:
+        yield f"{name} were clipped to [{-bound:g}, {bound:g}]", _changing(name, lambda v: np.clip(v, -bound, bound))
+
+
+def _cut(args: dict[str, Any], letter: str, count: int, axes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    def cut(name: str, value: Any) -> Any:
+        at = axes.get(name, ())
+        return value[(slice(None),) * at.index(letter) + (slice(count),)] if letter in at else value
+
+    return {name: cut(name, value) for name, value in args.items()}
 
 
 ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
@@ -189,6 +242,12 @@ ELEMENTWISE: dict[str, Callable[[Any], Any]] = {
     "squared": lambda v: v * v,
     "its exp": np.exp,
 }
+ROUNDED: dict[str, Callable[[Any], Any]] = {
+    "rounded to whole numbers": np.round,
+    "at least 0": lambda v: np.maximum(v, 0),
+    "clipped to [0, 1]": lambda v: np.clip(v, 0, 1),
+}
+WHOLE: dict[str, Callable[[Any], Any]] = {"1": lambda _: 1, "0": lambda _: 0, "twice as large": lambda v: 2 * v}
 SCALAR: dict[str, Callable[[Any], Any]] = {"1": lambda v: type(v)(1), "its inverse": lambda v: 1 / v}
 
 
@@ -368,6 +427,10 @@ def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
     for sentence, function in functions.items():
         if _all(triples, function):
             yield sentence
+    for places in range(7):
+        if all(g.shape == e.shape and np.allclose(g, np.round(e, places), rtol=1e-13, atol=0) for _, g, e in triples):
+            yield f"that is the right result rounded to {places} places"
+            return
 
 
 def _sized(

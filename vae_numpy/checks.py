@@ -115,8 +115,8 @@ def check_floats(**arrays: Any) -> None:
 def check_layer(layer: str, x: Any, x_axes: str, weight: Any, weight_axes: str, bias: Any) -> None:
     """Check that x, weight and bias fit together in a layer: ranks, numbers of channels, one dtype.
 
-    `x_axes` and `weight_axes` name the axes: for conv2d they are "B C H W" and "O C KH KW". The second axis of x is the
-    layer's input; the weight must have this axis too, with the same size. O is the layer's output.
+    `x_axes` and `weight_axes` name the axes: for conv2d they are "B C H W" and "O C KH KW". The second axis of x (here C, the
+    inputs of the layer) must be an axis of the weight too, with the same size. The weight's axis O counts the outputs.
     """
     arrays = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
     check_arrays(**arrays)
@@ -143,7 +143,7 @@ def check_pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int
 
 
 def check_arrays(**arrays: Any) -> None:
-    """Check that every value is a NumPy array or a torch tensor, and no subclass that computes other results.
+    """Check that every value is a NumPy array or a torch tensor, and not of a subclass with an arithmetic of its own.
 
     np.ma.MaskedArray leaves masked numbers out of every sum. For np.matrix, `*` is the matrix product, not elementwise.
     """

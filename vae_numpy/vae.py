@@ -103,8 +103,8 @@ def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"],
 def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Array, "..."]]:
     """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
 
-    fan_in is the product of the weight's shape without its first number, as in torch. For a transposed convolution, fan_in is
-    not the number of inputs of an output pixel. The definition is torch's, so that this model starts as a torch model does.
+    fan_in is the product of the weight's shape without its first number. For a transposed convolution this is not the number
+    of inputs of an output pixel. torch uses it all the same, and so does this model, so that both start alike.
     """
     params = {}
     for name, shape in shapes(latent_dim).items():

@@ -22,7 +22,7 @@ Tensors = Mapping[str, np.ndarray]
 Check = Callable[[dict[str, np.ndarray], dict[str, Any]], object]
 PRETRAINED = BUNDLED / "pretrained"
 HEADER_KEY = "vae_levels"
-MOST_BYTES = 4_000_000_000  # of all tensors in a file whose shapes are not checked
+MOST_BYTES = 4_000_000_000  # of all tensors together, in a file that is loaded without a `check`
 MOST_TENSORS = 10_000  # in a file; a run's state holds about 50
 MOST_HEADER = 10_000_000  # bytes. A real header takes a few thousand
 

@@ -123,8 +123,8 @@ class StepOptions:
     weight_decay: float = 0.0
     """Weight decay of AdamW; 0 makes it Adam."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
-    """Precision of the network while training; losses and evaluation are float32. tf32: products in TF32, on a CUDA GPU; bf16:
-    bfloat16 (autocast)."""
+    """Precision of the network while training; losses and evaluation are float32. tf32: matrix products and convolutions in TF32
+    (CUDA only); bf16: bfloat16 (autocast)."""
     device: str = "cpu"
     """Device: cpu, cuda or mps."""
     seed: int = 0
@@ -253,7 +253,7 @@ def _refuse_contradictions(c: Config) -> None:
 
 
 def arguments_in(config: Config) -> dict[str, Any]:
-    """The `model_arguments` as names and values: numbers and True or False where they look like it, else text."""
+    """The `model_arguments` as names and values. A value that is a Python literal (3, 0.5, True) becomes it; others stay text."""
     found: dict[str, Any] = {}
     for part in config.model_arguments.replace(",", " ").split():
         name, equals, text = part.partition("=")

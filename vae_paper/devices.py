@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-# The settings of torch, on a GPU and on a CPU, that let a product of float32 numbers keep fewer digits
+# The settings of torch that allow products of float32 matrices with fewer digits: two for a CUDA GPU, two for a CPU
 torch_has: Any = torch.backends  # mypy does not know these settings
 PRODUCTS = (torch_has.cuda.matmul, torch_has.cudnn.conv, torch_has.mkldnn.matmul, torch_has.mkldnn.conv)
 

@@ -51,7 +51,7 @@ def launch() -> str | None:
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Be one of torchrun's processes. Only rank 0 prints; another rank prints an error that rank 0 did not raise."""
+    """Be one of torchrun's processes. Rank 0 prints; another rank prints only an error, and only if rank 0 has none to print."""
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield
         return

@@ -16,12 +16,12 @@ from vae_numpy.files import is_gone, write_atomically
 from vae_paper import cifar
 
 NAMES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-# A process of its own downloads: if a server sends one byte per second, only killing this process stops the download.
+# A separate process downloads: if a server sends one byte per second, only killing that process stops the download.
 FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.argv[1])(sys.argv[2], download=True)"
 # torchvision's own CIFAR-10 is a pickle: this fetches the binary version instead.
 FETCH_CIFAR = f"""import sys; from torchvision.datasets.utils import download_url
 download_url({cifar.URL!r}, sys.argv[2] + "/CIFAR10", md5={cifar.MD5!r})"""
-# It ends with this process, even if this one is killed: then its standard input ends.
+# The other process ends when this one ends or is killed, because then its standard input ends.
 WATCH = "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()\n"
 
 

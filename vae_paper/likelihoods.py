@@ -106,7 +106,7 @@ def _check(logits: Tensor, x: Tensor, log_sigma: Tensor) -> None:
         raise ValueError(f"log_sigma is {tuple(log_sigma.shape)}: expected one number")
 
 
-# Each function draws one sample of x from p(x|z): (logits, log_sigma, generator) -> pixels. Mere objectives have none.
+# Each function below draws one x from p(x|z): (logits, log_sigma, generator) -> pixels. A mere objective has no such function.
 
 
 def draw_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
@@ -154,7 +154,7 @@ class Likelihood(NamedTuple):
 CODE = "a probability, so bits/dim are bits of a code that stores the image"
 DENSITY = (
     "a density on images in [0, 1], to which no noise is added (no dequantisation): these nats may be negative, and bits/dim are "
-    "no bits of a code; on the scale 0 to 255 they are 8 larger"
+    "not the length of a code; on the scale 0 to 255 they are 8 larger"
 )
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
@@ -172,7 +172,7 @@ LIKELIHOODS = {
         continuous_bernoulli, "[0, 1]", f"nats of {DENSITY}", draw_continuous_bernoulli
     ),
     "discretised-logistic": Likelihood(
-        discretised_logistic, "k/255", f"nats of the 256 levels of each channel: {CODE} (8 without a model)",
+        discretised_logistic, "k/255", f"nats of the 256 levels of each channel: {CODE} (8 bits/dim without a model)",
         draw_discretised_logistic, scale="learned",
     ),
 }  # fmt: skip

@@ -47,7 +47,7 @@ class Progress:
     seconds: float = 0.0
     """Duration of this epoch's steps, in seconds."""
     best: float | None = None
-    """The lowest validation loss so far."""
+    """The lowest score so far: the validation loss, or minus the epoch if there are no validation images."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
     given: bool = False
@@ -166,7 +166,7 @@ class Run:
 def begun(
     config: Config, model: Model | None, data: Data | None, objective: Own, optimizer: Own, default_optimizer: Callable[..., Any]
 ) -> Iterator[Run]:
-    """A run, new or resumed, in its locked folder. ValueError, before any training, if the run cannot be as requested.
+    """A run, new or resumed, in its locked folder. ValueError, before any training, if such a run is not possible.
 
     If a ValueError is raised inside the `with` block, the run's folder and step are added to its message.
     """
@@ -192,7 +192,8 @@ def begun(
     for group in made.param_groups:
         group.setdefault("initial_lr", group["lr"])  # the schedule multiplies this learning rate
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        foreign = (folder / "weights.safetensors").exists() and not (folder / "config.json").exists()  # another command's
+        # weights without a configuration were written by another command
+        foreign = (folder / "weights.safetensors").exists() and not (folder / "config.json").exists()
         if not config.resume and ((folder / "state.safetensors").exists() or foreign):
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
         progress = _resumed(folder, config, model, made, own, training) if config.resume else Progress(given=given)
@@ -273,7 +274,7 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
 
 
 def _of_model(config: Config, model: Model | None) -> Config:
-    """The configuration with the latent size, likelihood and name of a given model. ValueError if it has other values."""
+    """The configuration with a given model's name, latent size and likelihood. ValueError if the configuration has others."""
     if model is None:
         return config
     if not isinstance(model, Model):

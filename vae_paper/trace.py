@@ -1,6 +1,6 @@
 """Every tensor on the way from an image to its ELBO, by name, at each level, so that the levels can be compared.
 
-Levels 1 and 2 are modules of functions, which `trace_functions` is given; level 3 is a torch module.
+Levels 1 and 2 are Python modules, an argument of `trace_functions`; level 3 is a torch module.
 """
 
 import contextlib
@@ -71,7 +71,7 @@ def trace_module(model: Model, x: Tensor, eps: Tensor) -> Trace:
 
 @torch.inference_mode()
 def traces(levels: Sequence[Any], params: Trace, x: np.ndarray, eps: np.ndarray, dtype: str) -> list[Trace]:
-    """The same weights, images and noise through `levels`, which are vae_numpy.vae and vae_lowlevel.vae, and level 3."""
+    """Pass the same weights, images and noise through `levels` (vae_numpy.vae and vae_lowlevel.vae) and through level 3."""
     params, x, eps = {name: p.astype(dtype) for name, p in params.items()}, x.astype(dtype), eps.astype(dtype)
     tensors = {name: torch.from_numpy(p) for name, p in params.items()}
     model = models.build("vae", check_params(params)).to(getattr(torch, dtype))

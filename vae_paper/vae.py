@@ -242,7 +242,7 @@ class Encoder(nn.Module):
         self.logvar = nn.Linear(256, latent_dim)
 
     def features(self, x: Tensor, condition: Tensor | float = 0.0) -> Tensor:
-        """The last hidden layer. A variant may add its condition there."""
+        """The last hidden layer. A variant may add a `condition` to it before its ReLU."""
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
         for conv in self.deeper:
@@ -251,7 +251,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
         h = self.features(x, condition)
-        return self.mu(h).to(x.dtype), self.logvar(h).to(x.dtype)  # (B, D) each; x.dtype matters under autocast only
+        return self.mu(h).to(x.dtype), self.logvar(h).to(x.dtype)  # (B, D) each; under autocast mu(h) is bfloat16
 
 
 class Decoder(nn.Module):
@@ -283,8 +283,8 @@ class VAE(Model):
     """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.parameters.shapes`, and
     `log_sigma` if the likelihood has a scale. For images larger than 32x32 it also has the layers `deeper` (see `stages`).
 
-    `encoder` and `decoder` take networks of your own: modules x (B, C, H, W) -> (mu, logvar), each (B, D), and
-    z (B, D) -> logits (B, C, H, W).
+    `encoder` and `decoder` may be networks of your own. The encoder maps x (B, C, H, W) to (mu, logvar), (B, D) each; the
+    decoder maps z (B, D) to logits (B, C, H, W).
     """
 
     pictures: tuple[str, ...] = (
@@ -312,7 +312,7 @@ class VAE(Model):
         """mu and logvar of q(z|x)."""
         check_images(x, self.image_shape)
         mu, logvar = self.encoder(x)
-        return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; x.dtype matters under autocast only
+        return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; under autocast a network of your own returns bfloat16
 
     def decode(self, z: Latents, labels: Labels | None = None) -> Images:
         """The logits of p(x|z)."""

@@ -72,7 +72,7 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
     name, latent_dim, likelihood = about.get("model"), about.get("latent_dim", 0), about.get("likelihood", "bce")
     made: Any = about.get("made_with", {})
     if not isinstance(name, str) or (name not in models.names() and "." not in name):
-        raise ValueError(f"{path}: its header names no model of this project, but {str(name)[:80]!r}")
+        raise ValueError(f"{path}: its header names the model {str(name)[:80]!r}; expected one of this project")
     made = made if isinstance(made, dict) else {"made_with": made}
     own = [name] if name not in models.names() else [made[part] for part in ("encoder", "decoder") if part in made]
     if own:

@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import each, extreme, moved, noted, pushed
 
 
 def ripples(z):
@@ -21,13 +22,23 @@ def plaid(z):
     return (np.cos(norm * h) + total * w / 10)[:, None]
 
 
+def ramp(z):
+    """decode: (T, D) -> (T, 1, 2, 3), image[h, w] = (z_0 + ... + z_D) h + w: neighbouring images may be near or far"""
+    return (z.sum(1)[:, None, None] * np.arange(1.0, 3)[:, None] + np.arange(3.0))[:, None]
+
+
 def walks(rng):
     still = rng.normal(size=4)
+    model = {"decode": plaid, "start": rng.normal(size=5), "end": rng.normal(size=5), "steps": 9}
     return [
         {"decode": ripples, "start": np.array([0.2, -0.5, 1.0]), "end": np.array([0.9, 1.1, -0.4]), "steps": 3},
         {"decode": plaid, "start": rng.normal(size=5), "end": rng.normal(size=5), "steps": 1},
         {"decode": plaid, "start": rng.normal(size=1), "end": rng.normal(size=1), "steps": 6},
         {"decode": ripples, "start": rng.normal(size=3), "end": rng.normal(size=3), "steps": 7},
+        model,
+        *each(model, steps=(2, 64, 1200)),
+        noted("steps of 1e-7", {"decode": ramp, "start": np.ones(2), "end": np.ones(2) + 1e-6, "steps": 10}, allowed=1e-6),
+        noted("steps of 1e7", {"decode": ramp, "start": np.array([-4e7, 0.3]), "end": np.array([6e7, 0.3]), "steps": 10}),
         extreme(decode=plaid, start=np.array([9e3, 2e3]), end=np.array([-7e3, 1e3]), steps=4),
         extreme(decode=plaid, start=still, end=still.copy(), steps=2),
         extreme(decode=plaid, start=still, end=still + 1e-3, steps=3),
@@ -56,7 +67,16 @@ def clouds(rng):
     dense = cloud(rng, 3, 4, 12)
     dense["logvar"] -= 35
     dense["z"] = dense["mu"][:3] + np.exp(dense["logvar"][:3] / 2) * rng.normal(size=(3, 12))
-    return [few, *ordinary, *(extreme(**case) for case in (wide, narrow, distant, dense))]
+    model = cloud(rng, 5, 7, 2)
+    twice = {"z": model["z"], **{n: model[n][[0, 1, 2, 0, 0, 3, 4]] for n in ("mu", "logvar")}}
+    return [
+        few,
+        *ordinary,
+        *(extreme(**case) for case in (wide, narrow, distant, dense)),
+        noted("the same image more than once", twice),
+        *pushed(rng, model, logvar=(-20.0, -6.0, 6.0, 20.0, 60.0), mu=(-300.0, 40.0), z=(-40.0, 300.0)),
+        moved(model, 1e6, "z", "mu", allowed=1e-7),
+    ]
 
 
 def far_clouds(rng):
@@ -71,6 +91,15 @@ def far_clouds(rng):
 
 def prior_points(rng):
     probes = []
+    one = {"z": np.zeros((3, 1)), "mu": np.zeros((2, 1)), "logvar": np.zeros((2, 1)), "nats": 0.0}
+    model = {"z": rng.normal(size=(83, 2)), "mu": rng.normal(0.6, 1, (5, 2)), "logvar": rng.normal(-1.2, 1, (5, 2)), "nats": 0.5}
+    more = [
+        noted("log q(z) is exactly log p(z) - nats", one),
+        noted("log q(z) is nearly log p(z) - nats", one | {"nats": 1e-5}),
+        noted("log q(z) is nearly log p(z) - nats", one | {"nats": -1e-5}),
+        *each(model, nats=(0.0, -3.0, 0.25, 1.75, 40.0, 1000.0, -1000.0, 2)),
+        *pushed(rng, model, logvar=(-30.0, 30.0), mu=(-50.0,), z=(30.0,)),
+    ]
     for nats, N, B, D in ((1.0, 61, 9, 2), (2.0, 83, 5, 1), (0.3, 70, 4, 3), (4.0, 1, 6, 2), (-0.7, 75, 14, 2), (2.0, 61, 9, 2)):
         # narrow posteriors off the centre: many holes, not all of the plane
         mu, logvar = rng.normal(0.6, 1, (B, D)), rng.normal(-1.2, 1, (B, D))
@@ -88,6 +117,7 @@ def prior_points(rng):
     near = np.concatenate([distant[:5], distant[:2] * 0.6])
     return [
         *probes,
+        *more,
         narrow,
         narrower,
         wide,
@@ -106,7 +136,22 @@ def labelled(rng):
     first = draw(30, 3, 2)
     tiny = draw(9, 2, 3)
     tiny = {"mu": 1e-6 * tiny["mu"], "factors": tiny["factors"] * np.array([1e-7, 1e6, 1.0])}
+    model = draw(26, 4, 3)
+    steps = {"mu": model["mu"], "factors": np.round(model["factors"] * 2) / 4}
+    line = {
+        "mu": np.arange(6.0)[:, None] @ np.array([[1.0, -2.0]]),
+        "factors": np.array([[0.0, 1, 2, 3, 4, 5], [1, 0, 1, 0, 2, 5]]).T,
+    }
+    many = [
+        noted("only some values", steps),
+        noted("correlations of 1 and -1", line),
+        *(moved(model, by, n, allowed=1e-6) for by in (1e6, -3e4) for n in model),
+        *(noted(f"{n} times {by:g}", model | {n: by * model[n]}) for by in (1e-9, 1e9, -1.0) for n in model),
+        noted("the same rows more than once", {n: a[[0, 1, 2, 0, 3, 1, 4, 0]] for n, a in model.items()}),
+        noted("two rows", {n: a[:2] for n, a in model.items()}),
+    ]
     return [
+        *many,
         {name: array[:4] for name, array in first.items()},
         draw(11, 1, 4),
         draw(7, 5, 1),
@@ -124,9 +169,7 @@ def each_jump(decode, start, end, steps):
 def densities(z, mu, logvar):
     """log N(z_n; mu_b, ...) for each n and b."""
     variance = np.exp(logvar)
-    return np.array(
-        [[(-((p - m) ** 2) / (2 * v) - 0.5 * np.log(2 * np.pi * v)).sum() for m, v in zip(mu, variance, strict=True)] for p in z]
-    )
+    return np.array([(-((p - mu) ** 2) / (2 * variance) - 0.5 * np.log(2 * np.pi * variance)).sum(1) for p in z])
 
 
 def mixture(z, mu, logvar):
@@ -147,13 +190,16 @@ def pearson(mu, factors):
     return np.abs(np.corrcoef(mu.T, factors.T)[:D, D:])
 
 
-CHECKS = [
-    Check("jumps", "the distance between neighbouring images of a walk", each_jump, walks),
-    Check("log_aggregate_posterior", "the log of the average of B densities", mixture, clouds),
-    Check("log_aggregate_posterior", "far away too, where every density underflows", mixture, far_clouds),
-    Check("hole_fraction", "where the prior goes and no image does", holes, prior_points),
-    Check("factor_correlation", "|Pearson correlation| of latents with factors", pearson, labelled),
-]
+CHECKS = declared(
+    "01",
+    [
+        Check("jumps", "the distance between neighbouring images of a walk", each_jump, walks),
+        Check("log_aggregate_posterior", "the log of the average of B densities", mixture, clouds),
+        Check("log_aggregate_posterior", "far away too, where every density underflows", mixture, far_clouds),
+        Check("hole_fraction", "where the prior goes and no image does", holes, prior_points),
+        Check("factor_correlation", "|Pearson correlation| of latents with factors", pearson, labelled),
+    ],
+)
 
 
 def differences(decode, start, end, steps, points=None, offset=1):

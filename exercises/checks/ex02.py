@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import each, extreme, moved, noted, pushed
 
 
 def ends(rng):
@@ -13,13 +14,21 @@ def ends(rng):
     last = {"a": rng.normal(0.3, 1, 8), "b": 2 * rng.normal(0.3, 1, 8), "t": np.linspace(0, 1, 5) ** 2}
     far = extreme(a=1e6 * rng.normal(size=4), b=1e-3 * rng.normal(size=4), t=np.array([0.0, 0.3, 1.0]))
     farther = extreme(a=rng.normal(size=3), b=-80 * rng.normal(size=3), t=np.array([25.0, -30.0, 0.1]))
-    return [few, beyond, one, wide, last, far, farther]
+    more = [
+        *each(last, t=(np.zeros(3), np.ones(2), np.array([0.5, 0.5, 0.25, 0.5]), np.array([0.9, -1e3, 1e3]), np.array([1e-9]))),
+        *(noted(f"{n} times {by:g}", last | {n: by * last[n]}) for by in (1e-8, -1.0, 1e8) for n in ("a", "b")),
+        noted("a and b of whole numbers", {"a": np.array([3.0, 0.0, 4.0]), "b": np.array([0.0, 2.0, 0.0]), "t": last["t"]}),
+        noted("a and b at right angles", {"a": np.array([0.0, 2.5]), "b": np.array([-1.5, 0.0]), "t": last["t"]}),
+    ]
+    return [few, beyond, one, wide, last, far, farther, *more]
 
 
 def line_ends(rng):
     one = {"a": np.array([1.5]), "b": np.array([-2.5]), "t": np.array([0.2, 2.0, -1.0])}
     found = ends(rng)
-    return [*found[:3], one, *found[3:]]
+    last = found[4]
+    more = [moved(last, 1e6, "a", "b", allowed=1e-14), *pushed(rng, last, a=(0.0,), b=(0.0, 1e9))]
+    return [*found[:3], one, *found[3:], *more]
 
 
 def hard_ends(rng):
@@ -41,7 +50,28 @@ def hard_ends(rng):
         (a, parallel),
         (a, -0.6 * (a + 0.02 * across)),
     ]
-    return [{"a": p, "b": q, "t": t} for p, q in pairs]
+    found = [{"a": p, "b": q, "t": t} for p, q in pairs]
+    # on both sides of the guard, where the right result with and without it differs by much
+    quarter = np.array([0.25, 0.6])
+    found += [
+        noted(
+            f"sin of the angle {sine:g}, {'nearly opposite' if turn else 'nearly parallel'}",
+            {"a": np.array([2.0, 0.0]), "b": np.array([1 - 2 * turn, sine]), "t": quarter},
+            allowed=1e-3,
+        )
+        for turn in (0, 1)
+        for sine in (1e-3, 1e-4, 1e-5, 3e-6, 3e-7, 1e-8, 1e-13)
+    ]
+    one = {"t": quarter, "a": np.array([1.5]), "b": np.array([-2.5])}
+    tiny = 1e-9 * a
+    found += [
+        noted("D = 1", {n: one[n] for n in ("a", "b", "t")}),
+        noted("a is very short", {"a": tiny, "b": other, "t": t}),
+        noted("b is very short", {"a": other, "b": tiny, "t": t}),
+        noted("a and b are very short", {"a": 1e-12 * other, "b": tiny, "t": t}),
+        noted("a and b are very long", {"a": 1e12 * other, "b": 1e10 * a, "t": t}),
+    ]
+    return found
 
 
 def labelled(rng):
@@ -56,7 +86,16 @@ def labelled(rng):
         labels = np.concatenate([[source, target, target], rng.integers(0, 10, B - 3)])[rng.permutation(B)]
         return {"mu": rng.normal(0.5, 1, (B, D)) + labels[:, None], "labels": labels, "source": source, "target": target}
 
+    model = draw(31, 4, 6, 2)
+    model["labels"][rng.permutation(31)[:10]] = range(10)  # every label occurs
     return [
+        *each(model, source=(0, 1, 9), target=(0, 3, 6)),
+        noted("labels above 9", model | {"labels": model["labels"] + 10, "source": 16, "target": 12}),
+        noted("labels above 9", model | {"labels": 1000 * model["labels"], "source": 6000, "target": 2000}),
+        noted("labels below 0", model | {"labels": model["labels"] - 7, "source": -1, "target": -5}),
+        noted("only these two labels", few | {"labels": np.array([4, 9, 4, 9, 9])}),
+        noted("one image of each", few | {"labels": np.array([9, 0, 0, 4, 1])}),
+        moved(model, 1e6, "mu", allowed=1e-6),
         few,
         draw(17, 6, 9, 1),
         draw(11, 1, 0, 7),
@@ -71,6 +110,12 @@ def walks(rng):
         {"z": rng.normal(size=5), "direction": 3 * rng.normal(size=5), "t": np.array([1.2, -2.0, 0.3])},
         {"z": rng.normal(size=1), "direction": rng.normal(size=1), "t": np.array([0.7, 0.1])},
         {"z": rng.normal(size=4), "direction": rng.normal(size=4), "t": np.array([2.5])},
+        *each(
+            {"z": rng.normal(size=3), "direction": 5 * rng.normal(size=3), "t": np.array([0.5])},
+            t=(np.zeros(2), np.array([1.0, 0.5, 0.5, 1.0]), np.array([-1e3, 1e3])),
+            direction=(np.zeros(3), 1e-7 * np.ones(3), np.array([1e6, 0.0, -3.0])),
+            z=(np.zeros(3), np.array([1e6, 0.0, -3.0])),
+        ),
         {"z": rng.normal(size=3), "direction": rng.normal(size=3), "t": np.array([2.0, -1.0, 0.5, 0.0, 1.0, 1.5, -0.5])},
         extreme(z=50 * rng.normal(size=3), direction=-40 * rng.normal(size=3), t=np.array([-30.0, 0.0, 25.0])),
     ]
@@ -103,13 +148,16 @@ def along(z, direction, t):
     return np.array([z + s * direction for s in t])
 
 
-CHECKS = [
-    Check("lerp", "from a to b on a straight line", straight, line_ends),
-    Check("slerp", "from a to b along the sphere", turned, ends),
-    Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7, float32=None),
-    Check("label_direction", "from one label's mean to another's", means_apart, labelled),
-    Check("label_walk", "z moved along a direction", along, walks),
-]
+CHECKS = declared(
+    "02",
+    [
+        Check("lerp", "from a to b on a straight line", straight, line_ends),
+        Check("slerp", "from a to b along the sphere", turned, ends),
+        Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7, float32=None),
+        Check("label_direction", "from one label's mean to another's", means_apart, labelled),
+        Check("label_walk", "z moved along a direction", along, walks),
+    ],
+)
 
 
 def angle(a, b):

@@ -2,11 +2,13 @@
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, each, extreme, noted, pushed
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(5)  # exact for polynomials of degree up to 9
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 MODEL = {"w": 1.7, "b": -0.4, "s2": 0.3}
+LOGVAR = (-200.0, -60.0, -12.0, -4.0, 4.0, 12.0, 60.0)
 
 
 def log_normal(x, mean, variance):
@@ -49,9 +51,22 @@ def probes(*names):
         precise |= {"mu": precise["z"] + 1e-6 * rng.normal(size=3), "logvar": np.array([-26.0, -28.0, -25.0])}
         prior = drawn(rng, 2, 0.0, -0.4, 0.3)  # x tells nothing about z: q, prior and posterior are one
         prior |= {"mu": np.zeros(2), "logvar": np.zeros(2), "x": np.array([1000.0, -0.5])}
-        return [Probe({name: case[name] for name in names}) for case in (chosen, *ordinary)] + [
-            extreme(**{name: case[name] for name in names}) for case in (wide, far, sharp, precise, prior)
-        ]
+        near = drawn(
+            rng, 4, 1.7, -0.4, 0.3
+        )  # far data, and q nearly the posterior: the gap is small, log p(x) and the ELBO large
+        near["x"] = np.array([1e5, -2e5, 3e5, 1.5e5])
+        mean, logvar = bayes(near["x"], 1.7, -0.4, 0.3)
+        near |= {"mu": mean + np.array([0.1, -0.3, 0.0, 0.2]), "logvar": logvar + np.array([0.1, -0.5, 0.8, 0.0])}
+        last = ordinary[-1]
+        options = each(last, w=(0.0, 1.0, -1.0, 2, -30.0, 1e-6), b=(0.0, 3, 100.0, -100.0), s2=(1.0, 2, 1e-3, 1e-8, 50.0, 1e4))
+        values = pushed(rng, last, logvar=LOGVAR, x=(-300.0, 1000.0), z=(-300.0, 30.0), mu=(0.0, -300.0, 30.0))
+        more = [p for p in (*options, *values) if p.note.split(" ")[0] in names]
+        if names == ("mu", "logvar"):
+            more += pushed(rng, last, logvar=(-800.0,))
+        more.append(noted("x is far away, and q is nearly p(z|x)", near, allowed=1e-7))
+        found = [Probe({name: case[name] for name in names}) for case in (chosen, *ordinary)]
+        found += [extreme(**{name: case[name] for name in names}) for case in (wide, far, sharp, precise, prior)]
+        return found + [noted(p.note, {name: p[name] for name in names}, allowed=p.allowed) for p in more]
 
     return make
 
@@ -81,34 +96,48 @@ def weight(x, z, mu, logvar, w, b, s2):
     return joint(x, z, w, b, s2) - log_normal(z, mu, np.exp(logvar))
 
 
+def without_rounding(difference):
+    """What two numbers near 1 leave of 0."""
+    return np.where(np.abs(difference) < 1e-15, 0.0, difference)
+
+
+def negative_entropy(logvar):
+    """E_q[log q]: (z - mu) / sigma is 1 in the mean square."""
+    return -0.5 * (np.log(2 * np.pi) + logvar + 1)
+
+
 def expected(x, mu, logvar, w, b, s2):
     return average(lambda z: log_normal(x, w * z + b, s2), mu, logvar)
 
 
 def kl(mu, logvar):
-    return average(lambda z: log_normal(z, mu, np.exp(logvar)) - log_normal(z, 0.0, 1.0), mu, logvar)
+    return without_rounding(negative_entropy(logvar) - average(lambda z: log_normal(z, 0.0, 1.0), mu, logvar))
 
 
 def bound(x, mu, logvar, w, b, s2):
-    return average(lambda z: weight(x, z, mu, logvar, w, b, s2), mu, logvar)
+    return average(lambda z: joint(x, z, w, b, s2), mu, logvar) - negative_entropy(logvar)
 
 
 def distance(x, mu, logvar, w, b, s2):
     mean, log_variance = bayes(x, w, b, s2)
-    return average(lambda z: log_normal(z, mu, np.exp(logvar)) - log_normal(z, mean, np.exp(log_variance)), mu, logvar)
+    cross = average(lambda z: log_normal(z, mean, np.exp(log_variance)), mu, logvar)
+    return without_rounding(negative_entropy(logvar) - cross)
 
 
 ALL = ("x", "mu", "logvar", "w", "b", "s2")
-CHECKS = [
-    Check("log_joint", "line 1, log p(x, z)", joint, probes("x", "z", "w", "b", "s2")),
-    Check("log_evidence", "line 2, log p(x)", evidence, probes("x", "w", "b", "s2")),
-    Check("posterior", "line 3, mean and log variance of p(z|x)", bayes, probes("x", "w", "b", "s2")),
-    Check("log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2")),
-    Check("expected_log_likelihood", "line 5, E_q[log p(x|z)]", expected, probes(*ALL)),
-    Check("kl_to_prior", "line 6, KL(q || p(z))", kl, probes("mu", "logvar")),
-    Check("elbo", "line 7, the average of line 4 over q", bound, probes(*ALL)),
-    Check("gap", "line 8, KL(q || p(z|x)) = log p(x) - ELBO", distance, probes(*ALL)),
-]
+CHECKS = declared(
+    "03",
+    [
+        Check("log_joint", "line 1, log p(x, z)", joint, probes("x", "z", "w", "b", "s2")),
+        Check("log_evidence", "line 2, log p(x)", evidence, probes("x", "w", "b", "s2")),
+        Check("posterior", "line 3, mean and log variance of p(z|x)", bayes, probes("x", "w", "b", "s2")),
+        Check("log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2")),
+        Check("expected_log_likelihood", "line 5, E_q[log p(x|z)]", expected, probes(*ALL)),
+        Check("kl_to_prior", "line 6, KL(q || p(z))", kl, probes("mu", "logvar")),
+        Check("elbo", "line 7, the average of line 4 over q", bound, probes(*ALL)),
+        Check("gap", "line 8, KL(q || p(z|x)) = log p(x) - ELBO", distance, probes(*ALL)),
+    ],
+)
 
 WRONG = [
     Wrong(
@@ -276,6 +305,12 @@ WRONG = [
         "that lacks -1/2 log(2 pi s2), the constant of log p(x|z)",
         lambda x, mu, logvar, w, b, s2: expected(x, mu, logvar, w, b, s2) + 0.5 * np.log(2 * np.pi * s2),
     ),
+    Wrong(
+        "difference",
+        "gap",
+        "that is log p(x) minus the ELBO: far from the data both are large, and the digits of their difference are lost",
+        lambda x, mu, logvar, w, b, s2: evidence(x, w, b, s2) - bound(x, mu, logvar, w, b, s2),
+    ),
 ]
 
 VALID = [
@@ -287,5 +322,5 @@ VALID = [
     ("kl_to_prior", lambda mu, logvar: -0.5 * (1 + logvar - mu**2 - np.exp(logvar))),
     ("elbo", bound),
     ("elbo", lambda x, mu, logvar, w, b, s2: evidence(x, w, b, s2) - distance(x, mu, logvar, w, b, s2)),
-    ("gap", lambda x, mu, logvar, w, b, s2: evidence(x, w, b, s2) - bound(x, mu, logvar, w, b, s2)),
+    ("gap", distance),
 ]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import each, extreme, moved, pushed
 
 H = 1e-30  # f(x + iH) = f(x) + iH f'(x), whose imaginary part loses no digits (Squire & Trapp 1998)
 
@@ -32,6 +33,29 @@ def ridge_slope(z):
     return slope
 
 
+def flat(z):
+    """f(z) = 2, wherever z is"""
+    return np.full(len(z), 2.0)
+
+
+def deep(z):
+    """f(z) = -1e4 |z|^2: large, and never positive"""
+    return -1e4 * (z**2).sum(1)
+
+
+def slanted(z):
+    """df/dz_j = 0.5 - j"""
+    return np.broadcast_to(0.5 - np.arange(z.shape[1]), z.shape).copy()
+
+
+def steep(z):
+    """df/dz_j = -1e6 z_j"""
+    return -1e6 * z
+
+
+OTHERS = {"f": (flat, deep), "df": (slanted, steep)}
+
+
 def probes(name="", first=None, second=None, least=1):
     """Small enough to print, then larger; logvar of both signs, S != D. `first` and `second` are two functions of z."""
 
@@ -58,7 +82,19 @@ def probes(name="", first=None, second=None, least=1):
         wide["eps"] = wide["eps"] * np.array([30.0, 1.0, -25.0, 4.0])
         wider = draw(3, 2) | {"logvar": np.array([-14.0, 22.0]), "mu": np.array([40.0, -25.0])}
         widest = draw(4, 3) | {"logvar": np.array([-45.0, 1.0, 43.0]), "mu": np.array([0.0, 30.0, 0.0])}
+        model = given(draw(6, 3), first)
+        many = each(
+            model,
+            eps=(np.zeros((2, 3)), np.arange(2.0, 6.0)[:, None] * np.ones(3), -30 * np.eye(3)),
+            mu=(np.zeros(3),),
+        )
+        many += each(model, logvar=(np.zeros(3), np.full(3, -1.0)))
+        many += pushed(rng, model, logvar=(-30.0, -12.0, -6.0, 6.0, 12.0, 30.0), mu=(-100.0, 100.0))
+        many.append(moved(model, 3e6, "mu", allowed=1e-7))
+        if name:
+            many += each(model, **{name: OTHERS[name]})
         return [
+            *many,
             given(few, first),
             given(draw(least, 4), second),
             given(draw(6, 1), first),
@@ -74,7 +110,7 @@ def probes(name="", first=None, second=None, least=1):
 
 
 def samples(mu, logvar, eps):
-    return np.array([[mu[j] + np.exp(0.5 * logvar[j]) * eps[s, j] for j in range(len(mu))] for s in range(len(eps))])
+    return np.array([mu + np.exp(0.5 * logvar) * sample for sample in eps])
 
 
 def derivative(function, at):
@@ -110,17 +146,20 @@ def log_q(z, mu, logvar):
     return -0.5 * (np.log(2 * np.pi) + logvar + (z - mu) ** 2 / np.exp(logvar)).sum(1)
 
 
-CHECKS = [
-    Check("reparameterize", "z for a given eps", samples, probes()),
-    Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes("df", bowl_slope, ridge_slope)),
-    Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge)),
-    Check(
-        "score_gradient_with_baseline",
-        "minus the mean of the other samples",
-        with_baseline,
-        probes("f", bowl, ridge, least=2),
-    ),
-]
+CHECKS = declared(
+    "04",
+    [
+        Check("reparameterize", "z for a given eps", samples, probes()),
+        Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes("df", bowl_slope, ridge_slope)),
+        Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge)),
+        Check(
+            "score_gradient_with_baseline",
+            "minus the mean of the other samples",
+            with_baseline,
+            probes("f", bowl, ridge, least=2),
+        ),
+    ],
+)
 
 
 def scored(values, mu_part, logvar_part):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, each, extreme, moved, noted, pushed
 from vae_numpy import vae
 
 
@@ -14,6 +15,9 @@ def drawn(rng, *shape):
 def far(rng, *shape):
     """Very wide, very narrow and far away."""
     return extreme(mu=rng.choice([-50.0, 0.3, 8.0], shape), logvar=rng.choice([-35.0, -12.0, 12.0, 35.0], shape))
+
+
+LOGVAR = (-800.0, -200.0, -60.0, -12.0, -6.0, 6.0, 12.0, 60.0)
 
 
 def posteriors(rng):
@@ -28,6 +32,8 @@ def posteriors(rng):
         extreme(mu=np.array([[0.4, -1.0]]), logvar=np.array([[-12.0, -7.0]])),
         extreme(mu=np.array([[0.4, -1.0]]), logvar=np.array([[-200.0, -800.0]])),
         extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]])),
+        *pushed(rng, drawn(rng, 3, 4), logvar=LOGVAR, mu=(-200.0, 0.0, 1e-6, 30.0)),
+        *each(drawn(rng, 2, 3), logvar=(np.zeros((2, 3)),), mu=(np.ones((2, 3)),)),
     ]
 
 
@@ -48,6 +54,12 @@ def near_prior(rng):
         near(1, 1, 3, 4),
         far(rng, 4, 3),
         extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]])),
+        noted("mu and logvar of 2e-7", near(2e-7, 2e-7, 4, 2)),
+        noted("mu is 0, logvar of 2e-7", near(0, 2e-7, 4, 1)),
+        *(noted(f"mu is 0, logvar of {size:g}", near(0, size, 5, 1)) for size in (1e-5, 3e-4, 4e-3, 2e-2, 0.1, 0.5)),
+        noted("q is the prior", near(0, 0, 2, 3)),
+        noted("float32, mu of 1e-3, logvar of 1e-5", {n: a.astype(np.float32) for n, a in near(1e-3, 1e-5, 4, 3).items()}),
+        *pushed(rng, drawn(rng, 3, 4), logvar=LOGVAR, mu=(-200.0, 30.0)),
     ]
 
 
@@ -60,7 +72,23 @@ def pairs(rng):
     wide_p = extreme(mu_q=p["mu"], logvar_q=p["logvar"], mu_p=q["mu"], logvar_p=np.where(q["logvar"] > 0, 12.0, -12.0))
     narrow_p = extreme(mu_q=p["mu"], logvar_q=p["logvar"], mu_p=30 * q["mu"], logvar_p=np.where(q["logvar"] > 0, 25.0, -25.0))
     apart = extreme(mu_q=60 * p["mu"], logvar_q=p["logvar"], mu_p=-45 * p["mu"][:, ::-1], logvar_p=p["logvar"][::-1])
-    return [few, *ordinary, wide_q, wide_p, narrow_p, apart]
+    model = ordinary[-1]
+    other = rng.normal(size=(3, 5))
+    one = noted("p is q", model | {"mu_p": model["mu_q"], "logvar_p": model["logvar_q"]})
+    both = [
+        noted(f"{by:g} added to both logvars", model | {n: model[n] + by for n in ("logvar_q", "logvar_p")}) for by in (-60, 60)
+    ]
+    more = pushed(
+        rng,
+        model,
+        logvar_q=LOGVAR,
+        logvar_p=(-300.0, -60.0, -12.0, -6.0, 6.0, 12.0, 60.0, 800.0),
+        mu_q=(-200.0, 0.0, 30.0),
+        mu_p=(-200.0, 0.0, 30.0),
+    )
+    more += [*both, one, *(moved(model, by, "mu_q", "mu_p", allowed=1e-6) for by in (1e6, -1e4))]
+    more.append(noted("p is the prior", model | {"mu_p": 0 * other, "logvar_p": 0 * other}))
+    return [few, *ordinary, wide_q, wide_p, narrow_p, apart, *more]
 
 
 def samples(rng):
@@ -74,7 +102,11 @@ def samples(rng):
     loud = extreme(**drawn(rng, 2, 3) | {"eps": 25 * rng.normal(size=(4, 2, 3))})
     distant = extreme(mu=np.array([[60.0, -45.0]]), logvar=np.array([[0.4, -0.3]]), eps=rng.normal(size=(3, 1, 2)))
     widest = extreme(mu=np.array([[0.3, -0.5]]), logvar=np.array([[43.0, 45.0]]), eps=rng.normal(size=(3, 1, 2)))
-    return [draw(5, 3, 4), near, draw(1, 2, 5), draw(6, 4, 1), draw(7, 1, 3), draw(4, 5, 2), wide, loud, distant, widest]
+    model = draw(4, 5, 2)
+    more = pushed(rng, model, logvar=(-20.0, -12.0, -6.0, 6.0, 12.0, 60.0), mu=(-200.0, 0.0, 30.0), eps=(-30.0, 0.0, 6.0))
+    more.append(noted("the same samples more than once", model | {"eps": model["eps"][[0, 0, 1, 2, 0]]}))
+    more.append(noted("q is the prior", model | {n: np.zeros((5, 2)) for n in ("mu", "logvar")}))
+    return [draw(5, 3, 4), near, draw(1, 2, 5), draw(6, 4, 1), draw(7, 1, 3), model, wide, loud, distant, widest, *more]
 
 
 def kl_series(mu, logvar):
@@ -99,13 +131,16 @@ def sampled(mu, logvar, eps):
     return (log_normal(z, mu, np.exp(logvar)) - log_normal(z, 0.0, 1.0)).sum(-1).mean(0)
 
 
-CHECKS = [
-    Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors),
-    Check("kl_divergence", "the same for float32 input", vae.kl_divergence, float32_posteriors),
-    Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-8),
-    Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs),
-    Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples),
-]
+CHECKS = declared(
+    "05",
+    [
+        Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors),
+        Check("kl_divergence", "the same for float32 input", vae.kl_divergence, float32_posteriors),
+        Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-8),
+        Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs),
+        Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples),
+    ],
+)
 
 
 def kl(mu, var, logvar):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, each, extreme, moved, noted, pushed
 
 
 def reductions(rng):
@@ -20,11 +21,14 @@ def reductions(rng):
         for k in ("mean", "sum")
     ]
     default = [{"reconstruction": "mean", "kl": "mean", "pixels": 35, "latents": 6}]  # without a weight
-    return [*found, *small, *default]
+    model = {"reconstruction": "mean", "kl": "mean", "pixels": 49, "latents": 10, "weight": 0.3}
+    more = each(model, weight=(0.0, 0, 1, 3, 1e-9, 1e6, 784.0), pixels=(1, 2, 50, 3072, 1000003), latents=(1, 2, 99, 784, 100003))
+    more += [noted("without a weight", {n: v for n, v in (p | {"weight": 0}).items() if n != "weight"}) for p in found[:4]]
+    return [*found, *small, *default, *more]
 
 
 def errors(rng):
-    sizes = (784, int(rng.integers(50, 90)), 1, 3072)
+    sizes = (784, int(rng.integers(50, 90)), 1, 3072, 49, 27, 100003)
     return [{"reduction": r, "half": h, "pixels": p} for p in sizes for r in ("mean", "sum") for h in (False, True)]
 
 
@@ -37,7 +41,13 @@ def images(rng):
     near = drawn(rng, 3, 2, 4, 5)
     near["x_hat"] = near["x"] + 1e-6 * rng.normal(size=near["x"].shape)
     black = extreme(x=np.ones((3, 1, 2, 4)), x_hat=np.zeros((3, 1, 2, 4)))
+    model = drawn(rng, 3, 2, 4, 5)
+    more = pushed(rng, model, x=(0.0, 1.0, -40.0), x_hat=(0.0, 1.0, 40.0))
+    more += [moved(model, by, "x", "x_hat", allowed=1e-6) for by in (1e5, -1e3)]
+    more.append(noted("x_hat is x", model | {"x_hat": model["x"].copy()}))
+    more.append(noted("only one pixel differs", model | {"x_hat": model["x"] + 0.5 * (np.arange(120).reshape(3, 2, 4, 5) == 77)}))
     return [
+        *more,
         few,
         drawn(rng, 1, 3, 2, 5),
         drawn(rng, 5, 2, 3, 1),
@@ -51,9 +61,18 @@ def images(rng):
 
 def images_and_variances(rng):
     variances = [0.05, 0.7, 3.0, float(rng.uniform(1.1, 1.9)), float(rng.uniform(0.1, 0.4)), 1e-3, 4e-12, 50.0]
-    probes = [probe | {"variance": v} for probe, v in zip(images(rng), variances, strict=True)]
+    found = images(rng)
+    more, ordinary = found[:-8], found[-8:]
+    probes = [probe | {"variance": v} for probe, v in zip(ordinary, variances, strict=True)]
+    others = [noted(p.note, p | {"variance": 0.3}, allowed=p.allowed) for p in more]
+    others += each(probes[1], variance=(1.0, 1, 1e-8, 1e-4, 0.5, 100.0))
     # the very small variance is that of the near images: each term counts
-    return [*(Probe(p) for p in probes[:5]), *(extreme(**p) for p in probes[5:]), extreme(**probes[1] | {"variance": 2e6})]
+    return [
+        *(Probe(p) for p in probes[:5]),
+        *(extreme(**p) for p in probes[5:]),
+        extreme(**probes[1] | {"variance": 2e6}),
+        *others,
+    ]
 
 
 def spectra(rng):
@@ -65,6 +84,11 @@ def spectra(rng):
         }
 
     few = {"spectrum": np.array([4.0, 1.0, 0.3]), "beta": 2.0, "variance": 0.25}
+    model = draw(6, 1.7, 0.3)
+    exact = {"spectrum": np.array([0.5, 0.25, 1.0, 0.125]), "beta": 2.0, "variance": 0.125}
+    more = each(model, beta=(1.0, 1, 1e-3, 1e-9, 1e3), variance=(1.0, 2, 1e-3, 1e-9, 1e3))
+    more += [*pushed(rng, model, spectrum=(1e-6, 1.0, 1e9)), noted("one variance is exactly the error", exact)]
+    more.append(noted("some variances are alike", model | {"spectrum": np.array([2.0, 0.1, 2.0, 2.0, 0.1])}))
     tiny = draw(4, 0.7, 3e-10) | {"spectrum": rng.permutation([1e-9, 4e-10, 1e-10, 3e-7])}
     large = draw(4, 50.0, 1e5) | {"spectrum": rng.permutation([1e9, 4e6, 30.0, 8e6])}
     return [
@@ -75,6 +99,7 @@ def spectra(rng):
         draw(6, float(rng.uniform(0.5, 3)), 0.3),
         extreme(**tiny),
         extreme(**large),
+        *more,
     ]
 
 
@@ -116,13 +141,16 @@ def searched(spectrum, beta, variance):
     return spectrum * np.exp(-2 * rate), rate
 
 
-CHECKS = [
-    Check("implied_beta", "the beta of each reduction", ratio_of_weights, reductions),
-    Check("implied_variance", "the variance of each squared error", variance_by_weight, errors),
-    Check("gaussian_nll", "-log N(x; x_hat, variance) per image", nll, images_and_variances),
-    Check("best_variance", "the variance at which the NLL is least", least, images),
-    Check("rate_distortion", "error and rate of each component at the optimum", searched, spectra),
-]
+CHECKS = declared(
+    "06",
+    [
+        Check("implied_beta", "the beta of each reduction", ratio_of_weights, reductions),
+        Check("implied_variance", "the variance of each squared error", variance_by_weight, errors),
+        Check("gaussian_nll", "-log N(x; x_hat, variance) per image", nll, images_and_variances),
+        Check("best_variance", "the variance at which the NLL is least", least, images),
+        Check("rate_distortion", "error and rate of each component at the optimum", searched, spectra),
+    ],
+)
 
 
 def beta(of_distortion, of_rate):

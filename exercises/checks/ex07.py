@@ -5,11 +5,20 @@ from statistics import NormalDist
 import numpy as np
 
 from exercises import comparing
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import each, extreme, moved, noted
 
 
 def sizes(rng):
-    return [{"size": 2}, {"size": 5}, {"size": 1}, {"size": 3}, {"size": int(rng.integers(6, 9))}, {"size": 13}]
+    return [
+        {"size": 2},
+        {"size": 5},
+        {"size": 1},
+        {"size": 3},
+        {"size": int(rng.integers(6, 9))},
+        {"size": 13},
+        *({"size": n} for n in (24, 40, 101)),
+    ]
 
 
 def stacks(rng):
@@ -18,6 +27,11 @@ def stacks(rng):
     def draw(N, H, W, columns):
         return {"images": rng.uniform(size=(N, 1, H, W)), "columns": columns}
 
+    def wide(N, columns):
+        return noted(f"{N} images, {columns} columns", draw(N, 2, 3, columns))
+
+    few_values = {"images": rng.integers(0, 2, (8, 1, 3, 2)).astype(float), "columns": 4}
+    alike = {"images": np.repeat(rng.uniform(size=(3, 1, 2, 3)), 4, axis=0)[rng.permutation(12)], "columns": 3}
     logits = extreme(images=90 * rng.normal(size=(6, 1, 5, 2)), columns=2)
     return [
         {"images": few, "columns": 2},
@@ -29,6 +43,9 @@ def stacks(rng):
         draw(3, 1, 4, 3),
         draw(8, 5, 3, 2),
         logits,
+        *(wide(*size) for size in ((120, 12), (150, 15), (128, 16), (1100, 1), (1100, 1100), (1100, 55))),
+        noted("zeros and ones", few_values),
+        noted("some images are alike", alike),
     ]
 
 
@@ -40,6 +57,13 @@ def points(rng):
         {"z": rng.normal(size=7), "latent": 6, "values": np.array([1.1])},
         {"z": rng.normal(size=6), "latent": 4, "values": np.array([2.0, -2.0, 0.5, -0.9, 1.0])},
         extreme(z=1e3 * rng.normal(size=3), latent=2, values=np.array([50.0, -700.0])),
+        *each(
+            {"z": rng.normal(size=5), "latent": 2, "values": np.array([0.3, -1.2, 2.2])},
+            values=(np.array([1.0, 1.0, 2.0]), np.array([2.0, 1.0, 2.0]), np.zeros(2), np.array([0.0, -0.0, 1e9, -1e9])),
+            z=(np.zeros(5), np.arange(5.0)),
+            latent=(0, 1, 3, 4),
+        ),
+        noted("latent = 69", {"z": rng.normal(size=70), "latent": 69, "values": np.array([0.4, -0.1])}),
     ]
 
 
@@ -65,6 +89,11 @@ def clouds(rng):
         draw(30, 4, (2.0, 1.0, 0.3)),
         extreme(**wide),
         extreme(**small),
+        noted("N = 450", draw(450, 3, (2.0, 1.0, 0.3))),
+        noted("D = 70", draw(90, 70, (3.0, 1.5, *np.linspace(0.5, 0.1, 68)))),
+        noted("two spreads are nearly as large as a third", draw(40, 4, (1.0, 0.97, 0.94, 0.91))),
+        moved(draw(25, 4, (3.0, 1.5, 0.7)), 1e6, "mu", allowed=1e-6),
+        noted("N = 3", draw(3, 7, (2.5, 0.9))),
     ]
 
 
@@ -104,12 +133,15 @@ def up_to_signs(function, args):
     return plain * np.where((plain**3).sum(0) < 0, -1, 1).astype(plain.dtype)
 
 
-CHECKS = [
-    Check("prior_grid", "points by quantiles, in reading order", grid, sizes),
-    Check("sheet", "every image whole, in reading order", pasted, stacks),
-    Check("traversal", "one coordinate set, the others kept", replaced, points),
-    Check("project", "the two directions of largest spread, up to sign", eigen, clouds, observe=up_to_signs),
-]
+CHECKS = declared(
+    "07",
+    [
+        Check("prior_grid", "points by quantiles, in reading order", grid, sizes, keeps_dtype=True),
+        Check("sheet", "every image whole, in reading order", pasted, stacks, long={"N": 0}, own_memory=False),
+        Check("traversal", "one coordinate set, the others kept", replaced, points),
+        Check("project", "the two directions of largest spread, up to sign", eigen, clouds, up_to_signs, long={"N": 0, "D": 0}),
+    ],
+)
 
 
 WRONG = [

@@ -4,9 +4,13 @@ import functools
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, as_float32, changed, extreme, noted
 from vae_numpy import vae
 from vae_numpy.layers import sigmoid
+
+LOUD = 3
+"""In place of a scale: logits of 900, whose exp is infinite."""
 
 
 @functools.cache
@@ -17,6 +21,8 @@ def parameters(seed, D, scale=4):
     params["encoder.mu.weight"] *= scale
     params["encoder.logvar.weight"] *= scale
     params["decoder.conv_t2.weight"] *= scale if scale > 4 else 1
+    if scale == LOUD:
+        params["decoder.conv_t2.bias"] += 900.0
     for part in ("encoder", "decoder"):
         params[f"{part}_label.weight"] = rng.normal(0.1, 0.5, (256, 10))
     return params
@@ -28,12 +34,18 @@ def some_labels(rng):
         {"labels": np.array([3, 0, 9])},
         {"labels": np.array([9])},
         *({"labels": labels} for labels in drawn),
+        {"labels": np.zeros(3, int)},
+        *({"labels": np.array([label])} for label in range(10)),
         {"labels": rng.permutation(10)},
         {"labels": rng.integers(0, 10, 7)},
     ]
 
 
-def images(rng, *names):
+SIZES = {"B": 70, "D": 0}
+"""D is that of the parameters too."""
+
+
+def images(rng, names):
     """B and D differ, labels repeat and are unsorted; in the extreme probe logvar and the logits are far from 0, x is 0 or 1."""
 
     def draw(B, D, scale, labels):
@@ -49,7 +61,14 @@ def images(rng, *names):
     far, loud = draw(2, 3, 120, [8, 0]), draw(1, 2, 4, [5])
     loud |= {"z": np.array([[-30.0, 25.0]]), "eps": np.array([[-30.0, 25.0]])}
     probes = [Probe({name: case[name] for name in names}) for case in ordinary]
-    return [*probes, *(extreme(**{name: case[name] for name in names}) for case in (far, loud))]
+    special = {"D = 80": draw(1, 80, 4, [6])}
+    if "x" in names:  # one pixel each: what is not read of the image shows
+        special["images of one bright pixel"] = one = draw(2, 2, 4, [4, 4])
+        one["x"] = np.eye(784)[[0, 783]].reshape(2, 1, 28, 28)
+    special["logits of about 900"] = bright = draw(1, 2, LOUD, [3])
+    special["float32, logits of about 900"] = changed(bright, as_float32)
+    more = [noted(note, {name: case[name] for name in names}) for note, case in special.items()]
+    return [*probes, *(extreme(**{name: case[name] for name in names}) for case in (far, loud)), *more]
 
 
 def rows(labels):
@@ -67,30 +86,56 @@ def biased(params, label):
     return plain
 
 
+def label_by_label(function, labels, *arrays):
+    """function(label, *arrays) on the rows of each label, put back in their places."""
+    whole: dict[int, np.ndarray] = {}
+    for label in np.unique(labels):
+        rows_of_it = np.flatnonzero(labels == label)
+        for k, part in enumerate(function(label, *(a[rows_of_it] for a in arrays))):
+            whole.setdefault(k, np.zeros((len(labels), *part.shape[1:]), part.dtype))[rows_of_it] = part
+    return tuple(whole.values())
+
+
 def encoded(params, x, labels):
-    each = [vae.encode(biased(params, label), x[b : b + 1]) for b, label in enumerate(labels)]
-    return np.concatenate([mu for mu, _ in each]), np.concatenate([logvar for _, logvar in each])
+    return label_by_label(lambda label, x: vae.encode(biased(params, label), x), labels, x)
 
 
 def decoded(params, z, labels):
-    return np.concatenate([vae.decode(biased(params, label), z[b : b + 1]) for b, label in enumerate(labels)])
+    return label_by_label(lambda label, z: (vae.decode(biased(params, label), z),), labels, z)[0]
 
 
 def bound(params, x, labels, eps):
-    return np.concatenate([vae.elbo(biased(params, label), x[b : b + 1], eps[b : b + 1]) for b, label in enumerate(labels)])
+    return label_by_label(lambda label, x, eps: (vae.elbo(biased(params, label), x, eps),), labels, x, eps)[0]
 
 
 def drawn(params, labels, eps):
     return sigmoid(decoded(params, eps, labels))
 
 
-CHECKS = [
-    Check("one_hot", "one 1 in each row", rows, some_labels, keeps_dtype=True),
-    Check("encode", "q(z|x, c): the label before the ReLU of fc", encoded, lambda rng: images(rng, "params", "x", "labels")),
-    Check("decode", "p(x|z, c): the label before the ReLU of fc1", decoded, lambda rng: images(rng, "params", "z", "labels")),
-    Check("elbo", "both halves with the label", bound, lambda rng: images(rng, "params", "x", "labels", "eps"), allowed=1e-11),
-    Check("sample", "images of the labels, from the prior", drawn, lambda rng: images(rng, "params", "labels", "eps")),
-]
+CHECKS = declared(
+    "08",
+    [
+        Check("one_hot", "one 1 in each row", rows, some_labels, keeps_dtype=True),
+        *(
+            Check(
+                name,
+                says,
+                reference,
+                functools.partial(images, names=names),
+                allowed=allowed,
+                gives_dtype=True,
+                long=SIZES,
+                layouts=("strided",),
+            )
+            for name, says, reference, names, allowed in (
+                ("encode", "q(z|x, c): the label before the ReLU of fc", encoded, ("params", "x", "labels"), 1e-9),
+                ("decode", "p(x|z, c): the label before the ReLU of fc1", decoded, ("params", "z", "labels"), 1e-9),
+                ("elbo", "both halves with the label", bound, ("params", "x", "labels", "eps"), 1e-11),
+                ("sample", "images of the labels, from the prior", drawn, ("params", "labels", "eps"), 1e-9),
+            )
+        ),
+    ],
+)
 
 
 def without(*parts):
@@ -185,7 +230,7 @@ WRONG = [
     Wrong(
         "decoder_blind",
         "decode",
-        "the label is not used: a label in the encoder only makes no CVAE, since nobody could then ask for a digit",
+        "the label is not used: if only the encoder gets the label, nobody can ask the model for a digit",
         lambda params, z, labels: decoded(without("decoder")(params), z, labels),
     ),
     Wrong(

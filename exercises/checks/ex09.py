@@ -2,12 +2,18 @@
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import each, extreme, noted
 
 
 def rises(rng):
     places = [0.0, 0.1, 0.2, 0.25, 0.5, 0.8, 1.0, float(rng.uniform(0.05, 0.2))]
-    return [{"progress": p, "rise": r} for r in (0.4, 0.7, 1.0, 0.03) for p in places]
+    found = [{"progress": p, "rise": r} for r in (0.4, 0.7, 1.0, 0.03) for p in places]
+    for rise in (0.05, 0.01, 1e-3, 1e-6, 0.5, 0.25, 0.75, 1.0, 1):
+        near = (0.3, 0.9, 0.999, 1 - 1e-9, 1.0, 1 + 1e-9, 1.01)  # parts of the rise
+        found += [noted(f"rise = {rise:g}", {"progress": min(1.0, u * rise), "rise": rise}) for u in near]
+    more = each({"progress": 0.3, "rise": 1.0}, progress=(0, 1, 1e-9, 1e-3, 0.99, 0.999, 0.9999, 1 - 1e-9))
+    return [*found, *more]
 
 
 def cycles(rng):
@@ -15,7 +21,36 @@ def cycles(rng):
     places = [0.0, 0.05, 0.2, 0.3, 0.4, 0.55, 0.7, 0.99, 1.0, float(rng.uniform(0.05, 0.15))]
     found = [{"progress": p, "cycles": c, "rise": r} for c, r in ((4, 0.5), (3, 0.8)) for p in places]
     more = [{"progress": p, "cycles": c, "rise": r} for c, r in ((1, 0.25), (7, 0.3), (2, 1.0)) for p in (0.11, 0.47, 0.93, 1.0)]
+    for count in (1, 5, 9, 10, 16, 33, 100, 1000):
+        for rise in (0.5, 0.02, 1.0, 1):
+            parts = (0.003, 0.01, 0.2, 0.49, 0.74, 0.98, 0.997)  # of a cycle
+            more += [
+                noted(f"cycles = {count}, rise = {rise:g}", {"progress": (k + u) / count, "cycles": count, "rise": rise})
+                for k, u in zip(
+                    rng.permutation([0, 0, count // 3, count // 2, count - 1, count - 1, count - 1]), parts, strict=True
+                )
+            ]
+    last = ((0.99, 2, 1.0), (0.999, 1, 1.0), (0.9995, 1000, 1.0), (1 - 1e-7, 1, 1.0), (1 - 1e-7, 4, 1.0), (0.95, 3, 0.9))
+    more += [noted("near the end", {"progress": p, "cycles": c, "rise": r}) for p, c, r in last]
+    dyadic = [(0, 4), (0.25, 4), (0.5, 4), (0.75, 4), (1, 4), (0.875, 8), (0.5, 2), (1.0, 1), (0.0, 1), (0.9375, 16)]
+    more += [noted("where a cycle starts", {"progress": p, "cycles": c, "rise": 0.5}) for p, c in dyadic]
     return [*found, {"progress": 0.75, "cycles": 4, "rise": 0.1}, {"progress": 0.5, "cycles": 2, "rise": 0.6}, *more]
+
+
+def special(rng):
+    """Batches in which a guard, a cap or a floor would show."""
+    model = drawn(rng, 3, 4)
+    zero, none = np.zeros(3), np.zeros((3, 4))
+    return [
+        noted("no rate", model | {"rate": none}),
+        noted("no distortion", model | {"distortion": zero}),
+        noted("neither distortion nor rate", {"distortion": zero, "rate": none}),
+        noted("small numbers", {n: 1e-7 * a for n, a in model.items()}),
+        noted("large numbers", {n: 1e7 * a for n, a in model.items()}),
+        noted("negative rates", model | {"rate": -model["rate"]}),
+        noted("negative distortions", model | {"distortion": -model["distortion"]}),
+        noted("the same image three times", {n: a[[1, 1, 1]] for n, a in model.items()}),
+    ]
 
 
 def drawn(rng, B, D):
@@ -25,7 +60,10 @@ def drawn(rng, B, D):
 def batches(rng):
     few = {"distortion": np.array([90.0, 110.0]), "rate": np.array([[1.0, 4.0, 0.5], [2.0, 8.0, 0.0]]), "beta": 0.25}
     density = drawn(rng, 5, 1) | {"distortion": rng.uniform(-300, 50, 5), "beta": 1.0}  # -log of a density may be negative
+    model = drawn(rng, 4, 3) | {"beta": 0.3}
     return [
+        *(noted(p.note, p | {"beta": beta}) for p in special(rng) for beta in (0.3, 1.0, 6.0)),
+        *each(model, beta=(0.0, 0, 1, 2, 1e-9, 0.999, 1e6)),
         few,
         drawn(rng, 1, 4) | {"beta": 0.7},
         density,
@@ -44,7 +82,18 @@ def capacities(rng):
         "gamma": 10.0,
         "capacity": 7.0,
     }
+    model = drawn(rng, 4, 3) | {"gamma": 10.0, "capacity": 5.0}
+    exact = {"distortion": np.zeros(2), "rate": np.array([[1.0, 2.5], [0.5, 4.0]]), "gamma": 10.0, "capacity": 4.0}
+    mean = float(model["rate"].sum(1).mean())
     return [
+        *(noted(p.note, p | {"gamma": gamma, "capacity": 3.0}) for p in special(rng) for gamma in (10.0, 1.0)),
+        *each(model, gamma=(0.0, 0, 1.0, 1, 1e-6, 1e4), capacity=(0.0, 0, 1, 1e-6, 25.0, 1e5)),
+        noted("the mean KL is exactly the capacity", exact),
+        *(
+            noted(f"the mean KL is {by:g} from the capacity", exact | {"capacity": 4.0 + by}, allowed=1e-7)
+            for by in (1e-6, -1e-3, 0.02, 0.2, -0.2, 0.9, -3.0)
+        ),
+        *(noted(f"the mean KL is {by:g} from the capacity", model | {"capacity": mean + by}) for by in (0.3, -0.3)),
         few,
         few | {"capacity": 9.0},
         drawn(rng, 1, 3) | {"gamma": 0.5, "capacity": 4.0},
@@ -81,12 +130,15 @@ def held(distortion, rate, gamma, capacity):
     return float(np.mean(distortion)) + gamma * max(kl - capacity, capacity - kl)
 
 
-CHECKS = [
-    Check("linear", "from 0 to 1, then 1", interpolated, rises),
-    Check("cyclical", "several rises, and 1 at the end", sawtooth, cycles),
-    Check("loss_and_elbo", "the loss with beta, the ELBO without", image_by_image, batches),
-    Check("capacity_loss", "|mean KL - capacity|, the mean taken first", held, capacities),
-]
+CHECKS = declared(
+    "09",
+    [
+        Check("linear", "from 0 to 1, then 1", interpolated, rises),
+        Check("cyclical", "several rises, and 1 at the end", sawtooth, cycles),
+        Check("loss_and_elbo", "the loss with beta, the ELBO without", image_by_image, batches),
+        Check("capacity_loss", "|mean KL - capacity|, the mean taken first", held, capacities),
+    ],
+)
 
 
 def sum_kl(rate):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from exercises.checking import Check, Probe, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, each, extreme, noted, pushed
 
 
 def posteriors(rng):
@@ -19,6 +20,9 @@ def posteriors(rng):
         draw(5, 1),
         draw(2, 6),
         {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)), "logvar": rng.normal(-0.5, 0.8, (6, 3))},
+        *pushed(rng, draw(5, 3), logvar=(-200.0, -60.0, -12.0, -6.0, 6.0, 12.0, 60.0), mu=(-200.0, 0.0, 30.0)),
+        noted("some images are alike", {n: a[[0, 0, 1, 0, 2]] for n, a in draw(4, 3).items()}),
+        noted("q is the prior", {n: np.zeros((3, 2)) for n in ("mu", "logvar")}),
         wide,
         narrow,
         extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]])),
@@ -35,7 +39,26 @@ def means(rng):
 
     drawn = draw(40, np.array([0.8, 0.005, 0.07, 0.13, 0.16]))
     wide, tiny = draw(7, np.array([0.6, 3.0])), draw(5, np.array([2e-6, 1e-4, 5e-5]))
+    # variances of 0, 0.25 and 1, exactly
+    exact = np.array([[3.0, 0.0, 1.0, 1.0], [3.0, 1.0, 2.0, -1.0], [3.0, 0.0, 1.0, 1.0], [3.0, 1.0, 2.0, -1.0]])
+    some = draw(9, np.array([0.02, 0.09, 0.12, 0.2, 0.4, 1.5]))
+    skewed = np.array([[0.0, 0.0], [0.0, 0.0], [0.2, 0.17], [0.0, 0.4]])  # the median is not the mean
+    large = 0.15 * np.array([[0.0, 1], [0.0, -1], [0.0, 1], [0.0, -1]])
+    apart = [
+        *(noted("the variance is exactly the threshold", {"mu": exact, "threshold": t}) for t in (0.0, 0.25, 1.0)),
+        *(noted("the variance is nearly the threshold", {"mu": exact, "threshold": t}) for t in (1e-12, 0.2500001, 0.2499999)),
+        *each({"mu": some, "threshold": 0.3}, threshold=(0.0, 0, 0.01, 0.1, 0.03, 1, 5.0, 1e6)),
+        noted("without a threshold", {"mu": some}),
+        noted("without a threshold", {"mu": skewed}),
+        *(noted("skewed columns", {"mu": skewed, "threshold": t}) for t in (0.01, 0.008, 0.03)),
+        *(noted(f"{by:g} added to mu", {"mu": large + by, "threshold": 0.01}) for by in (1e4, -1e8 - 0.3)),
+        noted("float32, 3000 added to mu", {"mu": (10 * large + 3000).astype(np.float32), "threshold": 0.01}),
+        noted("float32, far means that never move", {"mu": np.full((7, 4), [300.3, 1234.56, -3000.7, 77.7], np.float32)}),
+        noted("far means that never move", {"mu": np.full((7, 3), [1e8 + 0.3, -7e7 - 0.1, 3e8 / 7]), "threshold": 0.02}),
+        noted("some images are alike", {"mu": some[[0, 1, 0, 0, 2]], "threshold": 0.05}),
+    ]
     return [
+        *apart,
         {"mu": few, "threshold": 0.01},
         {"mu": drawn, "threshold": 0.01},
         {"mu": wide, "threshold": 0.5},
@@ -59,7 +82,14 @@ def rates(rng):
         return {"rate": rate, "floor": floor}
 
     exact = {"rate": rng.exponential(1, (3, 2)), "floor": 0.0}
+    model = draw(6, 5, 0.7)
     return [
+        *each(model, floor=(0.0, 0, 1e-9, 0.1, 0.5, 1, 3.0, 1e3)),
+        *pushed(rng, model, rate=(1e-6, 20.0, 1e6)),
+        noted("some images are alike", model | {"rate": model["rate"][[0, 1, 0, 0]]}),
+        noted("small rates", {"rate": rng.uniform(0.02, 0.1, (3, 4)), "floor": 0.0}),
+        noted("negative rates", model | {"rate": -model["rate"]}),
+        noted("means on both sides of the floor", {"rate": np.array([[0.2, 0.3], [0.302, 0.2]]), "floor": 0.2505}),
         few,
         draw(1, 3, 0.4),
         draw(6, 1, 0.1),
@@ -82,10 +112,24 @@ def components(rng):
         (5.0, 0.1, 7.0),
         (float(rng.uniform(2, 3)), 0.25, 1.5),
     ]
-    far = [(3e-8, 1e-8, 0.5), (2e6, 1.0, 40.0), (1e-9, 1.0, 1.0), (1.0, 1e-10, 1.0)]
-    return [Probe(strength=s, variance=v, beta=b) for s, v, b in ordinary] + [
-        extreme(strength=s, variance=v, beta=b) for s, v, b in far
+    options = each(
+        {"strength": 3.0, "variance": 0.4, "beta": 1.2},
+        strength=(0.1, 0.5, 1, 2, 40.0, 1e6),
+        variance=(1e-6, 0.05, 1, 2, 3.0, 1e6),
+        beta=(1e-9, 0.01, 0.5, 1, 1.0, 2, 9.0, 1e4),
+    )
+    edge = [(1.0, 0.5, 2.0), (2.0, 2.0, 1.0), (0.75, 0.25, 3.0)]
+    options += [noted("strength is exactly beta variance", {"strength": s, "variance": v, "beta": b}) for s, v, b in edge]
+    near = [(1.0, 0.5, 2.0001), (1.0, 0.5, 1.9999), (1.0, 0.5, 1.99)]
+    options += [
+        noted("strength is nearly beta variance", {"strength": s, "variance": v, "beta": b}, allowed=1e-7) for s, v, b in near
     ]
+    far = [(3e-8, 1e-8, 0.5), (2e6, 1.0, 40.0), (1e-9, 1.0, 1.0), (1.0, 1e-10, 1.0)]
+    return (
+        [Probe(strength=s, variance=v, beta=b) for s, v, b in ordinary]
+        + [extreme(strength=s, variance=v, beta=b) for s, v, b in far]
+        + options
+    )
 
 
 def rate_loops(mu, logvar):
@@ -96,19 +140,20 @@ def rate_loops(mu, logvar):
 
 
 def moving(mu, threshold=0.01):
-    return np.array([sum((v - sum(column) / len(column)) ** 2 for v in column) / len(column) > threshold for column in mu.T])
+    means = [sum(column) / len(column) for column in mu.T]
+    return np.array([sum((v - m) ** 2 for v in column) / len(column) > threshold for m, column in zip(means, mu.T, strict=True)])
 
 
 def floored(rate, floor):
     return float(sum(max(floor, sum(column) / len(column)) for column in rate.T))
 
 
-def pushed(rate, floor):
-    """Entry by entry: 1/B where the mean of its column is above the floor."""
+def paid_for(rate, floor):
+    """Column by column: 1/B where its mean is above the floor."""
     gradient = np.zeros_like(rate)
-    for b, j in np.ndindex(rate.shape):
-        if sum(rate[:, j]) > floor * len(rate):
-            gradient[b, j] = 1 / len(rate)
+    for j, column in enumerate(rate.T):
+        if sum(column) > floor * len(rate):
+            gradient[:, j] = 1 / len(rate)
     return gradient
 
 
@@ -125,13 +170,16 @@ def searched(strength, variance, beta):
     return float(strength * -np.expm1(-2 * low)), float(low)
 
 
-CHECKS = [
-    Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors),
-    Check("active_units", "Var_x(mu_j) > threshold", moving, means),
-    Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates),
-    Check("free_bits_gradient", "who is still pushed", pushed, rates),
-    Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components),
-]
+CHECKS = declared(
+    "10",
+    [
+        Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors),
+        Check("active_units", "Var_x(mu_j) > threshold", moving, means),
+        Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates),
+        Check("free_bits_gradient", "who is still pushed", paid_for, rates),
+        Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components),
+    ],
+)
 
 
 def kl_each(mu, logvar):
@@ -295,7 +343,7 @@ VALID = [
     ("rate_per_latent", rate_loops),
     ("active_units", moving),
     ("free_bits", floored),
-    ("free_bits_gradient", pushed),
+    ("free_bits_gradient", paid_for),
     ("free_bits_gradient", lambda rate, floor: (rate.mean(0) > floor).astype(rate.dtype)[None].repeat(len(rate), 0) / len(rate)),
     ("collapsed_optimum", searched),
 ]

@@ -1,11 +1,14 @@
 """Exercise 11: codes by brute force; gradients observed by sending a known one backwards."""
 
+import collections
 import math
 
 import numpy as np
 import torch
 
-from exercises.checking import Check, Probe, Unfit, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, as_float32, changed, each, extreme, noted
+from exercises.running import Unfit
 
 
 def vectors(rng):
@@ -18,7 +21,22 @@ def vectors(rng):
         scale = size * rng.uniform(0.3, 2.5, (K, 1))  # codes of different lengths: the largest product is not the nearest
         return {"z_e": torch.tensor(rng.normal(0.3, size, (N, D))), "codebook": torch.tensor(rng.normal(size=(K, D)) * scale)}
 
+    axis = torch.arange(1600.0, dtype=torch.float64)[:, None]
+    shuffled = torch.tensor(rng.permutation(1600))
+    fine = {"z_e": torch.tensor([[1000.0, 3.0], [-1000.0, 3.0]], dtype=torch.float64)}
+    fine["codebook"] = fine["z_e"].repeat(3, 1) + torch.tensor(rng.permutation(6))[:, None] * 1e-3 + 5e-4
+    hot = torch.eye(40, dtype=torch.float64)
+    special = [
+        noted("each vector is a code, of 1600", {"z_e": axis[shuffled[:300]] + 0.1, "codebook": axis}),
+        noted("each vector is a code, of 40", {"z_e": hot[shuffled[shuffled < 40]] * 0.9, "codebook": hot}),
+        noted("codes 0.001 apart, 1000 from 0", fine),
+        noted("a vector that occurs twice", {"z_e": few["z_e"][[0, 0, 1]], "codebook": few["codebook"]}),
+        noted("float32", changed({"z_e": axis[:90] - 0.2, "codebook": axis[shuffled[:700]] * 3}, as_float32)),
+        noted("D = 130", draw(4, 130, 9)),
+        noted("all numbers negative", {n: -t.abs() - 0.1 for n, t in draw(7, 3, 5).items()}),
+    ]
     return [
+        *special,
         few,
         draw(1, 4, 6),
         draw(9, 1, 5),
@@ -35,15 +53,32 @@ def matched(rng, shapes=((4, 3), (1, 5), (6, 1), (3, 7), (2, 4))):
         return {"z_e": torch.tensor(rng.normal(size=shape)), "z_q": torch.tensor(rng.normal(0.5, 1, shape))}
 
     far = draw(3, 2)
-    return [*(draw(*shape) for shape in shapes), extreme(z_e=300 * far["z_e"], z_q=-700 * far["z_q"])]
+    model, one = draw(5, 3), torch.tensor(rng.normal(size=(4, 3)))
+    part = one.clone()
+    part[1:3] += 0.5
+    special = [
+        noted("z_q is z_e", {"z_e": one, "z_q": one.clone()}),
+        noted("some rows of z_q are those of z_e", {"z_e": one, "z_q": part}),
+        noted("z_q is 0", {"z_e": one, "z_q": 0 * one}),
+        noted("z_e is 0", {"z_e": 0 * one, "z_q": one}),
+        noted("1e6 added to both", {n: t + 1e6 for n, t in model.items()}, allowed=1e-7),
+        noted("small numbers", {n: 1e-7 * t for n, t in model.items()}),
+        noted("N = 300", draw(300, 4)),
+        noted("D = 130", draw(3, 130)),
+        noted("float32", changed(draw(4, 5), as_float32)),
+        noted("some rows are alike", {n: t[[0, 0, 1, 2]] for n, t in model.items()}),
+    ]
+    return [*special, *(draw(*shape) for shape in shapes), extreme(z_e=300 * far["z_e"], z_q=-700 * far["z_q"])]
 
 
 def committed(rng):
     weights = (0.25, 1.5, 0.0, 3.0, 0.7, 0.25)
-    return [
-        type(probe)(probe) | {"commitment": c} if not isinstance(probe, Probe) else extreme(**probe, commitment=c)
-        for probe, c in zip(matched(rng), weights, strict=True)
-    ]
+    found = matched(rng)
+    special = [noted(p.note, {**p, "commitment": 0.3}, allowed=p.allowed) for p in found[:-6]]
+    ordinary = [Probe({**probe, "commitment": c}) for probe, c in zip(found[-6:-1], weights, strict=False)]
+    ordinary.append(ordinary.pop(0))  # the last one is that of which more are made
+    options = each(ordinary[1], commitment=(0.0, 0, 1, 1.0, 2, 1e-9, 100.0))
+    return [*ordinary, *special, *options, extreme(**found[-1], commitment=0.25)]
 
 
 def choices(rng):
@@ -55,11 +90,16 @@ def choices(rng):
         {"indices": torch.tensor(rng.permutation(6)), "codes": 6},
         {"indices": torch.tensor([0, 0]), "codes": 1},
         {"indices": torch.tensor(rng.permutation([0] * 60 + [4] * 2 + [1])), "codes": 300},
+        noted("1500 codes, each used", {"indices": torch.tensor(rng.permutation(1500)), "codes": 1500}, allowed=1e-5),
+        noted("1500 codes", {"indices": torch.tensor(rng.integers(0, 1500, 2000)), "codes": 1500}, allowed=1e-5),
+        noted("a code that is used once in 2000", {"indices": torch.tensor([0] * 1999 + [3]), "codes": 4}),
+        noted("the first and the last code", {"indices": torch.tensor([0, 63, 63, 0, 63]), "codes": 64}),
     ]
 
 
 def sizes(rng):
-    some = [(49, 256), (10, int(rng.integers(3, 60))), (1, 7), (3, 1), (64, 512), (784, 2)]
+    some = [(49, 256), (10, int(rng.integers(3, 60))), (1, 7), (3, 1), (64, 512), (784, 2), (1, 1), (0, 8)]
+    some += [(1, 2048), (7, 10_000), (2, 1_000_003), (5000, 3), (1_000_003, 17)]
     return [{"positions": positions, "codes": codes} for positions, codes in some]
 
 
@@ -96,7 +136,7 @@ class Bridge(torch.autograd.Function):
 
 
 def brute_force(z_e, codebook):
-    best = [min(range(len(codebook)), key=lambda k: float(((z - codebook[k]) ** 2).sum())) for z in z_e]
+    best = [int(((z - codebook) ** 2).sum(1).argmin()) for z in z_e]
     return torch.tensor(best)
 
 
@@ -107,21 +147,24 @@ def one_gradient_each(z_e, z_q, commitment):
 
 
 def by_counting(indices, codes):
-    counts = [indices.tolist().count(k) / len(indices) for k in range(codes)]
-    return float(np.prod([p**-p for p in counts if p > 0]))
+    counts = [n / len(indices) for n in collections.Counter(indices.tolist()).values()]
+    return float(np.prod([p**-p for p in counts]))
 
 
 def position_by_position(positions, codes):
-    return float(sum(math.log(1.0 / (1.0 / codes)) for _ in range(positions)))
+    return float(positions * -math.log(1.0 / codes))
 
 
-CHECKS = [
-    Check("nearest_code", "the code at the least distance", brute_force, vectors),
-    Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients),
-    Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
-    Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6),
-    Check("uniform_rate", "log K nats for each position", position_by_position, sizes),
-]
+CHECKS = declared(
+    "11",
+    [
+        Check("nearest_code", "the code at the least distance", brute_force, vectors, keeps_dtype=True),
+        Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients, own_memory=False),
+        Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
+        Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6),
+        Check("uniform_rate", "log K nats for each position", position_by_position, sizes),
+    ],
+)
 
 
 def squared(a, b):

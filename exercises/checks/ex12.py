@@ -3,7 +3,9 @@
 import numpy as np
 import torch
 
-from exercises.checking import Check, Unfit, Wrong, extreme
+from exercises.declaring import Check, Wrong, declared
+from exercises.probes import Probe, extreme, noted
+from exercises.running import Unfit
 from vae_numpy.layers import conv2d_loops
 
 
@@ -38,7 +40,24 @@ def integers(rng):
     def large(name, factor):  # whole numbers that float32 cannot hold
         return extreme(**double | {name: double[name] * 2.0**factor + 1})
 
-    return [few, *drawn, double, large("x", 30), large("weight", 30), large("bias", 30)]
+    def case(note, x, w, stride=(1, 1), padding=(0, 0), dtype=np.float32, part=1.0):
+        arrays = {"x": draw(*x), "weight": draw(*w), "bias": draw(w[0])}
+        return noted(note, {n: (part * a).astype(dtype) for n, a in arrays.items()} | {"stride": stride, "padding": padding})
+
+    more = [
+        case("eighths", (2, 3, 5, 6), (4, 3, 3, 2), (1, 2), (1, 1), part=0.125),
+        case("eighths, float64", (2, 3, 5, 6), (4, 3, 3, 2), (2, 1), (0, 1), np.float64, 0.125),
+        case("kernel 7 x 6", (1, 2, 9, 8), (3, 2, 7, 6)),
+        case("kernel 1 x 9", (1, 1, 2, 11), (2, 1, 1, 9), (2, 1)),
+        case("image 49 x 37", (1, 1, 49, 37), (1, 1, 3, 3), (2, 2), (1, 1)),
+        case("B = 70", (70, 1, 3, 4), (2, 1, 2, 2)),
+        case("C = 70", (1, 70, 3, 4), (2, 70, 2, 2)),
+        case("O = 70", (1, 2, 3, 4), (70, 2, 2, 2)),
+        case("stride 5 x 6, padding 4 x 5", (1, 1, 6, 7), (1, 1, 2, 3), (5, 6), (4, 5)),
+        case("the kernel is larger than the image", (1, 1, 2, 3), (1, 1, 4, 5), (1, 1), (1, 1)),
+        case("zeros", (1, 2, 4, 5), (2, 2, 3, 2), part=0.0),
+    ]
+    return [few, *drawn, double, *more, large("x", 30), large("weight", 30), large("bias", 30)]
 
 
 def parameters(rng):
@@ -53,14 +72,49 @@ def parameters(rng):
             }
         },
         {"params": {"only": rng.normal(size=(5, 1)).astype(np.float32)}},
+        noted("arrays without an axis", {"params": {"a": np.array(2.5), "b": np.array(-0.5, np.float32)}}),
+        noted(
+            "many axes, large and empty arrays",
+            {
+                "params": {
+                    "five": rng.normal(size=(2, 1, 3, 1, 2)),
+                    "large": rng.normal(size=(120, 130)),
+                    "none": np.zeros((0, 3), np.float32),
+                }
+            },
+        ),
+        noted("no parameter", {"params": {}}),
+        noted("large, small and negative numbers", {"params": {"a": np.array([1e300, -1e-300, 0.0, -0.0, 1 / 3])}}),
+        noted("70 parameters", {"params": {f"layer{i}.weight": rng.normal(size=(2, i % 3 + 1)) for i in range(70)}}),
+        {
+            "params": {
+                "w": rng.normal(size=(4, 3)),
+                "k": rng.normal(size=(2, 3, 1, 2)).astype(np.float32),
+                "b": rng.normal(size=5),
+            }
+        },
     ]
 
 
 def tensors(rng):
-    return [
-        {"tensors": {name: torch.tensor(array, requires_grad=bool(i % 2 == 0)) for name, array in probe["params"].items()}}
+    found = [
+        noted(
+            probe.note if isinstance(probe, Probe) else "",
+            {"tensors": {n: torch.tensor(a.copy(), requires_grad=bool(i % 2 == 0)) for n, a in probe["params"].items()}},
+        )
         for i, probe in enumerate(parameters(rng))
     ]
+    one = torch.tensor(rng.normal(size=(2, 3)), requires_grad=True)
+    one.grad = torch.ones(2, 3, dtype=torch.float64)
+    special = [
+        noted("a tensor that has a gradient", {"tensors": {"w": one}}),
+        noted("a tensor that was computed from others", {"tensors": {"w": torch.ones(3, requires_grad=True) * 2}}),
+        noted(
+            "a tensor that was computed from others, without an axis",
+            {"tensors": {"w": torch.tensor(1.5, requires_grad=True) * 2}},
+        ),
+    ]
+    return [*special, *found]
 
 
 def pairs(rng):
@@ -111,6 +165,36 @@ def pairs(rng):
         (a, a.reshape(6), 10.0),
         (column[:1], column[:1] + 2, 3.0),
     ]
+    third = np.zeros(4)
+    third[2] = 1.5  # beyond the tolerance of 1, and the root of the mean square is not
+    none = np.zeros((0, 2))
+    limit = np.array([0.0, 1.0])
+    big_batch = rng.normal(size=(1200, 2))
+    last_row = big_batch.copy()
+    last_row[-1, -1] += 1
+    others += [
+        (third, 0 * third, 1.0),
+        (0 * third, third, 1.0),
+        (0 * third, -third, 1.0),
+        (none, none.copy(), 1.0),
+        (none, np.zeros((2, 0)), 1.0),
+        (np.array(1.0), np.array(1.5), 0.5),
+        (np.array(1.0), np.array(1.6), 0.5),
+        (np.array(1.0), np.array([1.0]), 0.5),
+        (limit, limit + np.array([0, 1.0000005]), 1.0),
+        (limit, limit + np.array([0, 1 + 1e-12]), 1.0),
+        (limit, limit + np.array([0, 1.0]), 1.0),
+        (1e6 + limit, 1e6 + limit + np.array([0, 1.0000005]), 1.0),
+        (limit, limit.astype(np.float32), 0.0),
+        (limit.astype(np.float32), limit, 0.25),
+        (limit, (limit + 0.5).astype(np.float32), 0.25),
+        (big_batch, last_row, 0.5),
+        (last_row, big_batch, 1.5),
+        (1e200 * limit, -1e200 * limit, 1e199),
+        (1e200 * limit, -1e200 * limit, 1e201),
+        (limit, limit + 1e-300, 0.0),
+        (limit, limit + 3.0, 1e9),
+    ]
     wide = rng.normal(size=(3, 5))
     single, off = a.astype(np.float32), (a + 0.2).astype(np.float32)
     others += [(wide, wide + 0.001, 0.01), (single, single + np.float32(0.001), 0.01), (single, off, 0.01), (single, off, 0.3)]
@@ -122,7 +206,10 @@ def carried(function, args):
     """The tensors, what they ask for, and whether a change to one shows in the array it came from."""
     given = args["params"]
     before = {name: array.copy() for name, array in given.items()}
+    flags = {name: (array.flags.writeable, array.strides) for name, array in given.items()}
     result = function(given)
+    if any((array.flags.writeable, array.strides) != flags[name] for name, array in given.items() if name in flags):
+        raise ValueError("an array of params has other flags or strides than before: the function changes its argument")
     if given.keys() != before.keys():
         raise ValueError("params was changed: the function writes into its argument; work on a copy")
     if (
@@ -153,13 +240,14 @@ def brought_back(function, args):
     if not isinstance(result, dict) or result.keys() != set(names) or not all(isinstance(a, np.ndarray) for a in result.values()):
         raise Unfit(result, f"a dict of arrays with the names {', '.join(names)}")
     values = {name: array.copy() for name, array in result.items()}
+    written = {f"{name} can be written to": bool(array.flags.writeable) for name, array in result.items()}
     before = {name: t.detach().clone() for name, t in given.items()}
     for t in given.values():
         t.data += 1
     shared = {f"{name} shares memory": not np.array_equal(result[name], values[name]) for name in values}
     for name, t in given.items():
         t.data.copy_(before[name])
-    return values | shared
+    return values | shared | written
 
 
 def tensor_by_tensor(params):
@@ -172,7 +260,10 @@ def tensor_by_tensor(params):
 
 
 def array_by_array(tensors):
-    return {name: np.array(t.tolist(), dtype=str(t.dtype).removeprefix("torch.")) for name, t in tensors.items()}
+    return {
+        name: np.array(t.tolist(), dtype=str(t.dtype).removeprefix("torch.")).reshape(tuple(t.shape))
+        for name, t in tensors.items()
+    }
 
 
 def all_close(a, b, tolerance):
@@ -181,29 +272,33 @@ def all_close(a, b, tolerance):
     )  # false for NaN, and for inf - inf
 
 
-CHECKS = [
-    Check(
-        "conv2d",
-        "exactly what the loops give, H != W, KH != KW",
-        conv2d_loops,
-        integers,
-        allowed=0.0,
-        float32=None,
-        keeps_dtype=True,
-    ),
-    Check(
-        "to_torch",
-        "the same numbers, a gradient, and no memory in common",
-        tensor_by_tensor,
-        parameters,
-        carried,
-        0.0,
-        None,
-        True,
-    ),
-    Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0, None, True),
-    Check("agree", "near, far, NaN and infinity", all_close, pairs, float32=None),
-]
+CHECKS = declared(
+    "12",
+    [
+        Check(
+            "conv2d",
+            "exactly what the loops give, H != W, KH != KW",
+            conv2d_loops,
+            integers,
+            allowed=0.0,
+            float32=None,
+            keeps_dtype=True,
+            long=dict.fromkeys(("B", "C", "H", "W", "O", "KH", "KW"), 0),
+        ),
+        Check(
+            "to_torch",
+            "the same numbers, a gradient, and no memory in common",
+            tensor_by_tensor,
+            parameters,
+            carried,
+            0.0,
+            None,
+            True,
+        ),
+        Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0, None, True),
+        Check("agree", "near, far, NaN and infinity", all_close, pairs, float32=None),
+    ],
+)
 
 
 def loops(change):
@@ -341,5 +436,7 @@ VALID = [
     ("to_torch", lambda params: {n: torch.from_numpy(a.copy()).requires_grad_() for n, a in params.items()}),
     ("to_numpy", lambda tensors: {n: np.array(t.detach()) for n, t in tensors.items()}),
     ("agree", all_close),
-    ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.abs(a - b).max() <= tolerance)),
+    ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.all(np.abs(a - b) <= tolerance))),
+    ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= tolerance)),
+    ("agree", lambda a, b, tolerance: a.shape == b.shape and not (~(np.abs(a - b) <= tolerance)).any()),
 ]

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from exercises.checking import Check, Wrong, noted
+from exercises import comparing
+from exercises.declaring import Check, Wrong
 from exercises.museum import BUGS, piece
+from exercises.probes import noted
+from exercises.running import Unfit
 from exercises.solutions import ex13 as solved
 
 NUDGE = 1 + 1e-13
@@ -49,7 +52,10 @@ def missed(cases):
     if any(not isinstance(got, int) for *_, got in wrong):
         return None
     if all(case.passed for case in cases if not case.note):
-        return "right, until a number differs in its thirteenth digit: compare with a tolerance, not with =="
+        return (
+            "right for these models, but another answer where a loss differs in its thirteenth digit, as it does where the sums "
+            "are taken in another order"
+        )
     lines = [f"in the right model you find bug {got}: a false alarm" for number, _, got in wrong if number == 0]
     lines += [f"bug {number} gets past you" for number, right, got in wrong if right and not got]
     lines += [f"you call bug {number} bug {got}" for number, right, got in wrong if right and got]
@@ -66,8 +72,36 @@ def expected(own):
 
 
 def unlabelled(function, args):
-    """The learner's function sees no number."""
-    return function(replace(args["model"], number=-1))
+    """The learner's function sees no number; it may change no field, and asks the same of the same model again."""
+    asked: list[list] = []
+    model = recording(replace(args["model"], number=-1), asked)
+    before = dict(vars(model))
+    answers = []
+    for _ in range(2):
+        asked.append([])
+        answers.append(function(model))
+    if any(vars(model)[name] is not value for name, value in before.items()):
+        raise ValueError("a field of model was changed: the function writes into its argument")
+    if answers[0] != answers[1]:
+        raise Unfit(answers[1], f"{answers[0]}, as at the first call with this model")
+    if not comparing.alike(asked[0], asked[1], 0):
+        raise ValueError("a second call asks the model something else: draw random numbers from a fixed seed only")
+    if isinstance(answers[0], bool | float | np.floating):
+        raise Unfit(answers[0], "the number of a bug, a whole number")
+    return answers[0]
+
+
+def recording(model, asked):
+    """The same model, which notes the arguments of every call in the last list of `asked`."""
+
+    def noting(name, function):
+        def answer(*args):
+            asked[-1].append([name, *(np.array(a) for a in args)])
+            return function(*args)
+
+        return answer
+
+    return replace(model, **{name: noting(name, f) for name, f in vars(model).items() if callable(f)})
 
 
 def told(answer):
@@ -165,7 +199,7 @@ WRONG = [
     Wrong(
         "no_noise",
         "find_in_posterior",
-        "bug 8 gets past you, as if eps were 0: there the mean and the sample are the same; give it noise",
+        "bug 8 gets past you: at the mean, z is mu for every eps; give it an eps that is not 0, and compare each number",
         blind("find_in_posterior", 8),
     ),
     Wrong(

@@ -13,8 +13,8 @@ def jumps(
 ) -> Float[Array, " steps"]:
     """Continuity: walk from start to end in equal steps; how far the decoded image moves at each step.
 
-    decode takes (steps + 1, D), both ends among them, and gives images (steps + 1, 1, H, W). "How far" is the Euclidean
-    distance between neighbouring images, over all their pixels.
+    decode takes the steps + 1 latents from start to end, (steps + 1, D), and gives images (steps + 1, 1, H, W). "How far" is
+    the Euclidean distance between neighbouring images, over all their pixels.
     """
     t = np.linspace(0, 1, steps + 1)[:, None]  # (steps + 1, 1)
     images = decode((1 - t) * start + t * end)  # (steps + 1, 1, H, W)

@@ -121,7 +121,7 @@ def grid(
     figure = Figure(figsize=(width, height))
     axis = figure.add_axes((left / width, bottom / height, cell * length / width, cell * H / W * count / height))
     _show(axis, images)
-    for edge in range(1, count):  # a line between rows: each is a z, a latent or an image of its own
+    for edge in range(1, count):  # a line between rows: each row is about another z, latent or image
         axis.axhline(H * edge - 0.5, color="0.8", lw=0.6)
     axis.set_xticks(W * np.arange(len(columns or [])) + (W - 1) / 2, columns or [], fontsize=8)
     axis.set_yticks(H * np.arange(len(rows or [])) + (H - 1) / 2, rows or [], fontsize=8)
@@ -239,7 +239,7 @@ def _show(axis: Any, images: Float[Array, "rows columns C H W"]) -> Any:
 
 
 def _sheet(images: Float[Array, "rows columns C H W"]) -> Float[Array, "..."]:
-    """The pixels of such a sheet: (rows H, columns W), or (rows H, columns W, 3) in colour."""
+    """The pixels of the sheet that `_show` draws: (rows H, columns W), or (rows H, columns W, 3) in colour."""
     rows, columns, C, H, W = images.shape
     check_images(images.reshape(rows * columns, C, H, W), (C, H, W))
     sheet = images.transpose(0, 3, 1, 4, 2).reshape(rows * H, columns * W, C)
@@ -268,7 +268,7 @@ def _draw_scatter(axis: Any, points: Float[Array, "N 2"], labels: Int[Array, " N
 
 def _check_points(points: Float[Array, "N 2"]) -> None:
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
-        raise ValueError(f"points are {points.shape}: expected (N, 2), all finite: others cannot be drawn")
+        raise ValueError(f"points are {points.shape}: expected (N, 2), all finite")
 
 
 def _dot(labels: Int[Array, " N"]) -> int:

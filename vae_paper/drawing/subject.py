@@ -82,7 +82,8 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     fixed = "beta" in model.fixed_options or "objective" in (about.get("own") or {})
     words += [] if fixed else [f"β = {beta:g}"]
     trained_on = str(about.get("data", "unknown data"))[:200]
-    trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)  # "55,000 images of ... (60,000 images)"
+    # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
+    trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)
     return f"{what}\n{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
 
 

@@ -94,7 +94,7 @@ def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
 
 
 def mixed(seed: int, index: int) -> int:
-    """The seed of draw number `index`. Two small values of `seed` share no draw. Draw 0 has `seed` itself."""
+    """The seed of draw number `index`: `seed` itself for draw 0. Runs from different small seeds use different draws."""
     return seed if index == 0 else seed + index * 0x9E3779B1  # so large that the sums for small seeds never coincide
 
 

@@ -111,7 +111,7 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
     says = {
         "mutual_information_low": f"I({x}; z), a lower bound in expectation, never above log N = {log_n:.2f}",
         "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) without z's own image); so is the rate",
-        "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (so is 0)",
+        "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (0 is one too)",
         "aggregate_kl_high": "KL(q(z) || p(z)) = rate - I: an upper bound in expectation",
     }
     return {name: one(getattr(found, name), NATS, data, f"z sampled once; {how}") for name, how in says.items()}

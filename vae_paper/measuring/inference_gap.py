@@ -22,7 +22,7 @@ from vae_paper.measuring.estimators import importance
 from vae_paper.vae import Images, Labels, Model
 
 # Added to logvar of q* when z is drawn from it to estimate log p(x). The best q is narrower than a correlated posterior, and
-# importance weights of a too narrow q have infinite variance. (On a test model with a correlated
+# if q is too narrow, the importance weights have infinite variance. (On a test model with a correlated
 # posterior, docs/oracles.md, IWAE-1000 would be some hundredths of a nat too low.)
 WIDER = 0.5
 
@@ -30,7 +30,7 @@ WIDER = 0.5
 class Gaps(NamedTuple):
     """Both gaps of each image, in nats. They add up to log_p - elbo."""
 
-    log_p: Float[Tensor, " N"]  # IWAE-k, a lower bound in expectation: so the approximation gap is rather too small
+    log_p: Float[Tensor, " N"]  # IWAE-k, a lower bound in expectation: so the approximation gap is too small, if anything
     elbo: Float[Tensor, " N"]  # of the encoder's q
     approximation: Float[Tensor, " N"]
     amortisation: Float[Tensor, " N"]

@@ -136,7 +136,7 @@ class VQVAE(Model):
         """The terms of eq. 3 and of the bound with the uniform prior; eps only decides where dead codes restart.
 
         The penalty is |sg[z_e] - z_q|² + commitment |z_e - sg[z_q]|²: summed over the h w D numbers of an image, mean
-        over images, as the distortion. With an "ema" codebook the first term is left out.
+        over images, as the distortion is. With an "ema" codebook the first term is left out.
         """
         z_e = self._z_e(x)
         codes = self.nearest(z_e.detach())

@@ -47,7 +47,10 @@ def slerp(a: Point, b: Point, steps: int) -> Path:
 def guided(
     a: Point, b: Point, codes: Float[np.ndarray, "N D"], labels: Int[np.ndarray, " N"], ends: tuple[int, int], steps: int
 ) -> Path:
-    """From a to the mean code of its class, to the mean code of b's class, then to b, in equal steps. `ends`: both classes."""
+    """From a to the mean code of its class, to the mean code of b's class, then to b, in equal steps.
+
+    `ends`: the classes of a and b.
+    """
     _check(a, b, steps)
     check_alike(2, ends=a[None], codes=codes[:1])
     check_labels(labels, len(codes), int(labels.max(initial=0)) + 1)
