@@ -22,6 +22,8 @@ BASE = Config(name="base", source="handwriting", latent_dim=3, batch_size=16, ep
 KNOBS = {
     "model": ("cvae", {}),
     "latent_dim": (4, {}),
+    "width": (16, {}),
+    "depth": (3, {}),
     "codes": (9, {"model": "vq-vae"}),
     "codebook": ("loss", {"model": "vq-vae"}),
     "commitment": (2.0, {"model": "vq-vae"}),
@@ -52,6 +54,7 @@ KNOBS = {
 # Fields that decide where, not what: each has its own test.
 ELSEWHERE = {"name", "device", "tensorboard", "resume", "start_from", "codes_of"}
 ELSEWHERE |= {"channels", "layers", "class_conditional", "model_arguments"}
+ELSEWHERE |= {"image_size", "image_channels"}  # test_images
 
 
 @pytest.fixture(autouse=True)

@@ -147,7 +147,7 @@ def test_one_factor_cannot_be_told_from_others():
 
 def test_codes_are_in_the_order_of_the_factors(monkeypatch):
     few = sprites.all_factors()[::130]
-    monkeypatch.setattr(sprites, "all_images", lambda: sprites.render(few))
+    monkeypatch.setattr(sprites, "all_images", lambda size: sprites.render(few, size))
     model = models.build("vae", 2).eval()
     codes = disentanglement.codes_of_sprites(model)
     assert codes.shape == (532, 2)

@@ -16,6 +16,9 @@ import vae_paper
 # Where else a function is tried: file -> names, each of which is to be found there
 ELSEWHERE = {
     "test_reproductions": "vae_paper.sprites.load",
+    "test_images": """
+        vae_paper.image_files.load vae_paper.image_files.listed vae_paper.image_files.read_image vae_paper.cifar.load
+        vae_paper.vae.stages""",
     "test_no_plausible_number": """
         vae_numpy.vae.encode vae_numpy.vae.decode vae_numpy.vae.reparameterize vae_numpy.vae.reconstruction_loss
         vae_numpy.vae.kl_divergence vae_numpy.vae.elbo vae_numpy.layers.linear vae_numpy.layers.conv2d
@@ -85,6 +88,9 @@ EXEMPT = {
     "any float; NaN shows: test_what_is_not_finite_shows_in_terms_and_formulas": """
         vae_paper.likelihoods.log_constant vae_paper.measuring.inspect.variances""",
     "tried by its name in LIKELIHOODS: test_no_plausible_number": "vae_paper.likelihoods.*",
+    "a source and its files: test_images": """
+        vae_paper.image_files.load_* vae_paper.image_files.classes_of vae_paper.image_files.count vae_paper.image_files.path_in
+        vae_paper.image_files.hashed vae_paper.cifar.archive vae_paper.data.count vae_paper.data.shape_asked""",
     "integers": "vae_paper.measuring.elbo.mixed",
     "a subject that `read` has checked, and a path: test_pictures": """
         vae_paper.drawing.figures.* vae_paper.drawing.subject.* vae_paper.drawing.pictures.* vae_paper.drawing.latent_space.*

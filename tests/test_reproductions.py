@@ -40,7 +40,7 @@ def few_sprites(monkeypatch):
     factors = sprites.all_factors()[::130]
     x = sprites.render(factors)
     monkeypatch.setattr(sprites, "all_factors", lambda: factors)
-    monkeypatch.setattr(sprites, "all_images", lambda: x)
+    monkeypatch.setattr(sprites, "all_images", lambda size=28: x)
     return factors, x
 
 

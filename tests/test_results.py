@@ -6,16 +6,19 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from cogapp import Cog
 
 from docs import ledger
 from vae_numpy import digits
 from vae_paper.data import load_data
 from vae_paper.measuring.estimators import random_subset
-from vae_paper.reproduce import FLOOR, pixel_entropy
+from vae_paper.reproduce import FLOOR, patches, pixel_entropy
 
 ROOT = Path(__file__).parents[1]
 GENERATED = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")] if "[[[cog" in path.read_text())
@@ -149,6 +152,38 @@ def test_latents_collapse_and_what_cures_them():
     assert max(active["autoregressive decoder, beta = 1"]) <= 2
     assert min(active["autoregressive decoder, free bits 0.25 per latent"]) >= 8
     assert all(len(seeds) == 3 for seeds in active.values())
+
+
+def test_patches_cost_less_than_a_gaussian_per_channel():
+    """The stated margin: at least 1 bit per dimension, of a discretised logistic; fewer nats in both likelihoods."""
+    report = results("patches")
+    gaussian = report["gaussian_per_channel"]["value"]
+    for found in report["likelihoods"].values():
+        assert found["distortion"]["value"] + found["rate"]["value"] == pytest.approx(found["total"]["value"])
+        assert found["below_gaussian"] == pytest.approx(gaussian - found["total"]["value"])
+        assert found["below_gaussian"] > 3 * found["total"]["standard_error"]
+    assert report["likelihoods"]["discretised-logistic"]["below_gaussian"] >= 1
+    cut = patches.patches()
+    x = torch.from_numpy(cut["images"]) / 255
+    assert gaussian == pytest.approx(patches.bits_of_gaussian(x[cut["test"]]).value, abs=1e-6)
+    assert report["data"].startswith(f"{(~cut['test']).sum():,} training and {cut['test'].sum():,} test patches")
+
+
+def test_no_pixel_is_in_a_training_patch_and_in_a_test_patch(monkeypatch):
+    """Two pictures whose pixels are numbered: a patch shows which ones it holds."""
+    monkeypatch.setattr(patches, "STEP", 8)
+    numbered = np.arange(2 * 427 * 640 * 3).reshape(2, 427, 640, 3)
+    monkeypatch.setattr("sklearn.datasets.load_sample_images", lambda: SimpleNamespace(images=numbered))
+    cut = patches.patches()
+    train, test = (np.unique(cut["images"][cut["test"] == is_test]) for is_test in (False, True))
+    assert not np.intersect1d(train, test).size and len(test) == 2 * 3 * 32 * 5 * 32 * 13
+    assert cut["labels"].tolist() == sorted(cut["labels"]) and {*cut["labels"]} == {0, 1}
+
+
+def test_the_bits_of_a_gaussian_on_a_known_case():
+    """Pixels 0 and 255, half of each: a Gaussian with that mean and deviation puts Φ(-1 + 0.5/127.5) on each: 2.65 bits."""
+    x = torch.tensor([0.0, 1.0]).repeat(2, 1, 1, 4096)
+    assert patches.bits_of_gaussian(x).value == pytest.approx(-math.log2(0.5 * math.erfc((1 - 0.5 / 127.5) / 2**0.5)), abs=1e-3)
 
 
 def test_the_gaps_are_those_of_the_likelihood_that_is_reported():

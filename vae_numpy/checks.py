@@ -20,7 +20,8 @@ def check_images(x: Any, shape: tuple[int, int, int] = (1, 28, 28)) -> None:
     """Check a batch of images: shape (B, C, H, W) with B >= 1, float32 or float64, values in [0, 1]."""
     check_arrays(images=x)
     if x.ndim != 4 or tuple(x.shape[1:]) != shape:
-        raise ValueError(f"images are {tuple(x.shape)}; expected (B, {', '.join(map(str, shape))})")
+        hint = "; level 3 takes other shapes: vae_paper.VAE(image_shape=...)" if x.ndim == 4 and shape == (1, 28, 28) else ""
+        raise ValueError(f"images are {tuple(x.shape)}; expected (B, {', '.join(map(str, shape))}){hint}")
     if x.shape[0] == 0:
         raise ValueError(f"images are {tuple(x.shape)}: an empty batch; expected at least one image")
     check_pixels(x)

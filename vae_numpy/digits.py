@@ -74,7 +74,8 @@ def resolved(source: str) -> str:
     if source == "auto":
         return "mnist" if is_on_disk("mnist") else "handwriting"
     if source not in ("handwriting", *SOURCES):
-        raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}")
+        hint = "; other images: python -m vae_paper train" if ":" in source or source in ("sprites", "cifar10") else ""
+        raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}{hint}")
     return source
 
 

@@ -39,7 +39,15 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
     Raises FileNotFoundError, or ValueError if the file is damaged, was not saved by this project, or holds another model.
     """
-    return load_tensors(path, lambda params, header: check_params(params))
+
+    def check(params: dict[str, np.ndarray], header: dict[str, Any]) -> None:
+        if (shape := header.get("image_shape", [1, 28, 28])) != [1, 28, 28]:
+            raise ValueError(
+                f"a model of images {str(shape)[:40]}; levels 1 and 2 take (1, 28, 28) only: load it with vae_paper.load"
+            )
+        check_params(params)
+
+    return load_tensors(path, check)
 
 
 def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) -> None:

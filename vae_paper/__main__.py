@@ -25,7 +25,7 @@ class OfRun:
     run: Annotated[str, tyro.conf.Positional] = RUN
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     source: Annotated[str | None, default("the data of the run's training")] = None
-    """Images: mnist, fashion-mnist, kmnist, handwriting, sprites."""
+    """Images: mnist, fashion-mnist, kmnist, handwriting, sprites, cifar10, folder:PATH, array:FILE.npz."""
     seed: int = 0
     """Random seed for noise, for binarisation, and for choosing images."""
 
@@ -97,7 +97,7 @@ class Explore:
     run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d2"
     """A run's name or folder, a weight file of any level, or the name of bundled weights: a vae or a cvae."""
     source: Annotated[str | None, default("the data of the run's training, if it is on disk")] = None
-    """Test digits: mnist, fashion-mnist, kmnist, handwriting."""
+    """Test images: those that `train` takes, of 28x28 pixels in gray."""
     count: int = 300
     """Number of test digits in the page."""
     out: Path = Path("explorer.html")
@@ -111,7 +111,7 @@ class Reproduce:
     name: Annotated[
         Literal[
             "autoencoder", "beta", "burda", "burgess", "collapse", "conditional", "disentanglement", "gaps", "higgins", "kingma",
-            "nll", "oracles", "precision", "sohn", "vq_vae",
+            "nll", "oracles", "patches", "precision", "sohn", "vq_vae",
         ],
         tyro.conf.Positional,
     ]  # fmt: skip
@@ -124,7 +124,7 @@ class Reproduce:
 class Download:
     """Download a data set through torchvision into $VAE_DATA (default: data/), whole or not at all."""
 
-    source: Annotated[Literal["mnist", "fashion-mnist", "kmnist"], tyro.conf.Positional] = "mnist"
+    source: Annotated[Literal["mnist", "fashion-mnist", "kmnist", "cifar10"], tyro.conf.Positional] = "mnist"
     """The data set."""
     seconds: float = 600
     """Time limit in seconds."""

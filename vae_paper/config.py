@@ -36,6 +36,10 @@ class ModelOptions:
     """The likelihood p(x|z) of a pixel (docs/likelihoods.md). bernoulli needs binary images (--binarise)."""
     sigma: Annotated[float | None, default("0.1")] = None
     """Scale of the likelihood: the standard deviation of gaussian, or the first value of a learned scale."""
+    width: Annotated[int | None, default("32")] = None
+    """Channels of a vae's, cvae's or ae's first layer; each later layer of the encoder doubles them."""
+    depth: Annotated[int | None, default("by the size: until the grid is at most 8x8, at least 2")] = None
+    """Layers of stride 2 in the encoder of a vae, cvae or ae, and as many in the decoder."""
     seen: Annotated[int | None, default("1")] = None
     """Number of quadrants that a quadrant-cvae sees: 1 (lower left), 2 (the left half), 3 (all but the upper right)."""
     codes: Annotated[int | None, default("512")] = None
@@ -65,7 +69,12 @@ class DataOptions:
     """The images."""
 
     source: str = "auto"
-    """auto (MNIST where it is on disk, else the handwriting), mnist, fashion-mnist, kmnist, handwriting, sprites."""
+    """auto (MNIST where it is on disk, else the handwriting), mnist, fashion-mnist, kmnist, handwriting, sprites, cifar10,
+    folder:PATH (a folder of images), array:FILE.npz (docs/images.md)."""
+    image_size: Annotated[int | None, default("32 for folder:PATH, 28 for sprites")] = None
+    """Height and width of the images that are read from a folder, or of the sprites: a multiple of 4."""
+    image_channels: Annotated[int | None, default("3")] = None
+    """Channels of the images that are read from a folder: 1 is gray, 3 is colour."""
     binarise: Literal["none", "dynamic", "fixed", "threshold"] = "none"
     """Make images binary: dynamic draws each pixel anew at each step, fixed draws it once, threshold is x > 1/2."""
     validation: float = 1 / 12
@@ -144,17 +153,20 @@ class Config(RunOptions, StepOptions, ObjectiveOptions, DataOptions, ModelOption
         return self.epochs, self.batch_size
 
 
+OWN = "own data"  # the source of data that were given in Python
+FOLDER, ARRAY = "folder:", "array:"  # the beginnings of sources that name a path
 # Options that only some choices use, apart from the options of a model: (option, whether it is used, its default).
 NEEDS = [
     ("free_bits", lambda c: c.objective == "free-bits", 0.25),
     ("free_bits_per", lambda c: c.objective == "free-bits", "latent"),
     ("gamma", lambda c: c.objective == "capacity", 1000.0),
     ("capacity", lambda c: c.objective == "capacity", 25.0),
+    ("image_size", lambda c: c.source.startswith(FOLDER) or (c.source == "sprites" and c.image_size is not None), 32),
+    ("image_channels", lambda c: c.source.startswith(FOLDER), 3),
     ("warmup_epochs", lambda c: c.beta_schedule == "linear" or c.objective == "capacity", None),
 ]
-OWN = "own data"  # the source of data that were given in Python
 # Options that are arguments of some models' classes.
-MODELS_OWN = ("seen", "codes", "codebook", "commitment", "restart", "channels", "layers", "class_conditional")
+MODELS_OWN = ("width", "depth", "seen", "codes", "codebook", "commitment", "restart", "channels", "layers", "class_conditional")
 FEW_IMAGES = 10_000  # with fewer, an epoch has few steps: more epochs and smaller batches are needed
 
 
@@ -178,7 +190,8 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
         models.checked_arguments(config.model, arguments)
     takes = models.options_of(model)
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
-    needs = [(option, option in takes, takes.get(option)) for option in MODELS_OWN]
+    by_the_size = ("width", "depth")  # the model decides: these stay None
+    needs = [(option, option in takes, None if option in by_the_size else takes.get(option)) for option in MODELS_OWN]
     needs += [("codes_of", "codes_of" in model.parts, None), ("sigma", scale, 0.1)]
     needs += [(option, applies(config), value) for option, applies, value in NEEDS]
     filled: dict[str, Any] = {}
@@ -204,23 +217,28 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
 
 def _refuse_contradictions(c: Config) -> None:
     positive = ("latent_dim", "samples", "epochs", "batch_size", "learning_rate", "sigma", "warmup_epochs", "gamma")
-    for option in (*positive, "codes", "channels", "layers"):
+    for option in (*positive, "codes", "channels", "layers", "width"):
         value = getattr(c, option)
         if value is not None and not 0 < value < 2**31:
             raise ValueError(f"{option} is {value}: expected more than 0" + (", less than 2³¹" if value > 0 else ""))
-    for option in ("beta", "free_bits", "capacity", "commitment", "seed"):
+    for option in ("beta", "free_bits", "capacity", "commitment", "seed", "depth"):
         value = getattr(c, option)
         if value is not None and not value >= 0:
             raise ValueError(f"{option} is {value}: expected at least 0")
     if not 0 <= c.validation < 1:
         raise ValueError(f"validation is {c.validation}: expected a fraction, 0 <= validation < 1")
+    if c.image_size is not None and (c.image_size < 4 or c.image_size % 4):
+        raise ValueError(f"image_size is {c.image_size}: expected a multiple of 4, at least 4")
+    if c.image_channels not in (None, 1, 3):
+        raise ValueError(f"image_channels is {c.image_channels}: expected 1 (gray) or 3 (colour)")
     if c.warmup_epochs is not None and c.epochs is not None and c.warmup_epochs > c.epochs:
         raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training; expected at most epochs = {c.epochs}")
     if not c.name or c.name != c.name.strip(".") or any(mark in c.name for mark in "/\\\0"):
         raise ValueError(f"name is {c.name!r}: expected a plain folder name; the run goes to runs/NAME")
     contradictions: list[tuple[bool, str]] = [
         (
-            c.likelihood == "bernoulli" and c.binarise == "none" and c.source != OWN,  # own data may be binary: the pixels decide
+            # images of your own may be binary: the pixels decide
+            c.likelihood == "bernoulli" and c.binarise == "none" and not c.source.startswith((OWN, FOLDER, ARRAY)),
             "bernoulli is for binary images: choose --binarise",
         ),
         (c.likelihood != "bernoulli" and c.binarise != "none", "binary images need --likelihood bernoulli"),

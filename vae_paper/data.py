@@ -1,6 +1,6 @@
 """Data: images as tensors, with a description that is printed beside every number computed from them.
 
-load_data("mnist", "test")                     a source that commands know by name
+load_data("mnist", "test")                     a source that commands know by name, or a folder or array of your own
 Data(images, labels, about="my images")        your own arrays or tensors
 split(data, validation=1/12)                   training and validation images
 """
@@ -16,12 +16,12 @@ import torch
 
 from vae_numpy import digits
 from vae_numpy.checks import check_alike
-from vae_paper import sprites
-from vae_paper.config import OWN
+from vae_paper import cifar, image_files, sprites
+from vae_paper.config import ARRAY, FEW_IMAGES, FOLDER, OWN, Config
 from vae_paper.likelihoods import binarise
 
-SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites")
-COUNTS = {"handwriting": 1_437}  # training images of the sources that have few
+SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites", "cifar10")
+Shape = image_files.Shape
 
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
@@ -39,11 +39,15 @@ class Data:
     "fixed": they are binary already."""
     source: str = OWN
     """The name under which `load_data` finds these images. For your own images: "own data"."""
+    classes: int | None = None
+    """Number of classes. By default the largest label + 1; None without labels."""
 
     def __post_init__(self) -> None:
         for name in ("images", "labels"):
             if isinstance(value := getattr(self, name), np.ndarray):
                 object.__setattr__(self, name, torch.tensor(value))  # a copy: the user's array is never changed
+        if self.classes is None and self.labels is not None and self.labels.numel():
+            object.__setattr__(self, "classes", int(self.labels.max()) + 1)
 
     def subset(self, chosen: Any) -> "Data":
         """Some of the images: a slice, or a tensor of indices."""
@@ -77,20 +81,47 @@ def resolved(source: str) -> str:
     """The source that a name stands for: "auto" is mnist if it is on disk, else handwriting. ValueError for an unknown name."""
     if source == "auto":
         return digits.resolved(source)
-    if source not in (*SOURCES, OWN):
-        raise ValueError(f"source is {source!r}; expected one of: auto, {', '.join(SOURCES)}")
+    if source not in (*SOURCES, OWN) and not source.startswith((FOLDER, ARRAY)):
+        known = ", ".join((*SOURCES, f"{FOLDER}PATH", f"{ARRAY}FILE.npz"))
+        raise ValueError(f"source is {source!r}; expected one of: auto, {known}")
     return source
 
 
-def load_data(source: str, split: str, binarisation: str = "none", device: str = "cpu") -> Data:
+def count(source: str) -> int:
+    """The number of images of a source that may have few: fewer than FEW_IMAGES need smaller batches and more epochs."""
+    if source.startswith((FOLDER, ARRAY)):
+        return image_files.count(source)
+    return 1_437 if source == "handwriting" else FEW_IMAGES
+
+
+def shape_asked(config: Config) -> Shape | None:
+    """The (C, H, W) in which a configuration asks for the images of its source. None: the source decides."""
+    return None if config.image_size is None else (config.image_channels or 1, config.image_size, config.image_size)
+
+
+def load_data(
+    source: str, split: str, binarisation: str = "none", device: str = "cpu", shape: tuple[int, ...] | None = None
+) -> Data:
     """A split of a source as tensors; "fixed" binarisation draws each pixel here, once, from seed 0.
 
+    `shape` is the (C, H, W) in which images of a folder are read (default (3, 32, 32)), and gives the size of sprites
+    (default 28). Other sources have their own shape.
     Raises FileNotFoundError where the files of a source are not on disk, ValueError for an unknown name or a damaged file.
     """
     source = resolved(source)
-    images, labels, about = sprites.load(split) if source == "sprites" else digits.load(source, split)
-    about += ", grayscale" if binarisation == "none" else ""
-    data = Data(torch.from_numpy(images), torch.from_numpy(labels), about, source=source)
+    if source.startswith((FOLDER, ARRAY)):
+        C, H, W = shape or (3, 32, 32)
+        images, labels, about, classes = image_files.load(source, split, (C, H, W))
+    elif source == "cifar10":
+        images, labels, about, classes = cifar.load(split)
+    else:
+        images, labels, about = (
+            sprites.load(split, shape[1] if shape else 28) if source == "sprites" else digits.load(source, split)
+        )
+        classes = None
+    about += "" if binarisation != "none" else ", grayscale" if images.shape[1] == 1 else ", colour"
+    with_labels = None if labels is None else torch.from_numpy(labels)
+    data = Data(torch.from_numpy(images), with_labels, about, source=source, classes=classes)
     return (data if binarisation == "none" else binarised(data, binarisation)).to(device)
 
 
@@ -130,7 +161,8 @@ def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Dat
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:
         raise ValueError("the model was trained on data of your own: choose --source, or use vae_paper.evaluate in Python")
-    return load_data(source or named, split, config.get("binarise", "none"))
+    shape = about.get("image_shape")  # not in files of before: their images are digits, or sprites of 28x28
+    return load_data(source or named, split, config.get("binarise", "none"), shape=tuple(shape) if shape else None)
 
 
 def _source_in(about: str) -> str:

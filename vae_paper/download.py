@@ -1,5 +1,6 @@
-"""Fetch MNIST, Fashion-MNIST or KMNIST through torchvision (its mirrors, its checksums), whole or not at all."""
+"""Fetch MNIST, Fashion-MNIST, KMNIST or CIFAR-10 through torchvision (its mirrors, its checksums), whole or not at all."""
 
+import contextlib
 import gzip
 import os
 import shutil
@@ -7,14 +8,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from vae_numpy import digits
 from vae_numpy.files import is_gone, write_atomically
+from vae_paper import cifar
 
 NAMES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 # A separate process downloads: if a server sends one byte per second, only killing that process stops the download.
 FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.argv[1])(sys.argv[2], download=True)"
+# torchvision's own CIFAR-10 is a pickle: this fetches the binary version instead.
+FETCH_CIFAR = f"""import sys; from torchvision.datasets.utils import download_url
+download_url({cifar.URL!r}, sys.argv[2] + "/CIFAR10", md5={cifar.MD5!r})"""
 # The other process ends when this one ends or is killed, because then its standard input ends.
 WATCH = "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()\n"
 
@@ -25,21 +31,19 @@ def download(source: str, seconds: float = 600) -> Path:
     If all files are complete, they are kept; otherwise all archives are fetched again. Unpacked files are repaired from their
     archives. Raises ValueError, in one line, if the download fails; then nothing is left behind, and the next try starts anew.
     """
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise ValueError(f"seconds is {seconds:g}: expected more than 0, and a finite number")
+    if source == "cifar10":
+        return _download_cifar(seconds)
     if source not in digits.SOURCES:
-        raise ValueError(f"source is {source!r}; expected one of: {', '.join(digits.SOURCES)}")
+        raise ValueError(f"source is {source!r}; expected one of: {', '.join(digits.SOURCES)}, cifar10")
     folder = digits.data_folder()
     name = digits.SOURCES[source]
     target = folder / name / "raw"
-    if not 0 < seconds < threading.TIMEOUT_MAX:
-        raise ValueError(f"seconds is {seconds:g}: expected more than 0, and a finite number")
     if not (digits.is_on_disk(source) and _is_whole(source)):
         if taken := [path for path in (target / name for name in NAMES) if path.exists() and not path.is_file()]:
             raise ValueError(f"{taken[0]}: is no regular file; remove it; nothing was downloaded")
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.glob(".download-*"):
-            if is_gone(stale.name.split("-")[1]):  # its process was killed while it downloaded
-                shutil.rmtree(stale, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=f".download-{os.getpid()}-") as temporary:
+        with _temporary(folder) as temporary:
             _fetch(name, temporary, seconds)
             for split in ("train", "test"):
                 digits.load(source, split, Path(temporary))
@@ -48,6 +52,31 @@ def download(source: str, seconds: float = 600) -> Path:
                 os.replace(Path(temporary) / name / "raw" / archive, target / archive)
     _repair(target)
     return target
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path) -> Iterator[str]:
+    """A temporary folder in `folder`, for the files while they arrive. Those of processes that were killed are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(".download-*"):
+        if is_gone(stale.name.split("-")[1]):
+            shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=f".download-{os.getpid()}-") as temporary:
+        yield temporary
+
+
+def _download_cifar(seconds: float) -> Path:
+    """CIFAR-10, one archive of 170 MB; returns its folder."""
+    path = cifar.archive()
+    try:
+        cifar.load("test")
+    except (FileNotFoundError, ValueError):  # not there, or damaged
+        with _temporary(digits.data_folder()) as temporary:
+            _fetch("CIFAR10", temporary, seconds)
+            cifar.load("test", Path(temporary))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(cifar.archive(Path(temporary)), path)
+    return path.parent
 
 
 def _is_whole(source: str) -> bool:
@@ -70,7 +99,7 @@ def _repair(folder: Path) -> None:
 
 
 def _fetch(name: str, folder: str, seconds: float) -> None:
-    command = [sys.executable, "-c", WATCH + FETCH, name, folder]
+    command = [sys.executable, "-c", WATCH + (FETCH_CIFAR if name == "CIFAR10" else FETCH), name, folder]
     read, write = os.pipe()
     try:
         subprocess.run(command, timeout=seconds, check=True, capture_output=True, text=True, stdin=read)

@@ -26,6 +26,8 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
         }
         arguments |= models.checked_arguments(config.model, arguments_in(config))
         arguments["image_shape"] = data.shape if data else MNIST
+        if "classes" in takes and data and data.classes:
+            arguments.setdefault("classes", data.classes)
         model = models.build(config.model, config.latent_dim, config.likelihood, config.seed, **arguments)
     if config.resume:  # the state holds every parameter
         return model.train()
@@ -43,8 +45,10 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
 
 def check_made_with(path: Path, about: dict[str, Any], model: Model) -> None:
     """Refuse a file whose model was made with other arguments: its tensors would fit, and mean something else."""
-    ours = describe(model)["made_with"]
-    for name, theirs in about.get("made_with", {}).items():
+    described = describe(model)
+    ours = described["made_with"] | {"image_shape": tuple(described["image_shape"])}
+    shape = {"image_shape": about["image_shape"]} if "image_shape" in about else {}  # older files do not say it
+    for name, theirs in (about.get("made_with", {}) | shape).items():
         theirs = tuple(theirs) if isinstance(theirs, list) else theirs
         if ours.get(name, theirs) != theirs:
             raise ValueError(f"{path}: {name} is {theirs} in this file, and {ours[name]} in this run's model")
@@ -62,7 +66,8 @@ def inherit(config: Config) -> Config:
         raise ValueError(f"codes_of is {config.codes_of}: {path} holds a {about['model']}; expected a {models.name_of(needed)}")
     decided = config_of(path, about.get("config"))
     shared = {*models.options_of(needed)} & {*models.options_of(models.class_of(config.model))}
-    names = ["source", "binarise", *(f.name for f in dataclasses.fields(Config) if f.name in shared)]
+    names = ["source", "image_size", "image_channels", "binarise"]
+    names += [f.name for f in dataclasses.fields(Config) if f.name in shared]
     inherited = {name: getattr(decided, name) for name in names}
     for name, value in inherited.items():
         default = Config.__dataclass_fields__[name].default

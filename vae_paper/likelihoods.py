@@ -79,7 +79,7 @@ def log_constant(logits: Pixels) -> Pixels:
 
 
 def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """A logistic density with mean x_hat and one scale, integrated over each of the 256 gray levels k/255.
+    """A logistic density with mean x_hat and one scale, integrated over each of the 256 levels k/255 (of each channel).
 
     It is a probability of the integers 0..255, so the ELBO is a bound that can be given in bits (Salimans et al. 2017,
     "PixelCNN++", arXiv:1701.05517, eq. 2, with one component). ValueError if x holds a value that is not k/255.
@@ -88,7 +88,7 @@ def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
     if values_are_visible(x) and ((255 * x - (255 * x).round()).abs() > 1e-3).any():
         raise ValueError(
             "images hold values that are no multiple of 1/255: outside the support of discretised-logistic, which is for "
-            "8-bit gray levels; choose another likelihood, or round the images"
+            "8-bit levels; choose another likelihood, or round the images"
         )
     half = 0.5 / 255
     centre = x - torch.sigmoid(logits)
@@ -152,7 +152,10 @@ class Likelihood(NamedTuple):
 
 
 CODE = "a probability, so bits/dim are bits of a code that stores the image"
-DENSITY = "a density: these nats may be negative, and bits/dim are not the length of a code"
+DENSITY = (
+    "a density on images in [0, 1], to which no noise is added (no dequantisation): these nats may be negative, and bits/dim are "
+    "not the length of a code; on the scale 0 to 255 they are 8 larger"
+)
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
     "bce": Likelihood(
@@ -166,11 +169,11 @@ LIKELIHOODS = {
         whole_batch="its variance is fitted to a batch",
     ),
     "continuous-bernoulli": Likelihood(
-        continuous_bernoulli, "[0, 1]", f"nats on [0, 1] of {DENSITY}", draw_continuous_bernoulli
+        continuous_bernoulli, "[0, 1]", f"nats of {DENSITY}", draw_continuous_bernoulli
     ),
     "discretised-logistic": Likelihood(
-        discretised_logistic, "k/255", f"nats of 256 gray levels: {CODE} (8 bits/dim without a model)", draw_discretised_logistic,
-        scale="learned",
+        discretised_logistic, "k/255", f"nats of the 256 levels of each channel: {CODE} (8 bits/dim without a model)",
+        draw_discretised_logistic, scale="learned",
     ),
 }  # fmt: skip
 

@@ -27,8 +27,8 @@ from vae_numpy import weights
 from vae_numpy.checks import check_labels
 from vae_numpy.command_line import command_of
 from vae_paper import devices, distributed, models, state_files, weight_files
-from vae_paper.config import FEW_IMAGES, MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
-from vae_paper.data import COUNTS, OWN, Data, binarised, check_data, load_data, resolved, split
+from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
+from vae_paper.data import OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
 from vae_paper.initial import check_made_with, inherit, initial_model
 from vae_paper.vae import Model
 
@@ -178,7 +178,7 @@ def begun(
     devices.check(config.device, config.precision)
     if config.tensorboard:
         _summary_writer()
-    whole = data or load_data(config.source, "train", config.binarise)
+    whole = data or load_data(config.source, "train", config.binarise, "cpu", shape_asked(config))
     whole = binarised(whole, config.binarise) if data and config.binarise != "none" else whole
     given = model is not None and config.start_from is None
     model = initial_model(config, model, whole)
@@ -248,6 +248,8 @@ def fitting(data: Data, model: Model) -> Data:
     check_data(data)
     if data.shape != model.image_shape:
         raise ValueError(f"images are {data.shape}, and the model expects {model.image_shape}; give it image_shape={data.shape}")
+    if data.labels is None and model.takes_labels:
+        raise ValueError(f"labels: the model is conditioned on a class, and {data.about} has no labels; choose another model")
     if data.labels is not None:
         check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
     return data if data.images.dtype == model.dtype else data.replace(images=data.images.to(model.dtype))
@@ -263,7 +265,7 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
     else:
         config = inherit(config)
         source = resolved(config.source if data is None else data.source)
-        images = len(data.images) if data is not None else COUNTS.get(source, FEW_IMAGES)
+        images = len(data.images) if data is not None else count(source)
         config = checked(dataclasses.replace(config, source=source), model, images)
         config = dataclasses.replace(config, resume=_was_restarted(folder, config))
     if data is None and config.source == OWN:

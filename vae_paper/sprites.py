@@ -1,4 +1,4 @@
-"""Sprites whose factors are known exactly, in the spirit of dSprites (Matthey et al. 2017), drawn here at 28x28.
+"""Sprites whose factors are known exactly, in the spirit of dSprites (Matthey et al. 2017), drawn here at 28x28 or larger.
 
 A sprite is one shape: its pixels are 1 (gray at the edge), all others 0. Its 5 factors: shape, scale, rotation, x, y. Rotations
 stay within a quarter turn, so that no two combinations of factors give the same image. (In dSprites a square turns all the
@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
+from tqdm import tqdm
 
 from vae_numpy.digits import Digits
 
@@ -29,45 +30,53 @@ def all_factors() -> Factors:
 
 
 @cache
-def all_images() -> Float[np.ndarray, "N 1 28 28"]:
-    """The images of `all_factors`: drawn once in a process, 217 MB."""
-    return render(all_factors())
+def all_images(size: int = 28) -> Float[np.ndarray, "N 1 size size"]:
+    """The images of `all_factors`: drawn once in a process, 217 MB at 28x28, 1.1 GB at 64x64."""
+    return render(all_factors(), size)
 
 
-def load(split: str) -> Digits:
+def load(split: str, size: int = 28) -> Digits:
     """The sprites as a source of images. Nine in ten are the training split, the same ones in every call. Labels: the shape."""
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')
-    images, factors = all_images(), all_factors()
+    images, factors = all_images(size), all_factors()
     order, held_out = np.random.default_rng(0).permutation(len(factors)), len(factors) // 10
     chosen = order[held_out:] if split == "train" else order[:held_out]
     return Digits(images[chosen], factors[chosen, 0], f"sprites, {split} split ({len(chosen):,} images)")
 
 
-def render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
-    """The images of these factors, float32 in [0, 1]. Raises ValueError if a factor is out of its range."""
+def render(factors: Factors, size: int = 28) -> Float[np.ndarray, "N 1 size size"]:
+    """The images of these factors, float32 in [0, 1], `size` pixels wide and high. Raises ValueError if a factor is out of range.
+
+    `size` is even: the frame's centre lies between two pixels.
+    """
+    if not 4 <= size <= 256 or size % 2:
+        raise ValueError(f"size is {size}; expected an even number from 4 to 256")
     sizes = np.array(list(SIZES.values()))
     if factors.ndim != 2 or factors.shape[1] != len(sizes) or factors.dtype.kind not in "iu":
         found = f"{factors.shape}, {factors.dtype}"
         raise ValueError(f"factors are {found}; expected (N, {len(sizes)}), integers: {', '.join(SIZES)}")
-    for index, (name, size) in enumerate(SIZES.items()):
+    for index, (name, count) in enumerate(SIZES.items()):
         values = factors[:, index]
-        if len(factors) and not 0 <= values.min() <= values.max() < size:
-            raise ValueError(f"factor {name} reaches from {values.min()} to {values.max()}; expected 0 to {size - 1}")
-    parts = np.array_split(factors, max(1, len(factors) // 100))
-    return np.concatenate([_render(part) for part in parts])
+        if len(factors) and not 0 <= values.min() <= values.max() < count:
+            raise ValueError(f"factor {name} reaches from {values.min()} to {values.max()}; expected 0 to {count - 1}")
+    x = np.zeros((len(factors), 1, size, size), np.float32)
+    parts = np.array_split(np.arange(len(factors)), max(1, len(factors) * size**2 // 78_400))  # 100 images of 28x28 at a time
+    for part in tqdm(parts, desc="drawing sprites", leave=False, disable=None):
+        x[part] = _render(factors[part], size)
+    return x
 
 
-def _render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
+def _render(factors: Factors, size: int) -> Float[np.ndarray, "N 1 size size"]:
     """Points are tested only in a window of W x W pixels around each shape, as wide as the largest shape; the rest is 0."""
     shape = factors[:, 0]
     along = factors[:, 1:] / (np.array(list(SIZES.values()))[1:] - 1)  # (N, 4), each in [0, 1]
     radius = 0.2 + 0.25 * along[:, 0]  # the frame is [-1, 1]²
     angle = math.pi / 2 * factors[:, 2] / SIZES["rotation"]  # a quarter turn itself is left out
     place = along[:, 2:] - 0.5  # (N, 2), x and y: a radius of at most 0.45 about a centre within ±0.5 stays inside the frame
-    W = math.ceil(28 * radius.max(initial=0)) + 1
-    first = (14 * (place + 1 - radius[:, None])).astype(int).clip(max=28 - W)  # (N, 2): the window's first pixel
-    line = (np.arange(28 * POINTS) + 0.5) / (14 * POINTS) - 1
+    W = min(size, math.ceil(size * radius.max(initial=0)) + 1)
+    first = (size / 2 * (place + 1 - radius[:, None])).astype(int).clip(max=size - W)  # (N, 2): the window's first pixel
+    line = (np.arange(size * POINTS) + 0.5) / (size / 2 * POINTS) - 1
     points = line[POINTS * first[:, :, None] + np.arange(POINTS * W)] - place[:, :, None]  # (N, 2, W S)
     right, down = points[:, 0, None, :], points[:, 1, :, None]
     cos, sin = (f(angle)[:, None, None] / radius[:, None, None] for f in (np.cos, np.sin))
@@ -77,7 +86,7 @@ def _render(factors: Factors) -> Float[np.ndarray, "N 1 28 28"]:
         chosen = shape == index
         white[chosen] = inside(name, u[chosen], v[chosen])
     columns, rows = (first[:, axis, None] + np.arange(W) for axis in (0, 1))  # (N, W) each
-    x = np.zeros((len(factors), 1, 28, 28), np.float32)
+    x = np.zeros((len(factors), 1, size, size), np.float32)
     gray = white.reshape(-1, W, POINTS, W, POINTS).mean(axis=(2, 4), dtype=np.float32)
     x[np.arange(len(x))[:, None, None], 0, rows[:, :, None], columns[:, None, :]] = gray
     return x

@@ -15,6 +15,7 @@ Legend: B batch, C channels, H height, W width, D latent size, K samples of z pe
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -33,6 +34,8 @@ Latents = Float[Tensor, "B D"]
 Samples = Float[Tensor, "K B D"]
 Shape = tuple[int, int, int]
 MNIST: Shape = (1, 28, 28)
+WIDTH = 32  # channels after the first layer; each layer of the encoder doubles them
+GRID = 8  # the encoder halves the image until its height and width are at most this, but at least twice
 
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
@@ -189,9 +192,8 @@ class Model(nn.Module):
         """The arguments that build this model again, as JSON values. latent_dim, likelihood and sigma are left out."""
         names = inspect.signature(type(self)).parameters.keys() - {"latent_dim", "likelihood", "sigma"}
         found = {name: getattr(self, name) for name in sorted(names)}
-        if self.image_shape == MNIST:
-            found.pop("image_shape", None)
-        return found
+        usual = {"image_shape": MNIST, "width": WIDTH, "depth": 0}  # a file of the usual network names none of these
+        return {name: value for name, value in found.items() if name not in usual or usual[name] != value}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -210,15 +212,32 @@ def check_size(image_shape: Shape) -> Shape:
     return image_shape
 
 
+def stages(image_shape: Shape, width: int = WIDTH, depth: int = 0) -> list[Shape]:
+    """(C, H, W) of the image, and after each layer of stride 2. At (1, 28, 28): (1, 28, 28), (32, 14, 14), (64, 7, 7).
+
+    `depth` is the number of layers, at least 2. 0: as many as bring the grid to at most 8x8. Odd sizes are rounded up.
+    """
+    if width < 1 or depth < 0 or depth == 1:
+        raise ValueError(f"width is {width}, depth is {depth}: expected at least 1, and at least 2 (or 0: by the size)")
+    found = [check_size(image_shape)]
+    while len(found) <= (depth or 2) or (not depth and max(found[-1][1:]) > GRID):
+        C, H, W = found[-1]
+        if H == W == 1:
+            raise ValueError(f"depth is {depth}: after {len(found) - 1} layers the grid is 1x1; expected at most that many")
+        found.append((2 * C if len(found) > 1 else width, (H + 1) // 2, (W + 1) // 2))
+    return found
+
+
 class Encoder(nn.Module):
     """x -> mu, logvar."""
 
-    def __init__(self, latent_dim: int, image_shape: Shape = MNIST) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = MNIST, width: int = WIDTH, depth: int = 0) -> None:
         super().__init__()
-        C, H, W = check_size(image_shape)
-        self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
-        self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
-        self.fc = nn.Linear(64 * (H // 4) * (W // 4), 256)
+        sizes = stages(image_shape, width, depth)
+        self.conv1 = nn.Conv2d(image_shape[0], width, 3, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
+        self.deeper = nn.ModuleList(nn.Conv2d(C, 2 * C, 3, stride=2, padding=1) for C, _, _ in sizes[2:-1])  # none at 28x28
+        self.fc = nn.Linear(math.prod(sizes[-1]), 256)
         self.mu = nn.Linear(256, latent_dim)
         self.logvar = nn.Linear(256, latent_dim)
 
@@ -226,6 +245,8 @@ class Encoder(nn.Module):
         """The last hidden layer. A variant may add a `condition` to it before its ReLU."""
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
+        for conv in self.deeper:
+            h = relu(conv(h))
         return relu(self.fc(h.flatten(1)) + condition)  # (B, 256)
 
     def forward(self, x: Tensor, condition: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
@@ -236,25 +257,31 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """z -> logits."""
 
-    def __init__(self, latent_dim: int, image_shape: Shape = MNIST) -> None:
+    def __init__(self, latent_dim: int, image_shape: Shape = MNIST, width: int = WIDTH, depth: int = 0) -> None:
         super().__init__()
-        C, H, W = check_size(image_shape)
-        self.grid = (64, H // 4, W // 4)
+        sizes = stages(image_shape, width, depth)
+        self.grid = sizes[-1]
         self.fc1 = nn.Linear(latent_dim, 256)
-        self.fc2 = nn.Linear(256, 64 * (H // 4) * (W // 4))
-        self.conv_t1 = nn.ConvTranspose2d(64, 32, 3, stride=2, padding=1, output_padding=1)
-        self.conv_t2 = nn.ConvTranspose2d(32, C, 3, stride=2, padding=1, output_padding=1)
+        self.fc2 = nn.Linear(256, math.prod(self.grid))
+        self.deeper = nn.ModuleList(  # none at 28x28; an odd size needs no output padding
+            nn.ConvTranspose2d(2 * C, C, 3, stride=2, padding=1, output_padding=(1 - H % 2, 1 - W % 2))
+            for C, H, W in reversed(sizes[2:-1])
+        )
+        self.conv_t1 = nn.ConvTranspose2d(2 * width, width, 3, stride=2, padding=1, output_padding=1)
+        self.conv_t2 = nn.ConvTranspose2d(width, image_shape[0], 3, stride=2, padding=1, output_padding=1)
 
     def forward(self, z: Tensor, condition: Tensor | float = 0.0) -> Tensor:
         h = relu(self.fc1(z) + condition)  # (B, 256)
         h = relu(self.fc2(h)).view(-1, *self.grid)  # (B, 64, 7, 7)
+        for conv_t in self.deeper:
+            h = relu(conv_t(h))
         h = relu(self.conv_t1(h))  # (B, 32, 14, 14)
         return self.conv_t2(h).to(z.dtype)  # (B, 1, 28, 28)
 
 
 class VAE(Model):
     """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.parameters.shapes`, and
-    `log_sigma` if the likelihood has a scale.
+    `log_sigma` if the likelihood has a scale. For images larger than 32x32 it also has the layers `deeper` (see `stages`).
 
     `encoder` and `decoder` may be networks of your own. The encoder maps x (B, C, H, W) to (mu, logvar), (B, D) each; the
     decoder maps z (B, D) to logits (B, C, H, W).
@@ -271,12 +298,15 @@ class VAE(Model):
         likelihood: str = "bce",
         sigma: float = 0.1,
         image_shape: Shape = MNIST,
+        width: int = WIDTH,
+        depth: int = 0,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
     ) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
-        self.encoder = Encoder(latent_dim, image_shape) if encoder is None else encoder
-        self.decoder = Decoder(latent_dim, image_shape) if decoder is None else decoder
+        self.width, self.depth = width, depth
+        self.encoder = Encoder(latent_dim, image_shape, width, depth) if encoder is None else encoder
+        self.decoder = Decoder(latent_dim, image_shape, width, depth) if decoder is None else decoder
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""

@@ -48,12 +48,12 @@ def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any
     tensors, about = weights.load_tensors(path)
     if "config" in about:
         config_of(path, about["config"])
-    if model is None:
-        model = _rebuilt(path, about, tensors)
-    else:
-        for name in ("model", "latent_dim", "likelihood"):
-            if name in about and about[name] != (ours := describe(model)[name]):
-                raise ValueError(f"{path}: {name} is {about[name]} in this file, and {ours} in the model given")
+    given = model is not None
+    model = model or _rebuilt(path, about, tensors)
+    for name in ("model", "latent_dim", "likelihood", "image_shape"):
+        if name in about and about[name] != (ours := describe(model)[name]):
+            other = "given" if given else "that its header describes"
+            raise ValueError(f"{path}: {name} is {str(about[name])[:80]} in this file, and {ours} in the model {other}")
     fill(path, model, tensors)
     return model.eval(), about
 
@@ -63,7 +63,8 @@ def describe(model: "Model") -> dict[str, Any]:
     name = models.name_of(model)
     ours = name in models.names()
     made_with = model.arguments if ours else {}
-    return {"model": name, "latent_dim": model.latent_dim, "likelihood": model.likelihood, "made_with": made_with}
+    about = {"model": name, "latent_dim": model.latent_dim, "likelihood": model.likelihood, "made_with": made_with}
+    return about | {"image_shape": list(model.image_shape)}
 
 
 def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Model":

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from vae_paper.config import Config
-from vae_paper.data import load_data, split
+from vae_paper.data import load_data, shape_asked, split
 from vae_paper.drawing import plots
 from vae_paper.drawing.latent_space import decoded_manifold
 from vae_paper.drawing.subject import Subject
@@ -44,10 +44,11 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int, 
     """
     if config.device != "cpu":
         raise ValueError(f"the run was trained on {config.device}; the animation repeats trainings on the CPU only")
-    data, _ = split(load_data(config.source, "train", config.binarise), config.validation)
+    whole = load_data(config.source, "train", config.binarise, "cpu", shape_asked(config))
+    data, _ = split(whole, config.validation)
     if digest is not None and data.digest != digest:
         raise ValueError(f"the run was trained on other images than {data.about}; restore the data")
-    model = initial_model(config).to(config.device)
+    model = initial_model(config, data=whole).to(config.device)
     optimizer = adamw(config, model)
     epochs, batch_size = config.lengths()
     total = epochs * (len(data.images) // batch_size)

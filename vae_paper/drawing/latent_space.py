@@ -44,7 +44,8 @@ def scatter(subject: Subject, path: Path) -> None:
     flat = subject.model.latent_dim == 2
     mu = means(subject)[: SHOWN if flat else EMBEDDED]
     panels = {"": (mu, "$\\mu$")} if flat else projections(mu, subject.seed)
-    said = subject.caption(f"Latent space: μ of {len(mu):,} images, coloured by label")
+    coloured = "" if subject.test.labels is None else ", coloured by label"
+    said = subject.caption(f"Latent space: μ of {len(mu):,} images{coloured}")
     plots.scatters(path, panels, subject.labels(len(mu)), said)
 
 
@@ -108,15 +109,19 @@ def traversed(z: Float[Array, " D"], latents: Int[Array, " R"], values: Float[Ar
 
 
 def interpolations(subject: Subject, path: Path) -> None:
-    """From one image to another by three paths: the line, the arc, and through the means of their classes."""
+    """From one image to another by three paths: the line, the arc, and through the means of their classes, if there are any."""
     mu, labels = means(subject), subject.labels(len(subject.test.images))
+    in_classes = len(np.unique(labels)) > 1
+    names = labels if in_classes else np.arange(len(labels))
     rows, images = [], []
-    for start, end in pairs(labels, subject.image):
+    for start, end in pairs(names, subject.image):
         for name, z in ways(mu, labels, start, end).items():
-            rows.append(f"{labels[start]} to {labels[end]}, {name}: |z| = {np.linalg.norm(z[COLUMNS // 2]):.2f} half-way")
+            if name == "by class means" and not in_classes:
+                continue
+            rows.append(f"{names[start]} to {names[end]}, {name}: |z| = {np.linalg.norm(z[COLUMNS // 2]):.2f} half-way")
             images.append(x_hat(subject.model, torch.from_numpy(z)).numpy())
     columns = [f"{t:.1f}" for t in np.linspace(0, 1, COLUMNS)]
-    said = "Interpolation from μ of one image to μ of another"
+    said = "Interpolation from μ of one image to μ of another" + ("" if in_classes else "; images are numbered")
     plots.grid(path, np.stack(images), subject.caption(said), rows, columns, "share of the way")
 
 

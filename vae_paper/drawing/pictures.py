@@ -24,20 +24,25 @@ def reconstructions(subject: Subject, path: Path) -> None:
     x = subject.x()[:SHOWN]
     labels = None if subject.test.labels is None else subject.test.labels[:SHOWN]
     rows = {"x": x} | subject.model.reconstructions(x, labels, torch.Generator().manual_seed(subject.seed))
-    columns = [str(label) for label in subject.labels(len(x))]
-    plots.grid(path, torch.stack(list(rows.values())).numpy(), subject.caption("Reconstructions"), list(rows), columns, "label")
+    columns = None if labels is None else [str(label) for label in labels.tolist()]
+    across = "label" if columns else ""
+    plots.grid(path, torch.stack(list(rows.values())).numpy(), subject.caption("Reconstructions"), list(rows), columns, across)
 
 
 @torch.inference_mode()
 def samples(subject: Subject, path: Path) -> None:
-    """100 samples of the model. For a conditional model, each column is one class."""
+    """Ten rows of samples of the model. For a conditional model, each column is one class, if there are not too many."""
     model = subject.model
-    labels = torch.arange(100) % model.classes if model.takes_labels else None
-    images = model.sample(100, torch.Generator().manual_seed(subject.seed), labels)
+    by_class = model.takes_labels and model.classes <= plots.MOST_CLASSES
+    length = model.classes if by_class else 10
+    labels = torch.arange(10 * length) % model.classes if model.takes_labels else None
+    images = model.sample(10 * length, torch.Generator().manual_seed(subject.seed), labels)
     said = f"Samples: {model.drawn_from or 'z ~ N(0, I), for which this model was not trained'}"
-    columns = [str(label) for label in range(10)] if labels is not None and model.classes == 10 else None
+    columns = [str(label) for label in range(length)] if by_class else None
     across = "class asked for" if columns else ""
-    plots.grid(path, images.unflatten(0, (10, 10)).numpy(), subject.caption(said, tested=False), columns=columns, across=across)
+    plots.grid(
+        path, images.unflatten(0, (10, length)).numpy(), subject.caption(said, tested=False), columns=columns, across=across
+    )
 
 
 def shared_latents(subject: Subject, path: Path) -> None:
@@ -51,7 +56,7 @@ def shared_latents(subject: Subject, path: Path) -> None:
 
 def cvae_grid(subject: Subject, path: Path) -> None:
     """A style z in each row, a class in each column."""
-    classes = subject.model.classes
+    classes = min(subject.model.classes, plots.MOST_CLASSES)
     z, labels = style_by_class(subject.model.latent_dim, 10, subject.seed, classes)
     images = x_hat(subject.model, z, labels).unflatten(0, (-1, classes)).numpy()
     columns, rows = [str(label) for label in range(classes)], [str(index + 1) for index in range(len(images))]
@@ -75,7 +80,9 @@ def completions(subject: Subject, path: Path) -> None:
     x = subject.x()[subject.image :][:8]
     images = completed(subject.model, x, 8, subject.seed).numpy()
     columns = ["seen", *[str(k + 1) for k in range(images.shape[1] - 2)], "x"]
-    rows = [f"a {label}" for label in subject.labels(len(subject.test.images))[subject.image :][:8]]
+    rows = [f"image {subject.image + index}" for index in range(len(x))]
+    if subject.test.labels is not None:
+        rows = [f"a {label}" for label in subject.test.labels[subject.image :][:8].tolist()]
     said = "Completions: z ~ p(z|seen), the unseen part is x̂"
     plots.grid(path, images, subject.caption(said), rows, columns, "completions between the seen part and the original")
 

@@ -21,7 +21,9 @@ from vae_numpy.files import write_atomically
 
 Array = np.ndarray
 ACTIVE, COLLAPSED = "C0", "C3"
-CELL = 0.6  # inches of an image in a grid
+CELL = 0.6  # inches of an image of 32 pixels or fewer in a grid; a larger one gets up to twice as many
+INK = (1, 28, 28)  # images of this shape are digits, dark ink on white; all others are shown as they are: 0 is black
+MOST_CLASSES = 20  # in a legend, or as the columns of a grid
 LETTER = 0.54 / 72  # inches of an average letter, for each point of its size
 
 
@@ -108,15 +110,16 @@ def grid(
         )
     count, length = images.shape[:2]
     H, W = images.shape[3:]
+    cell = CELL * min(2.0, max(1.0, W / 32))
     letters = max(len(re.sub(r"[${}_]", "", row)) for row in rows or [""])
     left = 0.15 + LETTER * 8 * letters + (0.3 if down else 0)  # inches, as are those below
-    width = max(6.5, left + CELL * length + 0.15)
-    left = (width + left - CELL * length - 0.15) / 2
+    width = max(6.5, left + cell * length + 0.15)
+    left = (width + left - cell * length - 0.15) / 2
     said = _wrapped(caption, width, 9)
     top, bottom = 0.15 + 0.17 * (said.count("\n") + 1), 0.1 + (0.2 if columns else 0) + (0.25 if across else 0)
-    height = top + CELL * count + bottom
+    height = top + cell * H / W * count + bottom
     figure = Figure(figsize=(width, height))
-    axis = figure.add_axes((left / width, bottom / height, CELL * length / width, CELL * count / height))
+    axis = figure.add_axes((left / width, bottom / height, cell * length / width, cell * H / W * count / height))
     _show(axis, images)
     for edge in range(1, count):  # a line between rows: each row is about another z, latent or image
         axis.axhline(H * edge - 0.5, color="0.8", lw=0.6)
@@ -230,9 +233,9 @@ def _draw_manifold(axis: Any, x_hat: Float[Array, "N C H W"]) -> Any:
 
 
 def _show(axis: Any, images: Float[Array, "rows columns C H W"]) -> Any:
-    """Draw rows of images as one sheet: dark ink on white if they have one channel, else in colour."""
+    """Draw rows of images as one sheet: digits as dark ink on white, other images of one channel in gray, else in colour."""
     sheet = _sheet(images)
-    return axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=1) if sheet.ndim == 2 else axis.imshow(sheet)
+    return axis.imshow(sheet, cmap="gray_r" if images.shape[2:] == INK else "gray", vmin=0, vmax=1)  # colour takes no map
 
 
 def _sheet(images: Float[Array, "rows columns C H W"]) -> Float[Array, "..."]:
@@ -256,7 +259,7 @@ def _square(images: Float[Array, "N C H W"]) -> Float[Array, "rows columns C H W
 def _draw_scatter(axis: Any, points: Float[Array, "N 2"], labels: Int[Array, " N"]) -> None:
     check_labels(labels, len(points), int(labels.max(initial=0)) + 1)
     _check_points(points)
-    for label in np.unique(labels):  # for the legend
+    for label in np.unique(labels)[:MOST_CLASSES]:  # for the legend
         axis.plot([], [], ".", ms=_dot(labels), color=f"C{label % 10}", label=str(label))
     order = np.random.default_rng(0).permutation(len(points))  # mixed: else the last class would hide the others
     axis.scatter(*points[order].T, s=_dot(labels) ** 2, lw=0, alpha=0.6, c=[f"C{label % 10}" for label in labels[order]])

@@ -32,10 +32,11 @@ def sample(
     train = data_of(about, "train", source) if needs_images(sampler, model) else None
     images, labels = sample_images(model, count, sampler, seed, label, train)
     said = SAMPLERS[sampler] if train is not None else model.drawn_from or "z ~ N(0, I), for which this model was not trained"
-    in_turn = labels is not None and label is None and labels.tolist() == [i % ROW for i in range(count)]
-    columns = [str(c) for c in range(ROW)] if in_turn else None
-    blank = torch.zeros(-count % ROW, *images.shape[1:])  # fills the last row
-    sheet = torch.cat([images, blank]).unflatten(0, (-1, ROW)).numpy()
+    row = model.classes if model.takes_labels and model.classes <= plots.MOST_CLASSES else ROW
+    in_turn = labels is not None and label is None and labels.tolist() == [i % row for i in range(count)]
+    columns = [str(c) for c in range(row)] if in_turn else None
+    blank = torch.zeros(-count % row, *images.shape[1:])  # fills the last row
+    sheet = torch.cat([images, blank]).unflatten(0, (-1, row)).numpy()
     said = f"Samples: {said}" + ("" if label is None else f", label {label}")
-    rows = [f"{start + 1} to {min(start + ROW, count)}" for start in range(0, count, ROW)]
+    rows = [f"{start + 1} to {min(start + row, count)}" for start in range(0, count, row)]
     plots.grid(out, sheet, caption(said, model, about), rows, columns, "class asked for" if columns else "")

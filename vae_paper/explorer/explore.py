@@ -51,7 +51,7 @@ def explore(
         raise ValueError(f"out is {out}, a folder; expected a file, for example {out / 'explorer.html'}")
     path = run / "weights.safetensors" if run.is_dir() else run
     params, header = load(path)
-    test = digits.load(source or _source_of(header), "test")
+    test = _test_images(header, source)
     images, labels = test.images[:count], test.labels[:count]
 
     likelihood = str(header.get("likelihood", "bce"))
@@ -186,8 +186,18 @@ def _replaced(page: str, mark: str, text: str) -> str:
     return page.replace(mark, text)
 
 
-def _source_of(header: Mapping[str, Any]) -> str:
-    """The digits that a run was trained on, where they are on disk; else `auto`."""
+def _test_images(header: Mapping[str, Any], source: str | None) -> digits.Digits:
+    """The test images of `source`; by default of the run's own source, if it is on disk; else of `auto`."""
     config = header.get("config")
-    source = config.get("source") if isinstance(config, dict) else None
-    return source if source == "handwriting" or (source in digits.SOURCES and digits.is_on_disk(source)) else "auto"
+    trained_on = config.get("source") if isinstance(config, dict) else None
+    wanted = source or str(trained_on)
+    if not wanted.startswith(("folder:", "array:", "sprites")):
+        there = wanted == "handwriting" or (wanted in digits.SOURCES and digits.is_on_disk(wanted))
+        return digits.load(wanted if source or there else "auto", "test")
+    from vae_paper.data import data_of  # needs torch, which a page of digits does not
+
+    data = data_of({**header, "image_shape": [1, 28, 28]}, "test", wanted)
+    labels = np.zeros(len(data.images), np.int64) if data.labels is None else data.labels.numpy()
+    if data.shape != (1, 28, 28) or labels.max() > 9:
+        raise ValueError(f"{wanted}: images {data.shape} of {labels.max() + 1} classes; expected (1, 28, 28) and at most 10")
+    return digits.Digits(data.images.numpy(), labels, data.about)

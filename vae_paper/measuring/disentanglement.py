@@ -38,7 +38,8 @@ class Accuracy(NamedTuple):
 @torch.inference_mode()
 def codes_of_sprites(model: Model) -> Representation:
     """mu of every sprite. The first call draws the sprites, which takes 15 seconds; encoding them takes 15 seconds more."""
-    return torch.cat([model.encode(part)[0] for part in torch.from_numpy(sprites.all_images()).split(500)]).double().numpy()
+    images = sprites.all_images(model.image_shape[1])
+    return torch.cat([model.encode(part)[0] for part in torch.from_numpy(images).split(500)]).double().numpy()
 
 
 def higgins(

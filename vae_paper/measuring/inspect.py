@@ -1,6 +1,7 @@
 """`python -m vae_paper inspect`, the loss microscope: the two terms of the loss, their units, and what they bound.
 
-Legend: P pixels that the distortion counts (784, or those that a quadrant-cvae does not see), D latent size, B batch size.
+Legend: P numbers of an image that the distortion counts: C H W (784 of a digit), or those that a quadrant-cvae does not see;
+D latent size, B batch size.
 """
 
 import math
@@ -118,7 +119,7 @@ def _terms(r: dict[str, Any]) -> str:
         lines.append(f"{words:<34}{r['distortion_plus_beta_rate']:>10.3f}")
     if "least_distortion" in r:
         lines.append(f"{'least D of any decoder: entropy of x':<34}{r['least_distortion']:>8.3f}")
-    lines.append(f"Dimensions: {r['pixels']} pixels. Units: {r['units']}.")
+    lines.append(f"Dimensions: {r['pixels']}, the numbers of an image that D counts. Units: {r['units']}.")
     lines.append("Standard errors are over images; another training seed changes the numbers by more.")
     return "\n".join(lines)
 

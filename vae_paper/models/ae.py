@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_numpy.checks import check_images, check_latents
-from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape, Terms
+from vae_paper.vae import MNIST, WIDTH, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape, Terms
 
 
 class AE(Model):
@@ -25,9 +25,19 @@ class AE(Model):
     }
     pictures = ("reconstructions", "samples", "scatter", "interpolation", "curves", "side-by-side")
 
-    def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:
+    def __init__(
+        self,
+        latent_dim: int = 20,
+        likelihood: str = "bce",
+        sigma: float = 0.1,
+        image_shape: Shape = MNIST,
+        width: int = WIDTH,
+        depth: int = 0,
+    ) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
-        self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
+        self.width, self.depth = width, depth
+        self.encoder = Encoder(latent_dim, image_shape, width, depth)
+        self.decoder = Decoder(latent_dim, image_shape, width, depth)
         del self.encoder.logvar
 
     def code(self, x: Images) -> Latents:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from vae_numpy.checks import check_images, check_labels, check_latents
-from vae_paper.vae import MNIST, VAE, Images, Labels, Latents, Shape
+from vae_paper.vae import MNIST, VAE, WIDTH, Images, Labels, Latents, Shape
 
 
 class CVAE(VAE):
@@ -23,9 +23,18 @@ class CVAE(VAE):
     pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "traversals", "cvae-grid", "rate", "curves")
 
     def __init__(
-        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST, classes: int = 10
+        self,
+        latent_dim: int = 20,
+        likelihood: str = "bce",
+        sigma: float = 0.1,
+        image_shape: Shape = MNIST,
+        width: int = WIDTH,
+        depth: int = 0,
+        classes: int = 10,
     ) -> None:
-        super().__init__(latent_dim, likelihood, sigma, image_shape)
+        super().__init__(latent_dim, likelihood, sigma, image_shape, width, depth)
+        if classes < 2:
+            raise ValueError(f"classes is {classes}: expected at least 2; a model of one class is a vae")
         self.classes = classes
         self.encoder_label = nn.Linear(classes, 256, bias=False)
         self.decoder_label = nn.Linear(classes, 256, bias=False)

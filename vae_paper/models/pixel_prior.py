@@ -77,20 +77,21 @@ class PixelPrior(Model):
         channels: int = 64,
         layers: int = 2,
         class_conditional: bool = False,
+        classes: int = 10,
     ) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
         del self.log_sigma  # the VQ-VAE has it
         self.vq_vae = VQVAE(latent_dim, likelihood, sigma, image_shape, codes, codebook).requires_grad_(False)
         self.codes, self.codebook, self.channels, self.grid = codes, codebook, channels, self.vq_vae.grid
         self.class_conditional = self.takes_labels = class_conditional
+        self.classes = classes
         self.drawn_from = "the learned prior's codes" + (", given the class" if class_conditional else "")
         self.code = nn.Embedding(codes, EMBEDDED)
         self.above = nn.Conv2d(EMBEDDED, channels, (3, 5))
         self.left = nn.Conv2d(EMBEDDED, channels, (1, 3))
         self.where = nn.Parameter(torch.zeros(1, 2 * channels, *self.grid))  # digits are centred: the position is informative
         self.table = nn.Parameter(torch.zeros(codes, *self.grid))  # logits of each code from the position alone
-        classes = self.classes if class_conditional else 0
-        self.layers = nn.ModuleList(GatedLayer(channels, classes) for _ in range(layers))
+        self.layers = nn.ModuleList(GatedLayer(channels, classes if class_conditional else 0) for _ in range(layers))
         self.out = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(), nn.Conv2d(2 * channels, codes, 1))
 
     def forward(self, x: Images, eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:

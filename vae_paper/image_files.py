@@ -1,0 +1,266 @@
+"""Images of your own: a folder of image files, or arrays in one file. docs/images.md shows both.
+
+    folder:PATH       PNG, JPEG, GIF, BMP, WebP, TIFF, PPM; one subfolder per class, or no subfolders and no classes
+    array:FILE.npz    `images`, uint8 or floats in [0, 1]: (N, H, W), (N, H, W, C) or (N, C, H, W); `labels` (N,), integers, if
+                      there are classes; `test` (N,), bool, if the split is yours: True for the test images
+
+About one image in ten is a test image: a hash of its path in the folder (or of its pixels in the array) decides. So images
+that you add later move no other image from one split to the other.
+
+A folder's images are read once, and kept in $VAE_DATA/cache in one file with a checksum, until a file of the folder changes.
+
+Legend: N images, C channels, H height, W width, S height and width of square images.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import unicodedata
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int64, UInt8
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from vae_numpy import digits, weights
+from vae_numpy.checks import check_labels, check_pixels
+from vae_paper.config import ARRAY, FOLDER
+
+FORMATS = {
+    "PNG": "png", "JPEG": "jpg jpeg", "GIF": "gif", "BMP": "bmp", "WEBP": "webp", "TIFF": "tif tiff", "PPM": "ppm pgm pbm",
+}  # fmt: skip
+ENDINGS = tuple(f".{ending}" for endings in FORMATS.values() for ending in endings.split())
+MOST_PIXELS = 32_000_000  # of a file: decoding and converting it takes about 12 bytes a pixel
+MOST_NUMBERS = 2_000_000_000  # in all images of a source: 8 GB as float32
+TESTED = 10  # one image in so many is a test image
+NAMED = 10  # files that are not read and are named; the others are only counted
+VERSION = 1  # of the cached file: raise it when images are read in another way
+
+Shape = tuple[int, int, int]
+
+
+class Pictures(NamedTuple):
+    """One split of a source. `about` describes it in words; print it with every number computed from it."""
+
+    images: Float[np.ndarray, "N C H W"]
+    labels: Int64[np.ndarray, " N"] | None
+    about: str
+    classes: int | None
+
+
+def load(source: str, split: str, shape: Shape) -> Pictures:
+    """The "train" or "test" split of `folder:PATH`, whose images are read as `shape` = (C, S, S), or of `array:FILE.npz`.
+
+    Raises FileNotFoundError, or ValueError for a source without images, or without an image in this split.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f'split is {split!r}; expected "train" or "test"')
+    if source.startswith(ARRAY):
+        x, labels, test, about = load_array(path_in(source))
+    else:
+        x, labels, test, about = load_folder(path_in(source), shape)
+    chosen = test if split == "test" else ~test
+    if not chosen.any():
+        raise ValueError(f"{source}: none of its {len(x):,} images is in the {split} split; expected more images")
+    part = x[chosen]
+    part = part.astype(np.float32) / 255 if part.dtype == np.uint8 else part.astype(np.float32)
+    name, *more = about
+    said = f"{name}, {split} split ({len(part):,} images){''.join(more)}"
+    return Pictures(part, None if labels is None else labels[chosen], said, None if labels is None else int(labels.max()) + 1)
+
+
+def count(source: str) -> int:
+    """The number of images of `folder:PATH` or `array:FILE.npz`, both splits together; files that are broken count too."""
+    return len(_arrays(path_in(source))["images"]) if source.startswith(ARRAY) else len(listed(path_in(source)))
+
+
+def path_in(source: str) -> Path:
+    """The path that a source names."""
+    kind, _, path = source.partition(":")
+    if not path or f"{kind}:" not in (FOLDER, ARRAY):
+        raise ValueError(f"source is {source!r}; expected {FOLDER}PATH or {ARRAY}FILE.npz")
+    return Path(path).expanduser()
+
+
+def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[str]]:
+    """All images of a folder, uint8 (N, C, S, S); labels (N,) or None; which are test images; words about them."""
+    names = listed(folder)
+    if not names:
+        raise ValueError(f"{FOLDER}{folder}: holds no image; expected files that end with {', '.join(ENDINGS)}")
+    if len(names) * np.prod(shape, dtype=float) > MOST_NUMBERS:
+        needed = 4e-9 * len(names) * np.prod(shape)
+        raise ValueError(
+            f"{FOLDER}{folder}: {len(names):,} images of {shape} take {needed:.0f} GB; expected at most "
+            f"{4e-9 * MOST_NUMBERS:.0f}: choose a smaller --image-size"
+        )
+    classes = classes_of(names)
+    images, read, broken = _kept(folder, names, shape)
+    if not len(images):
+        raise ValueError(f"{FOLDER}{folder}: none of its {len(names):,} image files can be read")
+    names = [names[index] for index in read]
+    labels = np.array([classes.index(name.split("/")[0]) for name in names]) if classes else None
+    skipped = f", {broken:,} broken file{'s' if broken > 1 else ''} skipped" if broken else ""
+    # NFC: a name with accents has two spellings in Unicode, and file systems differ in which they keep
+    numbers = np.array([hashed(os.fsencode(unicodedata.normalize("NFC", name))) for name in names], np.uint64)
+    order = np.argsort(numbers)  # so that the first images of a split, which pictures show, are of all classes
+    labels = None if labels is None else labels[order]
+    return images[order], labels, numbers[order] % TESTED == 0, [f"folder {folder.name}", skipped]
+
+
+def listed(folder: Path) -> list[str]:
+    """The image files in a folder and below it: sorted paths from the folder on, with "/". Hidden files are left out.
+
+    ValueError for a folder that cannot be read, and for a folder that is met twice (through a symbolic link).
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{FOLDER}{folder}: no such folder")
+
+    def refuse(error: OSError) -> None:
+        raise ValueError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions, or move it away")
+
+    found, seen = [], set()
+    for here, below, files in os.walk(folder, onerror=refuse, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:
+            raise ValueError(f"{here}: leads to a folder that is read already; remove the symbolic link")
+        seen.add(real)
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        images = [name for name in files if name.lower().endswith(ENDINGS) and not name.startswith(".")]
+        found += [(Path(here) / name).relative_to(folder).as_posix() for name in images]
+    return sorted(found)
+
+
+def classes_of(names: list[str]) -> list[str]:
+    """The classes, sorted: the subfolders that hold images. [] if all images lie in the folder itself; ValueError if some do."""
+    beside = [name for name in names if "/" not in name]
+    if beside and len(beside) < len(names):
+        raise ValueError(
+            f"{beside[0]}: lies beside subfolders with images; expected every image in a subfolder (its class), or none"
+        )
+    return [] if beside else sorted({name.split("/")[0] for name in names})
+
+
+def hashed(content: bytes) -> int:
+    """A number of 64 bits for an image's name, or for its pixels. A multiple of TESTED: it is a test image."""
+    return int.from_bytes(hashlib.sha256(content).digest()[:8])
+
+
+def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.ndarray, int]:
+    """The images, the indices of the names that could be read, and the number of the others: from the cache, or read now."""
+    C, H, W = shape
+    stats = [(name, status.st_size, status.st_mtime_ns) for name in names if (status := _status(folder / name))]
+    key = hashlib.sha256(json.dumps([VERSION, shape, stats]).encode()).hexdigest()
+    where = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:8]
+    path = digits.data_folder() / "cache" / f"{folder.resolve().name}-{where}-{C}x{H}x{W}.safetensors"
+    try:
+        kept, about = weights.load_tensors(path)
+        if about.get("key") == key:
+            return kept["images"], kept["read"], len(names) - len(kept["read"])
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError) as error:
+        print(f"{error}; the folder is read again", file=sys.stderr)
+    images, broken = np.empty((len(names), *shape), np.uint8), 0
+    read: list[int] = []
+    for index, name in enumerate(tqdm(names, desc=f"reading {folder.name}", unit="image", disable=None)):
+        try:
+            images[len(read)] = read_image(folder / name, shape)
+            read.append(index)
+        except Exception as error:  # decoders raise errors of every kind for a broken file
+            broken += 1
+            if broken <= NAMED:
+                tqdm.write(f"{folder / name}: skipped, not read ({' '.join(str(error).split())[:200]})", file=sys.stderr)
+    if broken:
+        print(f"{FOLDER}{folder}: {broken:,} of {len(names):,} files skipped", file=sys.stderr)
+    kept = {"images": images[: len(read)], "read": np.array(read, np.int64)}
+    if read:
+        try:
+            weights.save_tensors(path, kept, {"key": key, "folder": folder.name})
+        except OSError as error:
+            print(f"{error.strerror}; the folder will be read again next time", file=sys.stderr)
+    return kept["images"], kept["read"], broken
+
+
+def _status(path: Path) -> Any:
+    try:
+        return path.stat()
+    except OSError:  # a link to nowhere, or to itself
+        return None
+
+
+def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C S S"]:
+    """One image file as 8-bit pixels: upright, its first frame, on white where it is transparent, its middle cut to a square.
+
+    16-bit gray levels are divided by 257. Raises ValueError or OSError, or whatever its decoder raises, for a broken file.
+    """
+    C, S, _ = shape
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError("not a file")
+    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=list(FORMATS)) as opened:
+        if opened.width * opened.height > MOST_PIXELS:
+            opened.draft(None, (2 * S, 2 * S))  # a JPEG can be decoded at an eighth of its size
+        if opened.width * opened.height > MOST_PIXELS:
+            raise ValueError(f"{opened.width}x{opened.height} pixels; expected at most {MOST_PIXELS:,}")
+        image = ImageOps.exif_transpose(opened)
+        if image.mode == "F":
+            raise ValueError("its pixels are floating point numbers; expected 8 or 16 bits")
+        if image.mode.startswith("I"):
+            image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) / 257).round().astype(np.uint8))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("L" if C == 1 else "RGB")
+        pixels = np.asarray(ImageOps.fit(image, (S, S), Image.Resampling.BICUBIC))
+    return pixels[None] if C == 1 else pixels.transpose(2, 0, 1)
+
+
+def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarray, " N"], list[str]]:
+    """All images of a file, uint8 or floats (N, C, H, W); labels (N,) or None; which are test images; words about them."""
+    found = _arrays(path)
+    x, labels, test = found["images"], found.get("labels"), found.get("test")
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[1] not in (1, 3):
+        x = x.transpose(0, 3, 1, 2)
+    if x.ndim != 4 or x.shape[1] not in (1, 3) or not x.size:
+        raise ValueError(
+            f"{path}: images are {found['images'].shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3"
+        )
+    try:
+        if x.dtype == bool:
+            x = x.astype(np.float32)
+        if x.dtype != np.uint8:
+            check_pixels(x)
+        if labels is not None:
+            labels = labels.astype(np.int64) if labels.dtype.kind in "iu" else labels
+            check_labels(labels, len(x), int(labels.max(initial=0)) + 1)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if test is None:
+        test = np.array([hashed(image.tobytes()) % TESTED == 0 for image in np.ascontiguousarray(x)])
+    if test.shape != (len(x),) or test.dtype != bool:
+        raise ValueError(f"{path}: test is {test.shape}, {test.dtype}; expected ({len(x)},), bool: True for a test image")
+    return x, labels, test, [f"array {path.name}"]
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file. ValueError if the file is damaged, if its arrays are too large, or if it has no images."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{ARRAY}{path}: no such file")
+    try:
+        with zipfile.ZipFile(path) as packed:
+            size = sum(info.file_size for info in packed.infolist())
+        if size > 4 * MOST_NUMBERS:
+            raise ValueError(f"its arrays take {size:,} bytes; expected at most {4 * MOST_NUMBERS:,}")
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in ("images", "labels", "test") if name in file.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: no .npz file that can be read ({' '.join(str(error).split())[:200]})") from None
+    if "images" not in found:
+        raise ValueError(f"{path}: has no array named images; expected images, and labels if there are classes")
+    return found
