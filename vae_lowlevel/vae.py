@@ -61,7 +61,7 @@ def reconstruction_loss(
     check_alike(4, logits=logits, x=x)
     if kind == "bce":
         # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l,   log(1 + eˡ) = -logsigmoid(-l)
-        # F.softplus(l) is log(1 + eˡ) too, but returns just l above l = 20.
+        # F.softplus(l) is log(1 + eˡ) too, but for l > 20 it returns l itself.
         per_pixel = -logsigmoid(-logits) - x * logits
     elif kind == "mse":
         # (x - x̂)²

@@ -143,7 +143,7 @@ def check_pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int
 
 
 def check_arrays(**arrays: Any) -> None:
-    """Check that every value is a NumPy array or a torch tensor, and not of a subclass with an arithmetic of its own.
+    """Check that every value is a NumPy array or a torch tensor. Subclasses that compute in another way are refused.
 
     np.ma.MaskedArray leaves masked numbers out of every sum. For np.matrix, `*` is the matrix product, not elementwise.
     """

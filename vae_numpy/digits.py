@@ -126,7 +126,7 @@ ENLARGE = _enlarging_matrix(8, 20)
 
 
 def _paths(raw: Path, name: str) -> list[Path]:
-    """Where a file may be: archives first, because an unpacked file could be half unpacked. Some names have .idx for -idx."""
+    """Where a file may be: archives first, because an unpacked file could be half unpacked. Some names have .idx, not -idx."""
     names = (name, name.replace("-idx", ".idx"))
     return [raw / f"{each}.gz" for each in names] + [raw / each for each in names]
 

@@ -104,7 +104,7 @@ def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Ar
     """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
 
     fan_in is the product of the weight's shape without its first number. For a transposed convolution this is not the number
-    of inputs of an output pixel. torch uses it all the same, and so does this model, so that both start alike.
+    of inputs of an output pixel. torch still uses it. This model does the same, so that both start alike.
     """
     params = {}
     for name, shape in shapes(latent_dim).items():

@@ -49,7 +49,7 @@ class ModelOptions:
     commitment: Annotated[float | None, default("0.25")] = None
     """Weight of the commitment loss of a vq-vae: the squared distance of the encoder's vectors to their codes, per image."""
     restart: Annotated[bool | None, default("True")] = None
-    """Move unused codes of a vq-vae to vectors of the encoder that are far from their codes."""
+    """Move unused codes of a vq-vae to vectors of the encoder that have no code near them."""
     channels: Annotated[int | None, default("64")] = None
     """Channels of a pixel-prior."""
     layers: Annotated[int | None, default("2")] = None
@@ -253,7 +253,7 @@ def _refuse_contradictions(c: Config) -> None:
 
 
 def arguments_in(config: Config) -> dict[str, Any]:
-    """The `model_arguments` as names and values. A value that is a Python literal (3, 0.5, True) becomes it; others stay text."""
+    """The `model_arguments` as names and values. A Python literal (3, 0.5, True) gets its Python type; others stay text."""
     found: dict[str, Any] = {}
     for part in config.model_arguments.replace(",", " ").split():
         name, equals, text = part.partition("=")

@@ -156,7 +156,7 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
-    """A split of `source`. If it is None: of the data that `about`, a file's header, names. ValueError if those are your own."""
+    """A split of `source`, or, without it, of the data named in `about`, a file's header. ValueError if those are your own."""
     config = about.get("config", {})
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:

@@ -96,10 +96,10 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if "validation" not in start or theirs is None:
         return 0.0  # a weight file of level 2 does not say which images were left out
     if theirs == source or (before is None and theirs == "auto"):
-        # "auto", in an older file, may be this source or another. Taken for this source, fewer images count as unseen: safe
+        # "auto", in an older file, may be this source or another. If we assume this source, fewer images count as unseen: safe
         held = start["validation"] if isinstance(start["validation"], float) else 0.0
-        # `data.split` writes the number of training images into "data". If a run on the whole source would have another number,
-        # the model of `start_from` saw a part of the source only, and its held-out images are others.
+        # `data.split` writes the number of training images into "data". If this number is not that of a run on the whole source,
+        # the model of `start_from` saw only a part of the source, and other images were held out.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)

@@ -106,7 +106,7 @@ def _check(logits: Tensor, x: Tensor, log_sigma: Tensor) -> None:
         raise ValueError(f"log_sigma is {tuple(log_sigma.shape)}: expected one number")
 
 
-# Each function below draws one x from p(x|z): (logits, log_sigma, generator) -> pixels. A mere objective has no such function.
+# Each function below draws one x from p(x|z): (logits, log_sigma, generator) -> pixels. A pure objective has no such function.
 
 
 def draw_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
@@ -159,7 +159,7 @@ DENSITY = (
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
     "bce": Likelihood(
-        soft_bce, "[0, 1]", "nats of the Bernoulli formula on grayscale: no probability; at least the entropy of x", None
+        soft_bce, "[0, 1]", "nats of the Bernoulli formula on grayscale: not a probability; never below the entropy of x", None
     ),
     "mse": Likelihood(squared_error, "[0, 1]", "squared error: nats of a Gaussian with variance 1/2, without its constant", None),
     "gaussian": Likelihood(gaussian, "real numbers", f"nats of {DENSITY}", draw_gaussian, scale="fixed"),
@@ -181,7 +181,7 @@ LIKELIHOODS = {
 def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
     """Make pixels 0 or 1: "dynamic" draws 1 with probability x, "threshold" gives x > 1/2. "none" returns x unchanged.
 
-    Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" of `load_data` is "dynamic", drawn only once.)
+    Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" in `load_data` draws as "dynamic" does, but only once.)
     """
     if how not in ("none", "fixed", "dynamic", "threshold"):
         raise ValueError(f'binarise: how is {how!r}; expected "none", "fixed", "dynamic" or "threshold"')

@@ -51,7 +51,7 @@ class Progress:
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
     given: bool = False
-    """Whether the first parameters are those of a model that was passed in Python: the configuration does not give them."""
+    """Whether the run began with the parameters of a model passed in Python. They do not follow from the configuration."""
 
 
 @dataclass

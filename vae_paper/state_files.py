@@ -16,7 +16,7 @@ from vae_paper.weight_files import as_arrays, check_tensors, fill
 def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
     """Write the parameters, the optimiser's state (tensors, and numbers in the header), and `progress` (any JSON).
 
-    The rows of metrics.csv are a tensor, of the bytes of their JSON: a header is limited in size, and would be full one day.
+    The rows of metrics.csv are saved as a tensor: the bytes of their JSON text. In the header they would reach its size limit.
     """
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     numbers: dict[str, Any] = {}

@@ -171,7 +171,7 @@ def seeded_modules(config: Config, step: int) -> Iterator[None]:
     """For modules with noise of their own (dropout): torch's global generators, seeded for this step and restored after it."""
     cuda = [torch.cuda.current_device()] if config.device.startswith("cuda") else []
     with torch.random.fork_rng(devices=cuda):
-        seeded = torch.default_generator if config.device == "cpu" else torch  # torch seeds every device, which takes longer
+        seeded = torch.default_generator if config.device == "cpu" else torch  # torch.manual_seed seeds every device: slower
         seeded.manual_seed(generator_of(config, MODULES, step).initial_seed())
         yield
 

@@ -94,13 +94,14 @@ class Model(nn.Module):
     classes: int = 10
     """Number of class labels, for a model that takes them."""
     pixels_drawn: bool = False
-    """Whether the pixels of its images are drawn even without `noise`."""
+    """Whether `sample` draws each pixel at random from p(x|z), even if its argument `noise` is False."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. With a reason, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """Training options that must keep their default with this model, each with the reason."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {option: attribute}. The option names that run; the attribute gets its parameters."""
+    """Parts that another run has trained: {option: attribute}. The value of the option is the name of that run,
+    and its parameters go to the attribute."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor

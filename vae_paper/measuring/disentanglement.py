@@ -45,7 +45,7 @@ def codes_of_sprites(model: Model) -> Representation:
 def higgins(
     codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
 ) -> Accuracy:
-    """The beta-VAE metric (Higgins et al. 2017, section 3): can a linear classifier tell which factor L pairs share?
+    """The beta-VAE metric (Higgins et al. 2017, section 3): can a linear classifier tell which factor the images of a pair share?
 
     The classifier sees the mean of |z_1 - z_2| over L pairs that agree in one factor. The defaults of `train`, `test` and
     `L` are those of disentanglement_lib. The metric is blind to linear mixtures of the factors: the classifier undoes them.

@@ -1,6 +1,6 @@
 """Estimators of log p(x), of the information between x and z, and of the distance between image sets, with standard errors.
 
-A standard error is over images (and the noise drawn for them): it says how much other such images would change the number.
+A standard error is over images (and the noise drawn for them): it says how much the number would differ on similar images.
 Legend: N images, D latent size, K or k samples of z per image, F features. Nats per image.
 """
 

@@ -111,7 +111,7 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
     says = {
         "mutual_information_low": f"I({x}; z), a lower bound in expectation, never above log N = {log_n:.2f}",
         "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) without z's own image); so is the rate",
-        "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (0 is one too)",
+        "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (0 is a lower bound too)",
         "aggregate_kl_high": "KL(q(z) || p(z)) = rate - I: an upper bound in expectation",
     }
     return {name: one(getattr(found, name), NATS, data, f"z sampled once; {how}") for name, how in says.items()}
@@ -186,7 +186,7 @@ def table(report: dict[str, Any]) -> str:
         lines.append(f"{name:<26}{value:>10} ± {m['standard_error']:<8.3f}{m['unit']}; {m['images']:,} images")
         lines.append(f"{'':<8}{m['is']}")
     lines.append("")
-    lines.append("Standard errors are over images; another training seed changes the numbers by more.")
+    lines.append("Standard errors are over images. Training with another seed changes the numbers by more than that.")
     if "frechet_distance" not in report["measures"]:
         lines.append("No samples were measured: --drawn 10000 measures 10,000 with a classifier (if the model has a prior).")
     return "\n".join(lines)

@@ -58,7 +58,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
-    """Ways to sum or average the two terms. With `beta`, the summed loss, distortion + beta · rate, has the same optimum."""
+    """Ways to sum or average the two terms. Each has the optimum of distortion + beta · rate (both summed) with its `beta`."""
     if min(pixels, latents, batch) < 1:
         raise ValueError(f"reductions: {pixels} pixels, {latents} latents, a batch of {batch}; expected at least 1 of each")
     ways = [
@@ -120,7 +120,7 @@ def _terms(r: dict[str, Any]) -> str:
     if "least_distortion" in r:
         lines.append(f"{'least D of any decoder: entropy of x':<34}{r['least_distortion']:>8.3f}")
     lines.append(f"Dimensions: {r['pixels']}, the numbers of an image that D counts. Units: {r['units']}.")
-    lines.append("Standard errors are over images; another training seed changes the numbers by more.")
+    lines.append("Standard errors are over images. Training with another seed changes the numbers by more than that.")
     return "\n".join(lines)
 
 
@@ -155,7 +155,7 @@ def _variance(r: dict[str, Any]) -> str:
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Reductions, and the beta (and, for a squared error, the variance) that each stands for",
+        "Reductions: each acts like this beta (and, for a squared error, like this variance)",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

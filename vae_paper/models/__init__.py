@@ -1,6 +1,6 @@
 """The variants of the VAE, one file each. A new file here is a new model: its name on the command line is the file's name.
 
-The file `student_t.py` holds the model `student-t`: the last subclass of `Model` that the file defines. No list names it.
+For example, a file `student_t.py` would hold the model `student-t`: the last subclass of `Model` in it. There is no registry.
 """
 
 import ast

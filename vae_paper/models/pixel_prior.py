@@ -8,7 +8,7 @@ training loop trains it, and its ELBO is the bound of the whole model: distortio
     left    the codes to the left, and `above`    -> horizontal stack  (its 1x2 kernel cannot look right)
     logits  K at each position, from the horizontal stack; no earlier code nearby is missed (section 2.2)
 
-No kernel is masked: each has only the weights that a mask would leave. The first, wide kernels see only rows above and
+No kernel is masked: each has only the weights that a mask would not set to 0. The first, wide kernels see only rows above and
 columns to the left, so that no position sees its own code. The kernels of later layers also see the same row and column.
 
 Legend: B batch, C channels, K codes, h x w the grid of codes, N grids in `table_cost`.

@@ -42,8 +42,8 @@ class Before(nn.Module):
         super().__init__()
         C, H, W = image_shape
         self.first = MaskedConv2d(C, CHANNELS, 7, first=True)
-        # A convolution does not know positions. Digits are centred, so the position alone predicts much of a pixel, and z
-        # need not hold that.
+        # A convolution does not know positions. Digits are centred, so the position alone says much about a pixel. With
+        # `where`, z need not hold this information.
         self.where = nn.Parameter(torch.zeros(CHANNELS, H, W))
         self.layers = nn.ModuleList(MaskedConv2d(CHANNELS, CHANNELS, 3, dilation) for dilation in DILATIONS)
         self.out = nn.Conv2d(CHANNELS, C, 1)

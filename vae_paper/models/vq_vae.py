@@ -74,7 +74,7 @@ class VQVAE(Model):
     # γ of the moving averages. Appendix A.1 has 0.99. With 0.95 they cover about 1 / (1 - γ) = 20 batches. This is enough
     # here, and the vectors keep up with the encoder.
     DECAY = 0.95
-    DEAD = 0.25  # a code is dead if its usage is below this fraction of the usage that equally used codes would have
+    DEAD = 0.25  # a code is dead if its usage is below this fraction of N / K, the mean usage of a code
 
     drawn_from = "uniform codes"
     whole_batch = "its codebook follows the averages of a batch"
@@ -111,7 +111,7 @@ class VQVAE(Model):
             self.vectors = nn.Parameter(vectors)
         else:
             self.register_buffer("vectors", vectors)
-            self.register_buffer("sums", vectors.clone())  # m_i: a batch's sum of the vectors that chose code i, averaged
+            self.register_buffer("sums", vectors.clone())  # m_i: sum of a batch's vectors that chose code i, average over batches
         self.register_buffer("usage", torch.ones(codes))  # N_i: the average number of such vectors in a batch
         self.register_buffer("counts", torch.zeros(codes, dtype=torch.int64))  # choices since the epoch began
 
@@ -198,7 +198,7 @@ class VQVAE(Model):
         """Move dead codes to encoded vectors (Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, section 3.1).
 
         Each dead code gets one image, and a position in it, drawn with probability proportional to |z_e - z_q|². So dead
-        codes move to vectors far from their codes, and not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
+        codes move to vectors that have no code near them, not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
         """
         positions = math.prod(self.grid)
         fair = len(z_e) * positions / self.codes
@@ -254,7 +254,7 @@ def usage(codes: Codes, size: int) -> Int64[Tensor, " K"]:
 def perplexity(counts: Int64[Tensor, " K"]) -> float:
     """exp of the entropy of the codes' frequencies: the number of equally used codes with that entropy. 0 if none was used."""
     if counts.ndim != 1 or not counts.min() >= 0:
-        raise ValueError(f"counts are {tuple(counts.shape)}, {counts.min()} at least; expected (K,), none below 0")
+        raise ValueError(f"counts are {tuple(counts.shape)}, the smallest is {counts.min()}; expected (K,), none below 0")
     counts = counts.cpu()  # some devices have no float64
     p = counts.double() / counts.sum().clamp(min=1)
     return 0.0 if counts.sum() == 0 else torch.exp(torch.special.entr(p).sum()).item()
