@@ -26,6 +26,7 @@ from tqdm import tqdm
 from vae_numpy import weights
 from vae_numpy.checks import check_labels
 from vae_numpy.command_line import command_of
+from vae_numpy.files import check_writable
 from vae_paper import devices, distributed, models, state_files, weight_files
 from vae_paper.config import FEW_IMAGES, MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
 from vae_paper.data import COUNTS, OWN, Data, binarised, check_data, load_data, resolved, split
@@ -197,6 +198,8 @@ def begun(
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
         progress = _resumed(folder, config, model, made, own, training) if config.resume else Progress(given=given)
         if distributed.rank() == 0:
+            for name in ("weights.safetensors", "metrics.csv", "state.safetensors"):
+                check_writable(folder / name)  # now, and not only when the first epoch ends
             weight_files.write_json(folder / "config.json", as_dict(config))
             resumed = f", resumed at step {progress.step}" if progress.step else ""
             print(f"{folder}: {training.about}{resumed}", file=sys.stderr)
