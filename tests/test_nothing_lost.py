@@ -332,6 +332,13 @@ def test_same_seed_same_bits_in_another_process(tmp_path):
     assert first == second
 
 
+def test_numbers_that_are_not_real_are_not_saved(tmp_path):
+    for array in (np.zeros(2, np.complex128), np.array(["a"]), np.array([{}])):
+        with pytest.raises(ValueError, match=r"w\.safetensors: not saved, because w is .*; expected real numbers"):
+            weights.save_tensors(tmp_path / "w.safetensors", {"w": array}, {})
+    assert not (tmp_path / "w.safetensors").exists()
+
+
 def test_terms_are_named():
     terms = Terms(torch.zeros(1, 2), torch.full((2, 3), torch.inf), torch.zeros(1, 2))
     assert train.not_finite(terms) == "not finite: rate"

@@ -20,7 +20,7 @@ from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
 from vae_paper.data import Data, data_of, load_data
 from vae_paper.drawing.figures import draw
-from vae_paper.drawing.subject import Subject
+from vae_paper.drawing.subject import Subject, caption
 from vae_paper.training import train
 
 FEW = load_data("handwriting", "train").subset(slice(60))
@@ -106,6 +106,33 @@ def test_a_run_moves_to_another_device():
     train(Config(name="a", resume=True))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"own": 3}, "own is"),
+        ({"describes": 3}, "does not say how"),
+        ({"describes": {"made_with": 3}}, "does not say how"),
+        ({"step": 1_000_000}, "not how far this run can be"),
+    ],
+)
+def test_a_header_of_other_types_is_refused(wrong, says):
+    """Its checksum is right: somebody wrote it so."""
+    folder = stopped()
+    state, header = weights.load_tensors(folder / "state.safetensors")
+    weights.save_tensors(folder / "state.safetensors", state, header | wrong)
+    with pytest.raises(ValueError, match=f"{says}|own parts 3"):
+        train(Config(name="a", resume=True))
+    weights.save_tensors(folder / "w.safetensors", {}, {"model": "vae"} | wrong)
+    if "own" in wrong:
+        with pytest.raises(ValueError, match=says):
+            weight_files.load(folder / "w.safetensors")
+
+
+def test_control_characters_of_a_header_are_not_drawn():
+    words = caption("Samples", models.build("vae", 2), {"model": "vae", "data": "\x1b[31mred\x07" + "x" * 300_000})
+    assert "trained on [31mred xxx" in words and "\x1b" not in words and len(words) < 400
+
+
 def test_the_header_of_a_resumed_run_is_that_of_one_never_stopped():
     whole = train(dataclasses.replace(SMALL, name="a", source="handwriting"))
     expected, header = tensors(whole)
@@ -138,6 +165,15 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"\.lock: is a link"):
         train(SMALL)
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "metrics.csv", "state.safetensors"])
+def test_a_file_that_cannot_be_written_is_seen_before_training(name, monkeypatch):
+    (weight_files.RUNS / "a").mkdir(parents=True)
+    (weight_files.RUNS / "a" / name).symlink_to("elsewhere")  # a dangling link: nothing is in the folder yet
+    monkeypatch.setattr("vae_paper.training.steps", lambda *ignored: pytest.fail("it trained"))
+    with pytest.raises(ValueError, match=f"{name}: is a symbolic link; expected a regular file"):
+        train(SMALL)
 
 
 def test_without_fcntl_and_without_the_private_operator(monkeypatch):

@@ -57,6 +57,8 @@ def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) 
     """
     tensors = _native(tensors)
     for name, array in tensors.items():
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{path}: not saved, because {name} is {array.dtype}; expected real numbers")
         if not np.isfinite(array).all():
             raise ValueError(f"{path}: not saved, because {name} holds NaN or infinity")
     try:

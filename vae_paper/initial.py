@@ -43,12 +43,15 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
     return model.train()
 
 
-def check_made_with(path: Path, about: dict[str, Any], model: Model) -> None:
+def check_made_with(path: Path, about: Any, model: Model) -> None:
     """Refuse a file whose model was made with other arguments: its tensors would fit, and mean something else."""
     described = describe(model)
     ours = described["made_with"] | {"image_shape": tuple(described["image_shape"])}
+    made = about.get("made_with", {}) if isinstance(about, dict) else None
+    if not isinstance(made, dict):
+        raise ValueError(f"{path}: its header does not say how its model was made; expected made_with, arguments by name")
     shape = {"image_shape": about["image_shape"]} if "image_shape" in about else {}  # older files do not say it
-    for name, theirs in (about.get("made_with", {}) | shape).items():
+    for name, theirs in (made | shape).items():
         theirs = tuple(theirs) if isinstance(theirs, list) else theirs
         if ours.get(name, theirs) != theirs:
             raise ValueError(f"{path}: {name} is {theirs} in this file, and {ours[name]} in this run's model")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, ContinuousBernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from vae_numpy.checks import check_alike, check_pixels, values_are_visible
+from vae_numpy.checks import check_alike, check_floats, check_pixels, values_are_visible
 
 Pixels = Float[Tensor, "*pixels"]
 Scalar = Float[Tensor, ""]
@@ -102,6 +102,7 @@ def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
 def _check(logits: Tensor, x: Tensor, log_sigma: Tensor) -> None:
     check_pixels(x)
     check_alike(None, logits=logits, x=x)
+    check_floats(log_sigma=log_sigma)
     if log_sigma.ndim != 0:  # torch would broadcast it to one scale for each pixel, or broadcast the pixels
         raise ValueError(f"log_sigma is {tuple(log_sigma.shape)}: expected one number")
 

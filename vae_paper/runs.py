@@ -26,6 +26,7 @@ from tqdm import tqdm
 from vae_numpy import weights
 from vae_numpy.checks import check_labels
 from vae_numpy.command_line import command_of
+from vae_numpy.files import check_writable
 from vae_paper import devices, distributed, models, state_files, weight_files
 from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
 from vae_paper.data import OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
@@ -198,6 +199,8 @@ def begun(
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
         progress = _resumed(folder, config, model, made, own, training) if config.resume else Progress(given=given)
         if distributed.rank() == 0:
+            for name in ("weights.safetensors", "metrics.csv", "state.safetensors"):
+                check_writable(folder / name)  # now, and not only when the first epoch ends
             weight_files.write_json(folder / "config.json", as_dict(config))
             resumed = f", resumed at step {progress.step}" if progress.step else ""
             print(f"{folder}: {training.about}{resumed}", file=sys.stderr)
@@ -325,13 +328,24 @@ def _was_restarted(folder: Path, config: Config) -> bool:
 
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
     """Load the state into model and optimiser; return the progress. ValueError for a state of another run or of other data."""
-    state = state_files.load_state(folder, model, optimizer, strict="optimizer" not in own)
-    check_made_with(folder / "state.safetensors", state.get("describes", {}), model)
-    if (needed := state.get("own", {})) != own:
-        raise ValueError(f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same")
-    if state.get("digest", data.digest) != data.digest:
-        raise ValueError(f"{folder} was trained on {state.get('data')}, and finds other images: {data.about}; pass the same data")
-    return progress_of(folder, config, state)
+
+    def check(state: dict[str, Any]) -> None:
+        check_made_with(folder / "state.safetensors", state.get("describes", {}), model)
+        if (needed := state.get("own", {})) != own:
+            raise ValueError(
+                f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same"
+            )
+        if state.get("digest", data.digest) != data.digest:
+            found = f"{folder} was trained on {state.get('data')}, and finds other images: {data.about}"
+            raise ValueError(f"{found}; pass the same data")
+
+    progress = progress_of(folder, config, state_files.load_state(folder, model, optimizer, "optimizer" not in own, check))
+    epochs, batch_size = config.lengths()
+    per_epoch = len(data.images) // batch_size
+    if progress.step > epochs * per_epoch or len(progress.rows) != progress.step // per_epoch:
+        found = f"step {progress.step} of {epochs * per_epoch}, {len(progress.rows)} epochs"
+        raise ValueError(f"{folder / 'state.safetensors'}: its header says {found}; that is not how far this run can be")
+    return progress
 
 
 def progress_of(folder: Path, config: Config, state: dict[str, Any]) -> Progress:

@@ -1,6 +1,7 @@
 """The state of a run, state.safetensors: all that training needs to continue exactly."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,24 @@ def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: d
     weights.save_tensors(folder / "state.safetensors", as_arrays(tensors) | {"rows": rows}, about)
 
 
-def load_state(folder: Path, model: nn.Module, optimizer: Optimizer, strict: bool = True) -> dict[str, Any]:
+def load_state(
+    folder: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    strict: bool = True,
+    check: Callable[[dict[str, Any]], Any] | None = None,
+) -> dict[str, Any]:
     """Load a file of `save_state` into model and optimizer; return `progress`. `strict`: refuse a state that is not AdamW's.
 
-    Raises FileNotFoundError, or ValueError for a file that is damaged or holds the state of another model.
+    `check(progress)` is called before anything is loaded, and may refuse the state. Raises FileNotFoundError, or ValueError for
+    a file that is damaged or holds the state of another model.
     """
     path = folder / "state.safetensors"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no state to resume from; train without --resume")
     tensors, progress = read_state(path)
+    if check is not None:
+        check(progress)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     expected = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     of_optimizer = [name for name in tensors if name.startswith("optimizer.")]

@@ -48,6 +48,8 @@ def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any
     tensors, about = weights.load_tensors(path)
     if "config" in about:
         config_of(path, about["config"])
+    if not isinstance(about.get("own") or {}, dict):
+        raise ValueError(f"{path}: own is {about['own']!r} in its header; expected the names of the user's own parts")
     given = model is not None
     model = model or _rebuilt(path, about, tensors)
     for name in ("model", "latent_dim", "likelihood", "image_shape"):

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from vae_numpy.command_line import shown
 from vae_paper.data import Data, data_of
 from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import terms_of
@@ -81,7 +82,7 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     beta = about.get("config", {}).get("beta", 1.0)
     fixed = "beta" in model.fixed_options or "objective" in (about.get("own") or {})
     words += [] if fixed else [f"β = {beta:g}"]
-    trained_on = str(about.get("data", "unknown data"))[:200]
+    trained_on = shown(about.get("data", "unknown data"), 200)
     # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)
     return f"{what}\n{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
