@@ -88,6 +88,7 @@ def enlarged(
     """The probes, and those that are made of the last ordinary one. `long` replaces some lengths; 0 leaves an axis out."""
     rng = np.random.default_rng(seed + 1000)
     model = [probe for probe in probes if not probe.note][-1]
+    others = [p for p in probes if not p.note and _options(p) != _options(model)][:1]  # an answer may copy for some options only
     found = list(probes)
     lengths = {**LONG, **(long or {})}
     names = dict.fromkeys(a for name, of_it in axes.items() if name in model for a in of_it if a.isalpha())
@@ -100,10 +101,15 @@ def enlarged(
         found.append(noted("float32", {n: changed(v, as_float32) for n, v in resampled(model, axes, {}, rng).items()}))
     if kinds:
         for layout in layouts:
-            args = resampled(model, axes, {}, rng)
-            if any(differs(value, LAYOUTS[layout]) for value in args.values()):
-                found.append(noted(layout, args, layout))
+            for args in (resampled(one, axes, {}, rng) for one in (model, *others)):
+                if any(differs(value, LAYOUTS[layout]) for value in args.values()):
+                    found.append(noted(layout, args, layout))
     return found
+
+
+def _options(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that hold no array."""
+    return {name: value for name, value in args.items() if not _is_array(value) and not isinstance(value, dict)}
 
 
 def resampled(

@@ -23,6 +23,7 @@ from exercises.comparing import described, one_line
 from exercises.probes import LARGE, LAYOUTS, strided
 
 NOT_WRITTEN = "not written yet"
+SAME_ARRAY = "a second call gives the very array of the first: return a new one each time"
 Observe = Callable[[Callable, dict[str, Any]], Any]
 
 
@@ -92,6 +93,8 @@ def observe_twice(learner: Learner, function: Callable, args: dict[str, Any], la
     if again.problem:
         problem = again.problem.removeprefix("got       ")
         return Outcome(problem=f"got       on a second call with the same input: {problem}", error=again.error)
+    if learner.own_memory and any(_overlap(a, b) for a in _arrays(first.raw) for b in _arrays(again.raw)):
+        return Outcome(problem=f"got       {described(again.value)}\n          {SAME_ARRAY}")
     if not same(first, again, 1e-9):
         shown = [f"got       {described(first.value)}", f"then      {described(again.value)}"]
         return Outcome(problem="\n".join([*shown, "          a second call with the same input gives another result"]))

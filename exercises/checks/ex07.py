@@ -17,7 +17,7 @@ def sizes(rng):
         {"size": 3},
         {"size": int(rng.integers(6, 9))},
         {"size": 13},
-        *({"size": n} for n in (24, 40, 101)),
+        *({"size": n} for n in (24, 40, 101, 600)),
     ]
 
 
@@ -60,7 +60,7 @@ def points(rng):
         *each(
             {"z": rng.normal(size=5), "latent": 2, "values": np.array([0.3, -1.2, 2.2])},
             values=(np.array([1.0, 1.0, 2.0]), np.array([2.0, 1.0, 2.0]), np.zeros(2), np.array([0.0, -0.0, 1e9, -1e9])),
-            z=(np.zeros(5), np.arange(5.0)),
+            z=(np.zeros(5), np.arange(5.0), np.full(5, 0.3)),
             latent=(0, 1, 3, 4),
         ),
         noted("latent = 69", {"z": rng.normal(size=70), "latent": 69, "values": np.array([0.4, -0.1])}),
@@ -99,7 +99,7 @@ def clouds(rng):
 
 def grid(size):
     value = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
-    return np.array([[value[column], value[size - 1 - row]] for row in range(size) for column in range(size)])
+    return np.array([np.tile(value, size), np.repeat(value[::-1], size)]).T
 
 
 def pasted(images, columns):

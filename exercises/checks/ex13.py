@@ -245,8 +245,8 @@ WRONG = [
     Wrong(
         "no_rounding",
         "find_in_objectives",
-        "you find bug 9 in the right model: a false alarm. Even for equal weights the logarithms leave a rounding of 1e-16: "
-        "compare with a tolerance, not with ==",
+        "you find bug 9 in the right model: a false alarm. What do you compare, and how? For equal weights the IWAE is "
+        "their common logarithm, up to a rounding of 1e-16",
         exact_iwae,
     ),
     Wrong(
