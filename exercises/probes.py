@@ -101,7 +101,8 @@ def enlarged(
         found.append(noted("float32", {n: changed(v, as_float32) for n, v in resampled(model, axes, {}, rng).items()}))
     if kinds:
         for layout in layouts:
-            for args in (resampled(one, axes, {}, rng) for one in (model, *others)):
+            for one in (model, *others):
+                args = resampled(one, axes, {}, rng)
                 if any(differs(value, LAYOUTS[layout]) for value in args.values()):
                     found.append(noted(layout, args, layout))
     return found

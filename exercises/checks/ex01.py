@@ -112,7 +112,10 @@ def prior_points(rng):
     probes = []
     one = {"z": np.zeros((3, 1)), "mu": np.zeros((2, 1)), "logvar": np.zeros((2, 1)), "nats": 0.0}
     model = {"z": rng.normal(size=(83, 2)), "mu": rng.normal(0.6, 1, (5, 2)), "logvar": rng.normal(-1.2, 1, (5, 2)), "nats": 0.5}
+    near = cloud(rng, 64, 9, 6) | {"nats": -4.0}
+    near["z"] = (near["mu"] + np.exp(near["logvar"] / 2) * rng.normal(size=(7, 9, 6))).reshape(63, 6)
     more = [
+        noted("points near the images", near),
         noted("log q(z) is exactly log p(z) - nats", one),
         noted("log q(z) is nearly log p(z) - nats", one | {"nats": 1e-5}),
         noted("log q(z) is nearly log p(z) - nats", one | {"nats": -1e-5}),
