@@ -100,7 +100,12 @@ def clouds(rng):
 
 def grid(size):
     value = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
-    return np.array([np.tile(value, size), np.repeat(value[::-1], size)]).T
+    return by_rows(value)
+
+
+def by_rows(values):
+    """All pairs of the values: the first changes fastest, the second falls."""
+    return np.array([np.tile(values, len(values)), np.repeat(values[::-1], len(values))]).T
 
 
 def pasted(images, columns):
@@ -151,9 +156,7 @@ WRONG = [
         "prior_grid",
         "that spaces the points evenly in z between the outermost quantiles; even in probability, they crowd where "
         "the prior is dense",
-        lambda size: (lambda v: np.array([[a, b] for b in v[::-1] for a in v]))(
-            np.linspace(NormalDist().inv_cdf(0.5 / size), -NormalDist().inv_cdf(0.5 / size), size)
-        ),
+        lambda size: by_rows(np.linspace(NormalDist().inv_cdf(0.5 / size), -NormalDist().inv_cdf(0.5 / size), size)),
     ),
     Wrong(
         "upside_down",
@@ -177,9 +180,7 @@ WRONG = [
         "not_centred",
         "prior_grid",
         "those are the quantiles (i + 1)/(size + 1); asked for are (i + 1/2)/size, each the middle of an equal share",
-        lambda size: (lambda v: np.array([[a, b] for b in v[::-1] for a in v]))(
-            [NormalDist().inv_cdf((i + 1) / (size + 1)) for i in range(size)]
-        ),
+        lambda size: by_rows([NormalDist().inv_cdf((i + 1) / (size + 1)) for i in range(size)]),
     ),
     Wrong(
         "torn",
