@@ -168,13 +168,13 @@ def dtypes(value: Any) -> set[str]:
 def as_float32(value: Any) -> Any:
     if comparing.kind(value) == "tensor":
         return value.detach().float().requires_grad_(value.requires_grad) if value.is_floating_point() else value
-    return value.astype(np.float32) if value.dtype.kind == "f" else value
+    return value.astype(np.float32, copy=False) if value.dtype.kind == "f" else value
 
 
 def as_float64(value: Any) -> Any:
     if comparing.kind(value) == "tensor":
         return value.detach().double().requires_grad_(value.requires_grad) if value.is_floating_point() else value
-    return value.astype(np.float64) if value.dtype.kind == "f" else value
+    return value.astype(np.float64, copy=False) if value.dtype.kind == "f" else value
 
 
 def strided(value: Any) -> Any:
