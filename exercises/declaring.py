@@ -79,7 +79,7 @@ def checks_of(exercise: Exercise) -> ModuleType:
     return module
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def prepared(check: Check, seed: int) -> tuple[list[Probe], list[Outcome]]:
     """The probes of a check, and what the reference gives. Neither is ever handed out, only copies and read-only views."""
     probes = all_probes(check, seed)

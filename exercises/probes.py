@@ -88,6 +88,7 @@ def enlarged(
     """The probes, and those that are made of the last ordinary one. `long` replaces some lengths; 0 leaves an axis out."""
     rng = np.random.default_rng(seed + 1000)
     model = [probe for probe in probes if not probe.note][-1]
+    others = [p for p in probes if not p.note and _options(p) != _options(model)][:1]  # an answer may copy for some options only
     found = list(probes)
     lengths = {**LONG, **(long or {})}
     names = dict.fromkeys(a for name, of_it in axes.items() if name in model for a in of_it if a.isalpha())
@@ -100,10 +101,16 @@ def enlarged(
         found.append(noted("float32", {n: changed(v, as_float32) for n, v in resampled(model, axes, {}, rng).items()}))
     if kinds:
         for layout in layouts:
-            args = resampled(model, axes, {}, rng)
-            if any(differs(value, LAYOUTS[layout]) for value in args.values()):
-                found.append(noted(layout, args, layout))
+            for one in (model, *others):
+                args = resampled(one, axes, {}, rng)
+                if any(differs(value, LAYOUTS[layout]) for value in args.values()):
+                    found.append(noted(layout, args, layout))
     return found
+
+
+def _options(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that hold no array."""
+    return {name: value for name, value in args.items() if not _is_array(value) and not isinstance(value, dict)}
 
 
 def resampled(
@@ -161,13 +168,13 @@ def dtypes(value: Any) -> set[str]:
 def as_float32(value: Any) -> Any:
     if comparing.kind(value) == "tensor":
         return value.detach().float().requires_grad_(value.requires_grad) if value.is_floating_point() else value
-    return value.astype(np.float32) if value.dtype.kind == "f" else value
+    return value.astype(np.float32, copy=False) if value.dtype.kind == "f" else value
 
 
 def as_float64(value: Any) -> Any:
     if comparing.kind(value) == "tensor":
         return value.detach().double().requires_grad_(value.requires_grad) if value.is_floating_point() else value
-    return value.astype(np.float64) if value.dtype.kind == "f" else value
+    return value.astype(np.float64, copy=False) if value.dtype.kind == "f" else value
 
 
 def strided(value: Any) -> Any:

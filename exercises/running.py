@@ -11,7 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,7 @@ from exercises.comparing import described, one_line
 from exercises.probes import LARGE, LAYOUTS, strided
 
 NOT_WRITTEN = "not written yet"
+SAME_ARRAY = "a second call gives the very array of the first: return a new one each time"
 Observe = Callable[[Callable, dict[str, Any]], Any]
 
 
@@ -46,6 +47,8 @@ class Outcome:
     """The very result that the function returned, which nobody else may write into."""
     held: Any = None
     """A copy of it."""
+    given_twice: bool = False
+    """Whether a second call returned the same memory."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ def observe_twice(learner: Learner, function: Callable, args: dict[str, Any], la
     if not same(first, again, 1e-9):
         shown = [f"got       {described(first.value)}", f"then      {described(again.value)}"]
         return Outcome(problem="\n".join([*shown, "          a second call with the same input gives another result"]))
-    return first
+    twice = learner.own_memory and any(_overlap(a, b) for a in _arrays(first.raw) for b in _arrays(again.raw))
+    return replace(first, given_twice=twice)
 
 
 def observe(learner: Learner, function: Callable, args: dict[str, Any], layout: str = "") -> Outcome:
@@ -132,12 +136,14 @@ def observe(learner: Learner, function: Callable, args: dict[str, Any], layout: 
 
 
 def changed_later(outcomes: list[Outcome]) -> Iterator[tuple[int, Outcome]]:
-    """The results that are no longer what they were when the function returned them, with their places."""
+    """The results that are no longer what the function returned, or that it returned twice, with their places."""
     for at, outcome in enumerate(outcomes):
         if not outcome.problem and not comparing.alike(outcome.raw, outcome.held, 0):
             lines = [f"got       {described(outcome.held)}", f"later     {described(outcome.raw)}"]
             lines.append("          a later call has changed this result: return a new array each time")
             yield at, Outcome(problem="\n".join(lines))
+        elif outcome.given_twice:
+            yield at, Outcome(problem=f"got       {described(outcome.held)}\n          {SAME_ARRAY}")
 
 
 def random_states() -> list[Any]:

@@ -21,8 +21,8 @@ from exercises.declaring import all_probes, checks_of
 from exercises.probes import dtypes
 from exercises.running import load
 
-EVERY = 10
-"""The suite runs one changed answer in ten; `-m slow` runs all."""
+EVERY = 30
+"""The suite runs one changed answer in thirty; `-m slow` runs all."""
 
 # Mutants of the source
 
@@ -440,7 +440,6 @@ SURVIVORS = [
     ("06", "implied_variance", "rounded to six places", "the result has no more digits"),
     ("06", "rate_distortion", r"np\.log\(spectrum / error\).*", "the quotient is at least 1"),
     ("10", "collapsed_optimum", r"np\.log\(strength / error\).*", "the quotient is at least 1"),
-    ("07", "prior_grid", "float32", "no float64 array was given, so that float32 is a natural type"),
     ("07", "sheet", "images.* axis 1.*", "the axis has length 1"),
     ("07", "sheet", "2  ->  -2", "the same axis, counted from the end"),
     ("07", "project", "negative", "the sign of a principal direction is arbitrary"),
@@ -528,7 +527,7 @@ def wrapped(solution, function, checks):
 
 def assert_refused(exercise, every):
     found, tried = accepted(exercise, every)
-    assert tried > 10
+    assert tried > 100 // every
     unexplained = [one for one in found if not excused(exercise.number, *one)]
     assert not unexplained, f"{len(unexplained)} of {tried} wrong answers pass:\n" + "\n".join(map(str, unexplained))
     return found

@@ -27,6 +27,21 @@ def ramp(z):
     return (z.sum(1)[:, None, None] * np.arange(1.0, 3)[:, None] + np.arange(3.0))[:, None]
 
 
+def line(z):
+    """decode: (T, D) -> (T, 1, 1, 6), image[0, w] = sin(z_0 + ... + z_D + w): one row"""
+    return np.sin(z.sum(1)[:, None] + np.arange(6.0))[:, None, None]
+
+
+def dot(z):
+    """decode: (T, D) -> (T, 1, 1, 1), image[0, 0] = |z|: one pixel"""
+    return np.sqrt((z**2).sum(1))[:, None, None, None]
+
+
+def post(z):
+    """decode: (T, D) -> (T, 1, 5, 1), image[h, 0] = cos(z_0 h) + z_D: one column"""
+    return (np.cos(z[:, :1] * np.arange(5.0)) + z[:, -1:])[:, None, :, None]
+
+
 def walks(rng):
     still = rng.normal(size=4)
     model = {"decode": plaid, "start": rng.normal(size=5), "end": rng.normal(size=5), "steps": 9}
@@ -37,6 +52,10 @@ def walks(rng):
         {"decode": ripples, "start": rng.normal(size=3), "end": rng.normal(size=3), "steps": 7},
         model,
         *each(model, steps=(2, 64, 1200)),
+        *(
+            noted(f"images of {of}", model | {"decode": f})
+            for f, of in ((line, "one row"), (post, "one column"), (dot, "one pixel"))
+        ),
         noted("steps of 1e-7", {"decode": ramp, "start": np.ones(2), "end": np.ones(2) + 1e-6, "steps": 10}, allowed=1e-6),
         noted("steps of 1e7", {"decode": ramp, "start": np.array([-4e7, 0.3]), "end": np.array([6e7, 0.3]), "steps": 10}),
         extreme(decode=plaid, start=np.array([9e3, 2e3]), end=np.array([-7e3, 1e3]), steps=4),
@@ -93,7 +112,10 @@ def prior_points(rng):
     probes = []
     one = {"z": np.zeros((3, 1)), "mu": np.zeros((2, 1)), "logvar": np.zeros((2, 1)), "nats": 0.0}
     model = {"z": rng.normal(size=(83, 2)), "mu": rng.normal(0.6, 1, (5, 2)), "logvar": rng.normal(-1.2, 1, (5, 2)), "nats": 0.5}
+    near = cloud(rng, 64, 9, 6) | {"nats": -4.0}
+    near["z"] = (near["mu"] + np.exp(near["logvar"] / 2) * rng.normal(size=(7, 9, 6))).reshape(63, 6)
     more = [
+        noted("points near the images", near),
         noted("log q(z) is exactly log p(z) - nats", one),
         noted("log q(z) is nearly log p(z) - nats", one | {"nats": 1e-5}),
         noted("log q(z) is nearly log p(z) - nats", one | {"nats": -1e-5}),

@@ -15,7 +15,15 @@ def ends(rng):
     far = extreme(a=1e6 * rng.normal(size=4), b=1e-3 * rng.normal(size=4), t=np.array([0.0, 0.3, 1.0]))
     farther = extreme(a=rng.normal(size=3), b=-80 * rng.normal(size=3), t=np.array([25.0, -30.0, 0.1]))
     more = [
-        *each(last, t=(np.zeros(3), np.ones(2), np.array([0.5, 0.5, 0.25, 0.5]), np.array([0.9, -1e3, 1e3]), np.array([1e-9]))),
+        *each(
+            last,
+            t=(
+                *(np.full(n, v) for n, v in ((3, 0), (2, 1), (1, 0), (1, 1))),
+                np.array([0.5, 0.5, 0.25, 0.5]),
+                np.array([0.9, -1e3, 1e3]),
+                np.array([1e-9]),
+            ),
+        ),
         *(noted(f"{n} times {by:g}", last | {n: by * last[n]}) for by in (1e-8, -1.0, 1e8) for n in ("a", "b")),
         noted("a and b of whole numbers", {"a": np.array([3.0, 0.0, 4.0]), "b": np.array([0.0, 2.0, 0.0]), "t": last["t"]}),
         noted("a and b at right angles", {"a": np.array([0.0, 2.5]), "b": np.array([-1.5, 0.0]), "t": last["t"]}),
@@ -112,7 +120,7 @@ def walks(rng):
         {"z": rng.normal(size=4), "direction": rng.normal(size=4), "t": np.array([2.5])},
         *each(
             {"z": rng.normal(size=3), "direction": 5 * rng.normal(size=3), "t": np.array([0.5])},
-            t=(np.zeros(2), np.array([1.0, 0.5, 0.5, 1.0]), np.array([-1e3, 1e3])),
+            t=(np.zeros(2), np.zeros(1), np.ones(1), np.array([1.0, 0.5, 0.5, 1.0]), np.array([-1e3, 1e3])),
             direction=(np.zeros(3), 1e-7 * np.ones(3), np.array([1e6, 0.0, -3.0])),
             z=(np.zeros(3), np.array([1e6, 0.0, -3.0])),
         ),

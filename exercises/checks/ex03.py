@@ -58,7 +58,9 @@ def probes(*names):
         mean, logvar = bayes(near["x"], 1.7, -0.4, 0.3)
         near |= {"mu": mean + np.array([0.1, -0.3, 0.0, 0.2]), "logvar": logvar + np.array([0.1, -0.5, 0.8, 0.0])}
         last = ordinary[-1]
-        options = each(last, w=(0.0, 1.0, -1.0, 2, -30.0, 1e-6), b=(0.0, 3, 100.0, -100.0), s2=(1.0, 2, 1e-3, 1e-8, 50.0, 1e4))
+        options = each(last, w=(0.0, 1.0, -1.0, 2, -30.0), b=(0.0, 3, 100.0, -100.0), s2=(1.0, 2, 1e-3, 1e-8, 50.0, 1e4))
+        # the posterior is nearly the prior: its log variance is a difference of nearly equal numbers
+        options.append(noted("w = 1e-06", last | {"w": 1e-6}, allowed=1e-3 if "mu" not in names else None))
         values = pushed(rng, last, logvar=LOGVAR, x=(-300.0, 1000.0), z=(-300.0, 30.0), mu=(0.0, -300.0, 30.0))
         more = [p for p in (*options, *values) if p.note.split(" ")[0] in names]
         if names == ("mu", "logvar"):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from exercises.declaring import Check, Wrong, declared
-from exercises.probes import each, extreme, moved, pushed
+from exercises.probes import each, extreme, moved, noted, pushed
 
 H = 1e-30  # f(x + iH) = f(x) + iH f'(x), whose imaginary part loses no digits (Squire & Trapp 1998)
 
@@ -85,12 +85,21 @@ def probes(name="", first=None, second=None, least=1):
         model = given(draw(6, 3), first)
         many = each(
             model,
-            eps=(np.zeros((2, 3)), np.arange(2.0, 6.0)[:, None] * np.ones(3), -30 * np.eye(3)),
+            eps=(
+                np.zeros((2, 3)),
+                *([np.zeros((1, 3))] if least == 1 else []),
+                np.arange(2.0, 6.0)[:, None] * np.ones(3),
+                -30 * np.eye(3),
+            ),
             mu=(np.zeros(3),),
         )
         many += each(model, logvar=(np.zeros(3), np.full(3, -1.0)))
         many += pushed(rng, model, logvar=(-30.0, -12.0, -6.0, 6.0, 12.0, 30.0), mu=(-100.0, 100.0))
         many.append(moved(model, 3e6, "mu", allowed=1e-7))
+        if least == 1:  # a difference from the other samples would lose its digits
+            many += pushed(rng, model, logvar=(-800.0,))
+        if name != "f":
+            many.append(noted("a narrow q, far from 0", model | {"mu": 100 + model["mu"], "logvar": model["logvar"] - 40}))
         if name:
             many += each(model, **{name: OTHERS[name]})
         return [
@@ -133,8 +142,8 @@ def score(mu, logvar, eps, f, baseline=None):
     if baseline:
         values = values - np.array([np.delete(values, s).mean() for s in range(len(values))])
     return (
-        values[:, None] * derivative(lambda m: log_q(z, m, logvar), mu),
-        values[:, None] * derivative(lambda l: log_q(z, mu, l), logvar),
+        values[:, None] * derivative(lambda by: log_q(eps, logvar, logvar, by), 0 * mu),
+        values[:, None] * derivative(lambda l: log_q(eps, logvar, l, 0), logvar),
     )
 
 
@@ -142,8 +151,10 @@ def with_baseline(mu, logvar, eps, f):
     return score(mu, logvar, eps, f, baseline=True)
 
 
-def log_q(z, mu, logvar):
-    return -0.5 * (np.log(2 * np.pi) + logvar + (z - mu) ** 2 / np.exp(logvar)).sum(1)
+def log_q(eps, drawn_with, logvar, by):
+    """log N(z; mu + by, exp(logvar)) at z = mu + exp(drawn_with / 2) eps, of which only z - mu counts: it keeps its digits."""
+    from_the_mean = np.exp(0.5 * drawn_with) * eps - by
+    return -0.5 * (np.log(2 * np.pi) + logvar + (from_the_mean * np.exp(-0.5 * logvar)) ** 2).sum(1)
 
 
 CHECKS = declared(

@@ -87,6 +87,8 @@ def pairs(rng):
         mu_p=(-200.0, 0.0, 30.0),
     )
     more += [*both, one, *(moved(model, by, "mu_q", "mu_p", allowed=1e-6) for by in (1e6, -1e4))]
+    close = {"mu_p": model["mu_q"] * (1 + 1e-6), "logvar_q": model["logvar_q"] - 28, "logvar_p": model["logvar_q"] - 28}
+    more.append(noted("two narrow densities, close together", model | close, allowed=1e-6))
     more.append(noted("p is the prior", model | {"mu_p": 0 * other, "logvar_p": 0 * other}))
     return [few, *ordinary, wide_q, wide_p, narrow_p, apart, *more]
 

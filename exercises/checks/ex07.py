@@ -18,6 +18,7 @@ def sizes(rng):
         {"size": int(rng.integers(6, 9))},
         {"size": 13},
         *({"size": n} for n in (24, 40, 101)),
+        noted("size = 750", {"size": 750}),
     ]
 
 
@@ -60,7 +61,7 @@ def points(rng):
         *each(
             {"z": rng.normal(size=5), "latent": 2, "values": np.array([0.3, -1.2, 2.2])},
             values=(np.array([1.0, 1.0, 2.0]), np.array([2.0, 1.0, 2.0]), np.zeros(2), np.array([0.0, -0.0, 1e9, -1e9])),
-            z=(np.zeros(5), np.arange(5.0)),
+            z=(np.zeros(5), np.arange(5.0), np.full(5, 0.3)),
             latent=(0, 1, 3, 4),
         ),
         noted("latent = 69", {"z": rng.normal(size=70), "latent": 69, "values": np.array([0.4, -0.1])}),
@@ -99,7 +100,12 @@ def clouds(rng):
 
 def grid(size):
     value = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
-    return np.array([[value[column], value[size - 1 - row]] for row in range(size) for column in range(size)])
+    return by_rows(value)
+
+
+def by_rows(values):
+    """All pairs of the values: the first changes fastest, the second falls."""
+    return np.array([np.tile(values, len(values)), np.repeat(values[::-1], len(values))]).T
 
 
 def pasted(images, columns):
@@ -150,9 +156,7 @@ WRONG = [
         "prior_grid",
         "that spaces the points evenly in z between the outermost quantiles; even in probability, they crowd where "
         "the prior is dense",
-        lambda size: (lambda v: np.array([[a, b] for b in v[::-1] for a in v]))(
-            np.linspace(NormalDist().inv_cdf(0.5 / size), -NormalDist().inv_cdf(0.5 / size), size)
-        ),
+        lambda size: by_rows(np.linspace(NormalDist().inv_cdf(0.5 / size), -NormalDist().inv_cdf(0.5 / size), size)),
     ),
     Wrong(
         "upside_down",
@@ -176,9 +180,7 @@ WRONG = [
         "not_centred",
         "prior_grid",
         "those are the quantiles (i + 1)/(size + 1); asked for are (i + 1/2)/size, each the middle of an equal share",
-        lambda size: (lambda v: np.array([[a, b] for b in v[::-1] for a in v]))(
-            [NormalDist().inv_cdf((i + 1) / (size + 1)) for i in range(size)]
-        ),
+        lambda size: by_rows([NormalDist().inv_cdf((i + 1) / (size + 1)) for i in range(size)]),
     ),
     Wrong(
         "torn",

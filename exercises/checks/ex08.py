@@ -41,7 +41,7 @@ def some_labels(rng):
     ]
 
 
-SIZES = {"B": 70, "D": 0}
+SIZES = {"B": 66, "D": 0}
 """D is that of the parameters too."""
 
 

@@ -44,6 +44,8 @@ def integers(rng):
         arrays = {"x": draw(*x), "weight": draw(*w), "bias": draw(w[0])}
         return noted(note, {n: (part * a).astype(dtype) for n, a in arrays.items()} | {"stride": stride, "padding": padding})
 
+    identity = case("each pixel as it is", (2, 1, 3, 4), (1, 1, 1, 1))
+    identity |= {"weight": np.ones((1, 1, 1, 1), np.float32), "bias": np.zeros(1, np.float32)}
     more = [
         case("eighths", (2, 3, 5, 6), (4, 3, 3, 2), (1, 2), (1, 1), part=0.125),
         case("eighths, float64", (2, 3, 5, 6), (4, 3, 3, 2), (2, 1), (0, 1), np.float64, 0.125),
@@ -55,6 +57,8 @@ def integers(rng):
         case("O = 70", (1, 2, 3, 4), (70, 2, 2, 2)),
         case("stride 5 x 6, padding 4 x 5", (1, 1, 6, 7), (1, 1, 2, 3), (5, 6), (4, 5)),
         case("the kernel is larger than the image", (1, 1, 2, 3), (1, 1, 4, 5), (1, 1), (1, 1)),
+        case("kernel 1 x 1", (2, 3, 4, 5), (2, 3, 1, 1)),
+        identity,
         case("zeros", (1, 2, 4, 5), (2, 2, 3, 2), part=0.0),
     ]
     return [few, *drawn, double, *more, large("x", 30), large("weight", 30), large("bias", 30)]
@@ -78,7 +82,7 @@ def parameters(rng):
             {
                 "params": {
                     "five": rng.normal(size=(2, 1, 3, 1, 2)),
-                    "large": rng.normal(size=(120, 130)),
+                    "large": rng.normal(size=(90, 110)),
                     "none": np.zeros((0, 3), np.float32),
                 }
             },

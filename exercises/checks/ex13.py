@@ -174,8 +174,8 @@ WRONG = [
     Wrong(
         "moderate_logits",
         "find_in_losses",
-        "bug 3 gets past you: float32's sigmoid is exactly 1 from about 17 on; try a logit of 20 against x = 0, which "
-        "costs 20 nats",
+        "bug 3 gets past you: it shows only where float32's sigmoid is exactly 1, from about 17 on, and not at 100; try a "
+        "logit of 20 against x = 0, which costs 20 nats",
         blind("find_in_losses", 3),
     ),
     Wrong(
@@ -199,7 +199,7 @@ WRONG = [
     Wrong(
         "no_noise",
         "find_in_posterior",
-        "bug 8 gets past you: at the mean, z is mu for every eps; give it an eps that is not 0, and compare each number",
+        "bug 8 gets past you: what do you ask, and how do you compare? The difference may be negative, and is 0 where eps is 0",
         blind("find_in_posterior", 8),
     ),
     Wrong(
@@ -217,7 +217,7 @@ WRONG = [
     Wrong(
         "five_samples",
         "find_in_objectives",
-        "bug 9 gets past you, as if K were 5, where its code is right; try another K (equal weights give that weight for any K)",
+        "bug 9 gets past you: it shows only where K is not 5, and as log K - log 5; is your K 5, or your tolerance large?",
         blind("find_in_objectives", 9),
     ),
     Wrong(
@@ -245,8 +245,8 @@ WRONG = [
     Wrong(
         "no_rounding",
         "find_in_objectives",
-        "you find bug 9 in the right model: a false alarm. Even for equal weights the logarithms leave a rounding of 1e-16: "
-        "compare with a tolerance, not with ==",
+        "you find bug 9 in the right model: a false alarm. What do you compare, and how? For equal weights the IWAE is "
+        "their common logarithm, up to a rounding of 1e-16",
         exact_iwae,
     ),
     Wrong(
