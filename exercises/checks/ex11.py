@@ -27,11 +27,11 @@ def vectors(rng):
     fine["codebook"] = fine["z_e"].repeat(3, 1) + torch.tensor(rng.permutation(6))[:, None] * 1e-3 + 5e-4
     hot = torch.eye(40, dtype=torch.float64)
     special = [
-        noted("each vector is a code, of 1600", {"z_e": axis[shuffled[:300]] + 0.1, "codebook": axis}),
+        noted("each vector is a code, of 1600", {"z_e": axis[shuffled[:40]] + 0.1, "codebook": axis}),
         noted("each vector is a code, of 40", {"z_e": hot[shuffled[shuffled < 40]] * 0.9, "codebook": hot}),
         noted("codes 0.001 apart, 1000 from 0", fine),
         noted("a vector that occurs twice", {"z_e": few["z_e"][[0, 0, 1]], "codebook": few["codebook"]}),
-        noted("float32", changed({"z_e": axis[:90] - 0.2, "codebook": axis[shuffled[:700]] * 3}, as_float32)),
+        noted("float32", changed({"z_e": axis[:20] - 0.2, "codebook": axis[shuffled[:700]] * 3}, as_float32)),
         noted("D = 130", draw(4, 130, 9)),
         noted("all numbers negative", {n: -t.abs() - 0.1 for n, t in draw(7, 3, 5).items()}),
     ]
