@@ -106,7 +106,8 @@ def draw(trained: dict[int, Trace], test: digits.Digits) -> None:
     said = f"{caption}\nDecoded latent space, on a grid that is even in probability"
     plots.manifold(OUT / "manifold.png", sigmoid(level1.decode(params, z)), said)
     mu, _ = level1.encode(params, test.images[:5000])
-    plots.scatter(OUT / "latents.png", mu, test.labels[:5000], f"{caption}\nThe means mu of {len(mu):,} test digits")
+    said = f"{caption}\nThe means mu of {len(mu):,} test digits"
+    plots.scatters(OUT / "latents.png", {"": (mu, "$\\mu$")}, test.labels[:5000], said)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def small(**options):
 def few_digits_for_level_3():
     """145 digits, of which 12 are for validation: 13 steps an epoch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "load_data", lambda *options: load_data(*options).subset(slice(145)))
+        patch.setattr(runs, "load_data", lambda *options, **shape: load_data(*options, **shape).subset(slice(145)))
         yield
 
 
@@ -280,7 +280,7 @@ def test_the_demo_takes_enough_steps_on_a_slow_machine_and_sees_its_folder_first
     assert demo.steps_within(25, Config2(latent_dim=1, batch_size=1), few) == demo.LEAST_STEPS
     (tmp_path / "runs").write_text("not a folder")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "train", lambda *ignored: pytest.fail("trained"))
+    monkeypatch.setattr(demo, "train", lambda *ignored, **shape: pytest.fail("trained"))
     with pytest.raises(SystemExit) as stop:
         run("python demo.py", demo.Demo, demo.main, [])
     said = capsys.readouterr().err

@@ -149,7 +149,7 @@ def test_the_information_by_its_definition():
 def test_the_error_of_a_latents_variance():
     """Var_x(E_q[z_j]): over 500 sets of 300 means, its spread is the standard error that it reports."""
     generator = torch.Generator().manual_seed(0)
-    found = [estimators.variance_of_means(0.1 * torch.randn(300, 2, generator=generator)) for _ in range(500)]
+    found = [elbo.variance_of_means(0.1 * torch.randn(300, 2, generator=generator)) for _ in range(500)]
     variance, error = (torch.stack(each) for each in zip(*found, strict=True))
     assert_close(variance.mean(0), [0.01, 0.01], 2e-4)
     assert_close(error.mean(0) / variance.std(0), [1, 1], 0.15)
@@ -268,8 +268,10 @@ APPLY = {
 @pytest.mark.parametrize("model", APPLY)
 def test_the_command(model, a_judge, tmp_path, capsys, monkeypatch):
     """Each model has the measures that apply to it; each measure names its data and its meaning."""
-    monkeypatch.setattr(data_file, "load_data", lambda *args: load_data(*args).subset(slice(30)))
-    monkeypatch.setattr("vae_paper.measuring.evaluate.load_data", lambda *args: load_data(*args).subset(slice(30)))
+    monkeypatch.setattr(data_file, "load_data", lambda *args, **shape: load_data(*args, **shape).subset(slice(30)))
+    monkeypatch.setattr(
+        "vae_paper.measuring.evaluate.load_data", lambda *args, **shape: load_data(*args, **shape).subset(slice(30))
+    )
     made_with = {"vq-vae": {"codes": 8}, "quadrant-cvae": {"seen": 1}}.get(model, {})
     if model == "pixel-prior":
         made_with = {"codes": 8, "channels": 4, "layers": 1, "class_conditional": True}
@@ -311,7 +313,7 @@ def test_the_command(model, a_judge, tmp_path, capsys, monkeypatch):
 )
 def test_the_kind_of_samples_is_said(model, likelihood, says, a_judge, monkeypatch):
     few = load_data("handwriting", "test").subset(slice(30))
-    monkeypatch.setattr("vae_paper.measuring.evaluate.load_data", lambda *ignored: few)
+    monkeypatch.setattr("vae_paper.measuring.evaluate.load_data", lambda *ignored, **shape: few)
     found = of_samples(models.build(model, 2, likelihood).eval(), few, 20, seed=0)
     assert f"20 samples, {says}: Fréchet" in found["frechet_distance"]["is"]
 

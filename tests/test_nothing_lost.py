@@ -34,7 +34,7 @@ from vae_paper.vae import VAE, Terms
 def few_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     few = training.few_digits()
-    monkeypatch.setattr(runs, "load_data", lambda *ignored: few)
+    monkeypatch.setattr(runs, "load_data", lambda *ignored, **shape: few)
 
 
 SMALL = Config(name="a", source="handwriting", latent_dim=1, batch_size=16, epochs=2)
@@ -55,7 +55,9 @@ def test_on_a_full_disk_the_old_files_stay(tmp_path):
 
 def test_killed_after_its_last_epoch_the_table_is_whole(tmp_path, monkeypatch):
     """The state is written last: what it says is finished is on disk, whatever came between."""
-    monkeypatch.setattr(weight_files, "write_csv", lambda *ignored: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        weight_files, "write_csv", lambda *ignored, **shape: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(OSError, match="No space left"):
         train.train(SMALL)
     assert (tmp_path / "runs/a/weights.safetensors").exists()
@@ -66,7 +68,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path):
     ready, path = tmp_path / "ready", tmp_path / "new" / "w[1].safetensors"
 
     def writes_and_hangs():
-        os.replace = lambda *ignored: (ready.touch(), time.sleep(600))
+        os.replace = lambda *ignored, **shape: (ready.touch(), time.sleep(600))
         weights.save_tensors(path, {"a": np.zeros(3)}, {})
 
     writer = children.started(writes_and_hangs)
@@ -107,7 +109,7 @@ def poisoned(what, at_step, monkeypatch):
             if what == "parameters":
                 model.decoder.fc1.weight.data[2, 0] = torch.inf
             if what == "loss":
-                monkeypatch.setattr(train, "loss_of", lambda *ignored: torch.tensor(torch.nan))
+                monkeypatch.setattr(train, "loss_of", lambda *ignored, **shape: torch.tensor(torch.nan))
         loss = step(config, model, optimizer, x, *rest)
         if what == "gradient" and len(calls) == at_step + 1:
             model.encoder.fc.bias.data[0] = torch.nan
@@ -149,7 +151,7 @@ def test_nan_in_the_data_is_not_binarised_away(how, monkeypatch):
     few = training.few_digits()
     images = few.images.clone()
     images[:, 0, 14, 14] = torch.nan
-    monkeypatch.setattr(runs, "load_data", lambda *ignored: few.replace(images=images, binarisation=how))
+    monkeypatch.setattr(runs, "load_data", lambda *ignored, **shape: few.replace(images=images, binarisation=how))
     with pytest.raises(ValueError, match="images hold NaN or infinity"):
         train.train(Config(**vars(SMALL) | {"likelihood": "bernoulli", "binarise": how}))
 
@@ -163,7 +165,7 @@ def level_2_until(monkeypatch):
     step, calls = module2.train_step, []
     data = digits.load("handwriting", "test")
     few = data._replace(images=data.images[:32], labels=data.labels[:32])
-    monkeypatch.setattr(digits, "load", lambda *ignored: few)
+    monkeypatch.setattr(digits, "load", lambda *ignored, **shape: few)
 
     def until(at_step, happens):
         def train_step(params, *rest):

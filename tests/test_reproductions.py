@@ -86,7 +86,7 @@ def test_sprites_are_a_source_of_training(few_sprites, monkeypatch):
     with pytest.raises(ValueError, match="split is 'all'"):
         sprites.load("all")
     whole = data.load_data
-    monkeypatch.setattr(runs, "load_data", lambda *options: whole(*options).subset(slice(480)))
+    monkeypatch.setattr(runs, "load_data", lambda *options, **shape: whole(*options, **shape).subset(slice(480)))
     folders = [training.train(Config(name=s, source=s, epochs=1, batch_size=200)) for s in ("sprites", "handwriting")]
     (a, about), (b, _) = (weight_files.load_with_header(folder) for folder in folders)
     assert about["data"].endswith("of sprites, train split (479 images), grayscale")

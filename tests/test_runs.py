@@ -30,7 +30,7 @@ SMALL = Config(name="a", latent_dim=2, batch_size=16, epochs=2, validation=0.2)
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runs, "load_data", lambda *ignored: FEW)
+    monkeypatch.setattr(runs, "load_data", lambda *ignored, **shape: FEW)
 
 
 def stopped(at_step: int = 1, name: str = "a"):
@@ -62,7 +62,7 @@ def same(a, b):
 def test_a_run_is_not_resumed_on_other_images(monkeypatch):
     stopped()
     other = FEW.replace(images=FEW.images.flip(0), about="60 other images")
-    monkeypatch.setattr(runs, "load_data", lambda *ignored: other)
+    monkeypatch.setattr(runs, "load_data", lambda *ignored, **shape: other)
     with pytest.raises(ValueError, match=r"runs/a was trained on 48 images of .*, and finds other images: 48 images of 60 other"):
         train(Config(name="a", resume=True))
 
@@ -171,7 +171,7 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path):
 def test_a_file_that_cannot_be_written_is_seen_before_training(name, monkeypatch):
     (weight_files.RUNS / "a").mkdir(parents=True)
     (weight_files.RUNS / "a" / name).symlink_to("elsewhere")  # a dangling link: nothing is in the folder yet
-    monkeypatch.setattr("vae_paper.training.steps", lambda *ignored: pytest.fail("it trained"))
+    monkeypatch.setattr("vae_paper.training.steps", lambda *ignored, **shape: pytest.fail("it trained"))
     with pytest.raises(ValueError, match=f"{name}: is a symbolic link; expected a regular file"):
         train(SMALL)
 

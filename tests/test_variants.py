@@ -110,7 +110,8 @@ def test_a_pixel_vae_sees_the_pixels_before_and_no_other():
             assert flat[here - 1] != 0
             assert flat[here - 28] != 0
             assert flat[here - 27] != 0  # no blind spot beside it
-    assert not hasattr(pixel, "decode")  # there are no logits of z alone
+    with pytest.raises(ValueError, match="defines no decode"):  # there are no logits of z alone
+        pixel.decode(torch.zeros(1, 2))
 
 
 def test_a_pixel_vae_draws_from_its_own_likelihood_or_refuses():

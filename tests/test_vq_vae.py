@@ -175,7 +175,7 @@ def test_evaluation_leaves_the_codebook_alone() -> None:
 def test_a_run_stopped_in_the_middle_and_resumed_is_a_run_never_stopped(codebook, tmp_path, monkeypatch) -> None:
     """Parameters, codebook, averages, counts: equal to the last bit, through files."""
     monkeypatch.setattr(weight_files, "RUNS", tmp_path)
-    monkeypatch.setattr(runs, "load_data", lambda *options: load_data(*options).subset(slice(180)))
+    monkeypatch.setattr(runs, "load_data", lambda *options, **shape: load_data(*options, **shape).subset(slice(180)))
     options = {"model": "vq-vae", "latent_dim": 4, "codes": 16, "codebook": codebook, "source": "handwriting"}
     options |= {"likelihood": "bernoulli", "binarise": "dynamic", "epochs": 2, "batch_size": 32}
     training.train(Config(name="whole", **options))

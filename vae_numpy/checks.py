@@ -142,6 +142,13 @@ def check_pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int
     return pair
 
 
+def check_at_least(least: int, **values: Any) -> None:
+    """Check numbers: each is at least `least`; NaN is not."""
+    for name, value in values.items():
+        if not value >= least:
+            raise ValueError(f"{name} is {value}: expected at least {least}")
+
+
 def check_arrays(**arrays: Any) -> None:
     """Check that every value is a NumPy array or a torch tensor. Subclasses that compute in another way are refused.
 

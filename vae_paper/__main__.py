@@ -1,6 +1,8 @@
 """python -m vae_paper train | evaluate | inspect | sample | figures | explore | reproduce | download"""
 
+import contextlib
 import json
+import os
 import runpy
 import sys
 from dataclasses import dataclass, field, make_dataclass
@@ -133,16 +135,7 @@ class Download:
 # The groups of `train --help` are the bases of the flat Config.
 GROUPS = [(base.__name__.removesuffix("Options").lower(), base, field(default_factory=base)) for base in Config.__bases__[::-1]]
 Train = tyro.conf.configure(tyro.conf.OmitArgPrefixes)(make_dataclass("Train", GROUPS, namespace={"__doc__": Config.__doc__}))
-Command = (
-    Annotated[Train, tyro.conf.subcommand("train")]  # type: ignore[valid-type]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Inspect, tyro.conf.subcommand("inspect")]
-    | Annotated[Sample, tyro.conf.subcommand("sample")]
-    | Annotated[Figures, tyro.conf.subcommand("figures")]
-    | Annotated[Explore, tyro.conf.subcommand("explore")]
-    | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
-    | Annotated[Download, tyro.conf.subcommand("download")]
-)
+Command = Train | Evaluate | Inspect | Sample | Figures | Explore | Reproduce | Download
 
 
 def main(command: Any) -> None:
@@ -203,14 +196,10 @@ def main(command: Any) -> None:
 
 def start() -> None:
     """The command line; under torchrun, one of its processes."""
-    import os
-
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
-        run("python -m vae_paper", Command, main)
-        return
-    from vae_paper import distributed
-
-    with distributed.joined():
+    joined: Any = contextlib.nullcontext
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from vae_paper.distributed import joined
+    with joined():
         run("python -m vae_paper", Command, main)
 
 

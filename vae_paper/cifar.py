@@ -36,7 +36,7 @@ def load(split: str, folder: Path | None = None) -> Pictures:
     wanted = ["test_batch.bin"] if split == "test" else [f"data_batch_{number}.bin" for number in range(1, 6)]
     with tarfile.open(path) as packed:
         files = ((Path(member.name).name, packed.extractfile(member)) for member in packed if member.isfile())
-        parts = {name: file.read() for name, file in files if file and name in wanted}  # in the archive's order: no way back
+        parts = {name: file.read() for name, file in files if file and name in wanted}  # in the archive's order
     records = np.frombuffer(b"".join(parts[name] for name in wanted), np.uint8).reshape(len(wanted) * IMAGES, RECORD)
     images = records[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / 255
     return Pictures(images, records[:, 0].astype(np.int64), f"CIFAR-10, {split} split ({len(images):,} images)", 10)

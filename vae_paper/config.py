@@ -155,7 +155,7 @@ class Config(RunOptions, StepOptions, ObjectiveOptions, DataOptions, ModelOption
 
 OWN = "own data"  # the source of data that were given in Python
 FOLDER, ARRAY = "folder:", "array:"  # the beginnings of sources that name a path
-# Options that only some choices use, apart from the options of a model: (option, whether it is used, its default).
+# Options that only some objectives, schedules or sources use: (option, whether the configuration uses it, its default).
 NEEDS = [
     ("free_bits", lambda c: c.objective == "free-bits", 0.25),
     ("free_bits_per", lambda c: c.objective == "free-bits", "latent"),

@@ -122,12 +122,12 @@ def load_data(
     about += "" if binarisation != "none" else ", grayscale" if images.shape[1] == 1 else ", colour"
     with_labels = None if labels is None else torch.from_numpy(labels)
     data = Data(torch.from_numpy(images), with_labels, about, source=source, classes=classes)
-    return (data if binarisation == "none" else binarised(data, binarisation)).to(device)
+    return binarised(data, binarisation).to(device)
 
 
 def binarised(data: Data, how: str) -> Data:
     """The data with a binarisation; "fixed" draws each pixel here, once, from seed 0."""
-    if data.binarisation == how:
+    if how in ("none", data.binarisation):
         return data
     data = data.replace(binarisation=how, about=f"{data.about.removesuffix(', grayscale')}, binarisation: {how}")
     if how != "fixed":
@@ -161,7 +161,7 @@ def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Dat
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:
         raise ValueError("the model was trained on data of your own: choose --source, or use vae_paper.evaluate in Python")
-    shape = about.get("image_shape")  # not in files of before: their images are digits, or sprites of 28x28
+    shape = about.get("image_shape")  # older files lack it: their images are digits, or sprites of 28x28
     return load_data(source or named, split, config.get("binarise", "none"), shape=tuple(shape) if shape else None)
 
 

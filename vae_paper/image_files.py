@@ -38,8 +38,8 @@ FORMATS = {
 ENDINGS = tuple(f".{ending}" for endings in FORMATS.values() for ending in endings.split())
 MOST_PIXELS = 32_000_000  # of a file: decoding and converting it takes about 12 bytes a pixel
 MOST_NUMBERS = 2_000_000_000  # in all images of a source: 8 GB as float32
-TESTED = 10  # one image in so many is a test image
-NAMED = 10  # files that are not read and are named; the others are only counted
+TESTED = 10  # one image in TESTED is a test image
+NAMED = 10  # so many unreadable files are named; the others are only counted
 VERSION = 1  # of the cached file: raise it when images are read in another way
 
 Shape = tuple[int, int, int]
@@ -114,7 +114,7 @@ def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | No
 
 
 def listed(folder: Path) -> list[str]:
-    """The image files in a folder and below it: sorted paths from the folder on, with "/". Hidden files are left out.
+    """The image files in a folder and below it: sorted paths relative to the folder, with "/". Hidden files are left out.
 
     ValueError for a folder that cannot be read, and for a folder that is met twice (through a symbolic link).
     """
@@ -136,7 +136,7 @@ def listed(folder: Path) -> list[str]:
 
 
 def classes_of(names: list[str]) -> list[str]:
-    """The classes, sorted: the subfolders that hold images. [] if all images lie in the folder itself; ValueError if some do."""
+    """The classes, sorted: the subfolders with images. [] if all images lie in the folder itself; ValueError if only some do."""
     beside = [name for name in names if "/" not in name]
     if beside and len(beside) < len(names):
         raise ValueError(
@@ -146,7 +146,7 @@ def classes_of(names: list[str]) -> list[str]:
 
 
 def hashed(content: bytes) -> int:
-    """A number of 64 bits for an image's name, or for its pixels. A multiple of TESTED: it is a test image."""
+    """A number of 64 bits for an image's name, or for its pixels. If it is a multiple of TESTED, the image is a test image."""
     return int.from_bytes(hashlib.sha256(content).digest()[:8])
 
 

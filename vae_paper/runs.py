@@ -68,7 +68,6 @@ class Run:
     own: dict[str, str]
     """The parts that come from the user's own code, and must be passed again to resume: {"objective": its name}, etc."""
     progress: Progress
-    launch: str | None
     bar: Any
     interrupted: list[int]
     writer: Any = None
@@ -147,9 +146,9 @@ class Run:
     def save_state(self) -> None:
         """Write all that training needs to continue exactly: parameters, the optimiser's state, the progress."""
         if distributed.rank() == 0:
-            about = {"config": as_dict(self.config), "own": self.own, "digest": self.data.digest, "data": self.data.about}
-            about["describes"] = weight_files.describe(self.model)
-            state_files.save_state(self.folder, self.model, self.optimizer, vars(self.progress) | {"launch": self.launch} | about)
+            about: dict[str, Any] = {"config": as_dict(self.config), "own": self.own, "launch": distributed.launch()}
+            about |= {"describes": weight_files.describe(self.model), "digest": self.data.digest, "data": self.data.about}
+            state_files.save_state(self.folder, self.model, self.optimizer, vars(self.progress) | about)
         distributed.wait()  # until the state is on disk
 
     def _add_up(self) -> None:
@@ -179,8 +178,8 @@ def begun(
     devices.check(config.device, config.precision)
     if config.tensorboard:
         _summary_writer()
-    whole = data or load_data(config.source, "train", config.binarise, "cpu", shape_asked(config))
-    whole = binarised(whole, config.binarise) if data and config.binarise != "none" else whole
+    how, shape = config.binarise, shape_asked(config)
+    whole = binarised(data, how) if data else load_data(config.source, "train", how, "cpu", shape)
     given = model is not None and config.start_from is None
     model = initial_model(config, model, whole)
     training, validation = split(fitting(whole, model).to(config.device), config.validation)
@@ -212,7 +211,7 @@ def begun(
             total=total, initial=progress.step, unit="step", desc=config.name, disable=distributed.rank() > 0 or None
         )  # None: tqdm draws no bar unless it writes to a terminal
         with bar, interrupts() as noted, writer or contextlib.nullcontext():
-            run = Run(config, folder, model, made, training, validation, own, progress, distributed.launch(), bar, noted, writer)
+            run = Run(config, folder, model, made, training, validation, own, progress, bar, noted, writer)
             try:
                 yield run
             except ValueError as error:

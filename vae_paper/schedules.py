@@ -5,10 +5,7 @@ ValueError if progress is outside 0 to 1, or if another argument is out of its r
 
 import math
 
-
-def constant(progress: float) -> float:
-    """1, always."""
-    return 1.0
+from vae_numpy.checks import check_at_least
 
 
 def linear(progress: float, rise: float = 0.5) -> float:
@@ -20,8 +17,7 @@ def linear(progress: float, rise: float = 0.5) -> float:
 def cyclical(progress: float, cycles: int = 4, rise: float = 0.5) -> float:
     """`linear`, repeated `cycles` times (Fu et al. 2019, arXiv:1903.10145, eq. 6-7: M = 4, R = 0.5)."""
     _check(progress, rise)
-    if cycles < 1:
-        raise ValueError(f"cycles is {cycles}: expected at least 1")
+    check_at_least(1, cycles=cycles)
     return linear(progress * cycles % 1.0, rise) if progress < 1 else 1.0
 
 

@@ -157,7 +157,7 @@ def beta_factor(config: Config, progress: float) -> float:
     """The factor by which the schedule multiplies beta."""
     if config.beta_schedule == "linear":
         return schedules.linear(progress, warmup(config))
-    return getattr(schedules, config.beta_schedule)(progress)
+    return schedules.cyclical(progress) if config.beta_schedule == "cyclical" else 1.0
 
 
 def warmup(config: Config) -> float:

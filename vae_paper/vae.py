@@ -13,7 +13,6 @@ and models of your own, are subclasses of `Model`.
 Legend: B batch, C channels, H height, W width, D latent size, K samples of z per image.
 """
 
-import dataclasses
 import inspect
 import math
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from vae_numpy.checks import check_alike, check_floats, check_images, check_latents
+from vae_numpy.checks import check_alike, check_at_least, check_floats, check_images, check_latents
 from vae_paper.likelihoods import LIKELIHOODS
 
 Images = Float[Tensor, "B C H W"]
@@ -61,17 +60,15 @@ class Terms:
     """An extra part of the training loss that belongs to no bound (VQ-VAE)."""
 
     def __post_init__(self) -> None:
-        K, B = self.distortion.shape if self.distortion.ndim == 2 else (-1, -1)
+        K, B = self.distortion.shape if self.distortion.ndim == 2 else (0, 0)
         latent = self.mu if self.mu is not None else self.z  # a model without a Gaussian q may have z alone
         D = latent.shape[-1] if latent is not None and latent.ndim else -1
         expected = {"distortion": (K, B), "log_weight": (K, B), "mu": (B, D), "logvar": (B, D), "z": (K, B, D), "penalty": ()}
-        for name, shape in expected.items():
-            value = getattr(self, name)
-            if min(K, B) < 1 or (value is not None and value.shape != shape) or self.rate.shape[:-1] != (B,):
-                found = {f.name: tuple(v.shape) for f in dataclasses.fields(self) if (v := getattr(self, f.name)) is not None}
-                raise ValueError(
-                    f"terms: found {found}; expected distortion, log_weight (K, B), rate (B, R), mu, logvar (B, D), z (K, B, D)"
-                )
+        found = {name: tuple(value.shape) for name, value in vars(self).items() if value is not None}
+        fits = all(found.get(name, shape) == shape for name, shape in expected.items())
+        if min(K, B) < 1 or not fits or self.rate.shape[:-1] != (B,):
+            said = "distortion, log_weight (K, B), rate (B, R), mu, logvar (B, D), z (K, B, D)"
+            raise ValueError(f"terms: found {found}; expected {said}")
 
     def of_images(self, chosen: slice) -> "Terms":
         """The terms of some of the images."""
@@ -82,9 +79,9 @@ class Terms:
 class Model(nn.Module):
     """The contract: a model takes x and eps, and returns `Terms`. Its attributes tell the library what the model can do.
 
-    A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `distortion`; for another prior it also defines
-    `terms`; any other model defines `forward`.
-    A model that draws images defines `images_of`, or `sample`. Override an attribute only if its default is wrong.
+    A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `decode` (or, if pixels depend on each other,
+    `distortion` and `images_of`); for another prior it also defines `terms`; any other model defines `forward` and `sample`.
+    Override an attribute only if its default is wrong.
     """
 
     drawn_from: str | None = "z ~ N(0, I)"
@@ -109,8 +106,7 @@ class Model(nn.Module):
     def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:
         """`likelihood` names a row of `likelihoods.LIKELIHOODS`. `sigma` is its scale; a learned scale starts at `sigma`."""
         super().__init__()
-        if latent_dim < 1:
-            raise ValueError(f"latent_dim is {latent_dim}: expected at least 1")
+        check_at_least(1, latent_dim=latent_dim)
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood is {likelihood!r}; expected one of: {', '.join(LIKELIHOODS)}")
         C, H, W = image_shape
@@ -127,9 +123,15 @@ class Model(nn.Module):
         """mu and logvar of q(z|x)."""
         raise ValueError(f"{type(self).__name__} defines no encode: it has no Gaussian q(z|x)")
 
+    def decode(self, z: Latents, labels: Labels | None = None) -> Images:
+        """The logits of p(x|z)."""
+        raise ValueError(f"{type(self).__name__} defines no decode: it cannot draw an image from a given z")
+
     def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """-log p(x|z) in nats per image, for K samples of z per image."""
-        raise ValueError(f"{type(self).__name__} defines no distortion: it has no -log p(x|z) for a given z")
+        repeated = None if labels is None else labels.repeat(len(z))
+        logits = self.decode(z.flatten(0, 1), repeated)  # (K*B, C, H, W)
+        return self.nats(logits.unflatten(0, z.shape[:2]), x)
 
     def forward(self, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The terms of the ELBO, with K samples of z per image."""
@@ -145,10 +147,10 @@ class Model(nn.Module):
         log_ratio = 0.5 * (eps**2 + logvar - z**2).sum(2)  # (K, B)
         return Terms(distortion, kl_per_latent(mu, logvar), log_ratio - distortion, mu, logvar, z)
 
-    def nats(self, logits: Float[Tensor, "K B C H W"], x: Images) -> Float[Tensor, "K B"]:
-        """-log p(x|z) in nats per image, from the logits for K samples of z per image."""
+    def nats(self, logits: Float[Tensor, "K B C H W"], x: Images, weight: Tensor | float = 1.0) -> Float[Tensor, "K B"]:
+        """-log p(x|z) in nats per image, from the logits for K samples of z per image. `weight` of each pixel: 0 or 1."""
         per_pixel = LIKELIHOODS[self.likelihood].nats(logits.flatten(0, 1), x.repeat(len(logits), 1, 1, 1), self.log_sigma)
-        return per_pixel.sum((1, 2, 3)).view(logits.shape[:2])
+        return (weight * per_pixel).sum((1, 2, 3)).view(logits.shape[:2])
 
     def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
         """`count` latents from the prior."""
@@ -160,7 +162,7 @@ class Model(nn.Module):
 
     def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
         """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
-        raise ValueError(f"{type(self).__name__} defines no images_of: it cannot draw an image from a given z")
+        return self.pixels_of(self.decode(z, labels), noise, generator)
 
     def pixels_of(self, logits: Images, noise: bool, generator: torch.Generator) -> Images:
         """x_hat = sigmoid(logits). With `noise`, pixels drawn from p(x|z), unless the likelihood is only an objective."""
@@ -319,16 +321,6 @@ class VAE(Model):
         """The logits of p(x|z)."""
         check_latents(z, self.latent_dim)
         return self.decoder(z).to(z.dtype)
-
-    def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
-        """-log p(x|z) in nats per image, for K samples of z per image."""
-        repeated = None if labels is None else labels.repeat(len(z))
-        logits = self.decode(z.flatten(0, 1), repeated)  # (K*B, C, H, W)
-        return self.nats(logits.unflatten(0, z.shape[:2]), x)
-
-    def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
-        """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
-        return self.pixels_of(self.decode(z, labels), noise, generator)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat of mu, and of one sample of q(z|x)."""

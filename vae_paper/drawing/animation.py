@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from vae_numpy.checks import check_at_least
 from vae_paper.config import Config
 from vae_paper.data import load_data, shape_asked, split
 from vae_paper.drawing import plots
@@ -63,6 +64,5 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int, 
 
 def moments(total: int, times: int) -> set[int]:
     """The steps to look at, from 0 to `total`. They are close together at first, when the model changes most."""
-    if min(total, times) < 1:
-        raise ValueError(f"moments: {times} of {total} steps; expected at least 1 of both")
+    check_at_least(1, total=total, times=times)
     return {round(total * share**2) for share in np.linspace(0, 1, times)}

@@ -38,23 +38,19 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
     """
     folder = folder or folder_of(subject)
     with evaluating(subject.model):
-        return _drawn(subject, kind, folder)
-
-
-def _drawn(subject: Subject, kind: str, folder: Path) -> list[Path]:
-    if kind != "all":
-        if reason := why_not(subject, kind):
-            raise ValueError(f"{kind}: {reason}")
-        KINDS[kind](subject, file_of(folder, kind))
-        return [file_of(folder, kind)]
-    drawn = []
-    for name in (name for name in KINDS if name != "animation" and why_not(subject, name) is None):
-        try:
-            KINDS[name](subject, file_of(folder, name))
-            drawn.append(file_of(folder, name))
-        except ValueError as error:
-            print(f"{name}: not drawn: {error}", file=sys.stderr)
-    return drawn
+        if kind != "all":
+            if reason := why_not(subject, kind):
+                raise ValueError(f"{kind}: {reason}")
+            KINDS[kind](subject, file_of(folder, kind))
+            return [file_of(folder, kind)]
+        drawn = []
+        for name in (name for name in KINDS if name != "animation" and why_not(subject, name) is None):
+            try:
+                KINDS[name](subject, file_of(folder, name))
+                drawn.append(file_of(folder, name))
+            except ValueError as error:
+                print(f"{name}: not drawn: {error}", file=sys.stderr)
+        return drawn
 
 
 def folder_of(subject: Subject) -> Path:

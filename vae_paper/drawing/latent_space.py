@@ -63,9 +63,7 @@ def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2
     pca = PCA(2).fit(mu)
     share = pca.explained_variance_ratio_.sum()
     perplexity = min(30.0, (len(mu) - 1) / 3)  # van der Maaten & Hinton 2008 advise 5 to 50
-    start = pca.transform(mu)
-    start = 1e-4 * start / max(start[:, 0].std(), 1e-12)  # scikit-learn's own start divides by 0 where mu is constant
-    embedded = TSNE(2, perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(mu)
+    embedded = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(mu)
     return {
         f"PCA: linear, {share:.0%} of the variance of μ": (pca.transform(mu), "PCA"),
         f"t-SNE, perplexity {perplexity:.0f}: neighbours, not distances": (embedded.astype(mu.dtype), "t-SNE"),
@@ -77,9 +75,11 @@ def traversals(subject: Subject, path: Path) -> None:
     terms, image = subject.terms(), subject.image
     assert terms.mu is not None
     kl = terms.rate.mean(0).numpy()
-    order, active, values = by_kl(kl), active_units(terms.mu).numpy(), np.linspace(-3, 3, COLUMNS)
+    order, active, values = np.argsort(-kl, kind="stable"), active_units(terms.mu).numpy(), np.linspace(-3, 3, COLUMNS)
     order = (order[active[order]] if active.any() else order)[:LATENTS]
-    z = torch.from_numpy(traversed(terms.mu[image].numpy(), order, values))
+    z = terms.mu[image].repeat(len(order), COLUMNS, 1)
+    for row, latent in enumerate(order):
+        z[row, :, latent] = torch.from_numpy(values)
     labels = None if subject.test.labels is None else subject.test.labels[image].repeat(len(order) * COLUMNS)
     images = x_hat(subject.model, z.flatten(0, 1), labels).unflatten(0, z.shape[:2]).numpy()
     of = "" if subject.test.labels is None else f", a {subject.test.labels[image]}"
@@ -89,25 +89,6 @@ def traversals(subject: Subject, path: Path) -> None:
     plots.grid(path, images, said, rows, columns, "value of the latent", "latent and its KL")
 
 
-def by_kl(kl: Float[Array, " D"]) -> Int[Array, " D"]:
-    """The latents in the order of their KL, the largest first."""
-    check_alike(1, kl=kl)
-    if not np.isfinite(kl).all():
-        raise ValueError("kl holds NaN or infinity: the latents have no order")
-    return np.argsort(-kl, kind="stable")
-
-
-def traversed(z: Float[Array, " D"], latents: Int[Array, " R"], values: Float[Array, " C"]) -> Float[Array, "R C D"]:
-    """Copies of z with one coordinate changed: in each row one coordinate (of `latents`), in each column one of `values`."""
-    check_alike(1, z=z)
-    if latents.dtype.kind not in "iu" or not ((latents >= 0) & (latents < len(z))).all():
-        raise ValueError(f"latents are {latents}: expected integers from 0 to {len(z) - 1}")
-    points = np.tile(z, (len(latents), len(values), 1))
-    for row, latent in enumerate(latents):
-        points[row, :, latent] = values
-    return points
-
-
 def interpolations(subject: Subject, path: Path) -> None:
     """From one image to another by three paths: the line, the arc, and through the means of their classes, if there are any."""
     mu, labels = means(subject), subject.labels(len(subject.test.images))
@@ -115,9 +96,12 @@ def interpolations(subject: Subject, path: Path) -> None:
     names = labels if in_classes else np.arange(len(labels))
     rows, images = [], []
     for start, end in pairs(names, subject.image):
-        for name, z in ways(mu, labels, start, end).items():
-            if name == "by class means" and not in_classes:
-                continue
+        ends = (mu[start], mu[end])
+        ways = {"lerp": interpolation.lerp(*ends, COLUMNS), "slerp": interpolation.slerp(*ends, COLUMNS)}
+        if in_classes:
+            classes = (int(labels[start]), int(labels[end]))
+            ways["by class means"] = interpolation.guided(*ends, mu, labels, classes, COLUMNS)
+        for name, z in ways.items():
             rows.append(f"{names[start]} to {names[end]}, {name}: |z| = {np.linalg.norm(z[COLUMNS // 2]):.2f} half-way")
             images.append(x_hat(subject.model, torch.from_numpy(z)).numpy())
     columns = [f"{t:.1f}" for t in np.linspace(0, 1, COLUMNS)]
@@ -141,19 +125,6 @@ def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[in
     if not found:
         raise ValueError("interpolation: expected images of at least two classes")
     return found
-
-
-def ways(mu: Latents, labels: Int[Array, " N"], start: int, end: int) -> dict[str, Float[Array, "T D"]]:
-    """Three paths from mu[start] to mu[end]."""
-    check_labels(labels, len(mu), int(labels.max(initial=0)) + 1)
-    if not 0 <= min(start, end) <= max(start, end) < len(mu):
-        raise ValueError(f"from image {start} to {end}: expected 0 to {len(mu) - 1}")
-    ends = (int(labels[start]), int(labels[end]))
-    return {
-        "lerp": interpolation.lerp(mu[start], mu[end], COLUMNS),
-        "slerp": interpolation.slerp(mu[start], mu[end], COLUMNS),
-        "by class means": interpolation.guided(mu[start], mu[end], mu, labels, ends, COLUMNS),
-    }
 
 
 def side_by_side(subject: Subject, path: Path) -> None:

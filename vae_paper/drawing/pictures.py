@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from vae_paper.drawing import plots
@@ -56,22 +56,12 @@ def shared_latents(subject: Subject, path: Path) -> None:
 
 def cvae_grid(subject: Subject, path: Path) -> None:
     """A style z in each row, a class in each column."""
-    classes = min(subject.model.classes, plots.MOST_CLASSES)
-    z, labels = style_by_class(subject.model.latent_dim, 10, subject.seed, classes)
-    images = x_hat(subject.model, z, labels).unflatten(0, (-1, classes)).numpy()
-    columns, rows = [str(label) for label in range(classes)], [str(index + 1) for index in range(len(images))]
+    model, classes = subject.model, min(subject.model.classes, plots.MOST_CLASSES)
+    z = model.draw_prior(10, torch.Generator().manual_seed(subject.seed)).repeat_interleave(classes, 0)
+    images = x_hat(model, z, torch.arange(classes).repeat(10)).unflatten(0, (10, classes)).numpy()
+    columns, rows = [str(label) for label in range(classes)], [str(index + 1) for index in range(10)]
     said = "Style against class: one z ~ N(0, I) per row, one label per column"
     plots.grid(path, images, subject.caption(said, tested=False), rows, columns, "label given to the decoder", "style z")
-
-
-def style_by_class(
-    latent_dim: int, styles: int, seed: int = 0, classes: int = 10
-) -> tuple[Float[Tensor, "N D"], Int[Tensor, " N"]]:
-    """`styles` samples of the prior N(0, I), each with every label in turn."""
-    if min(latent_dim, styles) < 1:
-        raise ValueError(f"style_by_class: latent_dim {latent_dim}, {styles} styles; expected at least 1 of both")
-    z = torch.randn(styles, latent_dim, generator=torch.Generator().manual_seed(seed))
-    return z.repeat_interleave(classes, 0), torch.arange(classes).repeat(styles)
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from vae_numpy.checks import check_images, check_labels
+from vae_numpy.checks import check_at_least, check_images, check_labels
 from vae_numpy.figures import save
 from vae_numpy.files import write_atomically
 
@@ -32,8 +32,7 @@ def manifold_latents(size: int) -> Float[Array, "N 2"]:
 
     Row by row from the top: z_1 grows to the right, z_2 upwards.
     """
-    if size < 1:
-        raise ValueError(f"size is {size}: expected at least 1")
+    check_at_least(1, size=size)
     quantiles = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
     z1, z2 = np.meshgrid(quantiles, quantiles[::-1])
     return np.stack([z1.ravel(), z2.ravel()], axis=1)
@@ -44,9 +43,7 @@ def manifold(path: str | Path, x_hat: Float[Array, "N C H W"], caption: str) -> 
     figure = Figure(figsize=(7, 7.4))
     axis = figure.add_subplot()
     _draw_manifold(axis, x_hat)
-    axis.set_title(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
-    figure.tight_layout()
-    save(figure, path)
+    _finish(figure, path, caption, 10)
 
 
 def animation(path: str | Path, frames: Sequence[Float[Array, "N C H W"]], said: Sequence[str], caption: str) -> None:
@@ -71,11 +68,6 @@ def animation(path: str | Path, frames: Sequence[Float[Array, "N C H W"]], said:
         write_atomically(path, gif.read_bytes())
 
 
-def scatter(path: str | Path, mu: Float[Array, "N 2"], labels: Int[Array, " N"], caption: str, axes: str = "$\\mu$") -> None:
-    """Points of a 2-D latent space (or projection), coloured by label."""
-    scatters(path, {"": (mu, axes)}, labels, caption)
-
-
 def scatters(
     path: str | Path, panels: Mapping[str, tuple[Float[Array, "N 2"], str]], labels: Int[Array, " N"], caption: str
 ) -> None:
@@ -85,12 +77,7 @@ def scatters(
         _draw_scatter(axis, points, labels)
         axis.set(xlabel=f"{axes}, first coordinate", ylabel=f"{axes}, second coordinate", title=title)
     axis.legend(markerscale=12 / _dot(labels), loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    if len(panels) == 1:
-        axis.set_title(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
-    else:
-        figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
-    figure.tight_layout()
-    save(figure, path)
+    _finish(figure, path, caption, 10)
 
 
 def grid(
@@ -147,9 +134,7 @@ def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], ca
     axis.set(xlabel="latent, the largest KL first", ylabel="KL(q($z_j$|x) || p($z_j$)), nats per image")
     patches = [Patch(color=colour, label=word) for word, colour in words.items()]
     axis.legend(handles=patches, title=f"rate {kl.sum():.2f} nats", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 9), fontsize=9)
-    figure.tight_layout()
-    save(figure, path)
+    _finish(figure, path, caption, 9)
 
 
 def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) -> None:
@@ -171,9 +156,7 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
         axis.set(xlabel="epoch", ylabel=title)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(frameon=False)
-    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 9), fontsize=9)
-    figure.tight_layout()
-    save(figure, path)
+    _finish(figure, path, caption, 9)
 
 
 def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], caption: str) -> None:
@@ -193,9 +176,7 @@ def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], captio
     axis.axhline(1 / len(n), color="0.6", lw=0.8, ls="--", label=f"all {len(n)} codes alike")
     axis.set(xlabel="code, most used first", ylabel="share of the choices", yscale="log")
     axis.legend(frameon=False)
-    axis.set_title(caption, fontsize=9)
-    figure.tight_layout()
-    save(figure, path)
+    _finish(figure, path, caption, 9)
 
 
 def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labels: Int[Array, " N"], caption: str) -> None:
@@ -217,9 +198,7 @@ def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labe
         right.set_yticks([], [])
         right.set_xlabel(model["measured"], fontsize=9)
         right.set_title(f"{name}: the samples, decoded", fontsize=10)
-    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), 10), fontsize=10)
-    figure.tight_layout()
-    save(figure, path)
+    _finish(figure, path, caption, 10)
 
 
 def _draw_manifold(axis: Any, x_hat: Float[Array, "N C H W"]) -> Any:
@@ -273,6 +252,13 @@ def _check_points(points: Float[Array, "N 2"]) -> None:
 
 def _dot(labels: Int[Array, " N"]) -> int:
     return 3 if len(labels) > 1000 else 6
+
+
+def _finish(figure: Figure, path: str | Path, caption: str, size: int) -> None:
+    """Set the caption over the whole figure, and save it."""
+    figure.suptitle(_wrapped(caption, float(figure.get_figwidth()), size), fontsize=size)
+    figure.tight_layout()
+    save(figure, path)
 
 
 def _wrapped(text: str, width: float, size: int) -> str:

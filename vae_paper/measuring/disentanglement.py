@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
-from vae_numpy.checks import check_alike
+from vae_numpy.checks import check_alike, check_at_least
 from vae_paper import sprites
 from vae_paper.vae import Model
 
@@ -150,9 +150,7 @@ def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], 
 def check(codes: Representation, sizes: Sizes, **counts: int) -> None:
     """ValueError if the table does not have one row for every combination, or if a count is below 2."""
     check_alike(None, codes=codes)
-    for name, value in counts.items():
-        if value < 2:
-            raise ValueError(f"{name} is {value}: expected at least 2")
+    check_at_least(2, **counts)
     if counts and len(sizes) < 2:
         raise ValueError(f"sizes are {sizes}: expected at least 2 factors, or there is nothing to tell apart")
     if min(sizes, default=0) < 2:

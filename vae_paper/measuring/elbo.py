@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from vae_numpy.checks import check_alike
+from vae_numpy.checks import check_alike, check_at_least
 from vae_paper import devices, distributed
 from vae_paper.data import Data, check_data
 from vae_paper.likelihoods import binarise
@@ -57,8 +57,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
     """The model's terms on all images, in float64 on the CPU. `seed` decides the noise and the binarisation."""
     check_data(data)
-    if samples < 1:
-        raise ValueError(f"samples is {samples}: expected at least 1")
+    check_at_least(1, samples=samples)
     device, N = data.images.device, len(data.images)
     generator = torch.Generator(device).manual_seed(seed)
     parts = []
@@ -84,8 +83,7 @@ def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_si
 
 def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
     """The terms of all images. Nats are means over `passes` draws of z and binarisation; mu, logvar, z are the first draw's."""
-    if passes < 1:
-        raise ValueError(f"passes is {passes}: expected at least 1")
+    check_at_least(1, passes=passes)
     first, *others = (terms_of(model, data, seed=mixed(seed, index)) for index in range(passes))
     nats = {
         name: torch.stack([getattr(t, name) for t in (first, *others)]).mean(0) for name in ("distortion", "rate", "log_weight")
@@ -113,11 +111,16 @@ def summary_of(model: Model, terms: Terms) -> dict[str, Any]:
     return report
 
 
-def active_units(mu: Float[Tensor, "N D"], least: float = 0.01) -> Bool[Tensor, " D"]:
-    """Which latents depend on x: Var_x(E_q[z_j]) > 0.01 (Burda et al. 2015, arXiv:1509.00519, section 5.2)."""
+def variance_of_means(mu: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
+    """Var_x(E_q[z_j]) of each latent, and its standard error."""
     check_alike(2, mu=mu)
     if len(mu) < 2 or not torch.isfinite(mu).all():
-        raise ValueError(f"active_units: mu is {tuple(mu.shape)}; expected finite means of at least 2 images")
-    if not least >= 0:
-        raise ValueError(f"active_units: least is {least}; expected at least 0")
-    return mu.double().var(0) > least
+        raise ValueError(f"variance_of_means: mu is {tuple(mu.shape)}; expected finite means of at least 2 images")
+    off = mu.double() - mu.double().mean(0)
+    # the variance is a mean of squares, so its standard error is that of this mean
+    return off.square().sum(0) / (len(mu) - 1), off.square().std(0) / len(mu) ** 0.5
+
+
+def active_units(mu: Float[Tensor, "N D"]) -> Bool[Tensor, " D"]:
+    """Which latents depend on x: Var_x(E_q[z_j]) > 0.01 (Burda et al. 2015, arXiv:1509.00519, section 5.2)."""
+    return variance_of_means(mu)[0] > 0.01

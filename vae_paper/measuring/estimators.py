@@ -5,7 +5,6 @@ Legend: N images, D latent size, K or k samples of z per image, F features. Nats
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +13,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_numpy.checks import check_alike
+from vae_numpy.checks import check_alike, check_at_least
 from vae_paper.data import Data, check_data
 from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import Estimate, evaluating, mean_of
-from vae_paper.vae import Model, Terms, kl_per_latent, reparameterize
+from vae_paper.vae import Model, kl_per_latent, reparameterize
 
 SAMPLES_AT_ONCE = 100  # samples of z of one image at once, so that memory does not grow with k
 GROUPS = 10  # number of groups of the jackknife
@@ -60,43 +59,26 @@ def importance(
             part = data.subset(indices)
             x = binarise(part.images, data.binarisation, generator)
             mu, logvar = model.encode(x, part.labels) if posterior is None else (posterior[0][indices], posterior[1][indices])
-
-            def sampled(count: int, q: tuple[Tensor, Tensor] = (mu, logvar), x: Tensor = x, part: Data = part) -> Terms:
-                eps = torch.randn(count, *q[0].shape, generator=generator, device=device, dtype=x.dtype)
-                bar.update(count * len(x))
-                return model.terms(*q, x, eps, part.labels)
-
-            elbo, bounds_of_part = _importance_of(sampled, ks)
-            elbos.append(elbo)
-            bounds.append(bounds_of_part)
+            loss, log_sum, done, of_part = torch.zeros(len(x)), torch.full((len(x),), -math.inf), 0, []  # of the samples so far
+            for k in ks:
+                while done < k:
+                    count = min(SAMPLES_AT_ONCE, k - done)
+                    eps = torch.randn(count, *mu.shape, generator=generator, device=device, dtype=x.dtype)
+                    terms = model.terms(mu, logvar, x, eps, part.labels)
+                    log_sum = torch.logaddexp(log_sum, terms.log_weight.cpu().double().logsumexp(0))  # (B,)
+                    # the rate is averaged too, because a model may estimate it from its samples
+                    loss = loss + terms.distortion.cpu().double().sum(0) + count * terms.rate.cpu().double().sum(1)
+                    done += count
+                    bar.update(count * len(x))
+                of_part.append(log_sum - math.log(k))
+            elbos.append(-loss / done)
+            bounds.append(torch.stack(of_part))
     return Importance(torch.cat(elbos), torch.cat(bounds, dim=1))
-
-
-def _importance_of(sampled: Callable[[int], Terms], ks: list[int]) -> tuple[Float[Tensor, " B"], Float[Tensor, "M B"]]:
-    """ELBO and bounds of a few images, from `sampled(count)`, the terms of `count` samples of z."""
-    bounds, done = [], 0
-    log_sum = loss = torch.zeros(())
-    for k in ks:
-        for count in _parts(k - done):
-            terms = sampled(count)
-            log_w = terms.log_weight.cpu().double().logsumexp(0)  # (B,)
-            log_sum = torch.logaddexp(log_sum, log_w) if done else log_w
-            # the rate is averaged too, because a model may estimate it from its samples
-            loss = loss + terms.distortion.cpu().double().sum(0) + count * terms.rate.cpu().double().sum(1)
-            done += count
-        bounds.append(log_sum - math.log(k))
-    return -loss / done, torch.stack(bounds)
-
-
-def _parts(total: int) -> list[int]:
-    """`total` in parts of at most SAMPLES_AT_ONCE."""
-    return [min(SAMPLES_AT_ONCE, total - start) for start in range(0, total, SAMPLES_AT_ONCE)]
 
 
 def random_subset(total: int, size: int, seed: int = 0) -> Int64[Tensor, " n"]:
     """A random subset of `size` of `total` indices (all indices if `size` is larger), sorted. `seed`: the random seed."""
-    if min(total, size) < 1:
-        raise ValueError(f"random_subset: {size} of {total}; expected at least 1")
+    check_at_least(1, total=total, size=size)
     chosen = np.random.default_rng(seed).permutation(total)[:size]
     return torch.from_numpy(np.sort(chosen))
 
@@ -171,17 +153,6 @@ def information(
     rate = kl_per_latent(mu, logvar).sum(1) if rate is None else rate.double()
     low, high = own - torch.cat(with_own), own - torch.cat(without)
     return Information(*(mean_of(nats) for nats in (low, high, rate - high, rate - low)))
-
-
-def variance_of_means(mu: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
-    """Var_x(E_q[z_j]) of each latent, and its standard error. (A latent is active if this variance is large enough.)"""
-    check_alike(2, mu=mu)
-    if len(mu) < 2:
-        raise ValueError(f"variance_of_means: mu is {tuple(mu.shape)}; expected at least 2 images")
-    off = mu.double() - mu.double().mean(0)
-    variance = off.square().sum(0) / (len(mu) - 1)
-    # the variance is a mean of squares, so its standard error is that of this mean
-    return variance, off.square().std(0) / len(mu) ** 0.5
 
 
 def frechet_distance(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"]) -> float:

@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vae_numpy.checks import check_at_least
 from vae_paper.data import Data, data_of, load_data
 from vae_paper.likelihoods import LIKELIHOODS, binarise
 from vae_paper.measuring import classifier, estimators, sample_quality
-from vae_paper.measuring.elbo import Estimate, active_units, averaged, mean_of, mixed, summary_of
+from vae_paper.measuring.elbo import Estimate, averaged, mean_of, mixed, summary_of, variance_of_means
 from vae_paper.vae import Model, Terms
 from vae_paper.weight_files import find, load_with_header, save_model
 
@@ -33,10 +34,9 @@ def evaluate(
     standard_error, unit, data, images, and `is`, its meaning in words; "subset" holds the indices of the random images.
     ValueError for data that do not fit the model.
     """
-    least_drawn = estimators.GROUPS if drawn else 0  # fewer samples have no standard error
-    for name, value, least in (("passes", passes, 1), ("k", k, 1), ("subset", subset, 2), ("drawn", drawn, least_drawn)):
-        if value < least:
-            raise ValueError(f"{name} is {value}: expected at least {least}")
+    check_at_least(1, passes=passes, k=k)
+    check_at_least(2, subset=subset)
+    check_at_least(estimators.GROUPS if drawn else 0, drawn=drawn)  # fewer samples have no standard error
     if drawn and model.drawn_from is not None and data.source not in ("mnist", "fashion-mnist", "kmnist", "handwriting"):
         raise ValueError(f"drawn is {drawn}: the classifier of samples knows digits only, not {data.source}; leave drawn out")
     terms = averaged(model, data, passes, seed)
@@ -45,10 +45,12 @@ def evaluate(
         indices = estimators.random_subset(len(data.images), subset, seed)
         measures |= of_likelihood(model, data, -(terms.distortion.mean(0) + terms.rate.sum(1)), indices, k, seed)
         chosen = indices.tolist()
-    for name, sign in (("elbo", -1), ("nll", 1)):
+    pixels = round(model.counted.sum().item())
+    scale = 1 / (pixels * math.log(2))  # from nats per image to bits per pixel
+    for name, sign, says in (("elbo", -1, "minus elbo, in bits"), ("nll", 1, "nll, in bits")):
         if name in measures:
-            about = {"is": f"{'minus ' if sign < 0 else ''}{name}, in bits"}
-            measures[f"{name}_bits_per_dim"] = in_bits(measures[name], sign, round(model.counted.sum().item())) | about
+            bits = {"value": sign * scale * measures[name]["value"], "standard_error": scale * measures[name]["standard_error"]}
+            measures[f"{name}_bits_per_dim"] = measures[name] | bits | {"unit": f"bits/dim, {pixels} dims", "is": says}
     if terms.mu is not None:
         measures["active_units"] = active(terms.mu, data)
     if terms.mu is not None and terms.logvar is not None and model.drawn_from is not None:
@@ -119,17 +121,10 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
 
 def active(mu: Float[Tensor, "N D"], data: Data) -> dict[str, Any]:
     """The number of active latents; its error counts the latents within two standard errors of the threshold."""
-    variance, error = estimators.variance_of_means(mu)
+    variance, error = variance_of_means(mu)
     undecided = int(((variance - 0.01).abs() < 2 * error).sum())
     says = f"latents with Var_x(E_q[z_j]) > 0.01, of {mu.shape[1]}; ±: those within two standard errors of 0.01"
-    return one(Estimate(int(active_units(mu).sum()), undecided), "latents", data, says)
-
-
-def in_bits(nats: dict[str, Any], sign: int, pixels: int) -> dict[str, Any]:
-    """The same measure in bits per pixel: nats / (P log 2), with P = `pixels`."""
-    scale = 1 / (pixels * math.log(2))
-    bits = {"value": sign * scale * nats["value"], "standard_error": scale * nats["standard_error"]}
-    return nats | bits | {"unit": f"bits/dim, {pixels} dims"}
+    return one(Estimate(int((variance > 0.01).sum()), undecided), "latents", data, says)
 
 
 def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
@@ -181,9 +176,7 @@ def table(report: dict[str, Any]) -> str:
         "",
     ]
     for name, m in report["measures"].items():
-        value = f"{m['value']:.3f}"
-        value = "0.000" if value == "-0.000" else value
-        lines.append(f"{name:<26}{value:>10} ± {m['standard_error']:<8.3f}{m['unit']}; {m['images']:,} images")
+        lines.append(f"{name:<26}{m['value']:>z10.3f} ± {m['standard_error']:<8.3f}{m['unit']}; {m['images']:,} images")
         lines.append(f"{'':<8}{m['is']}")
     lines.append("")
     lines.append("Standard errors are over images. Training with another seed changes the numbers by more than that.")

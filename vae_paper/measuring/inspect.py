@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_numpy.checks import check_images
+from vae_numpy.checks import check_at_least, check_images
 from vae_paper.data import Data, data_of
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.measuring.elbo import active_units, averaged, summary_of
@@ -59,8 +59,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
     """Ways to sum or average the two terms. Each has the optimum of distortion + beta · rate (both summed) with its `beta`."""
-    if min(pixels, latents, batch) < 1:
-        raise ValueError(f"reductions: {pixels} pixels, {latents} latents, a batch of {batch}; expected at least 1 of each")
+    check_at_least(1, pixels=pixels, latents=latents, batch=batch)
     ways = [
         ("sum over pixels", "sum over latents", 1.0),
         ("both divided by one number", "(P, B, P·B, ...)", 1.0),

@@ -24,13 +24,9 @@ def samples(model: Model, count: int, seed: int = 0) -> tuple[Images, Labels | N
     if count < 1 or model.drawn_from is None:
         raise ValueError(f"{count} samples of a {type(model).__name__}: expected at least 1, of a model with a prior")
     generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(count) % model.classes if model.takes_labels else None
-    parts = []
-    for start in range(0, count, AT_ONCE):
-        asked = None if labels is None else labels[start : start + AT_ONCE]
-        size = min(AT_ONCE, count - start)
-        parts.append(model.sample(size, generator, asked, noise=model.likelihood == "bernoulli"))
-    return torch.cat(parts), labels
+    labels, noise = torch.arange(count) % model.classes, model.likelihood == "bernoulli"
+    asked = [(len(part), generator, part if model.takes_labels else None, noise) for part in labels.split(AT_ONCE)]
+    return torch.cat([model.sample(*one) for one in asked]), labels if model.takes_labels else None
 
 
 @torch.inference_mode()

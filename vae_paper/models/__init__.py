@@ -4,7 +4,6 @@ For example, a file `student_t.py` would hold the model `student-t`: the last su
 """
 
 import ast
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -22,13 +21,11 @@ def names() -> list[str]:
 
 
 def class_of(name: str) -> type["Model"]:
-    """The class of the model with this name. ValueError for an unknown name; the message suggests the nearest name."""
+    """The class of the model with this name. ValueError for an unknown name."""
     from vae_paper.vae import Model
 
     if name not in names():
-        nearest = difflib.get_close_matches(name, names(), 1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise ValueError(f"model is {name!r}; expected one of: {', '.join(names())}{hint}")
+        raise ValueError(f"model is {name!r}; expected one of: {', '.join(names())}")
     module = importlib.import_module("vae_paper.vae" if name == "vae" else f"{__name__}.{name.replace('-', '_')}")
     found = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, Model) and c.__module__ == module.__name__]
     return found[-1]

@@ -6,8 +6,6 @@ What changes from vae.py: the encoder has no logvar, the rate is 0, and the ELBO
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from vae_numpy.checks import check_images, check_latents
 from vae_paper.vae import MNIST, WIDTH, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape, Terms
@@ -17,11 +15,10 @@ class AE(Model):
     """An autoencoder with the VAE's layers. Its decoder is not trained on samples of N(0, I), but can decode them."""
 
     drawn_from = None
-    fixed_options: ClassVar = {
-        "beta": "an autoencoder has no rate",
-        "beta_schedule": "an autoencoder has no rate",
-        "objective": "an autoencoder has no rate",
-        "samples": "an autoencoder has no noise",
+    bound = None  # without a prior there is no p(x)
+    rate_is = "0 by definition: an autoencoder has neither noise nor prior"
+    fixed_options: ClassVar = dict.fromkeys(("beta", "beta_schedule", "objective"), "an autoencoder has no rate") | {
+        "samples": "an autoencoder has no noise"
     }
     pictures = ("reconstructions", "samples", "scatter", "interpolation", "curves", "side-by-side")
 
@@ -50,30 +47,12 @@ class AE(Model):
         check_latents(z, self.latent_dim)
         return self.decoder(z)
 
-    def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
-        """The reconstruction loss in nats per image: -log p(x|z), or the objective in its place."""
-        return self.nats(self.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2]), x)
-
     def forward(self, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The distortion at z = mu; eps is not used."""
         mu = self.code(x)
         distortion = self.distortion(mu[None], x)  # (1, B)
         return Terms(distortion, torch.zeros_like(mu), -distortion, mu, z=mu[None])
 
-    def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
-        """One image for each z."""
-        return self.pixels_of(self.decode(z), noise, generator)
-
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat, decoded from z = mu(x)."""
         return {"x̂ of μ": torch.sigmoid(self.decode(self.code(x)))}
-
-    @property
-    def bound(self) -> str | None:
-        """None: without a prior there is no p(x)."""
-        return None
-
-    @property
-    def rate_is(self) -> str:
-        """0 by definition."""
-        return "0 by definition: an autoencoder has neither noise nor prior"

@@ -57,11 +57,8 @@ class PixelPrior(Model):
     Its weight file holds the whole generative model: the VQ-VAE and the prior.
     """
 
-    fixed_options: ClassVar = {
-        "beta": "the cost of the codes is the whole loss",
-        "beta_schedule": "the cost of the codes is the whole loss",
-        "objective": "the cost of the codes is the whole loss",
-        "samples": "the codes of an image are not sampled",
+    fixed_options: ClassVar = dict.fromkeys(("beta", "beta_schedule", "objective"), "the cost of the codes is the whole loss") | {
+        "samples": "the codes of an image are not sampled"
     }
     parts: ClassVar = {"codes_of": "vq_vae"}
     pictures = ("reconstructions", "samples", "curves", "codebook-usage")
@@ -152,15 +149,11 @@ class PixelPrior(Model):
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
         """`count` images, decoded from codes that the learned prior draws."""
-        return self.vq_vae.pixels_of(self.decode(self.draw_codes(count, generator, labels)), noise, generator)
+        return self.vq_vae.pixels_of(self.vq_vae.decode(self.draw_codes(count, generator, labels)), noise, generator)
 
     def codes_of(self, x: Images) -> Codes:
         """The VQ-VAE's code at each position."""
         return self.vq_vae.codes_of(x)
-
-    def decode(self, codes: Codes) -> Images:
-        """The logits of p(x|codes)."""
-        return self.vq_vae.decode(codes)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat, decoded from the codes of x."""
@@ -190,10 +183,3 @@ def table_cost(codes: Codes, fitted_on: Int64[Tensor, "N h w"], size: int) -> Fl
     counts.scatter_add_(1, fitted_on.flatten(1).T, torch.ones(math.prod(grid), len(fitted_on), dtype=torch.float64))
     log_p = torch.log((counts + 1) / (len(fitted_on) + size))  # (49, K)
     return -log_p.gather(1, codes.flatten(1).T).sum(0)  # (B,)
-
-
-def uniform_cost(size: int, positions: int = 49) -> float:
-    """positions · log K: the cost of any grid of codes under a uniform prior, in nats per image."""
-    if size < 1:
-        raise ValueError(f"size is {size}: expected at least 1 code")
-    return positions * math.log(size)

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vae_numpy.checks import check_images
-from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape, Terms, reparameterize
 
 
@@ -17,6 +16,7 @@ class QuadrantCVAE(Model):
     """p(x_unseen | z, x_seen). The learned prior p(z|x_seen) of eq. 4 and section 4.1 is a second encoder."""
 
     drawn_from = None  # the prior depends on an image: this model completes images, and cannot draw one without an image
+    rate_is = "an upper bound on the information in z about x, I(x; z|x_seen)"
     pictures = ("scatter", "rate", "curves", "completions")
     mask: Tensor  # (1, 1, H, W), 1 where the image is seen
 
@@ -47,7 +47,7 @@ class QuadrantCVAE(Model):
         h = self.prior.features(x * self.mask)
         return self.prior.mu(h).to(x.dtype), self.prior.logvar(h).to(x.dtype), self.decoder_seen(h)
 
-    def decode(self, z: Samples, seen: Float[Tensor, "B 256"]) -> Float[Tensor, "K B C H W"]:
+    def decode_with(self, z: Samples, seen: Float[Tensor, "B 256"]) -> Float[Tensor, "K B C H W"]:
         """The logits of p(x_unseen | z, x_seen); `seen` are the features of x_seen."""
         return self.decoder(z.flatten(0, 1), seen.repeat(len(z), 1)).unflatten(0, z.shape[:2])
 
@@ -55,18 +55,17 @@ class QuadrantCVAE(Model):
         """Logits of K completions of each image, with z from the learned prior; only x's seen quadrants are used."""
         check_images(x, self.image_shape)
         mu, logvar, seen = self.prior_of(x)
-        return self.decode(reparameterize(mu, logvar, eps), seen)
+        return self.decode_with(reparameterize(mu, logvar, eps), seen)
 
     def unseen_nats(self, logits: Float[Tensor, "K B C H W"], x: Images) -> Float[Tensor, "K B"]:
         """-log p(x_unseen | z, x_seen) in nats per image."""
-        per_pixel = LIKELIHOODS[self.likelihood].nats(logits.flatten(0, 1), x.repeat(len(logits), 1, 1, 1), self.log_sigma)
-        return (per_pixel * (1 - self.mask)).sum((1, 2, 3)).view(logits.shape[:2])
+        return self.nats(logits, x, 1 - self.mask)
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The terms of the conditional ELBO: E_q[log p(x_unseen|z, x_seen)] - KL(q(z|x) || p(z|x_seen)) (eq. 5)."""
         prior_mu, prior_logvar, seen = self.prior_of(x)
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
-        distortion = self.unseen_nats(self.decode(z, seen), x)  # (K, B)
+        distortion = self.unseen_nats(self.decode_with(z, seen), x)  # (K, B)
         # KL(N(μ, σ²) || N(m, s²)) = ½ (log s²/σ² + (σ² + (μ - m)²) / s² - 1)
         gap = logvar - prior_logvar
         rate = 0.5 * ((mu - prior_mu).square() * torch.exp(-prior_logvar) + torch.expm1(gap) - gap)
@@ -78,11 +77,6 @@ class QuadrantCVAE(Model):
     def bound(self) -> str | None:
         """log p(x_unseen|x_seen). None if the likelihood is only an objective."""
         return "log p(x_unseen|x_seen)" if super().bound else None
-
-    @property
-    def rate_is(self) -> str:
-        """A bound on the information beyond x_seen."""
-        return "an upper bound on the information in z about x, I(x; z|x_seen)"
 
     @property
     def counted(self) -> Float[Tensor, "C H W"]:

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, relu
 
 from vae_numpy.checks import check_alike, check_images
-from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import MNIST, Images, Labels, Model, Shape, Terms, check_size
 
 Grid = Float[Tensor, "B D h w"]
@@ -78,11 +77,8 @@ class VQVAE(Model):
 
     drawn_from = "uniform codes"
     whole_batch = "its codebook follows the averages of a batch"
-    fixed_options: ClassVar = {
-        "beta": "the rate of a VQ-VAE is constant",
-        "beta_schedule": "the rate of a VQ-VAE is constant",
-        "objective": "the rate of a VQ-VAE is constant",
-        "samples": "codes are chosen, not drawn",
+    fixed_options: ClassVar = dict.fromkeys(("beta", "beta_schedule", "objective"), "the rate of a VQ-VAE is constant") | {
+        "samples": "codes are chosen, not drawn"
     }
     pictures = ("reconstructions", "samples", "curves", "codebook-usage")
 
@@ -119,7 +115,7 @@ class VQVAE(Model):
         """The code at each position."""
         return self.nearest(self._z_e(x))
 
-    def decode(self, codes: Codes) -> Images:
+    def decode(self, codes: Codes, labels: Labels | None = None) -> Images:
         """The logits of p(x|codes)."""
         check_codes(codes, self.codes, self.grid)
         return self.decoder(self.embed(codes))
@@ -155,7 +151,7 @@ class VQVAE(Model):
 
     def grid_distortion(self, z_q: Grid, x: Images) -> Float[Tensor, " B"]:
         """-log p(x|z) in nats per image, for a grid of vectors."""
-        return LIKELIHOODS[self.likelihood].nats(self.decoder(z_q), x, self.log_sigma).sum((1, 2, 3))
+        return self.nats(self.decoder(z_q)[None], x)[0]
 
     def draw_codes(self, count: int, generator: torch.Generator) -> Codes:
         """Codes from the uniform prior."""

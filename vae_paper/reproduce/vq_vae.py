@@ -24,7 +24,7 @@ from vae_paper.data import Data, load_data, split
 from vae_paper.drawing import plots
 from vae_paper.likelihoods import binarise
 from vae_paper.measuring import classifier, elbo
-from vae_paper.models.pixel_prior import PixelPrior, table_cost, uniform_cost
+from vae_paper.models.pixel_prior import PixelPrior, table_cost
 from vae_paper.models.vq_vae import VQVAE, Codes, perplexity, usage
 from vae_paper.reproduce import VERDICTS, Row, at_least, floor_of, machine, pixel_entropy, spread, trained
 
@@ -165,7 +165,7 @@ def measure(options: Options, seed: int, test: Data, judge: classifier.Classifie
         "learned_prior": unlabelled.mean().item(),
         "labelled_prior": terms.rate.sum(1).mean().item(),
         "table_prior": table,
-        "uniform_prior": uniform_cost(size),
+        "uniform_prior": 49 * math.log(size),
         "learned_below_table": 1 - unlabelled.mean().item() / table,
         "codes": size,
         "perplexity": perplexity(usage(codes, size)),
@@ -196,7 +196,7 @@ def _draw(
     generator: torch.Generator,
 ) -> None:
     size, made = model.vq_vae.codes, f"VQ-VAE, K = {model.vq_vae.codes}, D = {model.latent_dim}, MNIST, dynamic binarisation"
-    x_hat = torch.sigmoid(model.decode(codes[:10]))
+    x_hat = torch.sigmoid(model.vq_vae.decode(codes[:10]))
     rows = {"x": x[:10].numpy(), "x̂": x_hat.numpy()}
     image_rows(options.pictures / "vq_vae_reconstructions.png", rows, f"{made}: test digits, and x̂ of their codes")
     drawn = model.sample(20, generator, torch.arange(20) % 10).numpy()

@@ -6,7 +6,7 @@ Legend: D latent size, N codes, T points of a path. The first and the last point
 import numpy as np
 from jaxtyping import Float, Int
 
-from vae_numpy.checks import check_alike, check_labels
+from vae_numpy.checks import check_alike, check_at_least, check_labels
 
 Point = Float[np.ndarray, " D"]
 Path = Float[np.ndarray, "T D"]
@@ -66,8 +66,7 @@ def guided(
 
 def _check(a: Point, b: Point, steps: int) -> None:
     check_alike(1, a=a, b=b)
-    if steps < 2:
-        raise ValueError(f"steps is {steps}: expected at least 2, for the two ends")
+    check_at_least(2, steps=steps)  # the two ends
 
 
 def _arc(u: Point, v: Point, angle: float, t: Float[np.ndarray, "T 1"]) -> Path:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vae_numpy.checks import check_alike, check_labels
+from vae_numpy.checks import check_alike, check_at_least, check_labels
 from vae_paper.data import Data
 from vae_paper.measuring.elbo import evaluating, terms_of
 from vae_paper.vae import Images, Model
@@ -47,25 +47,18 @@ def sample_images(
 
     `train`, training images, is needed where `needs_images` says so.
     """
-    if count < 1:
-        raise ValueError(f"count is {count}: expected at least 1")
-    with evaluating(model):
-        return _sampled(model, count, name, seed, label, train)
-
-
-def _sampled(
-    model: Model, count: int, name: str, seed: int, label: int | None, train: Data | None
-) -> tuple[Images, Int64[Tensor, " M"] | None]:
+    check_at_least(1, count=count)
     generator = torch.Generator().manual_seed(seed)
-    if needs_images(name, model):
-        z, labels = draw(name, model, count, seed, label, train)
-        parts = [model.images_of(*part, generator) for part in zip(z.split(AT_ONCE), labels.split(AT_ONCE), strict=True)]
-        return torch.cat(parts), labels if name == "class" or model.takes_labels else None
-    asked = torch.arange(count) % model.classes if label is None else torch.full((count,), label)
-    check_labels(asked, count, model.classes)
-    asked_parts = asked.split(AT_ONCE)
-    images = [model.sample(len(part), generator, part if model.takes_labels else None) for part in asked_parts]
-    return torch.cat(images), asked if model.takes_labels else None
+    with evaluating(model):
+        if needs_images(name, model):
+            z, labels = draw(name, model, count, seed, label, train)
+            images = [model.images_of(*part, generator) for part in zip(z.split(AT_ONCE), labels.split(AT_ONCE), strict=True)]
+        else:
+            labels = torch.arange(count) % model.classes if label is None else torch.full((count,), label)
+            check_labels(labels, count, model.classes)
+            asked = labels.split(AT_ONCE)
+            images = [model.sample(len(part), generator, part if model.takes_labels else None) for part in asked]
+    return torch.cat(images), labels if model.takes_labels or name == "class" else None
 
 
 def draw(
@@ -75,8 +68,11 @@ def draw(
 
     If `name` is "aggregate" and the model is conditional, the labels are those of the training images that were picked.
     """
+    if not needs_images(name, model):
+        raise ValueError(f"sampler is {name!r}; expected one that needs training images")
     if train is None:
         raise ValueError(f"the sampler {name} needs training images; none were given; pass train")
+    check_at_least(1, count=count)
     rng = np.random.default_rng(seed)
     classes = model.classes if model.takes_labels or train.labels is None else int(train.labels.max()) + 1
     labels = np.arange(count) % classes if label is None else np.full(count, label)
@@ -138,5 +134,4 @@ def _check(encoded: Latents, count: int) -> None:
     check_alike(2, codes=encoded)
     if len(encoded) < 2 or not np.isfinite(encoded).all():
         raise ValueError(f"codes are {encoded.shape}: expected at least 2, all finite")
-    if count < 1:
-        raise ValueError(f"count is {count}: expected at least 1")
+    check_at_least(1, count=count)
