@@ -11,12 +11,11 @@ SOURCES = ["handwriting"] + (["mnist"] if digits.is_on_disk("mnist") else [])
 PRETRAINED = {2: weights.PRETRAINED / "vae_mnist_d2.safetensors", 20: weights.PRETRAINED / "vae_mnist_d20.safetensors"}
 
 
-gc.disable()  # what is imported and collected stays until the end: looking through it again and again takes seconds
+gc.disable()  # of what is imported and collected little is garbage: to look through it again and again takes seconds
 
 
 def pytest_collection_finish() -> None:
-    """From here on garbage is collected, but not looked for among what was imported."""
-    gc.freeze()
+    """From here on garbage is collected."""
     gc.enable()
 
 
