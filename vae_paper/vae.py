@@ -91,7 +91,7 @@ class Model(nn.Module):
     classes: int = 10
     """Number of class labels, for a model that takes them."""
     pixels_drawn: bool = False
-    """Whether `sample` always draws the pixels from p(x|z), even without its argument `noise`."""
+    """Whether `sample` draws each pixel at random from p(x|z), even if its argument `noise` is False."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. With a reason, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
