@@ -11,7 +11,7 @@ SOURCES = ["handwriting"] + (["mnist"] if digits.is_on_disk("mnist") else [])
 PRETRAINED = {2: weights.PRETRAINED / "vae_mnist_d2.safetensors", 20: weights.PRETRAINED / "vae_mnist_d20.safetensors"}
 
 
-gc.disable()  # of what is imported and collected little is garbage: to look through it again and again takes seconds
+gc.disable()  # Imports and collection make little garbage, and each look for it takes time: seconds in all
 
 
 def pytest_collection_finish() -> None:

@@ -39,7 +39,7 @@ ENDINGS = tuple(f".{ending}" for endings in FORMATS.values() for ending in endin
 MOST_PIXELS = 32_000_000  # of a file: decoding and converting it takes about 12 bytes a pixel
 MOST_NUMBERS = 2_000_000_000  # in all images of a source: 8 GB as float32
 TESTED = 10  # one image in TESTED is a test image
-NAMED = 10  # so many unreadable files are named; the others are only counted
+NAMED = 10  # broken files that are named; the others are only counted
 VERSION = 1  # of the cached file: raise it when images are read in another way
 
 Shape = tuple[int, int, int]
@@ -151,7 +151,7 @@ def hashed(content: bytes) -> int:
 
 
 def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.ndarray, int]:
-    """The images, the indices of the names that could be read, and the number of the others: from the cache, or read now."""
+    """The images that could be read, the indices of their names, and the number of broken files: from the cache, or read now."""
     C, H, W = shape
     stats = [(name, status.st_size, status.st_mtime_ns) for name in names if (status := _status(folder / name))]
     key = hashlib.sha256(json.dumps([VERSION, shape, stats]).encode()).hexdigest()

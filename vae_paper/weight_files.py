@@ -51,7 +51,8 @@ def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any
     if not isinstance(about.get("own") or {}, dict):
         raise ValueError(f"{path}: own is {about['own']!r} in its header; expected the names of the user's own parts")
     given = model is not None
-    model = model or _rebuilt(path, about, tensors)
+    if model is None:
+        model = _rebuilt(path, about, tensors)
     for name in ("model", "latent_dim", "likelihood", "image_shape"):
         if name in about and about[name] != (ours := describe(model)[name]):
             other = "given" if given else "that its header describes"

@@ -346,7 +346,7 @@ WRONG = [
     Wrong(
         "transposed",
         "factor_correlation",
-        "that is (F, D): one row per factor; asked for is one row per latent, (D, F)",
+        "that is (F, D): one row per factor; expected is one row per latent, shape (D, F)",
         lambda mu, factors: np.ascontiguousarray(pearson(mu, factors).T),
     ),
     Wrong(

@@ -198,7 +198,7 @@ WRONG = [
     Wrong(
         "columns",
         "lerp",
-        "that is (D, T): one column per t; asked for is one row per t, (T, D)",
+        "that is (D, T): one column per t; expected is one row per t, shape (T, D)",
         lambda a, b, t: np.ascontiguousarray(straight(a, b, t).T),
     ),
     Wrong(
@@ -210,8 +210,8 @@ WRONG = [
     Wrong(
         "shoemake",
         "slerp",
-        "that puts a and b themselves into the sines, which is right for ends of one length; for others the length wanders, and "
-        "between nearly opposite ones it explodes. Turn the directions, and let the length go linearly",
+        "that puts a and b themselves into the sines. This is right only if a and b are equally long. Otherwise the length is "
+        "wrong, and huge between nearly opposite ends. Turn the directions, and let the length change linearly",
         lambda a, b, t: classic(a, b, t, angle(a, b)),
     ),
     Wrong(
@@ -238,7 +238,7 @@ WRONG = [
     Wrong(
         "normalised_lerp",
         "slerp",
-        "that is lerp with its length put right: the directions lie on the arc, but they hurry through its middle; "
+        "that is lerp with its length corrected: the directions lie on the arc, but turn faster in its middle; "
         "slerp turns at constant speed",
         lambda a, b, t: (
             ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
@@ -255,14 +255,14 @@ WRONG = [
     Wrong(
         "wide_guard",
         "slerp",
-        "that falls back on lerp for every angle below about 2 degrees (and its opposite): only where the sine is below 1e-6 is "
-        "there no arc",
+        "that falls back on lerp for every angle below about 2 degrees (and its opposite): use lerp only where the "
+        "sine is below 1e-6",
         lambda a, b, t: straight(a, b, t) if not (a.any() and b.any()) or abs(np.cos(angle(a, b))) > 0.9995 else turned(a, b, t),
     ),
     Wrong(
         "reversed",
         "label_direction",
-        "that points from `target` to `source`: where you go comes first, minus where you start",
+        "that points from `target` to `source`: it must be the mean of `target` minus the mean of `source`",
         lambda mu, labels, source, target: means_apart(mu, labels, target, source),
     ),
     Wrong(
@@ -286,7 +286,7 @@ WRONG = [
     Wrong(
         "to_the_direction",
         "label_walk",
-        "that is lerp from z to the direction: a direction is added, it is no place to go to",
+        "that is lerp from z to the direction: add the direction to z; it is not the end of the walk",
         lambda z, direction, t: straight(z, direction, t),
     ),
     Wrong(

@@ -209,7 +209,7 @@ WRONG = [
     Wrong(
         "uncentred",
         "reparameterize",
-        "that is sigma (mu + eps): only the noise is scaled, the mean is added after",
+        "that is sigma (mu + eps): scale only the noise, then add the mean",
         lambda mu, logvar, eps: sd(logvar) * (mu + eps),
     ),
     Wrong(
@@ -254,7 +254,7 @@ WRONG = [
     Wrong(
         "score_sigma_once",
         "score_gradient",
-        "the first value is divided by sigma once too often or too seldom: (z - mu) / sigma^2, and z - mu is sigma eps already",
+        "the first value has a wrong power of sigma: (z - mu) / sigma^2 is eps / sigma, because z - mu is sigma eps",
         lambda mu, logvar, eps, f: scored(f(samples(mu, logvar, eps)), eps / np.exp(logvar), 0.5 * (eps**2 - 1)),
     ),
     Wrong(

@@ -242,7 +242,7 @@ WRONG = [
     Wrong(
         "difference_of_kls",
         "kl_two_gaussians",
-        "that is KL(q || N(0, I)) - KL(p || N(0, I)); divergences do not subtract",
+        "that is KL(q || N(0, I)) - KL(p || N(0, I)); KL(q || p) is not a difference of two KLs",
         lambda mu_q, logvar_q, mu_p, logvar_p: vae.kl_divergence(mu_q, logvar_q) - vae.kl_divergence(mu_p, logvar_p),
     ),
     Wrong(

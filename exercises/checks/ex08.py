@@ -182,7 +182,7 @@ WRONG = [
     Wrong(
         "classes_by_rows",
         "one_hot",
-        "that is (10, B): one row per class; asked for is one row per image, (B, 10)",
+        "that is (10, B): one row per class; expected is one row per image, shape (B, 10)",
         lambda labels: np.ascontiguousarray(rows(labels).T),
     ),
     Wrong(

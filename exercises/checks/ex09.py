@@ -199,7 +199,7 @@ WRONG = [
     Wrong(
         "elbo_with_beta",
         "loss_and_elbo",
-        "the second value has beta in it: the number that is reported must not move because the weight does",
+        "the second value has beta in it: the reported number must not change when only the weight changes",
         lambda distortion, rate, beta: (image_by_image(distortion, rate, beta)[0], -image_by_image(distortion, rate, beta)[0]),
     ),
     Wrong(
@@ -232,7 +232,7 @@ WRONG = [
     Wrong(
         "mean_of_distances",
         "capacity_loss",
-        "that is mean |KL - capacity|: it holds every image at the same rate. The mean over the batch is taken "
+        "that is mean |KL - capacity|: it holds every image at the same rate. Take the mean over the batch "
         "first, then the distance",
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * np.abs(sum_kl(rate) - capacity).mean()),
     ),

@@ -28,5 +28,5 @@ def label_direction(mu: Float[Array, "B D"], labels: Int64[Array, " B"], source:
 
 
 def label_walk(z: Float[Array, " D"], direction: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
-    """Label-guided: z moved along `direction`, t = 1 being the whole of it; what else z says stays as it is."""
+    """Label-guided: z moved along `direction`, t = 1 adds all of it. The rest of z stays as it is."""
     raise NotImplementedError("label_walk")

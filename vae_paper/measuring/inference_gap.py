@@ -30,7 +30,7 @@ WIDER = 0.5
 class Gaps(NamedTuple):
     """Both gaps of each image, in nats. They add up to log_p - elbo."""
 
-    log_p: Float[Tensor, " N"]  # IWAE-k, a lower bound in expectation: so the approximation gap is too small, if anything
+    log_p: Float[Tensor, " N"]  # IWAE-k, a lower bound in expectation: so the approximation gap may be too small
     elbo: Float[Tensor, " N"]  # of the encoder's q
     approximation: Float[Tensor, " N"]
     amortisation: Float[Tensor, " N"]

@@ -51,7 +51,8 @@ def main(options: Options) -> None:
     at_least(options, epochs=1, latent_dim=1, passes=1)
     path = weight_files.RUNS / "patches.npz"
     path.parent.mkdir(exist_ok=True)
-    np.savez(path, **patches())  # type: ignore[arg-type]
+    arrays: dict[str, Any] = patches()
+    np.savez(path, **arrays)
     source = f"{ARRAY}{path}"
     train, test = load_data(source, "train"), load_data(source, "test")
     gaussian = bits_of_gaussian(test.images)
