@@ -69,13 +69,13 @@ def test_training_in_float32_is_full_float32(model, careless, tmp_path, monkeypa
 
 
 def test_the_settings_are_restored_after_an_error(careless):
-    with pytest.raises(RuntimeError), devices.products():
+    with pytest.raises(RuntimeError), devices.numerics():
         raise RuntimeError
     assert settings() == careless
 
 
 def test_tf32_is_for_products_on_a_gpu_and_evaluation_inside_it_is_not(model):
-    with devices.products("tf32"):
+    with devices.numerics("tf32"):
         assert settings() == ["tf32", "tf32", "ieee", "ieee"]
         terms = terms_of(model, DATA)
         assert all(noted == FULL for noted in model.noted)

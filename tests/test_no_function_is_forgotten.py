@@ -50,7 +50,7 @@ ELSEWHERE = {
     "test_inspect": "vae_paper.measuring.inspect.table",
     "test_own_code": "vae_paper.data.binarised vae_paper.vae.check_size vae_paper.models.checked_arguments",
     "test_house": "vae_paper.models.summary",
-    "test_devices": "vae_paper.devices.check vae_paper.devices.products",
+    "test_devices": "vae_paper.devices.check vae_paper.devices.numerics",
     "test_evaluator": "vae_paper.measuring.evaluate.evaluate_run vae_paper.measuring.evaluate.evaluate",
     "test_layers_are_exact": "vae_numpy.layers.conv2d_loops",
     "test_pixel_prior": "vae_paper.initial.inherit",

@@ -24,11 +24,16 @@ def check(device: str, precision: str = "float32") -> None:
     """Refuse a device that is not available, and tf32 without a GPU; warn if bf16 is slow on this processor."""
     if not is_available(device):
         raise ValueError(f"device is {device!r}: not available here; choose --device cpu")
-    if precision == "tf32" and not device.startswith("cuda"):
+    if precision == "tf32" and not is_cuda(device):
         raise ValueError(f"precision is tf32, and device is {device}: only CUDA GPUs have TF32; choose float32")
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # private, and absent on some platforms
     if precision == "bf16" and device == "cpu" and supported is not None and not supported():
         print("bf16: this processor has no bfloat16 instructions: float32 is several times faster here", file=sys.stderr)
+
+
+def is_cuda(device: str) -> bool:
+    """Whether a device is a CUDA GPU."""
+    return device.startswith("cuda")
 
 
 def sum_dtype(device: str) -> torch.dtype:
@@ -37,17 +42,20 @@ def sum_dtype(device: str) -> torch.dtype:
 
 
 @contextlib.contextmanager
-def products(precision: str = "float32") -> Iterator[None]:
+def numerics(precision: str = "float32") -> Iterator[None]:
     """Compute products of float32 numbers in full float32 (the default), or in "tf32" on a GPU, whatever the caller has set.
 
     TF32 keeps 10 of the 23 binary digits after the leading one, and torch uses it in convolutions unless told otherwise: the
-    ELBO of one image is then off by up to 0.013 nats. The caller's settings are restored at the end.
+    ELBO of one image is then off by up to 0.013 nats. Of cuDNN's algorithms, only those are used whose results repeat to the
+    last bit: so resuming on a GPU is exact. The caller's settings are restored at the end.
     """
-    before = [setting.fp32_precision for setting in PRODUCTS]
+    before, repeatable = [setting.fp32_precision for setting in PRODUCTS], torch_has.cudnn.deterministic
     try:
+        torch_has.cudnn.deterministic = True
         for setting in PRODUCTS:
             setting.fp32_precision = "tf32" if precision == "tf32" and setting in PRODUCTS[:2] else "ieee"
         yield
     finally:
+        torch_has.cudnn.deterministic = repeatable
         for setting, value in zip(PRODUCTS, before, strict=True):
             setting.fp32_precision = value

@@ -31,7 +31,7 @@ def iwae(terms: Terms) -> PerImage:
     return torch.logsumexp(terms.log_weight, dim=0) - math.log(len(terms.log_weight))
 
 
-def beta_loss(terms: Terms, beta: float) -> Scalar:
+def beta_loss(terms: Terms, beta: float | Tensor) -> Scalar:
     """distortion + beta · rate (Higgins et al. 2017, "beta-VAE", eq. 4).
 
     With beta = 1 it is -ELBO. With beta > 1 its negative is a looser bound than the ELBO; with beta < 1 it is no bound.
@@ -56,6 +56,6 @@ def free_bits(rate: Float[Tensor, "B R"], floor: float, per: str = "latent") -> 
     raise ValueError(f'free_bits: per is {per!r}; expected "latent", "image" or "total"')
 
 
-def capacity(rate: Float[Tensor, "B R"], gamma: float, target: float) -> Scalar:
+def capacity(rate: Float[Tensor, "B R"], gamma: float, target: float | Tensor) -> Scalar:
     """gamma |KL - C|: KL is the batch's mean, C the `target` in nats (Burgess et al. 2018, arXiv:1804.03599, eq. 8)."""
     return gamma * (rate.sum(1).mean() - target).abs()

@@ -78,6 +78,6 @@ def traces(levels: Sequence[Any], params: Trace, x: np.ndarray, eps: np.ndarray,
     model.load_state_dict(tensors)
     x_t, eps_t = torch.from_numpy(x), torch.from_numpy(eps)
     level1, level2 = levels
-    with devices.products():
+    with devices.numerics():
         of_torch = trace_functions(level2, tensors, x_t, eps_t), trace_module(model, x_t, eps_t)
     return [trace_functions(level1, params, x, eps), *of_torch]

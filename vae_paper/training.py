@@ -6,9 +6,11 @@ the stop.
 """
 
 import contextlib
+import functools
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from vae_paper import devices, distributed, objectives, runs, schedules
+from vae_paper import cuda_graph, devices, distributed, objectives, runs, schedules
 from vae_paper.config import Config
 from vae_paper.data import Data
 from vae_paper.likelihoods import binarise
@@ -25,6 +27,15 @@ from vae_paper.vae import Images, Model, Samples, Terms
 
 ORDER, NOISE, AFTER_ANOTHER, MODULES = range(4)  # the purposes of random numbers
 Objective = Callable[[Terms], Tensor]
+
+
+class Scheduled(NamedTuple):
+    """The values of the schedules at one step. (In a recorded step on a GPU they are tensors.)"""
+
+    beta: float | Tensor
+    """The weight of the rate."""
+    capacity: float | Tensor
+    """The target C of the capacity objective, in nats."""
 
 
 def train(
@@ -44,7 +55,7 @@ def train(
     ValueError during training if the loss is not finite (on the CPU at once, on a GPU when the epoch ends); files that were saved
     before stay intact.
     """
-    with runs.begun(config, model, data, objective, optimizer, adamw) as run, devices.products(run.config.precision):
+    with runs.begun(config, model, data, objective, optimizer, adamw) as run, devices.numerics(run.config.precision):
         in_parallel = distributed.parallel(run.model)
         for loss in steps(run.config, in_parallel, run.optimizer, run.data, run.progress.step, objective):
             run.after_step(loss)
@@ -61,16 +72,18 @@ def steps(
     per_epoch = len(data.images) // batch_size
     total = epochs * per_epoch
     order = torch.empty(0)
+    take: Callable[..., Tensor] = functools.partial(train_step, config, model, optimizer, objective=objective)
+    if devices.is_cuda(config.device):
+        take = cuda_graph.replayed(take, model, optimizer, objective is not None)
     for step in range(start, total):
         epoch, position = divmod(step, per_epoch)
         if position == 0 or step == start:
             order = torch.randperm(len(data.images), generator=generator_of(config, ORDER, epoch), device=data.images.device)
         chosen = order[position * batch_size : (position + 1) * batch_size]
         x, eps, labels = batch(config, data, chosen, step)
-        for group in optimizer.param_groups:
-            group["lr"] = group.setdefault("initial_lr", group["lr"]) * lr_factor(config, step / total)
+        set_learning_rates(optimizer, lr_factor(config, step / total))
         with seeded_modules(config, step):
-            loss = train_step(config, model, optimizer, x, eps, labels, step / total, objective)
+            loss = take(x, eps, labels, *scheduled(config, step / total))
         yield loss
 
 
@@ -88,14 +101,15 @@ def train_step(
     optimizer: Optimizer,
     x: Images,
     eps: Samples,
-    labels: Tensor | None = None,
-    progress: float = 1.0,
+    labels: Tensor | None,
+    beta: float | Tensor,
+    capacity: float | Tensor,
     objective: Objective | None = None,
 ) -> Float[Tensor, ""]:
-    """One step down the gradient of the loss; `progress` (0 to 1) places it in the schedules. Returns the loss."""
+    """One step down the gradient of the loss. `beta` and `capacity` are the values of the schedules. Returns the loss."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         terms = model(x, eps, labels)
-        loss = loss_of(config, terms, progress, objective)
+        loss = loss_of(config, terms, Scheduled(beta, capacity), objective)
     if loss.ndim:
         raise ValueError(f"the objective returned {tuple(loss.shape)}; expected one number, such as the mean over the batch")
     if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would stall every step
@@ -106,22 +120,20 @@ def train_step(
     return loss.detach()
 
 
-def loss_of(config: Config, terms: Terms, progress: float, objective: Objective | None = None) -> Float[Tensor, ""]:
-    """The loss that the configuration, or an objective of your own, minimises at `progress` (0 to 1)."""
-    weight = config.beta * beta_factor(config, progress)
+def loss_of(config: Config, terms: Terms, at: Scheduled, objective: Objective | None = None) -> Float[Tensor, ""]:
+    """The loss that the configuration, or an objective of your own, minimises."""
     if objective is not None:
         loss = objective(terms)
     elif config.objective == "iwae":
         loss = -objectives.iwae(terms).mean()
     elif config.objective == "free-bits":
         assert config.free_bits is not None and config.free_bits_per is not None  # `checked` filled them in
-        loss = terms.distortion.mean() + weight * objectives.free_bits(terms.rate, config.free_bits, config.free_bits_per)
+        loss = terms.distortion.mean() + at.beta * objectives.free_bits(terms.rate, config.free_bits, config.free_bits_per)
     elif config.objective == "capacity":
-        assert config.gamma is not None and config.capacity is not None
-        target = config.capacity * schedules.linear(progress, warmup(config))
-        loss = terms.distortion.mean() + objectives.capacity(terms.rate, config.gamma, target)
+        assert config.gamma is not None
+        loss = terms.distortion.mean() + objectives.capacity(terms.rate, config.gamma, at.capacity)
     else:
-        loss = objectives.beta_loss(terms, weight)
+        loss = objectives.beta_loss(terms, at.beta)
     return loss if terms.penalty is None else loss + terms.penalty
 
 
@@ -133,8 +145,8 @@ def validate(config: Config, model: Model, data: Data, objective: Objective | No
     if not len(data.images):
         return {}
     terms = terms_of(model, data, config.samples)
-    (_, B), N = config.lengths(), len(data.images)
-    losses = [loss_of(config, terms.of_images(slice(i, i + B)), 1.0, objective).item() * min(B, N - i) for i in range(0, N, B)]
+    (_, B), N, end = config.lengths(), len(data.images), scheduled(config, 1.0)
+    losses = [loss_of(config, terms.of_images(slice(i, i + B)), end, objective).item() * min(B, N - i) for i in range(0, N, B)]
     return {
         "validation_loss": sum(losses) / N,
         "validation_elbo": objectives.elbo(terms).mean().item(),
@@ -144,8 +156,28 @@ def validate(config: Config, model: Model, data: Data, objective: Objective | No
 
 
 def adamw(config: Config, model: nn.Module) -> Optimizer:
-    """AdamW; without weight decay that is Adam."""
-    return AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    """AdamW; without weight decay that is Adam. On a GPU its learning rate is a tensor, so that a step can be recorded."""
+    gpu = devices.is_cuda(config.device)
+    rate = torch.tensor(config.learning_rate, device=config.device) if gpu else config.learning_rate
+    return AdamW(model.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True, capturable=gpu)
+
+
+def set_learning_rates(optimizer: Optimizer, factor: float) -> None:
+    """Set each group's learning rate to `factor` times its initial one."""
+    for group in optimizer.param_groups:
+        rate = group.setdefault("initial_lr", float(group["lr"])) * factor
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)  # in place: a recorded step reads this memory
+        else:
+            group["lr"] = rate
+
+
+def scheduled(config: Config, progress: float) -> Scheduled:
+    """The values of the schedules at `progress` (0 to 1)."""
+    beta = config.beta * beta_factor(config, progress)
+    if config.capacity is None:
+        return Scheduled(beta, 0.0)
+    return Scheduled(beta, config.capacity * schedules.linear(progress, warmup(config)))
 
 
 def lr_factor(config: Config, progress: float) -> float:
@@ -169,7 +201,7 @@ def warmup(config: Config) -> float:
 @contextlib.contextmanager
 def seeded_modules(config: Config, step: int) -> Iterator[None]:
     """For modules with noise of their own (dropout): torch's global generators, seeded for this step and restored after it."""
-    cuda = [torch.cuda.current_device()] if config.device.startswith("cuda") else []
+    cuda = [torch.cuda.current_device()] if devices.is_cuda(config.device) else []
     with torch.random.fork_rng(devices=cuda):
         seeded = torch.default_generator if config.device == "cpu" else torch  # torch.manual_seed seeds every device: slower
         seeded.manual_seed(generator_of(config, MODULES, step).initial_seed())

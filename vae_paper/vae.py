@@ -92,6 +92,9 @@ class Model(nn.Module):
     """Number of class labels, for a model that takes them."""
     pixels_drawn: bool = False
     """Whether `sample` draws each pixel at random from p(x|z), even if its argument `noise` is False."""
+    recordable: bool = False
+    """Whether `forward` runs the same kernels in every training step, and keeps nothing in Python. Then a GPU records one step
+    and replays it (cuda_graph.py). A subclass must say it again."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. With a reason, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
@@ -290,6 +293,7 @@ class VAE(Model):
     decoder maps z (B, D) to logits (B, C, H, W).
     """
 
+    recordable = True
     pictures: tuple[str, ...] = (
         "reconstructions", "samples", "manifold", "scatter", "traversals", "interpolation", "rate", "curves", "side-by-side",
         "animation",

@@ -47,7 +47,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     training = model.training
     model.eval()
     try:
-        with devices.products():
+        with devices.numerics():
             yield
     finally:
         model.train(training)

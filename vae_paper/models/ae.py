@@ -15,6 +15,7 @@ class AE(Model):
     """An autoencoder with the VAE's layers. Its decoder is not trained on samples of N(0, I), but can decode them."""
 
     drawn_from = None
+    recordable = True
     bound = None  # without a prior there is no p(x)
     rate_is = "0 by definition: an autoencoder has neither noise nor prior"
     fixed_options: ClassVar = dict.fromkeys(("beta", "beta_schedule", "objective"), "an autoencoder has no rate") | {

@@ -20,6 +20,7 @@ class CVAE(VAE):
     """
 
     takes_labels = True
+    recordable = True
     pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "traversals", "cvae-grid", "rate", "curves")
 
     def __init__(

@@ -60,6 +60,7 @@ class PixelVAE(Model):
     """The logits of pixel i are decoder(z)_i + before(x_<i). The channels of one pixel do not see each other."""
 
     pixels_drawn = True
+    recordable = True
     pictures: tuple[str, ...] = ("samples", "scatter", "rate", "curves", "shared-latents")
 
     def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:

@@ -15,6 +15,7 @@ from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Mode
 class QuadrantCVAE(Model):
     """p(x_unseen | z, x_seen). The learned prior p(z|x_seen) of eq. 4 and section 4.1 is a second encoder."""
 
+    recordable = True
     drawn_from = None  # the prior depends on an image: this model completes images, and cannot draw one without an image
     rate_is = "an upper bound on the information in z about x, I(x; z|x_seen)"
     pictures = ("scatter", "rate", "curves", "completions")

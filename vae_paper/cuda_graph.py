@@ -1,0 +1,122 @@
+"""CUDA graphs: a training step on a GPU is recorded once, then replayed.
+
+A step of this small network is a few hundred short kernels. To launch them one by one from Python takes longer than to run
+them. A CUDA graph launches all of them at once. It repeats the kernels, not the Python code. So every value that changes from
+step to step must be in a tensor, always in the same memory. `Replayed` copies the arguments of each call into such tensors.
+
+    first calls   run the function as it is; at the last of them, note whether it makes the CPU wait for the GPU
+    then          record one call
+    after that    copy the arguments, replay the record, return a copy of the result
+"""
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vae_paper import distributed
+from vae_paper.vae import Model
+
+FIRST = 3  # calls before recording: they make the optimiser's state and what the GPU's libraries prepare once
+Argument = Tensor | float | None
+
+
+def replayed(step: Callable[..., Tensor], model: nn.Module, optimizer: Optimizer, own_objective: bool) -> Callable[..., Tensor]:
+    """The training step, recorded if that is possible. If not, the step as it is; the reason is printed."""
+    why = reason_against(model, optimizer, own_objective)
+    if why is None:
+        return Replayed(step)
+    say(why)
+    return step
+
+
+def reason_against(model: nn.Module, optimizer: Optimizer, own_objective: bool) -> str | None:
+    """The reason why a training step cannot be recorded; None if it can."""
+    if distributed.processes() > 1:
+        return "several processes exchange gradients in each step"
+    if own_objective:
+        return "an objective of your own may do something else in each step"
+    if not isinstance(model, Model) or not vars(type(model)).get("recordable"):
+        return f"{type(model).__name__} does not say that it is recordable"
+    if not all(group.get("capturable") and isinstance(group["lr"], Tensor) for group in optimizer.param_groups):
+        return "the optimizer does not have capturable=True and a tensor as its learning rate"
+    return None
+
+
+class Replayed:
+    """A function of tensors, numbers and None that returns a tensor: on a CUDA GPU, a call replays the record of one call.
+
+    All calls must have arguments of the same shapes. The function must be deterministic in its arguments and in torch's global
+    generator, and may change parameters and buffers in place. If it makes the CPU wait for the GPU (it reads a value, for
+    example), it is never recorded; one line on stderr says so.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self.function, self.calls = function, 0
+        self.buffers: list[Any] = []
+        self.record: tuple[Callable[[], Any], Tensor] | None = None
+
+    def __call__(self, *arguments: Argument) -> Tensor:
+        self.calls += 1
+        if self.calls == 1:
+            self.buffers = [as_buffer(argument, arguments[0]) for argument in arguments]
+        for buffer, argument in zip(self.buffers, arguments, strict=True):
+            if isinstance(argument, Tensor):
+                buffer.copy_(argument)
+            elif argument is not None:
+                buffer.fill_(argument)  # without a wait: copy_ of a number would be a copy from the CPU's memory
+        if self.record is not None:
+            replay, result = self.record
+            replay()
+            return result.clone()
+        if self.calls > FIRST:
+            return self.function(*self.buffers)
+        result, waits = watched(self.function, *self.buffers)
+        if self.calls == FIRST and waits:
+            say(waits)
+        elif self.calls == FIRST:
+            self.record = recorded(self.function, *self.buffers)
+        return result
+
+
+def say(why: str) -> None:
+    """Print why steps are not recorded."""
+    if distributed.rank() == 0:
+        print(f"the GPU runs each step kernel by kernel, not as one CUDA graph: {why}", file=sys.stderr)
+
+
+def as_buffer(argument: Argument, like: Any) -> Tensor | None:
+    """Memory for an argument: a number becomes a tensor (dtype and device of `like`), None stays None."""
+    if argument is None:
+        return None
+    return argument.clone() if isinstance(argument, Tensor) else torch.tensor(argument, dtype=like.dtype, device=like.device)
+
+
+def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Tensor, str]:
+    """The result, and the line of code at which the CPU first waited for the GPU ("" if it never did)."""
+    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch asks for another stream before it records
+    stream.wait_stream(torch.cuda.current_stream())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with torch.cuda.stream(stream):
+                result = function(*arguments)
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+    torch.cuda.current_stream().wait_stream(stream)
+    waits = [f"{found.filename}:{found.lineno} waits for it" for found in caught if "synchronizing" in str(found.message)]
+    return result, waits[0] if waits else ""
+
+
+def recorded(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Callable[[], Any], Tensor]:
+    """Record one call without running it. Returns the function that replays it, and the tensor that a replay fills."""
+    graph = torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph):
+        result = function(*arguments)
+    return graph.replay, result
