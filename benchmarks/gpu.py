@@ -127,7 +127,7 @@ def nll(test: Data, k: int, device: str) -> dict[str, Any]:
     model = weight_files.load_with_header(weights.PRETRAINED / "vae_mnist_d20.safetensors")[0].to(device)
     started = time.perf_counter()
     with machine.quiet():
-        estimate = estimators.mean_of(-estimators.importance(model, test, [k], decodes=20_000).iwae[-1])
+        estimate = estimators.mean_of(-estimators.importance(model, test, [k]).iwae[-1])
     synchronize(device)
     return {"k": k, "images": len(test.images), "seconds": time.perf_counter() - started, **estimate._asdict()}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vae_numpy import digits, weights
-from vae_paper import Config, cuda_graph, load, models, objectives, train, training
+from vae_paper import Config, cuda_graph, devices, load, models, objectives, train, training
 from vae_paper.config import checked
 from vae_paper.data import Data, load_data
 from vae_paper.measuring.elbo import terms_of
@@ -89,9 +89,10 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             yield loss
 
-    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as broken:
         broken.setattr(training, "steps", stopping)
-        train(Config(name="halves", **options))
+        with pytest.raises(KeyboardInterrupt):
+            train(Config(name="halves", **options))
     train(Config(name="halves", resume=True, **options))
     ours, theirs = (load(f"runs/{name}").state_dict() for name in ("whole", "halves"))
     assert all(torch.equal(theirs[name], p) for name, p in ours.items())
@@ -100,13 +101,9 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, monkeypatch):
 def test_evaluation_is_float32():
     model = load(weights.PRETRAINED / "vae_mnist_d20.safetensors")
     data = Data(torch.from_numpy(digits.load("handwriting", "test").images[:200]), about="handwriting")
-    exact = objectives.elbo(terms_of(copy.deepcopy(model).double(), Data(data.images.double(), about="handwriting")))
-    on_gpu = objectives.elbo(terms_of(model.cuda(), data.to("cuda")))
-    # the noise differs: CPU and GPU have other generators. So compare the parts that have none
-    assert torch.isfinite(on_gpu).all() and torch.isfinite(exact).all()
+    assert torch.isfinite(objectives.elbo(terms_of(model.cuda(), data.to("cuda")))).all()
+    # CPU and GPU draw other noise from one seed, so here both get the same
     eps = torch.randn(1, 200, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    from vae_paper import devices
-
     with devices.numerics(), torch.no_grad():
         gpu = objectives.elbo(model(data.images.cuda(), eps.float().cuda())).cpu().double()
         cpu = objectives.elbo(copy.deepcopy(model).cpu().double()(data.images.double(), eps.float().double()))

@@ -272,7 +272,7 @@ REFUSED = [
     ({"model_arguments": "hidden=3"}, {}, "model_arguments is hidden=3, and your own model does not use it"),
     ({"likelihood": "mse"}, {}, "likelihood is mse in the configuration, and bce in the model"),
     ({"lr_schedule": "one-cycel"}, {}, "lr_schedule is 'one-cycel'; expected one of: one-cycle, constant"),
-    ({}, {"objective": lambda terms: terms.rate.sum(1)}, r"the objective returned \(16,\); expected one number"),
+    ({}, {"objective": lambda terms: terms.rate.sum(1)}, r"the objective returned \(16,\); expected a tensor of one number"),
     ({}, {"data": Data(torch.rand(40, 1, 30, 30))}, r"images are \(1, 30, 30\), and the model expects \(1, 28, 28\)"),
     ({}, {"model": vae_paper.VAE(2, image_shape=(1, 32, 32))}, r"and the model expects \(1, 32, 32\)"),
     ({}, {"model": vae_paper.CVAE(2), "data": Data(torch.rand(40, 1, 28, 28), torch.arange(40))}, "labels: found 0 to 39"),

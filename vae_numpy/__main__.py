@@ -47,7 +47,7 @@ def main(config: Config) -> None:
 
     print(f"weights  {config.weights.name}: D = {latent_dim}, trained on {shown(header.get('data', 'unknown data'))}")
     print(f"digits   {data.source}, the first {len(images):,}, grayscale")
-    print(f"nats per image ({kind}), z sampled once, mean ± standard error; for grayscale digits an objective, not a bound:")
+    print(f"nats per image ({kind}), z sampled once, mean ± standard error; for grayscale digits this ELBO is no bound:")
     for name, values in {"ELBO": -(recon + kl), "reconstruction": recon, "KL": kl}.items():
         print(f"  {name:<15}{values.mean():8.2f} ± {standard_error(values)}")
 
@@ -60,7 +60,7 @@ def main(config: Config) -> None:
 
 
 def standard_error(values: np.ndarray) -> str:
-    """The standard error of the mean, from the sample's standard deviation (divided by n - 1); one value has none."""
+    """The standard error of the mean: the standard deviation (with n - 1) divided by sqrt(n). One value has none."""
     if len(values) == 1:
         return "(no standard error: one image)"
     return f"{values.std(ddof=1) / np.sqrt(len(values)):.2f}"

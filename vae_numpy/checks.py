@@ -1,8 +1,8 @@
 """Every check of an argument, in one place. Each raises a ValueError of one line: what was found, what was expected.
 
-Each check takes NumPy arrays and torch tensors. It looks at shapes and dtypes, and at values where it can: on a GPU it skips
-the values, because reading them would make the GPU wait for the CPU, and while torch traces a function (torch.compile,
-torch.export, vmap) there are no values yet. No check imports torch.
+Each check takes NumPy arrays and torch tensors. It looks at shapes and dtypes, and at values where it can. On a GPU it
+skips the values: to read them, the CPU and the GPU would have to wait. While torch traces a function (torch.compile,
+torch.export, vmap), there are no values yet. No check imports torch.
 """
 
 import sys
@@ -168,7 +168,7 @@ def _dtype(array: Any) -> str:
 
 
 def values_are_visible(array: Any) -> bool:
-    """Whether values may be looked at: not on an accelerator, which would have to wait, and not while torch traces."""
+    """Whether values may be looked at: not on an accelerator (the CPU would have to wait), and not while torch traces."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(array, torch.Tensor):
         return True

@@ -15,7 +15,7 @@ from typing import Any, cast
 import tyro
 
 LONGEST = 300  # characters; a longer text from a file is cut here
-BROKEN_PIPE = 141  # 128 + SIGPIPE: the shell's code for every program that a broken pipe ends
+BROKEN_PIPE = 141  # 128 + SIGPIPE: the exit code that a shell shows if a broken pipe stopped the program
 # On the CPU, torch has no exception of its own for a number or a tensor that is too large, only these texts
 TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow when|overflowed")
 
@@ -23,8 +23,8 @@ TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow
 def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[str] | None = None) -> None:
     """Parse the arguments into `configuration` (a dataclass, or a union of them: subcommands) and call main with it.
 
-    An error that the user can mend ends with one line on stderr and exit code 2: a bad value, a missing or damaged file, a
-    full disk, not enough memory. Ctrl-C ends with 130. Another error is a bug and keeps its traceback.
+    An error that the user can repair (a bad value, a missing or damaged file, a full disk, not enough memory) gives one line
+    on stderr and exit code 2. Ctrl-C ends with 130. Another error is a bug and keeps its traceback.
 
     A standard output that fails does not stop the work: main goes on and saves its results. Then the code is 2, since the
     output is incomplete. If the reader of a pipe ends (`| head`), the command ends with 141, as other programs do.
@@ -117,7 +117,7 @@ def _standard_streams() -> Iterator[tuple[_Stream, _Stream]]:
 
 
 def _discard(stream: Any) -> None:
-    """Let a failed stream lead to nowhere, so that Python does not fail when it flushes the stream at its end."""
+    """Point a failed stream at os.devnull, so that Python's own flush at exit does not fail."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -153,7 +153,7 @@ def _small_ints(config: Any) -> Any:
             _small_ints(value)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int) and not -(2**63) <= number < 2**63:
-                raise ValueError(f"--{name.replace('_', '-')} is {number}: too large; expected less than 2^63")
+                raise ValueError(f"--{name.replace('_', '-')} is {number}: expected a whole number from -2^63 to 2^63 - 1")
     return config
 
 

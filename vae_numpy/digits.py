@@ -47,7 +47,7 @@ def load(source: str = "auto", split: str = "train", folder: Path | None = None)
     """
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')
-    source = resolved(source)
+    source = resolved(source, folder)
     if source == "handwriting":
         return _load_handwriting(split)
 
@@ -66,13 +66,13 @@ def load(source: str = "auto", split: str = "train", folder: Path | None = None)
     return Digits(images, labels.astype(np.int64), f"{SOURCES[source]} {split} split ({len(images):,} images)")
 
 
-def resolved(source: str) -> str:
-    """The source that a name stands for: "auto" stands for mnist if it is on disk, otherwise for handwriting.
+def resolved(source: str, folder: Path | None = None) -> str:
+    """The source that a name stands for: "auto" stands for mnist if it is in `folder`, otherwise for handwriting.
 
     Raises ValueError for an unknown name.
     """
     if source == "auto":
-        return "mnist" if is_on_disk("mnist") else "handwriting"
+        return "mnist" if is_on_disk("mnist", folder) else "handwriting"
     if source not in ("handwriting", *SOURCES):
         hint = "; other images: python -m vae_paper train" if ":" in source or source in ("sprites", "cifar10") else ""
         raise ValueError(f"source is {source!r}; expected one of: auto, handwriting, {', '.join(SOURCES)}{hint}")
@@ -84,9 +84,9 @@ def data_folder() -> Path:
     return Path(os.path.expanduser(os.environ.get("VAE_DATA") or "data"))
 
 
-def is_on_disk(source: str) -> bool:
-    """Whether all four files of a source are on disk, packed or unpacked."""
-    raw = data_folder() / SOURCES[source] / "raw"
+def is_on_disk(source: str, folder: Path | None = None) -> bool:
+    """Whether all four files of a source are in `folder` (default `data_folder()`), packed or unpacked."""
+    raw = (folder or data_folder()) / SOURCES[source] / "raw"
     names = [f"{p}-{kind}-ubyte" for p in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
     return all(any(path.is_file() for path in _paths(raw, name)) for name in names)
 
@@ -154,7 +154,7 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             if len(sizes) != rank or sizes.min() < 1 or sizes[0] > MOST_IMAGES or sizes[1:].max(initial=0) > 28:
                 most = f"at most {MOST_IMAGES:,} images, each at most 28x28"
                 raise ValueError(f"its header claims sizes {sizes.tolist()}; expected {rank} sizes, each at least 1: {most}")
-            data = read(count + 1)  # never more than the header allows, whatever the archive unpacks to
+            data = read(count + 1)  # not more than the header announces, even if the archive holds more
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"
                 raise ValueError(f"its header announces {count:,} bytes, and {found} follow")

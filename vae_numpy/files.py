@@ -66,7 +66,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def is_gone(process: str) -> bool:
-    """Whether no process with this id exists any more, so that its temporary files are stale. False where unknown."""
+    """True if this process has ended: then its temporary files are stale. False if it is alive, or if that is unknown."""
     if WINDOWS:  # there os.kill(id, 0) would end the process
         return False
     try:

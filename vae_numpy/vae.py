@@ -115,7 +115,8 @@ def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Ar
 
 
 def in_parts(coder: Callable[[Params, Array], Any], params: Params, batch: Array) -> Any:
-    """encode or decode a large batch, 64 images at a time. Images do not affect each other: results differ by rounding only.
+    """encode or decode a large batch, 64 images at a time. Images do not affect each other: only
+    rounding differs from one large batch.
 
     A layer's result for 64 images still lies in the processor's cache when the next layer reads it. So this is up to twice
     as fast as one batch of 256. The memory for hidden layers does not grow with the batch.

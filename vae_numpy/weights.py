@@ -53,7 +53,8 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
     """Write any finite arrays and a header to `path`, atomically.
 
-    Raises ValueError if a number is not finite, OSError if the file cannot be written; then `path` stays as it was.
+    Raises ValueError if a number is not finite, OSError if the file cannot be written. Then `path` stays as it was, except if
+    the message says "written, but perhaps lost at a power failure".
     """
     tensors = _native(tensors)
     for name, array in tensors.items():
@@ -75,8 +76,9 @@ def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str
     """Read a file that `save_tensors` wrote, and check its checksum.
 
     `check(tensors, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory. It
-    gets arrays that take no memory, with the file's names, shapes and dtypes. If they are wrong, it raises a ValueError.
-    Raises FileNotFoundError, or ValueError if the file is damaged, was not saved by this project, or holds NaN or infinity.
+    gets zeros with the file's names, shapes and dtypes (they take no memory). If these are wrong, it raises a ValueError.
+    Raises FileNotFoundError, PermissionError, or ValueError: the file is damaged, was not saved by this project, or holds NaN
+    or infinity.
     """
     path = Path(path)
     if not path.is_file():

@@ -65,7 +65,7 @@ class Sample(OfRun):
     """Draw new images from a model."""
 
     sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
-    """prior: the model's own; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
+    """prior: the model's own prior; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
     class: images of given labels, from the prior of a conditional model, or from a Gaussian fitted to z of the class."""
     label: Annotated[int | None, default("all classes in turn")] = None
     """The class to draw, with --sampler class."""

@@ -38,7 +38,7 @@ class ModelOptions:
     """Scale of the likelihood: the standard deviation of gaussian, or the first value of a learned scale."""
     width: Annotated[int | None, default("32")] = None
     """Channels of a vae's, cvae's or ae's first layer; each later layer of the encoder doubles them."""
-    depth: Annotated[int | None, default("by the size: until the grid is at most 8x8, at least 2")] = None
+    depth: Annotated[int | None, default("2, or more: until the grid is at most 8x8")] = None
     """Layers of stride 2 in the encoder of a vae, cvae or ae, and as many in the decoder."""
     seen: Annotated[int | None, default("1")] = None
     """Number of quadrants that a quadrant-cvae sees: 1 (lower left), 2 (the left half), 3 (all but the upper right)."""
@@ -173,8 +173,8 @@ FEW_IMAGES = 10_000  # with fewer, an epoch has few steps: more epochs and small
 def checked(config: Config, model: "type[Model] | Model | None" = None, images: int = FEW_IMAGES) -> Config:
     """The configuration with its defaults filled in. ValueError if options contradict each other or have no effect.
 
-    `model` is a model of your own, or its class; by default the class that `config.model` names. `images` is the number of
-    training images, on which the default number of epochs and the default batch size depend.
+    `model` is a model of your own, or its class; by default the class that `config.model` names. The default number of epochs
+    and the default batch size depend on `images`, the number of images (of a folder or an array: test images too).
     """
     from vae_paper.likelihoods import LIKELIHOODS  # torch is imported when work begins, so that --help answers at once
 

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from vae_paper import distributed
 from vae_paper.vae import Model
 
-FIRST = 3  # calls before recording: they make the optimiser's state and what the GPU's libraries prepare once
+FIRST = 3  # calls before recording: in these the optimiser makes its state, and the GPU's libraries prepare what they need once
 Argument = Tensor | float | None
 
 

@@ -58,6 +58,10 @@ class Data:
         """The same data with other fields."""
         return dataclasses.replace(self, **changes)
 
+    def like(self, model: Any) -> "Data":
+        """The same data in the precision of a model's parameters."""
+        return self if self.images.dtype == model.dtype else self.replace(images=self.images.to(model.dtype))
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
@@ -88,14 +92,14 @@ def resolved(source: str) -> str:
 
 
 def count(source: str) -> int:
-    """The number of images of a source that may have few: fewer than FEW_IMAGES need smaller batches and more epochs."""
+    """The number of training images of a source that may have few; FEW_IMAGES for a larger one."""
     if source.startswith((FOLDER, ARRAY)):
         return image_files.count(source)
     return 1_437 if source == "handwriting" else FEW_IMAGES
 
 
 def shape_asked(config: Config) -> Shape | None:
-    """The (C, H, W) in which a configuration asks for the images of its source. None: the source decides."""
+    """The image shape (C, H, W) that a configuration asks for. None: the source decides."""
     return None if config.image_size is None else (config.image_channels or 1, config.image_size, config.image_size)
 
 
@@ -156,7 +160,7 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
-    """A split of `source`, or, without it, of the data named in `about`, a file's header. ValueError if those are your own."""
+    """A split of `source`; without `source`, of the data that a file's header `about` names. ValueError for your own data."""
     config = about.get("config", {})
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:

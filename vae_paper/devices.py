@@ -41,6 +41,13 @@ def sum_dtype(device: str) -> torch.dtype:
     return torch.float32 if device.startswith("mps") else torch.float64
 
 
+def decodes_at_once(device: torch.device) -> int:
+    """The number of z that a measure decodes together: 500 on a CPU, 2,000 on a GPU, 20,000 on a GPU with 16 GB of memory."""
+    if device.type != "cuda":
+        return 500
+    return 20_000 if torch.cuda.get_device_properties(device).total_memory >= 16e9 else 2_000
+
+
 @contextlib.contextmanager
 def numerics(precision: str = "float32") -> Iterator[None]:
     """Compute products of float32 numbers in full float32 (the default), or in "tf32" on a GPU, whatever the caller has set.

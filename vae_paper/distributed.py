@@ -140,7 +140,7 @@ def whole(part: Tensor, total: int, dim: int) -> Tensor:
 
 
 def mean(value: Tensor) -> Tensor:
-    """The mean over the processes."""
+    """The mean over the processes. (With several processes, `value` itself then holds their sum.)"""
     if processes() > 1:
         dist.all_reduce(value)
     return value / processes()

@@ -237,7 +237,9 @@ def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarr
         if x.dtype != np.uint8:
             check_pixels(x)
         if labels is not None:
-            labels = labels.astype(np.int64) if labels.dtype.kind in "iu" else labels
+            if labels.dtype.kind not in "iu":
+                raise ValueError(f"labels are {labels.dtype}; expected whole numbers from 0, one for each class")
+            labels = labels.astype(np.int64)
             check_labels(labels, len(x), int(labels.max(initial=0)) + 1)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

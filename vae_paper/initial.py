@@ -8,7 +8,7 @@ from typing import Any
 
 from vae_paper import models
 from vae_paper.config import MODELS_OWN, Config, arguments_in
-from vae_paper.data import Data
+from vae_paper.data import OWN, Data, split
 from vae_paper.vae import MNIST, Model
 from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, load_with_header
 
@@ -16,7 +16,8 @@ from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, l
 def initial_model(config: Config, model: Model | None = None, data: Data | None = None) -> Model:
     """The model of a checked configuration, or the `model` given, with the parameters that the run starts with.
 
-    `data` are all images of the run, for training and validation. By default: images of MNIST's shape.
+    `data` are all images of the run, for training and validation; without them the model takes images of MNIST's shape. With
+    `resume` the parameters stay random here: the state is loaded later.
     """
     given = copy.deepcopy(model)  # the parameters of `start_from` are read into this copy
     if model is None:
@@ -37,14 +38,14 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
     if config.start_from is not None:
         start, about = load_with_header(config.start_from, given)
         path = find(config.start_from)
-        _check_start(path, about | about.get("config", {}), config, data)
+        _check_start(path, about | about.get("config", {}), config, data and data.like(model))
         check_made_with(path, about, model)
         fill(path, model, as_arrays(start.state_dict()))
     return model.train()
 
 
 def check_made_with(path: Path, about: Any, model: Model) -> None:
-    """Refuse a file whose model was made with other arguments: its tensors would fit, and mean something else."""
+    """Refuse a file whose model was made with other arguments, even if its tensors fit: they would mean something else."""
     described = describe(model)
     ours = described["made_with"] | {"image_shape": tuple(described["image_shape"])}
     made = about.get("made_with", {}) if isinstance(about, dict) else None
@@ -98,9 +99,11 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     theirs, before = start.get("source"), start.get("start_from")
     if "validation" not in start or theirs is None:
         return 0.0  # a weight file of level 2 does not say which images were left out
+    held = start["validation"] if isinstance(start["validation"], float) else 0.0
+    if theirs == source == OWN:  # the name says nothing: are they the same images, in the same order?
+        return held if data and split(data, held)[0].digest == start.get("digest") else 0.0
     if theirs == source or (before is None and theirs == "auto"):
         # "auto", in an older file, may be this source or another. If we assume this source, fewer images count as unseen: safe
-        held = start["validation"] if isinstance(start["validation"], float) else 0.0
         # `data.split` writes the number of training images into "data". If this number is not that of a run on the whole source,
         # the model of `start_from` saw only a part of the source, and other images were held out.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))

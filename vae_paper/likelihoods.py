@@ -79,7 +79,7 @@ def log_constant(logits: Pixels) -> Pixels:
 
 
 def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """A logistic density with mean x_hat and one scale, integrated over each of the 256 levels k/255 (of each channel).
+    """A logistic density with mean x_hat and one scale, integrated over an interval around each level k/255 (of each channel).
 
     It is a probability of the integers 0..255, so the ELBO is a bound that can be given in bits (Salimans et al. 2017,
     "PixelCNN++", arXiv:1701.05517, eq. 2, with one component). ValueError if x holds a value that is not k/255.
@@ -152,10 +152,10 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "a probability, so bits/dim are bits of a code that stores the image"
+CODE = "a probability, so a code can store the image in this many bits/dim"
 DENSITY = (
-    "a density on images in [0, 1], to which no noise is added (no dequantisation): these nats may be negative, and bits/dim are "
-    "not the length of a code; on the scale 0 to 255 they are 8 larger"
+    "a density on images in [0, 1] without added noise (no dequantisation). So these nats may be negative, and bits/dim is no "
+    "code length. On the scale 0 to 255, bits/dim is 8 larger"
 )
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
@@ -180,14 +180,15 @@ LIKELIHOODS = {
 
 
 def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
-    """Make pixels 0 or 1: "dynamic" draws 1 with probability x, "threshold" gives x > 1/2. "none" returns x unchanged.
+    """Make pixels 0 or 1: "dynamic" draws 1 with probability x, "threshold" gives x > 1/2. "none" returns x unchanged, and so
+    does "fixed": `data.binarised` has drawn these pixels once, as "dynamic" does.
 
-    Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519. ("fixed" in `load_data` draws as "dynamic" does, but only once.)
+    Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519.
     """
     if how not in ("none", "fixed", "dynamic", "threshold"):
         raise ValueError(f'binarise: how is {how!r}; expected "none", "fixed", "dynamic" or "threshold"')
     if how == "fixed" and values_are_visible(x) and ((x != 0) & (x != 1)).any():
-        raise ValueError('binarise: how is "fixed"; expected images that were made binary before (data.binarised)')
+        raise ValueError('binarise: how is "fixed", and the images are grayscale; make them binary with data.binarised first')
     if how in ("none", "fixed"):
         return x
     check_pixels(x)  # without this check, NaN would become 0, and a gray level of 128 would become 1

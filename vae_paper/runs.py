@@ -31,6 +31,7 @@ from vae_paper import devices, distributed, models, state_files, weight_files
 from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
 from vae_paper.data import OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
 from vae_paper.initial import check_made_with, inherit, initial_model
+from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Model
 
 FEW_STEPS = 500  # after fewer, most latents are still collapsed
@@ -256,7 +257,7 @@ def fitting(data: Data, model: Model) -> Data:
         raise ValueError(f"labels: the model is conditioned on a class, and {data.about} has no labels; choose another model")
     if data.labels is not None:
         check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
-    return data if data.images.dtype == model.dtype else data.replace(images=data.images.to(model.dtype))
+    return data.like(model)
 
 
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
@@ -290,6 +291,8 @@ def _of_model(config: Config, model: Model | None) -> Config:
         found |= {name: value for name, value in made.items() if name in MODELS_OWN}
         others = sorted(made.keys() - {*MODELS_OWN, "image_shape", "encoder", "decoder"})
         found |= {"model_arguments": " ".join(f"{name}={made[name]}" for name in others)} if others else {}
+    if LIKELIHOODS[model.likelihood].scale != "none":
+        found["sigma"] = float(f"{model.log_sigma.exp().item():.6g}")  # as float32 keeps it
     for option, value in found.items():
         if getattr(config, option) not in (Config.__dataclass_fields__[option].default, value):
             raise ValueError(
@@ -299,7 +302,8 @@ def _of_model(config: Config, model: Model | None) -> Config:
 
 
 def stored_config(folder: Path, config: Config) -> Config:
-    """The stored configuration of the run in a folder. Options of the command line with other values are refused."""
+    """The stored configuration of the run in a folder. Another value on the command line is refused, unless it is the option's
+    default, which counts as not given. Only --device may change."""
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no run of this name to resume; check --name, or leave out --resume")
@@ -345,7 +349,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
     per_epoch = len(data.images) // batch_size
     if progress.step > epochs * per_epoch or len(progress.rows) != progress.step // per_epoch:
         found = f"step {progress.step} of {epochs * per_epoch}, {len(progress.rows)} epochs"
-        raise ValueError(f"{folder / 'state.safetensors'}: its header says {found}; that is not how far this run can be")
+        raise ValueError(f"{folder / 'state.safetensors'}: its header says {found}; that is impossible for this run")
     return progress
 
 

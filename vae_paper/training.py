@@ -6,7 +6,6 @@ the stop.
 """
 
 import contextlib
-import functools
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,7 +29,7 @@ Objective = Callable[[Terms], Tensor]
 
 
 class Scheduled(NamedTuple):
-    """The values of the schedules at one step. (In a recorded step on a GPU they are tensors.)"""
+    """The values of the schedules at one step. (On a GPU, where a step is recorded as a CUDA graph, they are tensors.)"""
 
     beta: float | Tensor
     """The weight of the rate."""
@@ -72,7 +71,7 @@ def steps(
     per_epoch = len(data.images) // batch_size
     total = epochs * per_epoch
     order = torch.empty(0)
-    take: Callable[..., Tensor] = functools.partial(train_step, config, model, optimizer, objective=objective)
+    take: Callable[..., Tensor] = lambda *given: train_step(config, model, optimizer, *given, objective)  # noqa: E731
     if devices.is_cuda(config.device):
         take = cuda_graph.replayed(take, model, optimizer, objective is not None)
     for step in range(start, total):
@@ -110,8 +109,9 @@ def train_step(
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         terms = model(x, eps, labels)
         loss = loss_of(config, terms, Scheduled(beta, capacity), objective)
-    if loss.ndim:
-        raise ValueError(f"the objective returned {tuple(loss.shape)}; expected one number, such as the mean over the batch")
+    if not isinstance(loss, Tensor) or loss.ndim:
+        found = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise ValueError(f"the objective returned {found}; expected a tensor of one number, such as the mean over the batch")
     if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would stall every step
         raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}")
     optimizer.zero_grad()
@@ -121,7 +121,7 @@ def train_step(
 
 
 def loss_of(config: Config, terms: Terms, at: Scheduled, objective: Objective | None = None) -> Float[Tensor, ""]:
-    """The loss that the configuration, or an objective of your own, minimises."""
+    """The loss that the configuration, or an objective of your own, minimises; `at`: the schedules' values at this step."""
     if objective is not None:
         loss = objective(terms)
     elif config.objective == "iwae":
@@ -140,7 +140,7 @@ def loss_of(config: Config, terms: Terms, at: Scheduled, objective: Objective | 
 def validate(config: Config, model: Model, data: Data, objective: Objective | None = None) -> dict[str, float]:
     """The loss and the ELBO on validation images; {} if there are none.
 
-    The loss is computed in batches of the training's size, with all schedules at their end.
+    The loss is computed in batches as large as those of training, with all schedules at their end.
     """
     if not len(data.images):
         return {}

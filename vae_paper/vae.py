@@ -34,7 +34,7 @@ Samples = Float[Tensor, "K B D"]
 Shape = tuple[int, int, int]
 MNIST: Shape = (1, 28, 28)
 WIDTH = 32  # channels after the first layer; each layer of the encoder doubles them
-GRID = 8  # the encoder halves the image until its height and width are at most this, but at least twice
+GRID = 8  # the encoder halves the image at least twice, and until height and width are at most this
 
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
@@ -71,7 +71,7 @@ class Terms:
             raise ValueError(f"terms: found {found}; expected {said}")
 
     def of_images(self, chosen: slice) -> "Terms":
-        """The terms of some of the images."""
+        """The terms of some of the images; the penalty stays that of all images."""
         mu, logvar, z = (None if t is None else t[..., chosen, :] for t in (self.mu, self.logvar, self.z))
         return Terms(self.distortion[:, chosen], self.rate[chosen], self.log_weight[:, chosen], mu, logvar, z, self.penalty)
 
@@ -79,8 +79,9 @@ class Terms:
 class Model(nn.Module):
     """The contract: a model takes x and eps, and returns `Terms`. Its attributes tell the library what the model can do.
 
-    A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `decode` (or, if pixels depend on each other,
-    `distortion` and `images_of`); for another prior it also defines `terms`; any other model defines `forward` and `sample`.
+    A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `decode`. If its pixels depend on each other, it defines
+    `distortion` and `images_of` in place of `decode`. For another prior it also defines `terms`, and
+    `draw_prior` (or sets `drawn_from` to None). Any other model defines `forward` and `sample`.
     Override an attribute only if its default is wrong.
     """
 
@@ -93,15 +94,15 @@ class Model(nn.Module):
     pixels_drawn: bool = False
     """Whether `sample` draws each pixel at random from p(x|z), even if its argument `noise` is False."""
     recordable: bool = False
-    """Whether `forward` runs the same kernels in every training step, and keeps nothing in Python. Then a GPU records one step
-    and replays it (cuda_graph.py). A subclass must say it again."""
+    """Whether `forward` runs the same kernels in every training step, and stores nothing in Python objects. Then a GPU records
+    one step and replays it (cuda_graph.py). This is not inherited: each subclass must set it."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. With a reason, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """Training options that must keep their default with this model, each with the reason."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {option: attribute}. The value of the option is the name of that run,
-    and its parameters go to the attribute."""
+    """Parts that another run has trained: {option: attribute}. The option names that run;
+    the run's parameters are copied into this attribute of the model."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor
@@ -198,7 +199,7 @@ class Model(nn.Module):
         """The arguments that build this model again, as JSON values. latent_dim, likelihood and sigma are left out."""
         names = inspect.signature(type(self)).parameters.keys() - {"latent_dim", "likelihood", "sigma"}
         found = {name: getattr(self, name) for name in sorted(names)}
-        usual = {"image_shape": MNIST, "width": WIDTH, "depth": 0}  # a file of the usual network names none of these
+        usual = {"image_shape": MNIST, "width": WIDTH, "depth": 0}  # a file leaves out arguments with these values
         return {name: value for name, value in found.items() if name not in usual or usual[name] != value}
 
     @property
@@ -221,10 +222,10 @@ def check_size(image_shape: Shape) -> Shape:
 def stages(image_shape: Shape, width: int = WIDTH, depth: int = 0) -> list[Shape]:
     """(C, H, W) of the image, and after each layer of stride 2. At (1, 28, 28): (1, 28, 28), (32, 14, 14), (64, 7, 7).
 
-    `depth` is the number of layers, at least 2. 0: as many as bring the grid to at most 8x8. Odd sizes are rounded up.
+    `depth` is the number of layers, at least 2. 0: as few as give a grid of at most 8x8. Odd sizes are rounded up.
     """
     if width < 1 or depth < 0 or depth == 1:
-        raise ValueError(f"width is {width}, depth is {depth}: expected at least 1, and at least 2 (or 0: by the size)")
+        raise ValueError(f"width is {width}, depth is {depth}: expected width 1 or more, depth 0 (by the size) or 2 or more")
     found = [check_size(image_shape)]
     while len(found) <= (depth or 2) or (not depth and max(found[-1][1:]) > GRID):
         C, H, W = found[-1]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 DEFAULT = "vae_mnist_d20"
+DTYPES = {"float32": torch.float32, "float64": torch.float64}  # of the parameters that a file may hold
 
 
 def find(run: str | Path) -> Path:
@@ -67,13 +68,15 @@ def describe(model: "Model") -> dict[str, Any]:
     ours = name in models.names()
     made_with = model.arguments if ours else {}
     about = {"model": name, "latent_dim": model.latent_dim, "likelihood": model.likelihood, "made_with": made_with}
-    return about | {"image_shape": list(model.image_shape)}
+    about |= {"image_shape": list(model.image_shape)}
+    return about if model.dtype == torch.float32 else about | {"dtype": str(model.dtype).removeprefix("torch.")}
 
 
 def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Model":
     """The model that the header describes. If the tensors do not fit it, ValueError before the model takes any memory."""
     name, latent_dim, likelihood = about.get("model"), about.get("latent_dim", 0), about.get("likelihood", "bce")
     made: Any = about.get("made_with", {})
+    dtype = str(about.get("dtype", "float32"))
     if not isinstance(name, str) or (name not in models.names() and "." not in name):
         raise ValueError(f"{path}: its header names the model {str(name)[:80]!r}; expected one of this project")
     made = made if isinstance(made, dict) else {"made_with": made}
@@ -86,14 +89,20 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
     try:
         made = models.checked_arguments(name, made)
         check_types({"latent_dim": latent_dim, "likelihood": likelihood})
-        if latent_dim < 1 or made.get("layers", 0) > len(tensors):
-            raise ValueError(f"D = {latent_dim}, made with {made}")
+        if latent_dim < 1 or made.get("layers", 0) > len(tensors) or dtype not in DTYPES:
+            raise ValueError(f"D = {latent_dim}, made with {made}, {dtype[:80]}")
         with torch.device("meta"):  # takes no memory, however large the claimed size
-            claimed = models.class_of(name)(latent_dim, likelihood, **made)
+            claimed = models.class_of(name)(latent_dim, likelihood, **made).to(DTYPES[dtype])
     except (ValueError, TypeError, RuntimeError, OverflowError, AttributeError) as error:
         raise ValueError(f"{path}: its header describes no {name} of this project ({str(error).splitlines()[0][:200]})") from None
     check_tensors(path, claimed.state_dict(), tensors)
-    return models.build(name, latent_dim, likelihood, **made)
+    return models.build(name, latent_dim, likelihood, **made).to(DTYPES[dtype])
+
+
+def has_beta(about: dict[str, Any]) -> bool:
+    """Whether the loss of the training that a header describes weighs the rate with beta."""
+    objective = about.get("config", {}).get("objective") or "elbo"
+    return objective in ("elbo", "free-bits") and "objective" not in (about.get("own") or {})
 
 
 def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:

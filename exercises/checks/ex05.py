@@ -224,7 +224,7 @@ WRONG = [
     Wrong(
         "clipped",
         "kl_near_prior",
-        "that is max(KL, 1e-8): a floor hides the lost digits and lies about the rest",
+        "that is max(KL, 1e-8): a floor hides the lost digits, and every KL below 1e-8 is wrong",
         lambda mu, logvar: np.maximum(vae.kl_divergence(mu, logvar), 1e-8),
     ),
     Wrong(

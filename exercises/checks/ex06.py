@@ -203,7 +203,7 @@ WRONG = [
     Wrong(
         "half_forgotten",
         "implied_variance",
-        "that is right without the 1/2 only: SSE/2 is a Gaussian of variance 1, SSE one of 1/2",
+        "that is right without the 1/2 only: the sum of squared errors has variance 1/2, half of this sum has variance 1",
         lambda reduction, half, pixels: variance_by_weight(reduction, False, pixels),
     ),
     Wrong(
@@ -276,7 +276,7 @@ WRONG = [
     Wrong(
         "factor_two",
         "rate_distortion",
-        "the error is twice too large where it counts: the 1/2 of the rate cancels the 1/2 of the distortion",
+        "the limit is beta * variance, not twice that: the 1/2 of the rate cancels the 1/2 of the distortion",
         water(lambda beta, variance: 2 * beta * variance),
     ),
     Wrong(

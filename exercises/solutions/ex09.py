@@ -7,12 +7,12 @@ Array = np.ndarray
 
 
 def linear(progress: float, rise: float) -> float:
-    """KL annealing: the weight goes from 0 to 1 in the first `rise` of the training (a fraction above 0), and stays 1."""
+    """KL annealing: the weight goes from 0 to 1 in the first part of the training, the fraction `rise`, and stays 1."""
     return min(1.0, progress / rise)
 
 
 def cyclical(progress: float, cycles: int, rise: float) -> float:
-    """`cycles` equal cycles. Each is a `linear` that rises in the first `rise` of its cycle. At progress 1 the weight is 1."""
+    """`cycles` equal cycles. Each is a `linear` that rises in the fraction `rise` of its cycle. At progress 1 the weight is 1."""
     return 1.0 if progress >= 1 else linear(progress * cycles % 1.0, rise)
 
 

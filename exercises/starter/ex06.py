@@ -1,4 +1,4 @@
-"""Exercise 06: beta, said and unsaid.
+"""Exercise 06: beta, and hidden betas.
 
 Everything is NumPy; losses are in nats per image unless a reduction says otherwise.
 Legend: B batch, C channels, H height, W width, J components.
@@ -19,7 +19,7 @@ def implied_beta(reconstruction: str, kl: str, pixels: int, latents: int, weight
 
 
 def implied_variance(reduction: str, half: bool, pixels: int) -> float:
-    """The variance of the Gaussian p(x|z) whose -log p(x|z) has the same optimum as a squared error, with the KL summed.
+    """The variance of a Gaussian p(x|z): -log p(x|z) + KL then has the same optimum as the squared error + KL (summed).
 
     `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether it is multiplied by 1/2.
     """

@@ -22,7 +22,7 @@ from vae_numpy.files import write_atomically
 Array = np.ndarray
 ACTIVE, COLLAPSED = "C0", "C3"
 CELL = 0.6  # inches of an image of 32 pixels or fewer in a grid; a larger one gets up to twice as many
-INK = (1, 28, 28)  # images of this shape are digits, dark ink on white; all others are shown as they are: 0 is black
+INK = (1, 28, 28)  # images of this shape are shown as ink: 0 is white; all others are shown as they are: 0 is black
 MOST_CLASSES = 20  # in a legend, or as the columns of a grid
 LETTER = 0.54 / 72  # inches of an average letter, for each point of its size
 

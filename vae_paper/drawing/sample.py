@@ -29,6 +29,8 @@ def sample(
     if label is not None and sampler != "class":
         raise ValueError(f"label is {label}, and the sampler {sampler} does not use it; choose --sampler class")
     model, about = load_with_header(run)
+    if source is not None and not needs_images(sampler, model):
+        raise ValueError(f"source is {source}, and the sampler {sampler} uses no images; leave it out")
     train = data_of(about, "train", source) if needs_images(sampler, model) else None
     images, labels = sample_images(model, count, sampler, seed, label, train)
     said = SAMPLERS[sampler] if train is not None else model.drawn_from or "z ~ N(0, I), for which this model was not trained"

@@ -15,7 +15,7 @@ from vae_paper.data import Data, data_of
 from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import terms_of
 from vae_paper.vae import Images, Model, Terms
-from vae_paper.weight_files import describe, find, load_with_header
+from vae_paper.weight_files import describe, find, has_beta, load_with_header
 
 Latents = Float[np.ndarray, "N D"]
 ABBREVIATIONS = {"vae": "VAE", "ae": "AE", "cvae": "CVAE"}  # the parts of a model's name that are set in capitals
@@ -39,6 +39,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         self.about = self.about or describe(self.model)
+        self.test = self.test.like(self.model)
         if not 0 <= self.image < len(self.test.images):
             raise ValueError(
                 f"image is {self.image}: expected 0 to {len(self.test.images) - 1}, as the data are {self.test.about}"
@@ -80,8 +81,7 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     """A caption: the subject of the picture, the model, and its training data."""
     words = [name_of(about), f"D = {model.latent_dim}"]
     beta = about.get("config", {}).get("beta", 1.0)
-    fixed = "beta" in model.fixed_options or "objective" in (about.get("own") or {})
-    words += [] if fixed else [f"β = {beta:g}"]
+    words += [f"β = {beta:g}"] if has_beta(about) and "beta" not in model.fixed_options else []
     trained_on = shown(about.get("data", "unknown data"), 200)
     # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)

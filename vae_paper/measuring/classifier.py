@@ -46,7 +46,7 @@ class Classifier(nn.Module):
 
 @torch.inference_mode()
 def probabilities(model: Classifier, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B 10"]:
-    """p(label|x) for each label. The confidence is the largest p; x agrees with a label if that label has the largest p."""
+    """p(label|x) for each label."""
     return torch.cat([model(part).softmax(1) for part in x.split(500)])
 
 

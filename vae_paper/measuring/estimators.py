@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_numpy.checks import check_alike, check_at_least
+from vae_paper import devices
 from vae_paper.data import Data, check_data
 from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import Estimate, evaluating, mean_of
@@ -37,13 +38,14 @@ def importance(
     ks: list[int],
     seed: int = 0,
     posterior: tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]] | None = None,
-    decodes: int = 500,
+    decodes: int | None = None,
 ) -> Importance:
     """The IWAE-k bound of each image for each k of `ks`, and its ELBO (Burda et al. 2015, arXiv:1509.00519, eq. 8).
 
     log 1/k Σ_i w_i,  w = p(x, z) / q(z|x),  is below log p(x) in expectation, and approaches log p(x) as k grows: with large
     k it is the usual estimate of log p(x). The k samples are drawn in chunks, and only the running sum is kept. q is the
-    encoder's, or the given `posterior`: mu and logvar of every image. `decodes`: number of z that are decoded at once.
+    encoder's, or the given `posterior`: mu and logvar of every image. `decodes`: number of z that are decoded at once, by
+    default as many as the device's memory allows.
     """
     check_data(data)
     if not ks or ks != sorted({*ks}) or ks[0] < 1:
@@ -51,6 +53,7 @@ def importance(
     if posterior is not None and len(posterior[0]) != len(data.images):
         raise ValueError(f"posterior: found {len(posterior[0])} images; expected one for each of {len(data.images)}")
     device = data.images.device
+    decodes = decodes or devices.decodes_at_once(device)
     generator = torch.Generator(device).manual_seed(seed)
     elbos, bounds = [], []
     bar = tqdm(total=len(data.images) * ks[-1], unit="z", unit_scale=True, desc="importance samples", delay=2, disable=None)
@@ -86,9 +89,9 @@ def random_subset(total: int, size: int, seed: int = 0) -> Int64[Tensor, " n"]:
 def corrected(
     elbo: Float[Tensor, " N"], chosen: Int64[Tensor, " n"], own: Float[Tensor, " n"], bound: Float[Tensor, " n"]
 ) -> Estimate:
-    """The difference estimator (Cochran 1977, Sampling Techniques, 7.3) of a bound's mean over all N images.
+    """A bound's mean over all N images, estimated from n: the difference estimator (Cochran 1977, Sampling Techniques, 7.3).
 
-    It is the mean ELBO of all images, plus the mean gap, bound - own, of the `chosen` ones. `own` is the ELBO of the chosen
+    It is the mean ELBO of all images, plus the mean gap (bound - own) of the n `chosen` images. `own` is the ELBO of the chosen
     images from the same samples of z as `bound`. The gap varies far less over images than the bound does, so a few hundred
     images suffice.
     """
@@ -124,8 +127,8 @@ def information(
 ) -> Information:
     """I_q(x; z) and KL(q(z) || N(0, I)), estimated from one z ~ q(z|x) of each image. q(z) is the mean of q(z|x) over images.
 
-    The decomposition: Hoffman & Johnson 2016, "ELBO surgery". The two estimates of the information, log q(z|x) - log q(z),
-    differ in q(z) (Poole et al. 2019, arXiv:1905.06922, the bounds for a known conditional). If q(z) contains all N images,
+    The decomposition: Hoffman & Johnson 2016, "ELBO surgery". There are two estimates of the mean of log q(z|x) - log q(z),
+    with two estimates of q(z) (Poole et al. 2019, arXiv:1905.06922: bounds for a known q(z|x)). If q(z) contains all N images,
     the estimate is too small (at most log N). If q(z) leaves out z's own image, the estimate is too large. The standard error
     ignores the error of q(z): a small error of q(z) changes the information only to second order.
     """

@@ -17,6 +17,7 @@ from vae_paper.data import Data, data_of, load_data
 from vae_paper.likelihoods import LIKELIHOODS, binarise
 from vae_paper.measuring import classifier, estimators, sample_quality
 from vae_paper.measuring.elbo import Estimate, averaged, mean_of, mixed, summary_of, variance_of_means
+from vae_paper.models import name_of
 from vae_paper.vae import Model, Terms
 from vae_paper.weight_files import find, load_with_header, save_model
 
@@ -39,6 +40,7 @@ def evaluate(
     check_at_least(estimators.GROUPS if drawn else 0, drawn=drawn)  # fewer samples have no standard error
     if drawn and model.drawn_from is not None and data.source not in ("mnist", "fashion-mnist", "kmnist", "handwriting"):
         raise ValueError(f"drawn is {drawn}: the classifier of samples knows digits only, not {data.source}; leave drawn out")
+    data = data.like(model)
     terms = averaged(model, data, passes, seed)
     measures, chosen = of_terms(model, terms, data, passes), []
     if terms.logvar is not None:
@@ -57,7 +59,9 @@ def evaluate(
         measures |= of_information(model, estimators.information(terms.mu, terms.logvar, seed, rate=terms.rate.sum(1)), data)
     if drawn and model.drawn_from is not None:
         measures |= of_samples(model, data, drawn, seed)
-    return {"data": data.about, "seed": seed, "measures": measures, "subset": chosen}
+    head = {"weights": "this model", "model": name_of(model), "latent_dim": model.latent_dim, "likelihood": model.likelihood}
+    head["units"] = LIKELIHOODS[model.likelihood].unit
+    return head | {"data": data.about, "seed": seed, "measures": measures, "subset": chosen}
 
 
 def evaluate_run(
@@ -65,9 +69,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """`evaluate` for a run or a weight file, on the test split of the data that it was trained on, or of `source`."""
     model, about = load_with_header(run)
-    head = {"weights": find(run).name, "model": about["model"], "latent_dim": model.latent_dim, "likelihood": model.likelihood}
-    head["units"] = LIKELIHOODS[model.likelihood].unit
-    return head | evaluate(model, data_of(about, "test", source), passes, k, subset, drawn, seed)
+    report = evaluate(model, data_of(about, "test", source), passes, k, subset, drawn, seed)
+    return report | {"weights": find(run).name}
 
 
 def one(estimate: Estimate, unit: str, data: Data, says: str) -> dict[str, Any]:
@@ -85,14 +88,14 @@ def of_terms(model: Model, terms: Terms, data: Data, passes: int) -> Measures:
     found = summary_of(model, terms)
     says = {
         "elbo": f"{times(passes)}; {found['elbo_is']}",
-        "distortion": f"{times(passes)}; the reconstruction loss E_q[-log p(x|z)], or what stands in its place",
+        "distortion": f"{times(passes)}; the reconstruction loss E_q[-log p(x|z)], or the objective used for it",
         "rate": f"the KL term KL(q(z|x) || p(z)): {model.rate_is}",
     }
     return {name: one(Estimate(found[name], found[f"{name}_standard_error"]), NATS, data, how) for name, how in says.items()}
 
 
 def of_likelihood(model: Model, data: Data, elbo: Float[Tensor, " N"], indices: Tensor, k: int, seed: int) -> Measures:
-    """IWAE bounds at powers of ten up to k and at k, on the chosen images; and log p(x), corrected to all images."""
+    """IWAE bounds for 1, 10, 100, ... up to k, and for k, on the chosen images; and log p(x), estimated for all images."""
     ks = sorted({10**power for power in range(len(str(k)))} | {k})
     few = data.subset(indices.to(data.images.device))
     own, bounds = estimators.importance(model, few, ks, seed)

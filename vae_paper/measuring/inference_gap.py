@@ -22,8 +22,8 @@ from vae_paper.measuring.estimators import importance
 from vae_paper.vae import Images, Labels, Model
 
 # Added to logvar of q* when z is drawn from it to estimate log p(x). The best q is narrower than a correlated posterior, and
-# if q is too narrow, the importance weights have infinite variance. (On a test model with a correlated
-# posterior, docs/oracles.md, IWAE-1000 would be some hundredths of a nat too low.)
+# if q is too narrow, the importance weights have infinite variance. (Without it, IWAE-1000 is
+# a few hundredths of a nat too low on a test model with a correlated posterior: docs/oracles.md.)
 WIDER = 0.5
 
 
@@ -63,8 +63,8 @@ def best_factorised(
     """mu and logvar of each image that maximise its ELBO. Adam starts at the encoder's values; its learning rate falls to 0.
 
     Sticking-the-landing gradient (Roeder, Wu & Duvenaud 2017, arXiv:1703.09194): only the path through z is
-    differentiated, so that the gradient has no noise where q is the posterior. Antithetic pairs ±eps cancel the odd part of
-    the noise; an odd number of `samples` is rounded up.
+    differentiated, so that the gradient has no noise where q is the posterior. Each eps is used with -eps: noise that
+    changes its sign with eps cancels (antithetic pairs). So an odd number of `samples` is rounded up.
     """
     for name, value in (("steps", steps), ("samples", samples), ("learning_rate", learning_rate), ("batch", batch)):
         if not value > 0:

@@ -1,6 +1,6 @@
 """`python -m vae_paper inspect`, the loss microscope: the two terms of the loss, their units, and what they bound.
 
-Legend: P numbers of an image that the distortion counts: C H W (784 of a digit), or those that a quadrant-cvae does not see;
+Legend: P how many pixel values the distortion counts: C H W (784 for a digit), or, in a quadrant-cvae, only the unseen ones;
 D latent size, B batch size.
 """
 
@@ -15,8 +15,9 @@ from vae_numpy.checks import check_at_least, check_images
 from vae_paper.data import Data, data_of
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.measuring.elbo import active_units, averaged, summary_of
+from vae_paper.models import name_of
 from vae_paper.vae import Model
-from vae_paper.weight_files import load_with_header
+from vae_paper.weight_files import has_beta, load_with_header
 
 
 def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, seed: int = 0) -> dict[str, Any]:
@@ -24,10 +25,9 @@ def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, see
     model, about = load_with_header(run)
     config = about.get("config", {})
     trained = {name: config.get(name) for name in ("objective", "beta", "batch_size")} if config else {}
-    weighs = (trained.get("objective") or "elbo") in ("elbo", "free-bits") and "objective" not in (about.get("own") or {})
-    beta = trained.get("beta") if weighs else None  # the other objectives have no beta
-    report = {"run": str(run), "model": about["model"], "latent_dim": model.latent_dim, "likelihood": model.likelihood}
-    return report | {"trained_with": trained} | inspect(model, data_of(about, "test", source), passes, seed, beta)
+    beta = trained.get("beta") if has_beta(about) else None
+    report = inspect(model, data_of(about, "test", source), passes, seed, beta)
+    return report | {"run": str(run), "trained_with": trained}
 
 
 def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: float | None = None) -> dict[str, Any]:
@@ -35,13 +35,16 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
     ValueError for a model whose latents are not vectors.
     """
+    data = data.like(model)
     terms = averaged(model, data, passes, seed)
     if terms.mu is None:
         raise ValueError(f"inspect: a {type(model).__name__} has codes; expected a model whose latents are vectors")
     summary = summary_of(model, terms)
     pixels = round(model.counted.sum().item())
     nats_to_bits = 1 / (pixels * math.log(2))
-    report: dict[str, Any] = {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
+    report: dict[str, Any] = {"run": "this model", "trained_with": {} if beta is None else {"beta": beta}}
+    report |= {"model": name_of(model), "latent_dim": model.latent_dim, "likelihood": model.likelihood}
+    report |= {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
     report |= summary | {"rate_is": model.rate_is, "pixels": pixels, "units": LIKELIHOODS[model.likelihood].unit}
     report["bits_per_dim"] = {name: summary[name] * nats_to_bits for name in ("elbo", "distortion", "rate")}
     if beta is not None:
@@ -58,7 +61,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
-    """Ways to sum or average the two terms. Each has the optimum of distortion + beta · rate (both summed) with its `beta`."""
+    """Ways to sum or average the two terms. Each has the optimum of distortion + beta · rate (sums) for its row's `beta`."""
     check_at_least(1, pixels=pixels, latents=latents, batch=batch)
     ways = [
         ("sum over pixels", "sum over latents", 1.0),
@@ -118,7 +121,7 @@ def _terms(r: dict[str, Any]) -> str:
         lines.append(f"{words:<34}{r['distortion_plus_beta_rate']:>10.3f}")
     if "least_distortion" in r:
         lines.append(f"{'least D of any decoder: entropy of x':<34}{r['least_distortion']:>8.3f}")
-    lines.append(f"Dimensions: {r['pixels']}, the numbers of an image that D counts. Units: {r['units']}.")
+    lines.append(f"Dimensions: {r['pixels']}, the number of pixel values that D counts. Units: {r['units']}.")
     lines.append("Standard errors are over images. Training with another seed changes the numbers by more than that.")
     return "\n".join(lines)
 
@@ -154,7 +157,7 @@ def _variance(r: dict[str, Any]) -> str:
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Reductions: each acts like this beta (and, for a squared error, like this variance)",
+        "Sums and means: each row acts like this beta (for a squared error, also like this variance)",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

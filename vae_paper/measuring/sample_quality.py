@@ -7,7 +7,7 @@ from torch import Tensor
 from vae_numpy.checks import check_labels
 from vae_paper.measuring import classifier
 from vae_paper.measuring.classifier import Classifier
-from vae_paper.measuring.elbo import Estimate, mean_of
+from vae_paper.measuring.elbo import Estimate, evaluating, mean_of
 from vae_paper.measuring.estimators import frechet
 from vae_paper.vae import Images, Labels, Model
 
@@ -26,7 +26,9 @@ def samples(model: Model, count: int, seed: int = 0) -> tuple[Images, Labels | N
     generator = torch.Generator().manual_seed(seed)
     labels, noise = torch.arange(count) % model.classes, model.likelihood == "bernoulli"
     asked = [(len(part), generator, part if model.takes_labels else None, noise) for part in labels.split(AT_ONCE)]
-    return torch.cat([model.sample(*one) for one in asked]), labels if model.takes_labels else None
+    with evaluating(model):
+        images = torch.cat([model.sample(*one) for one in asked])
+    return images, labels if model.takes_labels else None
 
 
 @torch.inference_mode()

@@ -46,7 +46,7 @@ def options_of(model: "type[Model] | Model") -> dict[str, Any]:
 
 
 def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
-    """The arguments of a model's class that a file or a command names; ValueError for an unknown name or another type."""
+    """Arguments for a model's class, as a file or a command gives them. ValueError for an unknown name or a wrong type."""
     if not isinstance(arguments, dict):
         raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected names and values")
     options, found = options_of(class_of(name)), {}
@@ -65,7 +65,7 @@ def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
 
 
 def summary(name: str) -> str:
-    """The first sentence of a model's file: what the command line says about it."""
+    """The beginning of a model's file, up to the first ".", ":" or "(": what the command line says about it."""
     if name == "vae":
         return "the variational autoencoder"
     source = (Path(__file__).parent / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")

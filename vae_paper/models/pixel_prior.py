@@ -6,10 +6,11 @@ training loop trains it, and its ELBO is the bound of the whole model: distortio
 
     above   the codes of the rows above           -> vertical stack    (its 2x3 kernel cannot look down)
     left    the codes to the left, and `above`    -> horizontal stack  (its 1x2 kernel cannot look right)
-    logits  K at each position, from the horizontal stack; no earlier code nearby is missed (section 2.2)
+    logits  K at each position, from the horizontal stack; no blind spot: no earlier code within reach is missed (section 2.2)
 
-No kernel is masked: each has only the weights that a mask would not set to 0. The first, wide kernels see only rows above and
-columns to the left, so that no position sees its own code. The kernels of later layers also see the same row and column.
+Kernels are cut, not masked: weights that a mask would set to 0 do not exist. The first kernels, 3x5 and 1x3,
+see only rows above and columns to the left, so no position sees its own code. Later kernels, 2x3 and 1x2, also see the same row
+and column.
 
 Legend: B batch, C channels, K codes, h x w the grid of codes, N grids in `table_cost`.
 """

@@ -49,7 +49,7 @@ class Before(nn.Module):
         self.out = nn.Conv2d(CHANNELS, C, 1)
 
     def forward(self, x: Float[Tensor, "B C rows W"], top: int = 0) -> Float[Tensor, "B C rows W"]:
-        """For some rows of the image, the first of which is row `top`."""
+        """The logits for some rows of the image; the first of them is row `top`."""
         h = self.first(x) + self.where[:, top : top + x.shape[2]]  # (B, 16, rows, W)
         for layer in self.layers:
             h = h + layer(relu(h))

@@ -1,4 +1,5 @@
-"""VQ-VAE: the latent is a grid of codes, 7x7 for a digit; codes are 0 to K - 1 (van den Oord et al. 2017, arXiv:1711.00937).
+"""A VAE whose latent is a grid of codes, 7x7 for a digit: the VQ-VAE (van den Oord et al. 2017, arXiv:1711.00937). Codes
+are 0 to K - 1.
 
 What changes from `vae.py`: the encoder stops at its 7x7 grid. Each of the 49 vectors is replaced by the nearest of K
 learned vectors. The choice is deterministic: q(z|x) = 1 for one grid of codes. So with a uniform prior the KL is the
@@ -107,7 +108,7 @@ class VQVAE(Model):
             self.vectors = nn.Parameter(vectors)
         else:
             self.register_buffer("vectors", vectors)
-            self.register_buffer("sums", vectors.clone())  # m_i: sum of a batch's vectors that chose code i, average over batches
+            self.register_buffer("sums", vectors.clone())  # m_i: sum of a batch's vectors with code i, a moving average
         self.register_buffer("usage", torch.ones(codes))  # N_i: the average number of such vectors in a batch
         self.register_buffer("counts", torch.zeros(codes, dtype=torch.int64))  # choices since the epoch began
 
@@ -200,7 +201,7 @@ class VQVAE(Model):
         fair = len(z_e) * positions / self.codes
         dead = (self.usage < self.DEAD * fair).nonzero().flatten()[: len(z_e)]
         up_to = (z_e - z_q).square().sum(1).flatten(1).cumsum(1)  # (B, 49)
-        # eps is normal, so its normal distribution function is uniform: no other random generator is needed
+        # eps is normal, so ndtr(eps) is uniform in 0 to 1: no other random generator is needed
         uniform = torch.special.ndtr(eps[0, :, :1])  # (B, 1)
         at = (up_to < uniform * up_to[:, -1:]).sum(1).clamp(max=positions - 1)  # (B,)
         rows = z_e.flatten(2)[torch.arange(len(z_e)), :, at][: len(dead)]  # (dead, D)
@@ -248,7 +249,7 @@ def usage(codes: Codes, size: int) -> Int64[Tensor, " K"]:
 
 
 def perplexity(counts: Int64[Tensor, " K"]) -> float:
-    """exp of the entropy of the codes' frequencies: the number of equally used codes with that entropy. 0 if none was used."""
+    """exp of the entropy of the codes' frequencies. If n codes are used equally often, it is n. 0 if none was used."""
     if counts.ndim != 1 or not counts.min() >= 0:
         raise ValueError(f"counts are {tuple(counts.shape)}, the smallest is {counts.min()}; expected (K,), none below 0")
     counts = counts.cpu()  # some devices have no float64
