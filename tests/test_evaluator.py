@@ -334,7 +334,7 @@ def test_weights_of_level_2_are_measured_as_level_3s(tmp_path):
 def test_impossible_options(option, capsys):
     name, value = option.split()
     with pytest.raises(SystemExit) as stop:
-        run("p", level3.Command, level3.main, ["evaluate", f"--{name}", value])
+        run("p", level3.Command, level3.main, ["evaluate", "--source", "handwriting", f"--{name}", value])
     said = capsys.readouterr().err
     assert stop.value.code == 2 and said.count("\n") == 1 and f"{name} is {value}: expected at least" in said
 

@@ -69,7 +69,7 @@ def test_a_run_is_not_resumed_on_other_images(monkeypatch):
 
 def test_auto_is_resolved_when_the_run_begins(monkeypatch):
     """Where MNIST appears later, the run goes on with the source that it began with."""
-    monkeypatch.setattr(digits, "is_on_disk", lambda source: False)
+    monkeypatch.setattr(digits, "is_on_disk", lambda source, folder=None: False)
     folder = train(dataclasses.replace(SMALL, source="auto"))
     assert json.loads((folder / "config.json").read_text())["source"] == "handwriting"
     header = tensors(folder)[1]
@@ -112,7 +112,7 @@ def test_a_run_moves_to_another_device():
         ({"own": 3}, "own is"),
         ({"describes": 3}, "does not say how"),
         ({"describes": {"made_with": 3}}, "does not say how"),
-        ({"step": 1_000_000}, "not how far this run can be"),
+        ({"step": 1_000_000}, "that is impossible for this run"),
     ],
 )
 def test_a_header_of_other_types_is_refused(wrong, says):

@@ -71,7 +71,10 @@ def steps(
     per_epoch = len(data.images) // batch_size
     total = epochs * per_epoch
     order = torch.empty(0)
-    take: Callable[..., Tensor] = lambda *given: train_step(config, model, optimizer, *given, objective)  # noqa: E731
+
+    def take(x: Images, eps: Samples, labels: Tensor | None, beta: float | Tensor, capacity: float | Tensor) -> Tensor:
+        return train_step(config, model, optimizer, x, eps, labels, beta, capacity, objective)
+
     if devices.is_cuda(config.device):
         take = cuda_graph.replayed(take, model, optimizer, objective is not None)
     for step in range(start, total):
