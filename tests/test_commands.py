@@ -83,13 +83,13 @@ def test_level_2_trains_and_all_levels_read_it(capsys):
 
 def test_level_2_chooses_its_steps_by_the_data():
     """About 2,000 steps on either data set; what is given is kept."""
-    assert level2.sizes(Config2(), 60_000) == (5, 128)
-    assert level2.sizes(Config2(), 1_437) == (40, 32)
-    assert level2.sizes(Config2(epochs=2), 1_437) == (2, 32)
-    assert level2.sizes(Config2(batch_size=200), 1_437) == (40, 200)
+    assert level2.epochs_and_batch_size(Config2(), 60_000) == (5, 128)
+    assert level2.epochs_and_batch_size(Config2(), 1_437) == (40, 32)
+    assert level2.epochs_and_batch_size(Config2(epochs=2), 1_437) == (2, 32)
+    assert level2.epochs_and_batch_size(Config2(batch_size=200), 1_437) == (40, 200)
     for wrong in ({"epochs": 0}, {"batch_size": -1}, {"latent_dim": 0}, {"learning_rate": float("nan")}):
         with pytest.raises(ValueError, match="expected more than 0"):
-            level2.sizes(Config2(**wrong), 60_000)
+            level2.epochs_and_batch_size(Config2(**wrong), 60_000)
 
 
 @pytest.mark.slow

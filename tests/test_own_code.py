@@ -19,7 +19,9 @@ from vae_paper import Config, Data, Model, Subject, Terms, models, state_files
 from vae_paper.__main__ import Command, main
 from vae_paper.config import checked
 from vae_paper.data import binarised
+from vae_paper.drawing.subject import caption
 from vae_paper.likelihoods import LIKELIHOODS
+from vae_paper.measuring import evaluate, inspect, sample_quality
 from vae_paper.objectives import beta_loss
 
 
@@ -273,6 +275,7 @@ REFUSED = [
     ({"likelihood": "mse"}, {}, "likelihood is mse in the configuration, and bce in the model"),
     ({"lr_schedule": "one-cycel"}, {}, "lr_schedule is 'one-cycel'; expected one of: one-cycle, constant"),
     ({}, {"objective": lambda terms: terms.rate.sum(1)}, r"the objective returned \(16,\); expected a tensor of one number"),
+    ({}, {"objective": lambda terms: 1.0}, "the objective returned float; expected a tensor of one number"),
     ({}, {"data": Data(torch.rand(40, 1, 30, 30))}, r"images are \(1, 30, 30\), and the model expects \(1, 28, 28\)"),
     ({}, {"model": vae_paper.VAE(2, image_shape=(1, 32, 32))}, r"and the model expects \(1, 32, 32\)"),
     ({}, {"model": vae_paper.CVAE(2), "data": Data(torch.rand(40, 1, 28, 28), torch.arange(40))}, "labels: found 0 to 39"),
@@ -334,3 +337,55 @@ def test_every_likelihood_has_its_row():
     for name, row in LIKELIHOODS.items():
         model = vae_paper.VAE(2, name)
         assert (model.bound is not None) == row.normalised
+
+
+def first_digits(count=120):
+    found = digits.load("handwriting")
+    return Data(found.images[:count], found.labels[:count])
+
+
+def test_own_data_in_another_order_may_hold_out_what_the_start_was_trained_on():
+    data, options = first_digits(), {"epochs": 1, "batch_size": 40, "latent_dim": 3, "validation": 0.25}
+    vae_paper.train(Config(name="start", **options), data=data)
+    vae_paper.train(Config(name="same", start_from="start", **options), data=Data(data.images.numpy(), data.labels.numpy()))
+    with pytest.raises(ValueError, match=r"validation is 0\.25: .* expected at most 0\.0"):
+        vae_paper.train(Config(name="other", start_from="start", **options), data=Data(data.images.flip(0), data.labels.flip(0)))
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "learned-gaussian"])
+def test_the_sigma_of_a_given_model_is_the_one_that_counts(likelihood):
+    with pytest.raises(ValueError, match=r"sigma is 0\.3 in the configuration, and 0\.5 in the model"):
+        vae_paper.train(Config(name=likelihood, sigma=0.3, **CONFIG), vae_paper.VAE(4, likelihood, sigma=0.5), first_digits())
+    path = vae_paper.train(Config(name=likelihood, **CONFIG), vae_paper.VAE(4, likelihood, sigma=0.5), first_digits())
+    assert weights.load_tensors(path / "weights.safetensors")[1]["config"]["sigma"] == 0.5
+
+
+def test_a_run_in_float64_is_loaded_measured_and_drawn(tmp_path):
+    path = vae_paper.train(Config(name="double", **CONFIG), vae_paper.VAE(3).double(), first_digits())
+    model = vae_paper.load(path)
+    assert model.dtype == torch.float64
+    assert vae_paper.evaluate(model, first_digits(30), passes=1)["measures"]["elbo"]["images"] == 30  # float32 images
+    assert Subject(model, first_digits(30)).terms().mu.dtype == torch.float64
+    header = weights.load_tensors(path / "weights.safetensors")
+    weights.save_tensors(tmp_path / "half.safetensors", header[0], header[1] | {"dtype": "float16"})
+    with pytest.raises(ValueError, match="its header describes no vae of this project"):
+        vae_paper.load(tmp_path / "half.safetensors")
+
+
+def test_reports_made_in_python_are_shown_as_tables():
+    model, data, begin = vae_paper.VAE(3), first_digits(30), "this model: vae, D = 3, likelihood bce"
+    assert inspect.table(vae_paper.inspect(model, data, beta=2.0)).startswith(f"{begin}; trained: beta 2.0")
+    assert evaluate.table(vae_paper.evaluate(model, data, passes=1)).startswith(begin)
+
+
+def test_samples_that_are_measured_are_drawn_in_eval_mode():
+    torch.manual_seed(0)
+    model = vae_paper.VAE(4, decoder=nn.Sequential(nn.Linear(4, 784), nn.Dropout(0.5), nn.Unflatten(1, (1, 28, 28))))
+    assert model.training
+    assert torch.equal(sample_quality.samples(model, 7)[0], sample_quality.samples(model, 7)[0])
+    assert model.training
+
+
+@pytest.mark.parametrize(("about", "shown"), [({}, True), ({"objective": "capacity"}, False), ({"objective": "iwae"}, False)])
+def test_a_caption_names_beta_only_if_the_loss_has_one(about, shown):
+    assert ("β = 1" in caption("A picture", vae_paper.VAE(3), {"model": "vae", "config": about})) == shown

@@ -2,7 +2,7 @@
 
 import shlex
 
-from vae_lowlevel.train import Config, measure, sizes, train
+from vae_lowlevel.train import Config, epochs_and_batch_size, measure, train
 from vae_lowlevel.vae import Params
 from vae_numpy import digits, files, weights
 from vae_numpy.command_line import command_of, run
@@ -26,7 +26,7 @@ def main(config: Config) -> None:
             "source": source,
             "data": f"{data.source}, grayscale",
             "epochs": epochs,
-            "epochs_planned": sizes(config, len(data.images))[0],
+            "epochs_planned": epochs_and_batch_size(config, len(data.images))[0],
             "seed": config.seed,
             "test_data": f"{test.source}, grayscale",
             "test_objective": objective,

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_lowlevel.vae import Params, elbo, init_params
-from vae_numpy.checks import check_params
+from vae_numpy.checks import check_at_least, check_params
 from vae_numpy.digits import Digits
 
 AfterEpoch = Callable[[Params, int, float, float], None]
@@ -50,7 +50,7 @@ def train(
     Then `after_epoch` is called with the parameters, the number of finished epochs, the objective and its standard error.
     Returns the parameters. Raises ValueError if the configuration is impossible, or the loss is not finite.
     """
-    epochs, batch_size = sizes(config, len(data.images))
+    epochs, batch_size = epochs_and_batch_size(config, len(data.images))
     per_epoch = len(data.images) // batch_size
     steps = steps or epochs * per_epoch
     if steps < FEW_STEPS:
@@ -78,7 +78,7 @@ def train(
     return {name: p.detach() for name, p in params.items()}
 
 
-def sizes(config: Config, images: int) -> tuple[int, int]:
+def epochs_and_batch_size(config: Config, images: int) -> tuple[int, int]:
     """The epochs and the batch size: from the configuration, or chosen by the number of training images."""
     epochs, batch_size = (40, 32) if images < FEW_IMAGES else (5, 128)
     epochs = epochs if config.epochs is None else config.epochs
@@ -87,6 +87,7 @@ def sizes(config: Config, images: int) -> tuple[int, int]:
     for name, value in given.items():
         if not value > 0:
             raise ValueError(f"{name} is {value}: expected more than 0")
+    check_at_least(0, seed=config.seed)
     if batch_size > images:
         raise ValueError(f"batch_size is {batch_size}: there are only {images} training images")
     return epochs, batch_size

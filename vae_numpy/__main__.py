@@ -36,6 +36,7 @@ def main(config: Config) -> None:
     files.check_writable(config.out)
     data = digits.load(config.source, "test")
     images = data.images[: config.count]
+    checks.check_at_least(0, seed=config.seed)
     rng = np.random.default_rng(config.seed)
     eps = rng.standard_normal((len(images), latent_dim), dtype=np.float32)
 

@@ -147,7 +147,7 @@ class RunOptions:
 class Config(RunOptions, StepOptions, ObjectiveOptions, DataOptions, ModelOptions):
     """Train a model; its weights, state, metrics and configuration go to runs/NAME/."""
 
-    def lengths(self) -> tuple[int, int]:
+    def epochs_and_batch_size(self) -> tuple[int, int]:
         """Epochs and batch size, which `checked` fills in."""
         assert self.epochs is not None and self.batch_size is not None
         return self.epochs, self.batch_size

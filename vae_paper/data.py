@@ -92,7 +92,7 @@ def resolved(source: str) -> str:
 
 
 def count(source: str) -> int:
-    """The number of training images of a source that may have few; FEW_IMAGES for a larger one."""
+    """The number of images by which epochs and batch size are chosen; FEW_IMAGES for every source that has more."""
     if source.startswith((FOLDER, ARRAY)):
         return image_files.count(source)
     return 1_437 if source == "handwriting" else FEW_IMAGES

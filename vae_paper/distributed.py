@@ -98,7 +98,7 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
     if own_objective:
         whole_batch = "an objective of your own may need the whole batch"
         raise ValueError(f"{whole_batch}, and each of {count} processes sees a part of it; train in one process")
-    if config.lengths()[1] % count:
+    if config.epochs_and_batch_size()[1] % count:
         raise ValueError(
             f"batch_size is {config.batch_size}: expected a multiple of {count}, the processes that share it equally"
         )

@@ -81,7 +81,7 @@ class Run:
     @property
     def per_epoch(self) -> int:
         """Steps of an epoch."""
-        return len(self.data.images) // self.config.lengths()[1]
+        return len(self.data.images) // self.config.epochs_and_batch_size()[1]
 
     def after_step(self, loss: Tensor) -> None:
         """Count a step. After Ctrl-C: save the state and stop."""
@@ -184,7 +184,7 @@ def begun(
     given = model is not None and config.start_from is None
     model = initial_model(config, model, whole)
     training, validation = split(fitting(whole, model).to(config.device), config.validation)
-    epochs, batch_size = config.lengths()
+    epochs, batch_size = config.epochs_and_batch_size()
     if len(training.images) < batch_size:
         raise ValueError(f"batch_size is {batch_size}: there are only {len(training.images)} training images")
     # bfloat16 convolutions are faster on a GPU if the channels of a pixel lie side by side
@@ -345,7 +345,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
             raise ValueError(f"{found}; pass the same data")
 
     progress = progress_of(folder, config, state_files.load_state(folder, model, optimizer, "optimizer" not in own, check))
-    epochs, batch_size = config.lengths()
+    epochs, batch_size = config.epochs_and_batch_size()
     per_epoch = len(data.images) // batch_size
     if progress.step > epochs * per_epoch or len(progress.rows) != progress.step // per_epoch:
         found = f"step {progress.step} of {epochs * per_epoch}, {len(progress.rows)} epochs"

@@ -67,7 +67,7 @@ def steps(
     config: Config, model: nn.Module, optimizer: Optimizer, data: Data, start: int = 0, objective: Objective | None = None
 ) -> Iterator[Tensor]:
     """Take the steps from number `start` to the last one, and yield the loss of each step."""
-    epochs, batch_size = config.lengths()
+    epochs, batch_size = config.epochs_and_batch_size()
     per_epoch = len(data.images) // batch_size
     total = epochs * per_epoch
     order = torch.empty(0)
@@ -148,7 +148,7 @@ def validate(config: Config, model: Model, data: Data, objective: Objective | No
     if not len(data.images):
         return {}
     terms = terms_of(model, data, config.samples)
-    (_, B), N, end = config.lengths(), len(data.images), scheduled(config, 1.0)
+    (_, B), N, end = config.epochs_and_batch_size(), len(data.images), scheduled(config, 1.0)
     losses = [loss_of(config, terms.of_images(slice(i, i + B)), end, objective).item() * min(B, N - i) for i in range(0, N, B)]
     return {
         "validation_loss": sum(losses) / N,
@@ -198,7 +198,7 @@ def beta_factor(config: Config, progress: float) -> float:
 def warmup(config: Config) -> float:
     """The fraction of training in which beta, or the target C of the capacity objective, rises."""
     assert config.warmup_epochs is not None  # `checked` filled it in
-    return config.warmup_epochs / config.lengths()[0]
+    return config.warmup_epochs / config.epochs_and_batch_size()[0]
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ FRAMES = 40
 def animation(subject: Subject, path: Path) -> None:
     """A GIF of the decoded latent space (`decoded_manifold`), from the first step to the last."""
     config = Config(**subject.about["config"])
-    epochs, _ = config.lengths()
+    epochs, _ = config.epochs_and_batch_size()
     frames: list[Float[np.ndarray, "N C H W"]] = []
     said: list[str] = []
 
@@ -51,7 +51,7 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int, 
         raise ValueError(f"the run was trained on other images than {data.about}; restore the data")
     model = initial_model(config, data=whole).to(config.device)
     optimizer = adamw(config, model)
-    epochs, batch_size = config.lengths()
+    epochs, batch_size = config.epochs_and_batch_size()
     total = epochs * (len(data.images) // batch_size)
     wanted = moments(total, times)
     look(0, total, model)
