@@ -28,7 +28,7 @@ def training_flops(latent_dim: int) -> int:
     return 3 * sum(forward.values()) - forward["encoder.conv1"]
 
 
-def numerics(batch_size: int) -> list[tuple[int, int, int]]:
+def products(batch_size: int) -> list[tuple[int, int, int]]:
     """(rows, inner, columns) of matrix products: squares, the linear layers', and the convolutions' written as products."""
     B = batch_size
     linear = [(B, 3136, 256), (B, 256, 3136), (256, B, 3136), (B, 256, 20)]

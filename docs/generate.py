@@ -161,15 +161,14 @@ def evaluation_cost() -> str:
 
 def gpu_speed() -> str:
     """Seconds per epoch on a GPU."""
-    if not Path("results/gpu.json").is_file():
-        return "GPU: not measured yet (`python -m benchmarks --device cuda`)."
     r = results("gpu")
     sizes = r["seconds_per_epoch"]
     target = {name: "not reached" if s is None else f"{s:.0f}" for name, s in r["seconds_to_target"].items()}
     rows = [(n, *(f"{each[n]:.2f}" for each in sizes.values()), target.get(n, "–")) for n in next(iter(sizes.values()))]
     return "\n\n".join(
         (
-            f"`{r['command']}`: {machine(r)}; seconds per epoch, and seconds of training until {r['target']}.",
+            f"`{r['command']}`: {machine(r)}; seconds per epoch, and seconds of training until {r['target']}."
+            + (f" Measured {r['state']}." if "state" in r else ""),
             table(f"trained by | {' | '.join(sizes)} | to {r['target'].split(',')[0]}", rows),
             f"NLL({r['nll']['k']:,}) of {r['nll']['images']:,} images: {r['nll']['seconds']:.0f} s.",
         )
