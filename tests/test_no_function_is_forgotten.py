@@ -73,7 +73,9 @@ EXEMPT = {
         vae_numpy.digits.data_folder vae_numpy.checks.values_are_visible
         vae_paper.sprites.all_factors vae_paper.vae.Model.*
         vae_paper.measuring.disentanglement.codes_of_sprites vae_paper.data.Data.* vae_paper.vae.Terms.of_images
-        vae_paper.measuring.elbo.evaluating vae_paper.devices.is_available vae_paper.devices.sum_dtype""",
+        vae_paper.measuring.elbo.evaluating vae_paper.devices.is_available vae_paper.devices.is_cuda
+        vae_paper.devices.sum_dtype vae_paper.devices.decodes_at_once""",
+    "steps of `train`: test_cuda_graph": "vae_paper.cuda_graph.*",
     "called by `train`, which checks its configuration; a model checks its batch": "vae_lowlevel.train.* vae_paper.training.*",
     "a run's folder, in the hands of `train`: test_nothing_lost, test_commands, test_own_code": """
         vae_paper.runs.* vae_paper.state_files.load_state""",

@@ -104,6 +104,7 @@ NO_CLASSES = no_labels_of_any_classes(LABELS.numpy())
 
 NO_DATA = [DATA.replace(images=X[:0], labels=LABELS[:0]), DATA.replace(labels=LABELS[:9])]
 NO_IMAGES_IN = NO_DATA + [DATA.replace(images=wrong) for wrong in no_images(X) if len(wrong) == 20]
+ONLY_WRONG_IMAGES_IN = [data for data in NO_IMAGES_IN if data.images.dtype in (DATA.images.dtype, torch.int64)]
 POISONED = Terms(*(with_one(t, NAN) for t in (torch.ones(1, 4), torch.ones(4, 2), torch.ones(1, 4))))
 
 
@@ -265,7 +266,7 @@ TRIED = {
     "vae_paper.measuring.inspect.entropy": (
         lambda d: inspect.entropy(d, VAE_2.counted), [DATA], {0: [NO_IMAGES_IN[0], *NO_IMAGES_IN[2:]]}
     ),
-    "vae_paper.measuring.inspect.inspect": (lambda d: inspect.inspect(VAE_2, d, 1), [DATA], {0: NO_IMAGES_IN}),
+    "vae_paper.measuring.inspect.inspect": (lambda d: inspect.inspect(VAE_2, d, 1), [DATA], {0: ONLY_WRONG_IMAGES_IN}),
     "vae_paper.drawing.latent_space.projections": (
         latent_space.projections, [CODES], {0: [CODES[:1], CODES[0], *no_floats(CODES)]}
     ),

@@ -248,7 +248,7 @@ def test_binarising_refuses_what_it_would_hide():
         for how in ("dynamic", "threshold"):
             with pytest.raises(ValueError, match="images"):
                 likelihoods.binarise(bad, how, generator)
-    with pytest.raises(ValueError, match=r'how is "fixed"; expected images that were made binary before'):
+    with pytest.raises(ValueError, match=r'how is "fixed", and the images are grayscale'):
         likelihoods.binarise(torch.tensor([0.5]), "fixed", generator)
 
 

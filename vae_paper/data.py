@@ -59,8 +59,9 @@ class Data:
         return dataclasses.replace(self, **changes)
 
     def like(self, model: Any) -> "Data":
-        """The same data in the precision of a model's parameters."""
-        return self if self.images.dtype == model.dtype else self.replace(images=self.images.to(model.dtype))
+        """The same data in the precision of a model's parameters. (Images that are not floats stay so, and are refused.)"""
+        alike = self.images.dtype == model.dtype or not self.images.is_floating_point()
+        return self if alike else self.replace(images=self.images.to(model.dtype))
 
     @property
     def shape(self) -> tuple[int, int, int]:
