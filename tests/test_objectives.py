@@ -20,6 +20,72 @@ def terms_of(distortion, rate, log_weight=None):
     return Terms(distortion, rate, -distortion if log_weight is None else torch.tensor(log_weight, dtype=torch.float64))
 
 
+def gradients_of(model, objective, mu, logvar, x, eps):
+    """The gradients of the mean objective for mu, logvar and the decoder's W."""
+    given = [mu.clone().requires_grad_(), logvar.clone().requires_grad_(), model.W.requires_grad_()]
+    return torch.autograd.grad(objective(model.terms(*given[:2], x, eps)).sum(), given)
+
+
+@pytest.fixture(params=[True, False], ids=["exact posterior", "another q"])
+def oracle(request):
+    model = LinearVAE(exact=request.param)
+    x = model.drawn(4).images
+    with torch.no_grad():
+        mu, logvar = (t.clone() for t in model.encode(x))
+    return request.param, model, x, mu, logvar
+
+
+def test_gradients_through_z_have_no_noise_at_the_exact_posterior(oracle):
+    exact, *given = oracle
+    for seed in range(5):
+        eps = torch.randn(7, 4, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        for objective in (objectives.sticking_the_landing, objectives.dreg):
+            encoder = torch.cat([g.flatten() for g in gradients_of(given[0], objective, *given[2:], given[1], eps)[:2]])
+            assert (encoder.abs().max() < 1e-9) == exact
+
+
+def test_gradients_with_less_noise_have_the_mean_of_the_plain_ones(oracle):
+    """4 standard errors, in each of 24 numbers of mu and logvar, over 4,000 draws; and the values are equal, draw by draw."""
+    _, model, x, mu, logvar = oracle
+    many = (t.repeat(4000, *[1] * (t.ndim - 1)) for t in (x, mu, logvar))
+    x, mu, logvar = many
+    eps = torch.randn(5, len(x), 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plain_elbo = lambda terms: terms.log_weight.mean(0)  # noqa: E731
+    for plain, quiet in ((plain_elbo, objectives.sticking_the_landing), (objectives.iwae, objectives.dreg)):
+        values = [objective(model.terms(mu, logvar, x, eps)).detach() for objective in (plain, quiet)]
+        assert_close(*values, 1e-9)
+        *noisy, decoder = gradients_of(model, plain, mu, logvar, x, eps)
+        *calm, same_decoder = gradients_of(model, quiet, mu, logvar, x, eps)
+        assert_close(same_decoder, decoder, 1e-7)
+        for a, b in zip(noisy, calm, strict=True):
+            a, b = a.view(4000, 4, 3), b.view(4000, 4, 3)
+            error = (a - b).std(0) / 4000**0.5
+            assert ((a - b).mean(0).abs() < 4 * error + 1e-12).all()
+            assert (b.var(0) < a.var(0)).all()
+
+
+def test_dreg_is_its_definition():
+    """Σ_k w_k² ∂ log w_k / ∂z_k · ∂z_k / ∂mu, where ∂z / ∂mu = 1, with log w written as a function of z alone."""
+    model = LinearVAE(exact=False)
+    x = model.drawn(4).images
+    with torch.no_grad():
+        mu, logvar = (t.clone() for t in model.encode(x))
+    eps = torch.randn(6, 4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    z = (mu + torch.exp(logvar / 2) * eps).requires_grad_()
+    log_w = -model.distortion(z, x) - 0.5 * z.square().sum(2) + 0.5 * ((z - mu).square() / logvar.exp()).sum(2)
+    (slope,) = torch.autograd.grad(log_w.sum(), z)
+    weight = torch.softmax(model.terms(mu, logvar, x, eps).log_weight, 0)
+    of_mu, of_logvar, _ = gradients_of(model, objectives.dreg, mu, logvar, x, eps)
+    expected = weight.square()[..., None] * slope  # (K, B, D)
+    assert_close(of_mu, expected.sum(0), 1e-9)
+    assert_close(of_logvar, (expected * 0.5 * torch.exp(logvar / 2) * eps).sum(0), 1e-9)
+
+
+def test_gradients_through_z_need_a_gaussian_q():
+    with pytest.raises(ValueError, match="no mu, logvar and z"):
+        objectives.dreg(terms_of([[1.0]], RATE[:1]))
+
+
 def test_beta_weighs_the_rate_and_nothing_else():
     terms = terms_of([[10.0, 30.0], [20.0, 40.0]], RATE)  # two samples of z for each of two images
     assert_close(objectives.elbo(terms), [-15 - 2.31, -35 - 3.13], 1e-12)

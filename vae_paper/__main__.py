@@ -112,8 +112,8 @@ class Reproduce:
 
     name: Annotated[
         Literal[
-            "autoencoder", "beta", "burda", "burgess", "collapse", "conditional", "disentanglement", "gaps", "higgins", "kingma",
-            "nll", "oracles", "patches", "precision", "sohn", "vq_vae",
+            "autoencoder", "beta", "burda", "burgess", "collapse", "conditional", "disentanglement", "gaps", "gradients",
+            "higgins", "kingma", "nll", "oracles", "patches", "precision", "sohn", "vq_vae",
         ],
         tyro.conf.Positional,
     ]  # fmt: skip

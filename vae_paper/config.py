@@ -86,9 +86,9 @@ class DataOptions:
 class ObjectiveOptions:
     """The loss: distortion + beta · rate, and other objectives made of the two."""
 
-    objective: Literal["elbo", "free-bits", "capacity", "iwae"] = "elbo"
+    objective: Literal["elbo", "free-bits", "capacity", "iwae", "stl", "dreg"] = "elbo"
     """elbo: distortion + beta · rate; free-bits: the same with a floor under the rate; capacity: distortion +
-    gamma · |rate - C|; iwae: the importance-weighted bound."""
+    gamma · |rate - C|; iwae: the importance-weighted bound; stl and dreg: the ELBO and iwae, with less noise in the gradient."""
     beta: float = 1.0
     """Weight of the rate (the KL term) at the end of its schedule."""
     beta_schedule: Literal["constant", "linear", "cyclical"] = "constant"
@@ -242,8 +242,8 @@ def _refuse_contradictions(c: Config) -> None:
             "bernoulli is for binary images: choose --binarise",
         ),
         (c.likelihood != "bernoulli" and c.binarise != "none", "binary images need --likelihood bernoulli"),
-        (c.objective == "iwae" and c.beta != 1, "the importance-weighted bound has no beta: leave beta out"),
-        (c.objective == "iwae" and c.beta_schedule != "constant", "the importance-weighted bound has no beta to schedule"),
+        (c.objective in ("iwae", "stl", "dreg") and c.beta != 1, "this objective has no beta: leave beta out"),
+        (c.objective in ("iwae", "stl", "dreg") and c.beta_schedule != "constant", "this objective has no beta to schedule"),
         (c.objective == "capacity" and c.beta != 1, "capacity weighs the rate by gamma: leave beta out"),
         (c.objective == "capacity" and c.beta_schedule != "constant", "capacity raises C: leave beta_schedule constant"),
     ]

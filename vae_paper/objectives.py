@@ -31,6 +31,43 @@ def iwae(terms: Terms) -> PerImage:
     return torch.logsumexp(terms.log_weight, dim=0) - math.log(len(terms.log_weight))
 
 
+def sticking_the_landing(terms: Terms) -> PerImage:
+    """The ELBO with a sampled KL. Its gradient reaches the encoder through z only (Roeder et al. 2017, arXiv:1703.09194).
+
+    If q is the exact posterior, this gradient is 0 for every sample: it has no noise where training should end.
+    """
+    return through_z(terms).mean(0)
+
+
+def dreg(terms: Terms) -> PerImage:
+    """`iwae` with doubly reparameterized gradients (Tucker et al. 2018, arXiv:1810.04152, eq. 8).
+
+    The decoder's gradient is that of `iwae`: Σ_k w_k ∂ log w_k, with weights w_k that sum to 1. The encoder's gradient is
+    Σ_k w_k² ∂ log w_k / ∂z_k · ∂z_k: with the same mean, and less noise.
+    """
+    log_weight = through_z(terms)
+    weight = torch.softmax(log_weight.detach(), 0)  # (K, B)
+    if terms.z is not None and terms.z.requires_grad:  # logsumexp gives z the gradient with w_k; the hook makes it w_k²
+        terms.z.register_hook(lambda gradient: weight[..., None] * gradient)
+    return torch.logsumexp(log_weight, dim=0) - math.log(len(log_weight))
+
+
+def through_z(terms: Terms) -> Float[Tensor, "K B"]:
+    """`terms.log_weight`, but log q(z|x) has a gradient through z only: mu and logvar in it are taken as constants.
+
+    It is for the log weight of `Model.terms`, which writes log q as a function of eps and logvar. ValueError if q is no Gaussian.
+    """
+    mu, logvar, z = terms.mu, terms.logvar, terms.z
+    if mu is None or logvar is None or z is None:
+        raise ValueError("terms have no mu, logvar and z: this objective needs a model with a Gaussian q(z|x)")
+    minus_log_q = 0.5 * ((z - mu.detach()).square() * torch.exp(-logvar.detach())).sum(2)  # (K, B), without its constant
+    without = terms.log_weight - 0.5 * (logvar - logvar.detach()).sum(1)  # the same numbers, without the gradient of log q
+    return without + minus_log_q - minus_log_q.detach()
+
+
+BOUNDS = {"iwae": iwae, "stl": sticking_the_landing, "dreg": dreg}  # names on the command line; none of them has a beta
+
+
 def beta_loss(terms: Terms, beta: float | Tensor) -> Scalar:
     """distortion + beta · rate (Higgins et al. 2017, "beta-VAE", eq. 4).
 

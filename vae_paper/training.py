@@ -127,8 +127,8 @@ def loss_of(config: Config, terms: Terms, at: Scheduled, objective: Objective | 
     """The loss that the configuration, or an objective of your own, minimises; `at`: the schedules' values at this step."""
     if objective is not None:
         loss = objective(terms)
-    elif config.objective == "iwae":
-        loss = -objectives.iwae(terms).mean()
+    elif config.objective in objectives.BOUNDS:
+        loss = -objectives.BOUNDS[config.objective](terms).mean()
     elif config.objective == "free-bits":
         assert config.free_bits is not None and config.free_bits_per is not None  # `checked` filled them in
         loss = terms.distortion.mean() + at.beta * objectives.free_bits(terms.rate, config.free_bits, config.free_bits_per)

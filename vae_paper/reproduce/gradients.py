@@ -1,0 +1,84 @@
+"""python -m vae_paper.reproduce.gradients: how much noise has the encoder's gradient under each objective?
+-> results/gradients.json.
+
+The pretrained VAE and 10 bundled test digits, made binary, stay fixed. Only the noise eps is drawn again. The variance of a
+gradient is the sum of the variances of its numbers, over the draws of eps.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import vae_paper
+from vae_numpy.command_line import run
+from vae_paper import objectives, weight_files
+from vae_paper.data import load_data
+from vae_paper.measuring.elbo import mean_of
+from vae_paper.reproduce import NoOptions, machine
+from vae_paper.vae import Terms
+
+IMAGES, DRAWS, GROUPS, KS = 10, 200, 10, (1, 5, 50)
+
+
+def sampled_elbo(terms: Terms) -> Float[Tensor, " B"]:
+    """The ELBO with a sampled KL and the usual gradient."""
+    return terms.log_weight.mean(0)
+
+
+# dreg comes last: it leaves a hook on z
+OBJECTIVES = {
+    "elbo, KL by its formula": objectives.elbo,
+    "elbo, KL sampled": sampled_elbo,
+    "stl": objectives.sticking_the_landing,
+    "iwae": objectives.iwae,
+    "dreg": objectives.dreg,
+}
+
+
+def main() -> None:
+    """Measure the variances for each number of samples K."""
+    model = vae_paper.load("vae_mnist_d20")
+    model.likelihood = "bernoulli"
+    data = load_data("handwriting", "test", "threshold").subset(slice(IMAGES))
+    x = (data.images > 0.5).float()
+    report: dict[str, Any] = {
+        "command": "python -m vae_paper.reproduce.gradients",
+        "model": "vae_mnist_d20, as Bernoulli",
+        "measured_on": f"the first {IMAGES} images of {data.about}",
+        "gradient": "of the mean objective, for weights and biases of the encoder's layers mu and logvar",
+        "draws": DRAWS,
+        "units": f"nats² per parameter², summed over the parameters; ±: standard error, from {GROUPS} groups of draws",
+        "machine": machine(),
+        "variances": {},
+    }
+    for K in KS:
+        gradients = of_draws(model, x, K)
+        report["variances"][f"K = {K}"] = {name: variance(g)._asdict() for name, g in gradients.items()}
+        for name, found in report["variances"][f"K = {K}"].items():
+            print(f"K = {K:<3} {name:<24} {found['value']:12.4g} ± {found['standard_error']:.2g}", flush=True)
+    weight_files.write_json(Path("results/gradients.json"), report)
+
+
+def of_draws(model: Any, x: Float[Tensor, "B C H W"], K: int) -> dict[str, Float[Tensor, "N P"]]:
+    """For each objective, the gradients of N draws of the noise, for P parameters."""
+    parameters = [*model.encoder.mu.parameters(), *model.encoder.logvar.parameters()]
+    generator = torch.Generator().manual_seed(K)
+    found: dict[str, list[Tensor]] = {name: [] for name in OBJECTIVES}
+    for _ in range(DRAWS):
+        terms = model(x, torch.randn(K, len(x), model.latent_dim, generator=generator))
+        for name, objective in OBJECTIVES.items():
+            of_parameters = torch.autograd.grad(objective(terms).mean(), parameters, retain_graph=True)
+            found[name].append(torch.cat([gradient.flatten() for gradient in of_parameters]))
+    return {name: torch.stack(each).double() for name, each in found.items()}
+
+
+def variance(gradients: Float[Tensor, "N P"]) -> Any:
+    """The sum of the variances of all parameters, as the mean over groups of draws, with its standard error."""
+    return mean_of(torch.stack([group.var(0).sum() for group in gradients.chunk(GROUPS)]))
+
+
+if __name__ == "__main__":
+    run("python -m vae_paper.reproduce.gradients", NoOptions, lambda _: main())
