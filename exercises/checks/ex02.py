@@ -159,11 +159,11 @@ def along(z, direction, t):
 CHECKS = declared(
     "02",
     [
-        Check("lerp", "from a to b on a straight line", straight, line_ends),
-        Check("slerp", "from a to b along the sphere", turned, ends),
-        Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7, float32=None),
-        Check("label_direction", "from one label's mean to another's", means_apart, labelled),
-        Check("label_walk", "z moved along a direction", along, walks),
+        Check("lerp", "from a to b on a straight line", straight, line_ends, rows="T"),
+        Check("slerp", "from a to b along the sphere", turned, ends, rows="T"),
+        Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7, float32=None, rows="T"),
+        Check("label_direction", "from one label's mean to another's", means_apart, labelled, short={"B": 0}),
+        Check("label_walk", "z moved along a direction", along, walks, rows="T"),
     ],
 )
 

@@ -136,11 +136,11 @@ def sampled(mu, logvar, eps):
 CHECKS = declared(
     "05",
     [
-        Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors),
+        Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors, rows="B"),
         Check("kl_divergence", "the same for float32 input", vae.kl_divergence, float32_posteriors),
-        Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-8),
-        Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs),
-        Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples),
+        Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-8, rows="B"),
+        Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs, rows="B"),
+        Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples, rows="BK"),
     ],
 )
 

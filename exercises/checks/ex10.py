@@ -173,10 +173,10 @@ def searched(strength, variance, beta):
 CHECKS = declared(
     "10",
     [
-        Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors),
-        Check("active_units", "Var_x(mu_j) > threshold", moving, means),
-        Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates),
-        Check("free_bits_gradient", "who is still pushed", paid_for, rates),
+        Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors, rows="D"),
+        Check("active_units", "Var_x(mu_j) > threshold", moving, means, rows="D"),
+        Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates, rows="D"),
+        Check("free_bits_gradient", "who is still pushed", paid_for, rates, rows="D"),
         Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components),
     ],
 )

@@ -159,8 +159,8 @@ def position_by_position(positions, codes):
 CHECKS = declared(
     "11",
     [
-        Check("nearest_code", "the code at the least distance", brute_force, vectors, keeps_dtype=True),
-        Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients, own_memory=False),
+        Check("nearest_code", "the code at the least distance", brute_force, vectors, keeps_dtype=True, rows="N"),
+        Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients, rows="N"),
         Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
         Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6),
         Check("uniform_rate", "log K nats for each position", position_by_position, sizes),

@@ -288,6 +288,8 @@ CHECKS = declared(
             float32=None,
             keeps_dtype=True,
             long=dict.fromkeys(("B", "C", "H", "W", "O", "KH", "KW"), 0),
+            short={"H": 0, "W": 0},
+            rows="B",
         ),
         Check(
             "to_torch",
