@@ -65,6 +65,12 @@ def probes(*names):
         more = [p for p in (*options, *values) if p.note.split(" ")[0] in names]
         if names == ("mu", "logvar"):
             more += pushed(rng, last, logvar=(-800.0,))
+        if "mu" in names:
+            mean, logvar = (np.zeros(5), np.zeros(5)) if names == ("mu", "logvar") else bayes(last["x"], -0.4, -2.5, 0.6)
+            step = np.array([1.0, -0.6, 0.3, -1.0, 0.8])
+            for size in (2e-2, 2e-3):
+                q = {"mu": mean + size * step * np.exp(logvar / 2), "logvar": logvar + size * step[::-1] / 3}
+                more.append(noted(f"q is {size:g} from p(z{'' if names == ('mu', 'logvar') else '|x'})", last | q, allowed=1e-7))
         more.append(noted("x is far away, and q is nearly p(z|x)", near, allowed=1e-7))
         found = [Probe({name: case[name] for name in names}) for case in (chosen, *ordinary)]
         found += [extreme(**{name: case[name] for name in names}) for case in (wide, far, sharp, precise, prior)]
