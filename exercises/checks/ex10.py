@@ -20,6 +20,10 @@ def posteriors(rng):
         draw(5, 1),
         draw(2, 6),
         {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)), "logvar": rng.normal(-0.5, 0.8, (6, 3))},
+        *(
+            noted(f"mu and logvar of {by:g}", {n: by * rng.uniform(0.4, 1, (4, 3)) for n in ("mu", "logvar")}, allowed=1e-7)
+            for by in (2e-2, -2e-3)
+        ),
         *pushed(rng, draw(5, 3), logvar=(-200.0, -60.0, -12.0, -6.0, 6.0, 12.0, 60.0), mu=(-200.0, 0.0, 30.0)),
         noted("some images are alike", {n: a[[0, 0, 1, 0, 2]] for n, a in draw(4, 3).items()}),
         noted("q is the prior", {n: np.zeros((3, 2)) for n in ("mu", "logvar")}),
