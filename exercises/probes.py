@@ -157,9 +157,7 @@ def resampled(
     return {n: changed(drawn(v, n) if _is_array(v) else v, functools.partial(_smaller, rng=rng)) for n, v in args.items()}
 
 
-def mixed(
-    probe: Probe, model: Probe, axes: Mapping[str, Sequence[str]], axis: str, rng: np.random.Generator
-) -> Probe:
+def mixed(probe: Probe, model: Probe, axes: Mapping[str, Sequence[str]], axis: str, rng: np.random.Generator) -> Probe:
     """A probe among whose entries along an axis there are those of an ordinary probe."""
     letters = {n: axes.get(n, ()) for n, value in probe.items() if _is_array(value)}
     lengths = {a: probe[n].shape[at] for n, of_it in letters.items() for at, a in enumerate(of_it) if a != axis}

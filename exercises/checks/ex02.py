@@ -96,14 +96,17 @@ def labelled(rng):
 
     model = draw(31, 4, 6, 2)
     model["labels"][rng.permutation(31)[:10]] = range(10)  # every label occurs
-    others = np.array([0, 2, 2, 3, 4, 6, 6, 7, 8, 9]) # 1 becomes 2, and 5 becomes 6, and a power of 2 more
+    others = np.array([0, 2, 2, 3, 4, 6, 6, 7, 8, 9])  # 1 becomes 2, and 5 becomes 6, and a power of 2 more
     return [
         *each(model, source=(0, 1, 9), target=(0, 3, 6)),
         noted("labels above 9", model | {"labels": model["labels"] + 10, "source": 16, "target": 12}),
         noted("labels above 9", model | {"labels": 1000 * model["labels"], "source": 6000, "target": 2000}),
         noted("labels near 2^24", model | {"labels": model["labels"] + 2**24, "source": 2**24 + 7, "target": 2**24 + 2}),
         *(
-            noted(f"labels that differ by 2^{power}", model | {"labels": others[model["labels"]] + 2**power * np.isin(model["labels"], (1, 5))})
+            noted(
+                f"labels that differ by 2^{power}",
+                model | {"labels": others[model["labels"]] + 2**power * np.isin(model["labels"], (1, 5))},
+            )
             for power in (8, 16, 32)
         ),
         noted("labels below 0", model | {"labels": model["labels"] - 7, "source": -1, "target": -5}),
@@ -167,7 +170,15 @@ CHECKS = declared(
     [
         Check("lerp", "from a to b on a straight line", straight, line_ends, rows="T"),
         Check("slerp", "from a to b along the sphere", turned, ends, rows="T"),
-        Check("slerp", "parallel, opposite, nearly opposite, equal and zero ends", turned, hard_ends, allowed=1e-7, float32=None, rows="T"),
+        Check(
+            "slerp",
+            "parallel, opposite, nearly opposite, equal and zero ends",
+            turned,
+            hard_ends,
+            allowed=1e-7,
+            float32=None,
+            rows="T",
+        ),
         Check("label_direction", "from one label's mean to another's", means_apart, labelled, short={"B": 0}),
         Check("label_walk", "z moved along a direction", along, walks, rows="T"),
     ],

@@ -139,7 +139,9 @@ CHECKS = declared(
         Check("log_joint", "line 1, log p(x, z)", joint, probes("x", "z", "w", "b", "s2"), rows="B"),
         Check("log_evidence", "line 2, log p(x)", evidence, probes("x", "w", "b", "s2"), rows="B"),
         Check("posterior", "line 3, mean and log variance of p(z|x)", bayes, probes("x", "w", "b", "s2"), rows="B"),
-        Check("log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2"), rows="B"),
+        Check(
+            "log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2"), rows="B"
+        ),
         Check("expected_log_likelihood", "line 5, E_q[log p(x|z)]", expected, probes(*ALL), rows="B"),
         Check("kl_to_prior", "line 6, KL(q || p(z))", kl, probes("mu", "logvar"), rows="B"),
         Check("elbo", "line 7, the average of line 4 over q", bound, probes(*ALL), rows="B"),

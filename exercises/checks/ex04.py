@@ -161,7 +161,13 @@ CHECKS = declared(
     "04",
     [
         Check("reparameterize", "z for a given eps", samples, probes(), rows="S"),
-        Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes("df", bowl_slope, ridge_slope), rows="S"),
+        Check(
+            "pathwise_gradient",
+            "the derivative along z(mu, logvar, eps)",
+            pathwise,
+            probes("df", bowl_slope, ridge_slope),
+            rows="S",
+        ),
         Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge), rows="S"),
         Check(
             "score_gradient_with_baseline",

@@ -115,7 +115,9 @@ def samples(rng):
     distant = extreme(mu=np.array([[60.0, -45.0]]), logvar=np.array([[0.4, -0.3]]), eps=rng.normal(size=(3, 1, 2)))
     widest = extreme(mu=np.array([[0.3, -0.5]]), logvar=np.array([[43.0, 45.0]]), eps=rng.normal(size=(3, 1, 2)))
     model = draw(4, 5, 2)
-    more = pushed(rng, model, logvar=(-800.0, -80.0, -20.0, -12.0, -6.0, 6.0, 12.0, 60.0), mu=(-200.0, 0.0, 30.0), eps=(-30.0, 0.0, 6.0))
+    more = pushed(
+        rng, model, logvar=(-800.0, -80.0, -20.0, -12.0, -6.0, 6.0, 12.0, 60.0), mu=(-200.0, 0.0, 30.0), eps=(-30.0, 0.0, 6.0)
+    )
     more.append(noted("the same samples more than once", model | {"eps": model["eps"][[0, 0, 1, 2, 0]]}))
     more.append(noted("q is the prior", model | {n: np.zeros((5, 2)) for n in ("mu", "logvar")}))
     return [draw(5, 3, 4), near, draw(1, 2, 5), draw(6, 4, 1), draw(7, 1, 3), model, wide, loud, distant, widest, *more]

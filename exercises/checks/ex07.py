@@ -148,7 +148,15 @@ CHECKS = declared(
         Check("prior_grid", "points by quantiles, in reading order", grid, sizes, keeps_dtype=True),
         Check("sheet", "every image whole, in reading order", pasted, stacks, long={"N": 0}, short={"N": 0}, own_memory=False),
         Check("traversal", "one coordinate set, the others kept", replaced, points, rows="T", short={"D": 0}),
-        Check("project", "the two directions of largest spread, up to sign", eigen, clouds, up_to_signs, long={"N": 0, "D": 0}, short={"N": 0, "D": 0}),
+        Check(
+            "project",
+            "the two directions of largest spread, up to sign",
+            eigen,
+            clouds,
+            up_to_signs,
+            long={"N": 0, "D": 0},
+            short={"N": 0, "D": 0},
+        ),
     ],
 )
 
