@@ -66,8 +66,9 @@ def _to_some_digits(cases: Sequence[Case]) -> str | None:
     """Every result, wrong or not, is nearly right."""
     ordinary = [case for case in cases if not case.note]
     where = "" if all(case.passed for case in ordinary) else "on ordinary inputs "
-    parts = _parts(ordinary if where else [case for case in cases if case.note != "float32"])
-    if parts is None or any(case.problem for case in cases):
+    scope = ordinary if where else [case for case in cases if case.note != "float32"]
+    parts = _parts(scope)
+    if parts is None or all(case.passed for case in scope) or any(case.problem for case in cases):
         return None
     worst = 0.0
     for triples in parts.values():

@@ -199,6 +199,13 @@ def unguarded(a, b, t):
     return length[:, None] * classic(a / np.linalg.norm(a), b / np.linalg.norm(b), t, omega)
 
 
+def by_arccos(a, b, t):
+    if not (a.any() and b.any()):
+        return straight(a, b, t)
+    omega = angle(a, b)
+    return straight(a, b, t) if np.sin(omega) < 1e-6 else unguarded(a, b, t)
+
+
 WRONG = [
     Wrong(
         "backwards",
@@ -277,6 +284,12 @@ WRONG = [
         lambda a, b, t: straight(a, b, t) if not (a.any() and b.any()) or abs(np.cos(angle(a, b))) > 0.9995 else turned(a, b, t),
     ),
     Wrong(
+        "by_arccos",
+        "slerp",
+        "that takes the angle from an arccos, which loses half of its digits near 0 and pi: use 2 atan2(|u - v|, |u + v|)",
+        by_arccos,
+    ),
+    Wrong(
         "reversed",
         "label_direction",
         "that points from `target` to `source`: it must be the mean of `target` minus the mean of `source`",
@@ -321,17 +334,9 @@ WRONG = [
 ]
 
 
-def by_arccos(a, b, t):
-    if not (a.any() and b.any()):
-        return straight(a, b, t)
-    omega = angle(a, b)
-    return straight(a, b, t) if np.sin(omega) < 1e-6 else unguarded(a, b, t)
-
-
 VALID = [
     ("lerp", straight),
     ("slerp", turned),
-    ("slerp", by_arccos),
     ("label_direction", means_apart),
     ("label_walk", along),
 ]

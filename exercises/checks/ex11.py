@@ -127,7 +127,9 @@ def with_gradients(function, args):
     if value.requires_grad:
         (value * sent).sum().backward()
     arrived = {n: torch.zeros_like(t) if t.grad is None else t.grad for n, t in (("z_e", z_e), ("z_q", z_q))}
-    return {"the value": value.detach()} | {f"the gradient of {name}": gradient for name, gradient in arrived.items()}
+    found = {"the value": value.detach()} | {f"the gradient of {name}": gradient for name, gradient in arrived.items()}
+    memory = {t.untyped_storage().data_ptr() for t in (z_e, z_q)}
+    return found | {"it shares memory with an argument": value.untyped_storage().data_ptr() in memory}
 
 
 class Bridge(torch.autograd.Function):
@@ -166,7 +168,9 @@ CHECKS = declared(
     "11",
     [
         Check("nearest_code", "the code at the least distance", brute_force, vectors, keeps_dtype=True, rows="N"),
-        Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients, rows="N"),
+        Check(
+            "straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients, own_memory=False, rows="N"
+        ),
         Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
         Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6, long={"N": 40_000}),
         Check("uniform_rate", "log K nats for each position", position_by_position, sizes),
