@@ -43,6 +43,10 @@ class Check:
     """Whether arrays of floats in the result must have the dtype of the arguments."""
     long: Mapping[str, int] | None = None
     """Lengths of axes in the added probes, where they are not those of probes.LONG; 0: no such probe."""
+    short: Mapping[str, int] | None = None
+    """The same for the short axes, where 1 is too short."""
+    rows: str = ""
+    """The axes along which each entry is treated for itself."""
     layouts: Sequence[str] = tuple(LAYOUTS)
     """The added probes whose arrays lie in memory in other ways."""
     own_memory: bool = True
@@ -91,7 +95,7 @@ def all_probes(check: Check, seed: int) -> list[Probe]:
     probes = [p if isinstance(p, Probe) else Probe(p) for p in check.probes(np.random.default_rng(seed))]
     assert probes, f"{check.function}: no probes"
     probes.sort(key=lambda probe: bool(probe.note))  # a learner is shown an ordinary one, where one fails
-    return enlarged(probes, check.axes, check.long, check.float32 is not None, check.layouts, seed)
+    return enlarged(probes, check.axes, check.long, check.short, check.rows, check.float32 is not None, check.layouts, seed)
 
 
 def reference_on(check: Check, probe: Probe) -> Outcome:

@@ -1,8 +1,9 @@
 """The probes: the arguments with which the checker calls a function.
 
-A check draws its own probes. To these are added, for every function alike: one probe for each axis in which that axis is
-longer than any size that one would write into code; one in float32; and one for each way in which the same numbers can lie
-in memory. Their values are those of the last ordinary probe in another order and made smaller by chance, which leaves signs,
+A check draws its own probes. To these are added, for every function alike: for each axis one probe in which its length is 1,
+one in which it is longer than any size that one would write into code, and one in which only its end says anything new; for
+each special probe one that has ordinary rows too; one in float32; and one for each way in which the same numbers can lie in
+memory. Their values are those of the last ordinary probe in another order and made smaller by chance, which leaves signs,
 ranges and whole numbers as they are. The names of the axes are those of the starter's annotations.
 """
 
@@ -20,6 +21,8 @@ LARGE = 10_000
 LONG = {"D": 300, "F": 70, "H": 49, "W": 53}
 """The length of an axis where it is long; of other axes, OTHERWISE."""
 OTHERWISE = 1100
+ALIKE = ", all but the last 100 alike"
+IN_SOME_ROWS = ", in some rows"
 
 
 class Probe(dict[str, Any]):
@@ -81,22 +84,33 @@ def enlarged(
     probes: Sequence[Probe],
     axes: Mapping[str, Sequence[str]],
     long: Mapping[str, int] | None,
+    short: Mapping[str, int] | None,
+    rows: str,
     float32: bool,
     layouts: Sequence[str],
     seed: int,
 ) -> list[Probe]:
-    """The probes, and those that are made of the last ordinary one. `long` replaces some lengths; 0 leaves an axis out."""
+    """The probes, and those that are made of the last ordinary one. `long` and `short` replace lengths; 0 leaves an axis out.
+
+    Along the axes `rows` each entry is treated for itself: what is special about some must change nothing for others.
+    """
     rng = np.random.default_rng(seed + 1000)
     model = [probe for probe in probes if not probe.note][-1]
     others = [p for p in probes if not p.note and _options(p) != _options(model)][:1]  # an answer may copy for some options only
     found = list(probes)
+    kinds = dtypes(dict(model))
     lengths = {**LONG, **(long or {})}
     names = dict.fromkeys(a for name, of_it in axes.items() if name in model for a in of_it if a.isalpha())
-    for axis, length in ((axis, lengths.get(axis, OTHERWISE)) for axis in names):
-        if length:
-            args = resampled(model, axes, {axis: length}, rng)
-            found.append(noted(f"{axis} = {length}", args))
-    kinds = dtypes(dict(model))
+    for axis in names:
+        if length := lengths.get(axis, OTHERWISE):
+            found.append(noted(f"{axis} = {length}", resampled(model, axes, {axis: length}, rng)))
+        if length > 1000:
+            found.append(noted(f"{axis} = {length}{ALIKE}", resampled(model, axes, {axis: length}, rng, alike=length - 100)))
+        if least := (short or {}).get(axis, 1):
+            found.append(noted(f"{axis} = {least}", resampled(model, axes, {axis: least}, rng)))
+    rows = "".join(axis for axis in rows if axis in names)
+    for probe in probes:
+        found += [mixed(probe, model, axes, axis, rng) for axis in rows if probe.note and dtypes(dict(probe)) == kinds]
     if float32 and "float64" in kinds:
         found.append(noted("float32", {n: changed(v, as_float32) for n, v in resampled(model, axes, {}, rng).items()}))
     if kinds:
@@ -114,21 +128,51 @@ def _options(args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resampled(
-    args: Mapping[str, Any], axes: Mapping[str, Sequence[str]], lengths: Mapping[str, int], rng: np.random.Generator
+    args: Mapping[str, Any],
+    axes: Mapping[str, Sequence[str]],
+    lengths: Mapping[str, int],
+    rng: np.random.Generator,
+    alike: int = 0,
 ) -> dict[str, Any]:
-    """Every axis in another order, or drawn from to another length, alike in all arguments; fractions up to a third smaller."""
+    """Every axis in another order, or drawn from to another length, alike in all arguments; fractions up to a third smaller.
+
+    The first `alike` entries of an axis with another length are one and the same.
+    """
     places: dict[str, np.ndarray] = {}
+
+    def chosen(axis: str, size: int) -> np.ndarray:
+        order = rng.permutation(size)
+        if alike and axis in lengths:
+            return np.concatenate([np.full(alike, order[0]), np.resize(order, lengths[axis] - alike)])
+        return rng.integers(0, size, lengths[axis]) if lengths.get(axis, 0) > size else order[: lengths.get(axis)]
 
     def drawn(value: Any, name: str) -> Any:
         for at, axis in enumerate(axes.get(name, ())):
             if axis not in places:
-                size = value.shape[at]
-                places[axis] = rng.integers(0, size, lengths[axis]) if axis in lengths else rng.permutation(size)
+                places[axis] = chosen(axis, value.shape[at])
             value = value[(slice(None),) * at + (places[axis],)]
             value = value.contiguous() if comparing.kind(value) == "tensor" else np.ascontiguousarray(value)
         return value
 
     return {n: changed(drawn(v, n) if _is_array(v) else v, functools.partial(_smaller, rng=rng)) for n, v in args.items()}
+
+
+def mixed(probe: Probe, model: Probe, axes: Mapping[str, Sequence[str]], axis: str, rng: np.random.Generator) -> Probe:
+    """A probe among whose entries along an axis there are those of an ordinary probe."""
+    letters = {n: axes.get(n, ()) for n, value in probe.items() if _is_array(value)}
+    lengths = {a: probe[n].shape[at] for n, of_it in letters.items() for at, a in enumerate(of_it) if a != axis}
+    other = resampled(model, axes, lengths, rng)
+    places: list[np.ndarray] = []
+
+    def joined(name: str, value: Any) -> Any:
+        at = letters[name].index(axis)
+        both = np.concatenate([comparing.as_array(v) for v in (value, other[name])], at)
+        places.append(places[0] if places else rng.permutation(both.shape[at]))
+        both = np.take(both, places[0], at)
+        return both if comparing.kind(value) == "array" else value.new_tensor(both).requires_grad_(value.requires_grad)
+
+    args = {n: joined(n, value) if axis in letters.get(n, ()) else value for n, value in probe.items()}
+    return noted(probe.note + IN_SOME_ROWS, args, allowed=probe.allowed)
 
 
 def _smaller(value: Any, rng: np.random.Generator) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from exercises import comparing
-from exercises.probes import LAYOUTS
+from exercises.probes import ALIKE, IN_SOME_ROWS, LAYOUTS
 
 ORDINALS = ("first", "second", "third", "fourth")
 PRECISION = 1e-7
@@ -66,8 +66,9 @@ def _to_some_digits(cases: Sequence[Case]) -> str | None:
     """Every result, wrong or not, is nearly right."""
     ordinary = [case for case in cases if not case.note]
     where = "" if all(case.passed for case in ordinary) else "on ordinary inputs "
-    parts = _parts(ordinary if where else [case for case in cases if case.note != "float32"])
-    if parts is None or any(case.problem for case in cases):
+    scope = ordinary if where else [case for case in cases if case.note != "float32"]
+    parts = _parts(scope)
+    if parts is None or all(case.passed for case in scope) or any(case.problem for case in cases):
         return None
     worst = 0.0
     for triples in parts.values():
@@ -98,6 +99,7 @@ def _only_where(cases: Sequence[Case]) -> str | None:
 def _at_special(wrong: Sequence[Case], cases: Sequence[Case]) -> str | None:
     """All ordinary inputs are right: what is special about those that are wrong, which their notes say."""
     notes = list(dict.fromkeys(case.note for case in wrong))
+    notes = [note for note in notes if not any(note == base + more for base in notes for more in (ALIKE, IN_SOME_ROWS))]
     everywhere = all(any(case.note == note and not case.passed for case in cases) for note in notes)
     if all(case.problem for case in wrong) and (notes[0] in LAYOUTS or len(notes) == 1):
         return None  # the problem says it

@@ -65,6 +65,12 @@ def probes(*names):
         more = [p for p in (*options, *values) if p.note.split(" ")[0] in names]
         if names == ("mu", "logvar"):
             more += pushed(rng, last, logvar=(-800.0,))
+        if "mu" in names:
+            mean, logvar = (np.zeros(5), np.zeros(5)) if names == ("mu", "logvar") else bayes(last["x"], -0.4, -2.5, 0.6)
+            step = np.array([1.0, -0.6, 0.3, -1.0, 0.8])
+            for size in (2e-2, 2e-3):
+                q = {"mu": mean + size * step * np.exp(logvar / 2), "logvar": logvar + size * step[::-1] / 3}
+                more.append(noted(f"q is {size:g} from p(z{'' if names == ('mu', 'logvar') else '|x'})", last | q, allowed=1e-7))
         more.append(noted("x is far away, and q is nearly p(z|x)", near, allowed=1e-7))
         found = [Probe({name: case[name] for name in names}) for case in (chosen, *ordinary)]
         found += [extreme(**{name: case[name] for name in names}) for case in (wide, far, sharp, precise, prior)]
@@ -130,14 +136,16 @@ ALL = ("x", "mu", "logvar", "w", "b", "s2")
 CHECKS = declared(
     "03",
     [
-        Check("log_joint", "line 1, log p(x, z)", joint, probes("x", "z", "w", "b", "s2")),
-        Check("log_evidence", "line 2, log p(x)", evidence, probes("x", "w", "b", "s2")),
-        Check("posterior", "line 3, mean and log variance of p(z|x)", bayes, probes("x", "w", "b", "s2")),
-        Check("log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2")),
-        Check("expected_log_likelihood", "line 5, E_q[log p(x|z)]", expected, probes(*ALL)),
-        Check("kl_to_prior", "line 6, KL(q || p(z))", kl, probes("mu", "logvar")),
-        Check("elbo", "line 7, the average of line 4 over q", bound, probes(*ALL)),
-        Check("gap", "line 8, KL(q || p(z|x)) = log p(x) - ELBO", distance, probes(*ALL)),
+        Check("log_joint", "line 1, log p(x, z)", joint, probes("x", "z", "w", "b", "s2"), rows="B"),
+        Check("log_evidence", "line 2, log p(x)", evidence, probes("x", "w", "b", "s2"), rows="B"),
+        Check("posterior", "line 3, mean and log variance of p(z|x)", bayes, probes("x", "w", "b", "s2"), rows="B"),
+        Check(
+            "log_weight", "line 4, log p(x, z) - log q(z|x)", weight, probes("x", "z", "mu", "logvar", "w", "b", "s2"), rows="B"
+        ),
+        Check("expected_log_likelihood", "line 5, E_q[log p(x|z)]", expected, probes(*ALL), rows="B"),
+        Check("kl_to_prior", "line 6, KL(q || p(z))", kl, probes("mu", "logvar"), rows="B"),
+        Check("elbo", "line 7, the average of line 4 over q", bound, probes(*ALL), rows="B"),
+        Check("gap", "line 8, KL(q || p(z|x)) = log p(x) - ELBO", distance, probes(*ALL), rows="B"),
     ],
 )
 

@@ -160,14 +160,22 @@ def log_q(eps, drawn_with, logvar, by):
 CHECKS = declared(
     "04",
     [
-        Check("reparameterize", "z for a given eps", samples, probes()),
-        Check("pathwise_gradient", "the derivative along z(mu, logvar, eps)", pathwise, probes("df", bowl_slope, ridge_slope)),
-        Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge)),
+        Check("reparameterize", "z for a given eps", samples, probes(), rows="S"),
+        Check(
+            "pathwise_gradient",
+            "the derivative along z(mu, logvar, eps)",
+            pathwise,
+            probes("df", bowl_slope, ridge_slope),
+            rows="S",
+        ),
+        Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge), rows="S"),
         Check(
             "score_gradient_with_baseline",
             "minus the mean of the other samples",
             with_baseline,
             probes("f", bowl, ridge, least=2),
+            short={"S": 2},
+            rows="S",
         ),
     ],
 )

@@ -34,7 +34,14 @@ def posteriors(rng):
         extreme(mu=np.array([[60.0, -1.0], [0.5, -45.0]]), logvar=np.array([[0.3, -0.7], [1.2, -0.4]])),
         *pushed(rng, drawn(rng, 3, 4), logvar=LOGVAR, mu=(-200.0, 0.0, 1e-6, 30.0)),
         *each(drawn(rng, 2, 3), logvar=(np.zeros((2, 3)),), mu=(np.ones((2, 3)),)),
+        *(noted(f"mu and logvar of {by}", {"mu": mu, "logvar": logvar}, allowed=1e-7) for by, mu, logvar in close(rng, 3, 2)),
     ]
+
+
+def close(rng, *shape):
+    """The KL is small, and not so small that its digits are lost."""
+    step = rng.choice([-1, 1], (2, *shape)) * rng.uniform(0.4, 1, (2, *shape))
+    return [(f"{size:g}", size * step[0], size * step[1]) for size in (2e-2, 2e-3)]
 
 
 def float32_posteriors(rng):
@@ -87,8 +94,11 @@ def pairs(rng):
         mu_p=(-200.0, 0.0, 30.0),
     )
     more += [*both, one, *(moved(model, by, "mu_q", "mu_p", allowed=1e-6) for by in (1e6, -1e4))]
-    close = {"mu_p": model["mu_q"] * (1 + 1e-6), "logvar_q": model["logvar_q"] - 28, "logvar_p": model["logvar_q"] - 28}
-    more.append(noted("two narrow densities, close together", model | close, allowed=1e-6))
+    near = {"mu_p": model["mu_q"] * (1 + 1e-6), "logvar_q": model["logvar_q"] - 28, "logvar_p": model["logvar_q"] - 28}
+    more.append(noted("two narrow densities, close together", model | near, allowed=1e-6))
+    for by, mu, logvar in close(rng, 3, 5):
+        p = {"mu_p": model["mu_q"] + mu, "logvar_p": model["logvar_q"] + logvar}
+        more.append(noted(f"q is {by} from p", model | p, allowed=1e-7))
     more.append(noted("p is the prior", model | {"mu_p": 0 * other, "logvar_p": 0 * other}))
     return [few, *ordinary, wide_q, wide_p, narrow_p, apart, *more]
 
@@ -105,7 +115,9 @@ def samples(rng):
     distant = extreme(mu=np.array([[60.0, -45.0]]), logvar=np.array([[0.4, -0.3]]), eps=rng.normal(size=(3, 1, 2)))
     widest = extreme(mu=np.array([[0.3, -0.5]]), logvar=np.array([[43.0, 45.0]]), eps=rng.normal(size=(3, 1, 2)))
     model = draw(4, 5, 2)
-    more = pushed(rng, model, logvar=(-20.0, -12.0, -6.0, 6.0, 12.0, 60.0), mu=(-200.0, 0.0, 30.0), eps=(-30.0, 0.0, 6.0))
+    more = pushed(
+        rng, model, logvar=(-800.0, -80.0, -20.0, -12.0, -6.0, 6.0, 12.0, 60.0), mu=(-200.0, 0.0, 30.0), eps=(-30.0, 0.0, 6.0)
+    )
     more.append(noted("the same samples more than once", model | {"eps": model["eps"][[0, 0, 1, 2, 0]]}))
     more.append(noted("q is the prior", model | {n: np.zeros((5, 2)) for n in ("mu", "logvar")}))
     return [draw(5, 3, 4), near, draw(1, 2, 5), draw(6, 4, 1), draw(7, 1, 3), model, wide, loud, distant, widest, *more]
@@ -128,19 +140,19 @@ def log_normal(z, mu, var):
 
 
 def sampled(mu, logvar, eps):
-    """log q(z) - log p(z) from the two densities as they are written, constants and all."""
+    """log q(z) - log p(z) from the two densities with their constants; z lies eps standard deviations from q's mean."""
     z = mu + np.exp(logvar / 2) * eps
-    return (log_normal(z, mu, np.exp(logvar)) - log_normal(z, 0.0, 1.0)).sum(-1).mean(0)
+    return (log_normal(eps, 0.0, 1.0) - logvar / 2 - log_normal(z, 0.0, 1.0)).sum(-1).mean(0)
 
 
 CHECKS = declared(
     "05",
     [
-        Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors),
+        Check("kl_divergence", "KL(q || N(0, I)) per image, in float64", vae.kl_divergence, posteriors, rows="B"),
         Check("kl_divergence", "the same for float32 input", vae.kl_divergence, float32_posteriors),
-        Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-8),
-        Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs),
-        Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples),
+        Check("kl_near_prior", "keeps its digits next to the prior", kl_series, near_prior, allowed=1e-8, rows="B"),
+        Check("kl_two_gaussians", "KL(q || p) for any p", kl_pair, pairs, rows="B"),
+        Check("kl_by_sampling", "the mean of log q(z) - log p(z) over K given samples", sampled, samples, rows="B"),
     ],
 )
 

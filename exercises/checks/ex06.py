@@ -146,9 +146,9 @@ CHECKS = declared(
     [
         Check("implied_beta", "the beta of each reduction", ratio_of_weights, reductions),
         Check("implied_variance", "the variance of each squared error", variance_by_weight, errors),
-        Check("gaussian_nll", "-log N(x; x_hat, variance) per image", nll, images_and_variances),
+        Check("gaussian_nll", "-log N(x; x_hat, variance) per image", nll, images_and_variances, rows="B"),
         Check("best_variance", "the variance at which the NLL is least", least, images),
-        Check("rate_distortion", "error and rate of each component at the optimum", searched, spectra),
+        Check("rate_distortion", "error and rate of each component at the optimum", searched, spectra, rows="J"),
     ],
 )
 

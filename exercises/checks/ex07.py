@@ -72,14 +72,16 @@ def clouds(rng):
     """Every cloud is skewed along its two main directions, which decides the signs, and spreads differently along each."""
     few = np.array([[7.0, 1.0, 5.2], [-1.0, 2.0, 4.9], [0.5, -3.0, 5.0], [-2.0, 0.5, 4.7]])
 
-    def draw(N, D, spreads):
-        turn = np.linalg.qr(rng.normal(size=(D, D)))[0]
+    def draw(N, D, spreads, turn=None):
+        turn = np.linalg.qr(rng.normal(size=(D, D)))[0] if turn is None else turn
         along = np.zeros((N, D))
         for j, spread in enumerate(spreads):
             column = -np.log((rng.permutation(N) + 0.5) / N)  # the quantiles of an exponential distribution: skewed
             along[:, j] = spread * column
         return {"mu": along @ turn + rng.normal(1, 2, D)}
 
+    late = draw(1500, 4, (1.0, 0.5, 30.0, 12.0), turn=np.eye(4))
+    late["mu"][:1000, 2:] = late["mu"][:1000, :2].mean(0)
     wide = draw(9, 4, (3e4, 9e3, 2e3))
     small = draw(8, 3, (3e-5, 9e-6, 2e-6))
     return [
@@ -90,6 +92,7 @@ def clouds(rng):
         draw(30, 4, (2.0, 1.0, 0.3)),
         extreme(**wide),
         extreme(**small),
+        noted("N = 1500, the last 500 spread in another direction", late),
         noted("N = 450", draw(450, 3, (2.0, 1.0, 0.3))),
         noted("D = 70", draw(90, 70, (3.0, 1.5, *np.linspace(0.5, 0.1, 68)))),
         noted("two spreads are nearly as large as a third", draw(40, 4, (1.0, 0.97, 0.94, 0.91))),
@@ -143,9 +146,17 @@ CHECKS = declared(
     "07",
     [
         Check("prior_grid", "points by quantiles, in reading order", grid, sizes, keeps_dtype=True),
-        Check("sheet", "every image whole, in reading order", pasted, stacks, long={"N": 0}, own_memory=False),
-        Check("traversal", "one coordinate set, the others kept", replaced, points),
-        Check("project", "the two directions of largest spread, up to sign", eigen, clouds, up_to_signs, long={"N": 0, "D": 0}),
+        Check("sheet", "every image whole, in reading order", pasted, stacks, long={"N": 0}, short={"N": 0}, own_memory=False),
+        Check("traversal", "one coordinate set, the others kept", replaced, points, rows="T", short={"D": 0}),
+        Check(
+            "project",
+            "the two directions of largest spread, up to sign",
+            eigen,
+            clouds,
+            up_to_signs,
+            long={"N": 0, "D": 0},
+            short={"N": 0, "D": 0},
+        ),
     ],
 )
 

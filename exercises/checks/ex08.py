@@ -115,7 +115,7 @@ def drawn(params, labels, eps):
 CHECKS = declared(
     "08",
     [
-        Check("one_hot", "one 1 in each row", rows, some_labels, keeps_dtype=True),
+        Check("one_hot", "one 1 in each row", rows, some_labels, keeps_dtype=True, long={"B": 4000}),
         *(
             Check(
                 name,
@@ -125,6 +125,8 @@ CHECKS = declared(
                 allowed=allowed,
                 gives_dtype=True,
                 long=SIZES,
+                short={"D": 0},
+                rows="B",
                 layouts=("strided",),
             )
             for name, says, reference, names, allowed in (

@@ -63,7 +63,7 @@ def batches(rng):
     model = drawn(rng, 4, 3) | {"beta": 0.3}
     return [
         *(noted(p.note, p | {"beta": beta}) for p in special(rng) for beta in (0.3, 1.0, 6.0)),
-        *each(model, beta=(0.0, 0, 1, 2, 1e-9, 0.999, 1e6)),
+        *each(model, beta=(0.0, 0, 1, 2, 1e-9, 0.999, 1e6, 1e12)),
         few,
         drawn(rng, 1, 4) | {"beta": 0.7},
         density,

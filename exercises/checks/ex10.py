@@ -20,6 +20,10 @@ def posteriors(rng):
         draw(5, 1),
         draw(2, 6),
         {"mu": rng.normal(0.3, [1.5, 0.05, 0.7], (6, 3)), "logvar": rng.normal(-0.5, 0.8, (6, 3))},
+        *(
+            noted(f"mu and logvar of {by:g}", {n: by * rng.uniform(0.4, 1, (4, 3)) for n in ("mu", "logvar")}, allowed=1e-7)
+            for by in (2e-2, -2e-3)
+        ),
         *pushed(rng, draw(5, 3), logvar=(-200.0, -60.0, -12.0, -6.0, 6.0, 12.0, 60.0), mu=(-200.0, 0.0, 30.0)),
         noted("some images are alike", {n: a[[0, 0, 1, 0, 2]] for n, a in draw(4, 3).items()}),
         noted("q is the prior", {n: np.zeros((3, 2)) for n in ("mu", "logvar")}),
@@ -173,10 +177,10 @@ def searched(strength, variance, beta):
 CHECKS = declared(
     "10",
     [
-        Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors),
-        Check("active_units", "Var_x(mu_j) > threshold", moving, means),
-        Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates),
-        Check("free_bits_gradient", "who is still pushed", paid_for, rates),
+        Check("rate_per_latent", "mean KL of each latent", rate_loops, posteriors, rows="D"),
+        Check("active_units", "Var_x(mu_j) > threshold", moving, means, rows="D"),
+        Check("free_bits", "sum over latents of max(floor, batch mean)", floored, rates, rows="D"),
+        Check("free_bits_gradient", "who is still pushed", paid_for, rates, rows="D"),
         Check("collapsed_optimum", "w^2 and rate where everything is known", searched, components),
     ],
 )

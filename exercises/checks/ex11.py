@@ -25,11 +25,17 @@ def vectors(rng):
     shuffled = torch.tensor(rng.permutation(1600))
     fine = {"z_e": torch.tensor([[1000.0, 3.0], [-1000.0, 3.0]], dtype=torch.float64)}
     fine["codebook"] = fine["z_e"].repeat(3, 1) + torch.tensor(rng.permutation(6))[:, None] * 1e-3 + 5e-4
+    finer = {"z_e": torch.tensor([[0.5, 1.0], [-1.0, 0.25]], dtype=torch.float64)}
+    finer["codebook"] = finer["z_e"].repeat(3, 1) + torch.tensor(rng.permutation(6))[:, None] * 1e-9 + 5e-10
+    near = {"z_e": torch.tensor(rng.integers(900, 1100, (6, 3)) + 0.0)}
+    near["codebook"] = near["z_e"].repeat(2, 1) + torch.tensor(rng.permutation(12))[:, None] / 64 + 1 / 128
     hot = torch.eye(40, dtype=torch.float64)
     special = [
         noted("each vector is a code, of 1600", {"z_e": axis[shuffled[:40]] + 0.1, "codebook": axis}),
         noted("each vector is a code, of 40", {"z_e": hot[shuffled[shuffled < 40]] * 0.9, "codebook": hot}),
         noted("codes 0.001 apart, 1000 from 0", fine),
+        noted("codes 1e-9 apart", finer),
+        noted("float32, codes 1/64 apart, 1000 from 0", changed(near, as_float32)),
         noted("a vector that occurs twice", {"z_e": few["z_e"][[0, 0, 1]], "codebook": few["codebook"]}),
         noted("float32", changed({"z_e": axis[:20] - 0.2, "codebook": axis[shuffled[:700]] * 3}, as_float32)),
         noted("D = 130", draw(4, 130, 9)),
@@ -121,7 +127,9 @@ def with_gradients(function, args):
     if value.requires_grad:
         (value * sent).sum().backward()
     arrived = {n: torch.zeros_like(t) if t.grad is None else t.grad for n, t in (("z_e", z_e), ("z_q", z_q))}
-    return {"the value": value.detach()} | {f"the gradient of {name}": gradient for name, gradient in arrived.items()}
+    found = {"the value": value.detach()} | {f"the gradient of {name}": gradient for name, gradient in arrived.items()}
+    memory = {t.untyped_storage().data_ptr() for t in (z_e, z_q)}
+    return found | {"it shares memory with an argument": value.untyped_storage().data_ptr() in memory}
 
 
 class Bridge(torch.autograd.Function):
@@ -159,10 +167,12 @@ def position_by_position(positions, codes):
 CHECKS = declared(
     "11",
     [
-        Check("nearest_code", "the code at the least distance", brute_force, vectors, keeps_dtype=True),
-        Check("straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients, own_memory=False),
+        Check("nearest_code", "the code at the least distance", brute_force, vectors, keeps_dtype=True, rows="N"),
+        Check(
+            "straight_through", "value of z_q, gradient to z_e", Bridge.apply, matched, with_gradients, own_memory=False, rows="N"
+        ),
         Check("vq_loss", "each term moves one side", one_gradient_each, committed, with_gradients),
-        Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6),
+        Check("perplexity", "how many codes are in use", by_counting, choices, allowed=1e-6, long={"N": 40_000}),
         Check("uniform_rate", "log K nats for each position", position_by_position, sizes),
     ],
 )
@@ -326,7 +336,7 @@ WRONG = [
 
 VALID = [
     ("nearest_code", brute_force),
-    ("nearest_code", lambda z_e, codebook: torch.cdist(z_e, codebook).argmin(dim=1)),
+    ("nearest_code", lambda z_e, codebook: torch.cdist(z_e, codebook, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)),
     ("straight_through", Bridge.apply),
     ("vq_loss", one_gradient_each),
     ("perplexity", by_counting),

@@ -58,6 +58,15 @@ def integers(rng):
         case("stride 5 x 6, padding 4 x 5", (1, 1, 6, 7), (1, 1, 2, 3), (5, 6), (4, 5)),
         case("the kernel is larger than the image", (1, 1, 2, 3), (1, 1, 4, 5), (1, 1), (1, 1)),
         case("kernel 1 x 1", (2, 3, 4, 5), (2, 3, 1, 1)),
+        *(
+            case(f"kernel {h} x {w}, stride {s} x {t}", (2, 3, 5, 6), (4, 3, h, w), (s, t))
+            for h, w in ((1, 1), (1, 2), (2, 1), (2, 3))
+            for s, t in ((2, 1), (1, 2), (2, 2), (3, 2))
+        ),
+        case("image 1 x 7", (2, 3, 1, 7), (2, 3, 1, 2), (1, 2)),
+        case("image 7 x 1", (2, 3, 7, 1), (2, 3, 3, 1), (2, 1)),
+        case("image 1 x 1", (2, 3, 1, 1), (2, 3, 1, 1), (2, 2)),
+        case("one of all", (1, 1, 1, 1), (1, 1, 1, 1), (2, 3), (1, 2)),
         identity,
         case("zeros", (1, 2, 4, 5), (2, 2, 3, 2), part=0.0),
     ]
@@ -190,6 +199,9 @@ def pairs(rng):
         (limit, limit + np.array([0, 1.0]), 1.0),
         (1e6 + limit, 1e6 + limit + np.array([0, 1.0000005]), 1.0),
         (limit, limit.astype(np.float32), 0.0),
+        (limit.astype(np.float32), limit * (1 + 1e-9), 1e-10),
+        (limit * (1 + 1e-9), limit.astype(np.float32), 1e-10),
+        (limit.astype(np.float32), limit * (1 + 1e-9), 1e-8),
         (limit.astype(np.float32), limit, 0.25),
         (limit, (limit + 0.5).astype(np.float32), 0.25),
         (big_batch, last_row, 0.5),
@@ -288,6 +300,8 @@ CHECKS = declared(
             float32=None,
             keeps_dtype=True,
             long=dict.fromkeys(("B", "C", "H", "W", "O", "KH", "KW"), 0),
+            short={"H": 0, "W": 0},
+            rows="B",
         ),
         Check(
             "to_torch",

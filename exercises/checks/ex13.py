@@ -28,7 +28,8 @@ def room(name):
 
     def probes(rng):
         others = [n for n in BUGS if n not in own]
-        numbers = (0, *rng.permutation(own), *rng.permutation(others))
+        first, *rest = rng.permutation(own)  # the first model is a wrong one: what is right is known without it
+        numbers = (first, 0, *rest, *rng.permutation(others))
         return [{"model": piece(int(n))} for n in numbers] + [
             noted("the same with other roundings, in the thirteenth digit", {"model": rounded(piece(int(n)))}) for n in (0, *own)
         ]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
     """For each vector the number of the code at the least Euclidean distance (no two codes are equally near)."""
-    # |z - e|² = |z|² - 2 z·e + |e|², and |z|² is the same for every code
-    return (codebook.square().sum(1) - 2 * z_e @ codebook.T).argmin(1)
+    # from the differences z - e: |z|² - 2 z·e + |e|² loses the digits in which near codes differ, and cdist uses it by default
+    return torch.cdist(z_e, codebook, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
 
 
 def straight_through(z_e: Float[Tensor, "N D"], z_q: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:

@@ -42,4 +42,4 @@ def agree(a: Array, b: Array, tolerance: float) -> bool:
     """Whether two float arrays have one shape and lie nowhere further apart than `tolerance`. NaN and infinity never agree."""
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return False
-    return bool((np.abs(a - b) <= tolerance).all())
+    return bool((np.abs(a.astype(np.float64) - b.astype(np.float64)) <= tolerance).all())  # uint8 would wrap around
