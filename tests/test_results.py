@@ -195,6 +195,12 @@ def test_the_gaps_are_those_of_the_likelihood_that_is_reported():
     assert nats["approximation"] + nats["amortisation"] == pytest.approx(nats["log_p"] - nats["elbo"])
 
 
+def test_gradients_through_z_have_about_half_the_variance():
+    for found in results("gradients")["variances"].values():
+        for quiet, plain in (("stl", "elbo, KL sampled"), ("dreg", "iwae")):
+            assert 0.35 < found[quiet]["value"] / found[plain]["value"] < 0.65
+
+
 def test_bf16_ends_where_float32_does():
     report = results("precision")
     assert abs(report["bf16_minus_float32"]) <= 0.3
