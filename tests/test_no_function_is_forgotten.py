@@ -76,6 +76,8 @@ EXEMPT = {
         vae_paper.measuring.elbo.evaluating vae_paper.devices.is_available vae_paper.devices.is_cuda
         vae_paper.devices.sum_dtype vae_paper.devices.decodes_at_once""",
     "steps of `train`: test_cuda_graph": "vae_paper.cuda_graph.*",
+    "z and images that `Model.terms` has checked: test_learned_priors": """
+        vae_paper.learned_prior.* vae_paper.models.flow_prior.* vae_paper.models.vamp_prior.*""",
     "called by `train`, which checks its configuration; a model checks its batch": "vae_lowlevel.train.* vae_paper.training.*",
     "a run's folder, in the hands of `train`: test_nothing_lost, test_commands, test_own_code": """
         vae_paper.runs.* vae_paper.state_files.load_state""",

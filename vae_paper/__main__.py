@@ -113,7 +113,7 @@ class Reproduce:
     name: Annotated[
         Literal[
             "autoencoder", "beta", "burda", "burgess", "collapse", "conditional", "disentanglement", "gaps", "gradients",
-            "higgins", "kingma", "nll", "oracles", "patches", "precision", "sohn", "vq_vae",
+            "higgins", "kingma", "nll", "oracles", "patches", "precision", "priors", "sohn", "vq_vae",
         ],
         tyro.conf.Positional,
     ]  # fmt: skip

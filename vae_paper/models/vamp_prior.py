@@ -1,0 +1,55 @@
+"""A VAE with a VampPrior: p(z) is a mixture of the encoder's own q(z|u) for learned images u, the pseudo-inputs
+(Tomczak & Welling 2018, arXiv:1705.07120, eq. 9).
+
+What changes from vae.py: the prior. With one u for each training image, it would be the aggregate posterior, for which the ELBO
+is largest. A few hundred learned u take their place.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vae_paper.learned_prior import LearnedPrior
+from vae_paper.vae import MNIST, WIDTH, Latents, Samples, Shape, reparameterize
+
+
+class VampPrior(LearnedPrior):
+    """`inputs` is the number of pseudo-inputs. Each is an image: the sigmoid of free parameters."""
+
+    drawn_from = "z ~ q(z|u) of a random pseudo-input u"
+    recordable = True
+
+    def __init__(
+        self,
+        latent_dim: int = 20,
+        likelihood: str = "bce",
+        sigma: float = 0.1,
+        image_shape: Shape = MNIST,
+        width: int = WIDTH,
+        depth: int = 0,
+        inputs: int = 200,
+    ) -> None:
+        super().__init__(latent_dim, likelihood, sigma, image_shape, width, depth)
+        if inputs < 1:
+            raise ValueError(f"inputs is {inputs}: expected at least 1")
+        self.inputs = inputs
+        self.logits = nn.Parameter(torch.randn(inputs, *image_shape) - 2)  # mostly dark, as digits are
+
+    def components(self) -> tuple[Latents, Latents]:
+        """mu and logvar of q(z|u) for each pseudo-input."""
+        return self.encode(torch.sigmoid(self.logits))
+
+    def log_prior(self, z: Samples) -> Float[Tensor, "K B"]:
+        """log p(z) = log 1/M Σ_m q(z|u_m)."""
+        mu, logvar = self.components()  # (M, D)
+        off = (z[..., None, :] - mu).square() * torch.exp(-logvar)  # (K, B, M, D)
+        log_q = -0.5 * (off + logvar + math.log(2 * math.pi)).sum(-1)  # (K, B, M)
+        return log_q.logsumexp(-1) - math.log(self.inputs)
+
+    def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
+        """`count` latents: a random pseudo-input u for each, then z ~ q(z|u)."""
+        mu, logvar = self.components()
+        chosen = torch.randint(self.inputs, (count,), generator=generator, device=generator.device)
+        return reparameterize(mu[chosen], logvar[chosen], super().draw_prior(count, generator))
