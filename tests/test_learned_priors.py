@@ -11,6 +11,7 @@ from vae_numpy import digits
 from vae_paper import models, objectives
 from vae_paper.data import Data
 from vae_paper.learned_prior import LearnedPrior
+from vae_paper.measuring import inspect
 from vae_paper.vae import VAE
 
 SHAPE = (1, 8, 12)
@@ -104,7 +105,8 @@ def test_it_trains_by_its_name_and_every_command_knows_it(name, arguments, tmp_p
     assert isinstance(model, LearnedPrior) and name in ("flow-prior", "vamp-prior")
     measures = vae_paper.evaluate(model, data, passes=2, k=5, subset=10)["measures"]
     assert {"elbo", "nll", "mutual_information_low", "active_units"} <= measures.keys()
-    assert vae_paper.inspect(model, data, passes=1)["rate_is"].startswith("an estimate")
+    report = vae_paper.inspect(model, data, passes=1)
+    assert report["rate_is"].startswith("an estimate") and "R belongs to all latents together" in inspect.table(report)
     subject = vae_paper.Subject(model, data)
     assert all(vae_paper.draw(subject, kind) for kind in ("samples", "traversals"))
     assert np.isfinite(model.sample(3, torch.Generator().manual_seed(0)).detach().numpy()).all()

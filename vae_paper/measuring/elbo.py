@@ -96,6 +96,11 @@ def mixed(seed: int, index: int) -> int:
     return seed if index == 0 else seed + index * 0x9E3779B1  # so large that the sums for small seeds never coincide
 
 
+def times(passes: int) -> str:
+    """How often z was sampled, in words."""
+    return "z sampled once" if passes == 1 else f"z sampled {passes} times"
+
+
 def summary(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[str, Any]:
     """ELBO, distortion and rate in nats per image, mean over images and `passes`, with standard errors over images."""
     about = {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}

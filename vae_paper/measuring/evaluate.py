@@ -16,7 +16,7 @@ from vae_numpy.checks import check_at_least
 from vae_paper.data import Data, data_of, load_data
 from vae_paper.likelihoods import LIKELIHOODS, binarise
 from vae_paper.measuring import classifier, estimators, sample_quality
-from vae_paper.measuring.elbo import Estimate, averaged, mean_of, mixed, summary_of, variance_of_means
+from vae_paper.measuring.elbo import Estimate, averaged, mean_of, mixed, summary_of, times, variance_of_means
 from vae_paper.models import name_of
 from vae_paper.vae import Model, Terms
 from vae_paper.weight_files import find, load_with_header, save_model
@@ -76,11 +76,6 @@ def evaluate_run(
 def one(estimate: Estimate, unit: str, data: Data, says: str) -> dict[str, Any]:
     """A measure: the number, its standard error, its unit, its data, and its meaning in words."""
     return {**estimate._asdict(), "unit": unit, "data": data.about, "images": len(data.images), "is": says}
-
-
-def times(passes: int) -> str:
-    """How often z was sampled, in words."""
-    return "z sampled once" if passes == 1 else f"z sampled {passes} times"
 
 
 def of_terms(model: Model, terms: Terms, data: Data, passes: int) -> Measures:

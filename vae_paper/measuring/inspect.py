@@ -14,7 +14,7 @@ from torch import Tensor
 from vae_numpy.checks import check_at_least, check_images
 from vae_paper.data import Data, data_of
 from vae_paper.likelihoods import LIKELIHOODS
-from vae_paper.measuring.elbo import active_units, averaged, summary_of
+from vae_paper.measuring.elbo import active_units, averaged, summary_of, times
 from vae_paper.models import name_of
 from vae_paper.vae import Model
 from vae_paper.weight_files import has_beta, load_with_header
@@ -108,7 +108,7 @@ def _head(r: dict[str, Any]) -> str:
     trained = ", ".join(f"{name} {value}" for name, value in r["trained_with"].items()) or "its file does not say how"
     return (
         f"{r['run']}: {r['model']}, D = {r['latent_dim']}, likelihood {r['likelihood']}; trained: {trained}\n"
-        f"Measured on {r['data']}; z sampled {r['passes']} times per image, seed {r['seed']}"
+        f"Measured on {r['data']}; {times(r['passes'])} per image, seed {r['seed']}"
     )
 
 
@@ -138,10 +138,13 @@ def _bounds(r: dict[str, Any]) -> str:
 
 def _latents(r: dict[str, Any]) -> str:
     lines = [f"{'latent':<8}{'KL, nats':>10}{'Var of mu':>11}"]
-    for j in sorted(range(r["latent_dim"]), key=lambda j: -r["kl_per_latent"][j]):
-        word = "active" if r["active"][j] else "collapsed"
-        lines.append(f"z_{j + 1:<6}{r['kl_per_latent'][j]:>10.3f}{r['variance_of_mu'][j]:>11.4f}  {word}")
-    lines.append(f"{r['active_units']} of {r['latent_dim']} active: Var_x(E_q[z_j]) > 0.01. The KLs add up to R.")
+    by_kl = len(r["kl_per_latent"]) == r["latent_dim"]  # a learned prior has one rate for all latents together
+    size = r["kl_per_latent"] if by_kl else r["variance_of_mu"]
+    for j in sorted(range(r["latent_dim"]), key=lambda j: -size[j]):
+        word, kl = "active" if r["active"][j] else "collapsed", f"{size[j]:.3f}" if by_kl else "-"
+        lines.append(f"z_{j + 1:<6}{kl:>10}{r['variance_of_mu'][j]:>11.4f}  {word}")
+    sums = "The KLs add up to R." if by_kl else "R belongs to all latents together."
+    lines.append(f"{r['active_units']} of {r['latent_dim']} active: Var_x(E_q[z_j]) > 0.01. {sums}")
     return "\n".join(lines)
 
 
