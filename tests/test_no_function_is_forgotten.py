@@ -78,8 +78,8 @@ EXEMPT = {
     "terms, which check themselves: test_objectives": """
         vae_paper.objectives.sticking_the_landing vae_paper.objectives.dreg vae_paper.objectives.through_z""",
     "steps of `train`: test_cuda_graph": "vae_paper.cuda_graph.*",
-    "z and images that `Model.terms` has checked: test_learned_priors": """
-        vae_paper.learned_prior.* vae_paper.models.flow_prior.* vae_paper.models.vamp_prior.*""",
+    "z and images that `Model.terms` has checked: test_flows": """
+        vae_paper.estimated_rate.* vae_paper.models.flow_prior.* vae_paper.models.vamp_prior.* vae_paper.models.iaf.*""",
     "called by `train`, which checks its configuration; a model checks its batch": "vae_lowlevel.train.* vae_paper.training.*",
     "a run's folder, in the hands of `train`: test_nothing_lost, test_commands, test_own_code": """
         vae_paper.runs.* vae_paper.state_files.load_state""",

@@ -43,7 +43,7 @@ def evaluate(
     data = data.like(model)
     terms = averaged(model, data, passes, seed)
     measures, chosen = of_terms(model, terms, data, passes), []
-    if terms.logvar is not None:
+    if type(model).encode is not Model.encode:  # it has a q(z|x), from which z can be drawn
         indices = estimators.random_subset(len(data.images), subset, seed)
         measures |= of_likelihood(model, data, -(terms.distortion.mean(0) + terms.rate.sum(1)), indices, k, seed)
         chosen = indices.tolist()

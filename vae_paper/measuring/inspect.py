@@ -38,7 +38,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
     data = data.like(model)
     terms = averaged(model, data, passes, seed)
     if terms.mu is None:
-        raise ValueError(f"inspect: a {type(model).__name__} has codes; expected a model whose latents are vectors")
+        raise ValueError(f"inspect: a {type(model).__name__} has codes or no Gaussian q(z|x); expected a model with mu")
     summary = summary_of(model, terms)
     pixels = round(model.counted.sum().item())
     nats_to_bits = 1 / (pixels * math.log(2))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vae_paper.learned_prior import LearnedPrior
+from vae_paper.estimated_rate import EstimatedRate
 from vae_paper.vae import MNIST, WIDTH, Samples, Shape
 
 
@@ -45,7 +45,7 @@ class Coupling(nn.Module):
         return torch.cat([kept, (rest - t) * torch.exp(-log_s)], dim=-1)
 
 
-class FlowPrior(LearnedPrior):
+class FlowPrior(EstimatedRate):
     """`couplings` layers, whose networks have two hidden layers of `hidden` units. D is at least 2."""
 
     drawn_from = "z ~ a Real NVP flow of N(0, I)"

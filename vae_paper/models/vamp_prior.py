@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vae_paper.learned_prior import LearnedPrior
+from vae_paper.estimated_rate import EstimatedRate
 from vae_paper.vae import MNIST, WIDTH, Latents, Samples, Shape, reparameterize
 
 
-class VampPrior(LearnedPrior):
+class VampPrior(EstimatedRate):
     """`inputs` is the number of pseudo-inputs. Each is an image: the sigmoid of free parameters."""
 
     drawn_from = "z ~ q(z|u) of a random pseudo-input u"

@@ -1,0 +1,42 @@
+"""A VAE whose KL(q(z|x) || p(z)) has no formula: it is estimated from the same samples of z as the distortion.
+
+What changes from vae.py: the prior may be learned (`log_prior`, `draw_prior`), and z may go through a flow after it is sampled
+(`flowed`). A model in `models/` overrides one of the two.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vae_paper.vae import VAE, Images, Labels, Latents, Samples, Terms, reparameterize
+
+
+class EstimatedRate(VAE):
+    """By itself it is the VAE of vae.py, with a sampled KL."""
+
+    gaussian_q = True
+    """Whether q(z|x) is N(mu, diag(exp(logvar))), that is, whether `flowed` changes nothing."""
+    rate_is = "an estimate of KL(q(z|x) || p(z)) from the sampled z; in expectation an upper bound on the information I(x; z)"
+    pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "traversals", "interpolation", "curves", "animation")
+
+    def log_prior(self, z: Samples) -> Float[Tensor, "K B"]:
+        """log p(z)."""
+        return -0.5 * (z.square() + math.log(2 * math.pi)).sum(2)
+
+    def flowed(self, z: Samples, mu: Latents, logvar: Latents) -> tuple[Samples, Float[Tensor, "K B"]]:
+        """The z of the posterior, made from a sample of N(mu, diag(exp(logvar))), and log |det| of this map."""
+        return z, torch.zeros_like(z[..., 0])
+
+    def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
+        """The terms of the ELBO. The rate is one number for all latents together."""
+        if eps.ndim != 3:
+            raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D), K samples of noise for each image")
+        z, log_det = self.flowed(reparameterize(mu, logvar, eps), mu, logvar)  # (K, B, D), (K, B)
+        distortion = self.distortion(z, x, labels)  # (K, B)
+        # log q(z|x) = log N(eps; 0, I) - log σ - log |det|
+        log_q = -0.5 * (eps.square() + logvar + math.log(2 * math.pi)).sum(2) - log_det
+        log_ratio = self.log_prior(z) - log_q
+        rate, log_weight = -log_ratio.mean(0)[:, None], log_ratio - distortion
+        return Terms(distortion, rate, log_weight, mu, logvar, z) if self.gaussian_q else Terms(distortion, rate, log_weight, z=z)

@@ -1,0 +1,83 @@
+"""A VAE whose posterior is an inverse autoregressive flow (IAF: Kingma et al. 2016, arXiv:1606.04934): z ~ N(mu, diag(σ²)) goes
+through steps in which each latent is scaled and moved by a function of the latents before it.
+
+What changes from vae.py: q(z|x). It can be correlated and skewed, while the Jacobian of a step stays triangular.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import linear, logsigmoid, relu
+
+from vae_paper.estimated_rate import EstimatedRate
+from vae_paper.vae import MNIST, WIDTH, Images, Labels, Latents, Samples, Shape
+
+
+class Step(nn.Module):
+    """One step (eq. 10 to 14 of the paper): z ← s ⊙ z + (1 - s) ⊙ m, with m_i and s_i computed from z_1 ... z_(i-1).
+
+    The network has one hidden layer, which also sees mu and logvar. Its weights are masked (MADE: Germain et al. 2015,
+    arXiv:1502.03509): a hidden unit of degree d sees z_1 to z_d, and output i sees the units of degree below i.
+    """
+
+    before: Tensor
+    after: Tensor
+
+    def __init__(self, latent_dim: int, hidden: int) -> None:
+        super().__init__()
+        inputs, degrees = torch.arange(1, latent_dim + 1), torch.arange(hidden) % max(1, latent_dim - 1) + 1
+        self.register_buffer("before", (degrees[:, None] >= inputs).float(), persistent=False)  # (hidden, D)
+        self.register_buffer("after", (inputs[:, None] > degrees).float().repeat(2, 1), persistent=False)  # (2 D, hidden)
+        self.first = nn.Linear(latent_dim, hidden)
+        self.context = nn.Linear(2 * latent_dim, hidden, bias=False)
+        self.last = nn.Linear(hidden, 2 * latent_dim)
+        nn.init.zeros_(self.last.weight)  # at first m = 0 and s = sigmoid(2) = 0.88: nearly the identity
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, z: Samples, context: Float[Tensor, "B 2*D"]) -> tuple[Samples, Float[Tensor, "K B"]]:
+        """The new z, and log |det|, which is the sum of log s."""
+        h = relu(linear(z, self.first.weight * self.before, self.first.bias) + self.context(context))  # (K, B, hidden)
+        m, s = linear(h, self.last.weight * self.after, self.last.bias).chunk(2, dim=-1)
+        s = s + 2
+        return torch.sigmoid(s) * z + torch.sigmoid(-s) * m, logsigmoid(s).sum(-1)
+
+
+class IAF(EstimatedRate):
+    """`steps` steps, with networks of `hidden` units. The order of the latents is reversed after each step."""
+
+    gaussian_q = False
+    recordable = True
+    pictures = ("reconstructions", "samples", "manifold", "curves", "animation")
+
+    def __init__(
+        self,
+        latent_dim: int = 20,
+        likelihood: str = "bce",
+        sigma: float = 0.1,
+        image_shape: Shape = MNIST,
+        width: int = WIDTH,
+        depth: int = 0,
+        steps: int = 2,
+        hidden: int = 128,
+    ) -> None:
+        super().__init__(latent_dim, likelihood, sigma, image_shape, width, depth)
+        if min(steps, hidden) < 1:
+            raise ValueError(f"steps, hidden are {steps}, {hidden}: expected at least 1")
+        self.steps, self.hidden = steps, hidden
+        self.flow = nn.ModuleList(Step(latent_dim, hidden) for _ in range(steps))
+
+    def flowed(self, z: Samples, mu: Latents, logvar: Latents) -> tuple[Samples, Float[Tensor, "K B"]]:
+        """z after all steps, and the sum of their log |det|."""
+        context, log_det = torch.cat([mu, logvar], dim=1), torch.zeros_like(z[..., 0])
+        for step in self.flow:
+            z, of_step = step(z, context)
+            z, log_det = z.flip(-1), log_det + of_step
+        return z, log_det
+
+    def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
+        """x_hat of two samples of q(z|x). (mu is no mean of this q.)"""
+        mu, logvar = self.encode(x, labels)
+        eps = torch.randn(2, *mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+        z = self.terms(mu, logvar, x, eps, labels).z
+        assert z is not None
+        return {f"x̂ of z ~ q(z|x), {k + 1}": torch.sigmoid(self.decode(z[k], labels)) for k in range(2)}
