@@ -71,7 +71,9 @@ def _run(task: str, exercise: Exercise, path: Path, seconds: float, *more: str) 
     # Small arrays: one thread is as fast as many, and does not wait for cores that other programs use
     threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
     environment = (
-        threads | dict(os.environ) | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
+        threads
+        | dict(os.environ)
+        | {"MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
     )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         notes = Path(folder) / "events"

@@ -123,6 +123,8 @@ COMMANDS = [
     ("python -m vae_numpy", Config1, main1, "--count x", "Error parsing --count"),
     ("python -m vae_numpy", Config1, main1, "--count 0", "--count is 0: expected at least 1"),
     ("python -m vae_numpy", Config1, main1, "--weights nowhere.safetensors", "nowhere.safetensors: no such file"),
+    ("python -m vae_numpy", Config1, main1, "--weights .", "is a folder; expected weights"),
+    ("python -m vae_lowlevel", Config2, main2, "--source handwriting --learning-rate inf", "more than 0, and finite"),
     ("python -m vae_numpy", Config1, main1, "--source minst", "source is 'minst'; expected one of"),
     ("python -m vae_lowlevel", Config2, main2, "--kind l2", "invalid choice 'l2' for argument '--kind'"),
     ("python -m vae_lowlevel", Config2, main2, "--source handwriting --epochs 0", "epochs is 0: expected more than 0"),

@@ -197,6 +197,22 @@ def fill_the_disk(params):
     files.os.fsync = fsync
 
 
+def test_what_level_2_has_printed_is_saved(level_2_until, capsys, monkeypatch):
+    """The line of an epoch comes after its weights: whoever sees it, and stops there, keeps the epoch."""
+    written = module2.tqdm.write
+    monkeypatch.setattr(module2.tqdm, "write", lambda *said, **how: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert level_2_until(99, interrupt) == 130
+    assert "holds the weights after epoch 1" in capsys.readouterr().err
+    assert weights.load("runs/w.safetensors")[1]["epochs"] == 1
+    monkeypatch.setattr(module2.tqdm, "write", written)
+
+
+def test_level_2_names_a_test_objective_that_is_not_finite(level_2_until, capsys, monkeypatch):
+    monkeypatch.setattr(module2, "measure", lambda *ignored: (float("nan"), 0.0))
+    assert level_2_until(99, interrupt) == 2
+    assert "step 4: the test objective is nan: lower --learning-rate" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("happens", "code", "said"),
     [
@@ -277,7 +293,7 @@ def test_two_runs_into_one_folder(tmp_path):
     (tmp_path / "runs/a").mkdir(parents=True)
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        with pytest.raises(ValueError, match="another process is training into this folder"):
+        with pytest.raises(ValueError, match="another process or thread is training into this folder"):
             train.train(SMALL)
         other.communicate(b"\n")
     split = runs.split

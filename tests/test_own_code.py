@@ -389,3 +389,49 @@ def test_samples_that_are_measured_are_drawn_in_eval_mode():
 @pytest.mark.parametrize(("about", "shown"), [({}, True), ({"objective": "capacity"}, False), ({"objective": "iwae"}, False)])
 def test_a_caption_names_beta_only_if_the_loss_has_one(about, shown):
     assert ("β = 1" in caption("A picture", vae_paper.VAE(3), {"model": "vae", "config": about})) == shown
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"distortion": np.ones((1, 4))},
+        {"distortion": torch.ones(1, 4).long()},
+        {"log_weight": np.ma.masked_array(np.ones((1, 4)), mask=True)},
+        {"rate": None},
+        {"rate": torch.ones(4, 0)},
+        {"penalty": 1.0},
+    ],
+)
+def test_terms_are_tensors_of_floats(wrong, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    right = {"distortion": torch.ones(1, 4), "rate": torch.ones(4, 2), "log_weight": torch.ones(1, 4)}
+    Terms(**right)
+    with pytest.raises(ValueError, match=r"^terms: "):
+        Terms(**right | wrong)
+
+
+def test_data_of_any_byte_order_and_memory_order_are_copied_and_of_other_kinds_refused(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    x, labels = np.random.default_rng(0).random((5, 1, 28, 28), np.float32), np.arange(5)
+    for given in (x.astype(">f4"), np.asfortranarray(x), x[::-1][::-1], np.lib.stride_tricks.as_strided(x, x.shape, x.strides)):
+        data = Data(given, labels.astype(">i8"))
+        assert torch.equal(data.images, torch.from_numpy(x)) and data.labels.tolist() == [0, 1, 2, 3, 4]
+    assert torch.equal(Data(x[::-1]).images, torch.from_numpy(x).flip(0))
+    for images, given in (
+        (np.ma.masked_array(x, mask=x > 0.5), labels),
+        ([[1.0]], labels),
+        (x, [1, 2]),
+        (x.astype(object), labels),
+    ):
+        with pytest.raises(ValueError, match=r"expected a NumPy array or a torch tensor|expected numbers of at most 64 bits"):
+            Data(images, given)
+
+
+def test_a_part_that_was_trained_on_other_images_is_refused():
+    """A pixel-prior on images that its VQ-VAE did not have might hold out what the VQ-VAE was trained on."""
+    data, options = first_digits(), {"epochs": 1, "batch_size": 40, "latent_dim": 3, "validation": 0.25}
+    vae_paper.train(Config(name="vq", model="vq-vae", codes=8, **options), data=data)
+    prior = {"name": "prior", "model": "pixel-prior", "codes_of": "vq", "epochs": 1, "batch_size": 40, "channels": 4}
+    with pytest.raises(ValueError, match=r"codes_of is vq: it was trained on .*, and this run has other images"):
+        vae_paper.train(Config(**prior), data=Data(data.images.flip(0), data.labels.flip(0)))
+    vae_paper.train(Config(**prior), data=data)

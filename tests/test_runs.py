@@ -15,6 +15,7 @@ import torch
 
 from vae_numpy import digits, weights
 from vae_numpy.command_line import run
+from vae_numpy.figures import image_rows
 from vae_paper import devices, likelihoods, models, runs, weight_files
 from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
@@ -252,3 +253,22 @@ def test_a_start_from_a_part_of_the_images_may_have_seen_any_of_them():
     ):
         train(dataclasses.replace(after, start_from="part"))
     train(dataclasses.replace(after, start_from="all"))
+
+
+@pytest.mark.parametrize("name", ["sub/a", "../a", "/tmp/a"])
+def test_a_run_is_not_resumed_under_a_name_that_no_run_may_have(name):
+    """The name is written into every file of the run, and nothing could read these files again."""
+    stopped()
+    before = (weight_files.RUNS / "a/config.json").read_bytes()
+    with pytest.raises(ValueError, match=r"expected a plain folder name"):
+        train(Config(name=name, resume=True))
+    assert (weight_files.RUNS / "a/config.json").read_bytes() == before
+
+
+def test_a_dollar_in_a_caption_is_a_dollar(tmp_path):
+    """matplotlib takes what is between two of them for a formula; this one would be an error."""
+    subject = Subject(models.build("vae", 2), FEW, {"model": "vae", "data": r"price $\\frac{$"})
+    assert caption("Samples", subject.model, subject.about).count(r"\$") == 2
+    draw(subject, "samples", tmp_path)
+    image_rows(tmp_path / "rows.png", {"x": FEW.images[:3].numpy()}, r"price $\\frac{$")
+    assert {path.name for path in tmp_path.glob("*.png")} >= {"rows.png"}

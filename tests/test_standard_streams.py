@@ -92,6 +92,14 @@ class Full(io.TextIOBase):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has it")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_help_that_cannot_be_written_is_no_success():
+    command = [sys.executable, "-m", "vae_numpy", "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2 and "standard output is incomplete" in done.stderr
+
+
 def test_a_full_disk_under_the_output(tmp_path):
     with open("/dev/full", "w") as full:
         process = started(tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)

@@ -1,5 +1,6 @@
 """Training by hand: take a batch, draw eps, compute the loss -ELBO, and step down its gradient."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def train(
 ) -> dict[str, Tensor]:
     """Minimise -ELBO with Adam for `config.epochs` (or for `steps`), and print the test objective after each epoch.
 
-    Then `after_epoch` is called with the parameters, the number of finished epochs, the objective and its standard error.
+    Before that, `after_epoch` is called with the parameters, the number of finished epochs, the objective and its standard error.
     Returns the parameters. Raises ValueError if the configuration is impossible, or the loss is not finite.
     """
     epochs, batch_size = epochs_and_batch_size(config, len(data.images))
@@ -72,9 +73,11 @@ def train(
             bar.set_postfix_str(f"loss {loss.item():.1f} nats")
         if step % per_epoch == 0 or step == steps:
             objective, error = measure(params, test, config.kind)
-            bar.write(f"epoch {step / per_epoch:5.2f}  test -ELBO {objective:7.2f} ± {error:.2f} nats per image")
-            if after_epoch:
+            if not math.isfinite(objective):
+                raise ValueError(f"step {step}: the test objective is {objective}: lower --learning-rate")
+            if after_epoch:  # first: what is printed is saved
                 after_epoch(params, step // per_epoch, objective, error)
+            bar.write(f"epoch {step / per_epoch:5.2f}  test -ELBO {objective:7.2f} ± {error:.2f} nats per image")
     return {name: p.detach() for name, p in params.items()}
 
 
@@ -85,8 +88,8 @@ def epochs_and_batch_size(config: Config, images: int) -> tuple[int, int]:
     batch_size = batch_size if config.batch_size is None else config.batch_size
     given = {"epochs": epochs, "latent_dim": config.latent_dim, "batch_size": batch_size, "learning_rate": config.learning_rate}
     for name, value in given.items():
-        if not value > 0:
-            raise ValueError(f"{name} is {value}: expected more than 0")
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value}: expected more than 0, and finite")
     check_at_least(0, seed=config.seed)
     if batch_size > images:
         raise ValueError(f"batch_size is {batch_size}: there are only {images} training images")

@@ -31,7 +31,11 @@ def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[s
     """
     with _standard_streams() as (out, _):
         try:
-            main(_parse(prog, configuration, args))
+            try:
+                main(_parse(prog, configuration, args))
+            except SystemExit as stop:
+                if stop.code:
+                    raise
             out.flush()
             if out.failed:
                 raise OSError(f"standard output is incomplete ({_said(out.failed)}); files were saved")

@@ -20,6 +20,11 @@ BINARY = getattr(os, "O_BINARY", 0)  # only Windows has this flag, and needs it
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS)
 
 
+def missing(path: Path) -> str:
+    """Why a path is no file that can be read, in words."""
+    return "is a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
+
+
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Make `path` hold `data`, or leave it as it was. An existing file keeps its mode.
 

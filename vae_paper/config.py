@@ -170,6 +170,12 @@ MODELS_OWN = ("width", "depth", "seen", "codes", "codebook", "commitment", "rest
 FEW_IMAGES = 10_000  # with fewer, an epoch has few steps: more epochs and smaller batches are needed
 
 
+def check_name(name: str) -> None:
+    """Refuse a run's name that is no plain name of a folder."""
+    if not name or name != name.strip(".") or any(mark in name for mark in "/\\\0"):
+        raise ValueError(f"name is {name!r}: expected a plain folder name; the run goes to runs/NAME")
+
+
 def checked(config: Config, model: "type[Model] | Model | None" = None, images: int = FEW_IMAGES) -> Config:
     """The configuration with its defaults filled in. ValueError if options contradict each other or have no effect.
 
@@ -233,8 +239,7 @@ def _refuse_contradictions(c: Config) -> None:
         raise ValueError(f"image_channels is {c.image_channels}: expected 1 (gray) or 3 (colour)")
     if c.warmup_epochs is not None and c.epochs is not None and c.warmup_epochs > c.epochs:
         raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training; expected at most epochs = {c.epochs}")
-    if not c.name or c.name != c.name.strip(".") or any(mark in c.name for mark in "/\\\0"):
-        raise ValueError(f"name is {c.name!r}: expected a plain folder name; the run goes to runs/NAME")
+    check_name(c.name)
     contradictions: list[tuple[bool, str]] = [
         (
             # images of your own may be binary: the pixels decide

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from vae_numpy import digits
-from vae_numpy.checks import check_alike
+from vae_numpy.checks import check_alike, check_arrays
 from vae_paper import cifar, image_files, sprites
 from vae_paper.config import ARRAY, FEW_IMAGES, FOLDER, OWN, Config
 from vae_paper.likelihoods import binarise
@@ -44,8 +44,14 @@ class Data:
 
     def __post_init__(self) -> None:
         for name in ("images", "labels"):
-            if isinstance(value := getattr(self, name), np.ndarray):
-                object.__setattr__(self, name, torch.tensor(value))  # a copy: the user's array is never changed
+            value = getattr(self, name)
+            if name == "images" or value is not None:
+                check_arrays(**{name: value})
+            if isinstance(value, np.ndarray):
+                if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
+                    raise ValueError(f"{name} are {value.dtype}; expected numbers of at most 64 bits")
+                native = np.array(value, value.dtype.newbyteorder("="), order="C")  # a copy: the user's array is never changed
+                object.__setattr__(self, name, torch.from_numpy(native))
         if self.classes is None and self.labels is not None and self.labels.numel():
             object.__setattr__(self, "classes", int(self.labels.max()) + 1)
 

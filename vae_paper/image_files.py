@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from vae_numpy import digits, weights
 from vae_numpy.checks import check_labels, check_pixels
+from vae_numpy.files import missing
 from vae_paper.config import ARRAY, FOLDER
 
 FORMATS = {
@@ -232,8 +233,8 @@ def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarr
             f"{path}: images are {found['images'].shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3"
         )
     try:
-        if x.dtype == bool:
-            x = x.astype(np.float32)
+        if x.dtype == bool or x.dtype.kind == "f":  # any precision and byte order
+            x = x.astype(np.float64 if x.dtype.itemsize > 4 else np.float32)
         if x.dtype != np.uint8:
             check_pixels(x)
         if labels is not None:
@@ -253,7 +254,7 @@ def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarr
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz file. ValueError if the file is damaged, if its arrays are too large, or if it has no images."""
     if not path.is_file():
-        raise FileNotFoundError(f"{ARRAY}{path}: no such file")
+        raise FileNotFoundError(f"{ARRAY}{path}: {missing(path)}")
     try:
         with zipfile.ZipFile(path) as packed:
             size = sum(info.file_size for info in packed.infolist())

@@ -33,7 +33,8 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
     if config.resume:  # the state holds every parameter
         return model.train()
     for option, part in model.parts.items():
-        trained, _ = load_with_header(getattr(config, option))
+        trained, about = load_with_header(getattr(config, option))
+        _check_images(f"{option} is {getattr(config, option)}", about, config.source, data and data.like(trained))
         getattr(model, part).load_state_dict(trained.state_dict())
     if config.start_from is not None:
         start, about = load_with_header(config.start_from, given)
@@ -78,6 +79,14 @@ def inherit(config: Config) -> Config:
         if getattr(config, name) not in (default, value):
             raise ValueError(f"{name} is {getattr(config, name)}, but {path} has {value}; leave it out")
     return dataclasses.replace(config, **inherited)
+
+
+def _check_images(said: str, about: dict[str, Any], source: str, data: Data | None) -> None:
+    """Refuse a trained part whose training images, of the same source, were others: this run may hold out some of them."""
+    if data is None or "digest" not in about or about.get("source") != source:
+        return
+    if split(data, float(about.get("config", {}).get("validation", 0.0)))[0].digest != about["digest"]:
+        raise ValueError(f"{said}: it was trained on {about.get('data')}, and this run has other images; train both on the same")
 
 
 def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data | None) -> None:

@@ -28,7 +28,7 @@ from vae_numpy.checks import check_labels
 from vae_numpy.command_line import command_of
 from vae_numpy.files import check_writable
 from vae_paper import devices, distributed, models, state_files, weight_files
-from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, checked
+from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, check_name, checked
 from vae_paper.data import OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
 from vae_paper.initial import check_made_with, inherit, initial_model
 from vae_paper.likelihoods import LIKELIHOODS
@@ -304,6 +304,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
 def stored_config(folder: Path, config: Config) -> Config:
     """The stored configuration of the run in a folder. Another value on the command line is refused, unless it is the option's
     default, which counts as not given. Only --device may change."""
+    check_name(config.name)  # first: it will be written into every file of the run
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no run of this name to resume; check --name, or leave out --resume")
@@ -378,7 +379,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise ValueError(f"{folder}: another process is training into this folder; choose another --name") from None
+        raise ValueError(f"{folder}: another process or thread is training into this folder; choose another --name") from None
     except (OSError, NotImplementedError):  # this file system has no locks, so another process cannot be noticed
         pass
     try:

@@ -116,7 +116,7 @@ def train_step(
         found = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"the objective returned {found}; expected a tensor of one number, such as the mean over the batch")
     if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would stall every step
-        raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}")
+        raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}; lower --learning-rate")
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

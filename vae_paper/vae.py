@@ -60,13 +60,17 @@ class Terms:
     """An extra part of the training loss that belongs to no bound (VQ-VAE)."""
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            optional = value is None and name in ("mu", "logvar", "z", "penalty")
+            if not optional and not (isinstance(value, Tensor) and value.is_floating_point()):
+                raise ValueError(f"terms: {name} is {getattr(value, 'dtype', type(value).__name__)}; expected a tensor of floats")
         K, B = self.distortion.shape if self.distortion.ndim == 2 else (0, 0)
         latent = self.mu if self.mu is not None else self.z  # a model without a Gaussian q may have z alone
         D = latent.shape[-1] if latent is not None and latent.ndim else -1
         expected = {"distortion": (K, B), "log_weight": (K, B), "mu": (B, D), "logvar": (B, D), "z": (K, B, D), "penalty": ()}
         found = {name: tuple(value.shape) for name, value in vars(self).items() if value is not None}
         fits = all(found.get(name, shape) == shape for name, shape in expected.items())
-        if min(K, B) < 1 or not fits or self.rate.shape[:-1] != (B,):
+        if min(K, B) < 1 or not fits or self.rate.shape[:-1] != (B,) or self.rate.shape[-1] < 1:
             said = "distortion, log_weight (K, B), rate (B, R), mu, logvar (B, D), z (K, B, D)"
             raise ValueError(f"terms: found {found}; expected {said}")
 

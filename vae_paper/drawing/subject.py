@@ -85,7 +85,8 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     trained_on = shown(about.get("data", "unknown data"), 200)
     # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)
-    return f"{what}\n{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
+    described = f"{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
+    return what + "\n" + described.replace("$", r"\$")  # matplotlib would take what is between two $ for a formula
 
 
 @torch.inference_mode()
