@@ -202,7 +202,7 @@ def test_resume_keeps_the_runs_own_configuration(whole):
 
 
 def test_a_second_run_into_one_folder_is_refused():
-    with runs.locked(weight_files.RUNS / "a"), pytest.raises(ValueError, match="another process is training"):
+    with runs.locked(weight_files.RUNS / "a"), pytest.raises(ValueError, match="another process or thread is training"):
         training.train(small(name="a"))
 
 

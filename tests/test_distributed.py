@@ -207,7 +207,7 @@ def test_what_one_refuses_ends_all(tmp_path):
     with runs_module.locked(tmp_path / "runs/a"):
         (code0, said0), (code1, said1) = together(lambda: command(*small), tmp_path)
     assert (code0, code1, said1) == (2, 2, "")
-    assert said0 == "python -m vae_paper: runs/a: another process is training into this folder; choose another --name\n"
+    assert said0 == "python -m vae_paper: runs/a: another process or thread is training into this folder; choose another --name\n"
 
     def with_nan_in_rank_1():
         if os.environ["RANK"] == "1":

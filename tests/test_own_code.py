@@ -435,3 +435,20 @@ def test_a_part_that_was_trained_on_other_images_is_refused():
     with pytest.raises(ValueError, match=r"codes_of is vq: it was trained on .*, and this run has other images"):
         vae_paper.train(Config(**prior), data=Data(data.images.flip(0), data.labels.flip(0)))
     vae_paper.train(Config(**prior), data=data)
+
+
+@pytest.mark.parametrize("name", ["vae", "cvae", "ae", "vq-vae", "pixel-vae", "quadrant-cvae", "flow-prior"])
+def test_images_and_noise_of_another_precision_are_refused_in_words(name):
+    model, x, labels = models.build(name, 4), torch.rand(2, 1, 28, 28), torch.tensor([1, 2])
+    with pytest.raises(ValueError, match=r"images are torch.float64, and the parameters torch.float32"):
+        model(x.double(), torch.randn(1, 2, 4), labels)
+    if name not in ("ae", "vq-vae"):
+        with pytest.raises(ValueError, match=r"eps is .*torch.float64: expected"):
+            model(x, torch.randn(1, 2, 4, dtype=torch.float64), labels)
+
+
+@pytest.mark.parametrize("wrong", [{"latent_dim": 2.5}, {"latent_dim": 0}, {"sigma": float("inf")}, {"image_shape": (28, 28)}])
+def test_a_model_of_impossible_arguments_is_refused(wrong, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match="expected"):
+        vae_paper.VAE(**wrong)

@@ -115,17 +115,25 @@ class Model(nn.Module):
         """`likelihood` names a row of `likelihoods.LIKELIHOODS`. `sigma` is its scale; a learned scale starts at `sigma`."""
         super().__init__()
         check_at_least(1, latent_dim=latent_dim)
+        if not isinstance(latent_dim, int) or len(image_shape) != 3:
+            raise ValueError(f"latent_dim is {latent_dim}, image_shape is {image_shape}: expected a whole number, and (C, H, W)")
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"likelihood is {likelihood!r}; expected one of: {', '.join(LIKELIHOODS)}")
         C, H, W = image_shape
-        if not sigma > 0:
-            raise ValueError(f"sigma is {sigma}: expected more than 0")
+        if not 0 < sigma < math.inf:
+            raise ValueError(f"sigma is {sigma}: expected more than 0, and finite")
         self.latent_dim, self.likelihood, self.image_shape = latent_dim, likelihood, (C, H, W)
         log_sigma, scale = torch.tensor(sigma).log(), LIKELIHOODS[likelihood].scale
         if scale == "learned":
             self.log_sigma = nn.Parameter(log_sigma)
         else:
             self.register_buffer("log_sigma", log_sigma, persistent=scale == "fixed")
+
+    def check_input(self, x: Images) -> None:
+        """Refuse images of another shape or precision than the model's, or with values outside [0, 1]."""
+        check_images(x, self.image_shape)
+        if x.dtype != self.dtype:
+            raise ValueError(f"images are {x.dtype}, and the parameters {self.dtype}; expected the same: data.like(model)")
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
@@ -162,6 +170,7 @@ class Model(nn.Module):
 
     def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
         """`count` latents from the prior."""
+        check_at_least(1, count=count)
         return torch.randn(count, self.latent_dim, generator=generator, device=generator.device, dtype=self.dtype)
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
@@ -322,7 +331,7 @@ class VAE(Model):
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
-        check_images(x, self.image_shape)
+        self.check_input(x)
         mu, logvar = self.encoder(x)
         return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; under autocast a network of your own returns bfloat16
 
@@ -355,8 +364,9 @@ def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -
     """A sample of q(z|x) through which gradients reach mu and logvar (Kingma & Welling 2013, section 2.4)."""
     check_alike(2, mu=mu, logvar=logvar)
     check_floats(eps=eps)
-    if eps.shape[-2:] != mu.shape:
-        raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D) with (B, D) = {tuple(mu.shape)}, the shape of mu")
+    if eps.shape[-2:] != mu.shape or eps.dtype != mu.dtype:
+        found = f"eps is {tuple(eps.shape)}, {eps.dtype}"
+        raise ValueError(f"{found}: expected (K, B, D), with mu's (B, D) and dtype, {tuple(mu.shape)}, {mu.dtype}")
     # z = μ + σ ⊙ ε
     return mu + torch.exp(0.5 * logvar) * eps
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from vae_numpy.checks import check_images, check_latents
+from vae_numpy.checks import check_latents
 from vae_paper.vae import MNIST, WIDTH, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape, Terms
 
 
@@ -40,7 +40,7 @@ class AE(Model):
 
     def code(self, x: Images) -> Latents:
         """z = mu(x)."""
-        check_images(x, self.image_shape)
+        self.check_input(x)
         return self.encoder.mu(self.encoder.features(x)).to(x.dtype)
 
     def decode(self, z: Latents, labels: Labels | None = None) -> Images:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from vae_numpy.checks import check_images, check_labels, check_latents
+from vae_numpy.checks import check_labels, check_latents
 from vae_paper.vae import MNIST, VAE, WIDTH, Images, Labels, Latents, Shape
 
 
@@ -42,7 +42,7 @@ class CVAE(VAE):
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x, c)."""
-        check_images(x, self.image_shape)
+        self.check_input(x)
         return self.encoder(x, self.encoder_label(self._one_hot(labels, x)))
 
     def decode(self, z: Latents, labels: Labels | None = None) -> Images:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu
 
-from vae_numpy.checks import check_images, check_latents
+from vae_numpy.checks import check_latents
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape
 
@@ -72,7 +72,7 @@ class PixelVAE(Model):
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
-        check_images(x, self.image_shape)
+        self.check_input(x)
         return self.encoder(x)
 
     def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:

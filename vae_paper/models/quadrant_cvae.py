@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vae_numpy.checks import check_images
 from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape, Terms, reparameterize
 
 
@@ -40,7 +39,7 @@ class QuadrantCVAE(Model):
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x), from the whole image."""
-        check_images(x, self.image_shape)
+        self.check_input(x)
         return self.encoder(x)
 
     def prior_of(self, x: Images) -> tuple[Latents, Latents, Float[Tensor, "B 256"]]:
@@ -54,7 +53,7 @@ class QuadrantCVAE(Model):
 
     def complete(self, x: Images, eps: Samples) -> Float[Tensor, "K B C H W"]:
         """Logits of K completions of each image, with z from the learned prior; only x's seen quadrants are used."""
-        check_images(x, self.image_shape)
+        self.check_input(x)
         mu, logvar, seen = self.prior_of(x)
         return self.decode_with(reparameterize(mu, logvar, eps), seen)
 

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn.functional import embedding, relu
 
-from vae_numpy.checks import check_alike, check_images
+from vae_numpy.checks import check_alike
 from vae_paper.vae import MNIST, Images, Labels, Model, Shape, Terms, check_size
 
 Grid = Float[Tensor, "B D h w"]
@@ -173,7 +173,7 @@ class VQVAE(Model):
         return {"perplexity": perplexity(counts)}
 
     def _z_e(self, x: Tensor) -> Tensor:
-        check_images(x, self.image_shape)
+        self.check_input(x)
         return self.encoder(x)
 
     @torch.no_grad()
