@@ -21,6 +21,7 @@ from unittest import mock
 import numpy as np
 
 from vae_numpy import checks, digits, layers, vae, weights
+from vae_numpy.command_line import shown
 from vae_numpy.files import write_atomically
 
 Arrays = dict[str, np.ndarray]
@@ -61,7 +62,7 @@ def explore(
         "latentDim": len(params["encoder.mu.bias"]),
         "likelihood": likelihood,
         "kind": KINDS.get(likelihood, "mse"),
-        "trainedOn": header.get("data") or "unknown data",
+        "trainedOn": shown(header.get("data") or "unknown data", 200),
         "digits": test.source,
         "labels": labels.tolist(),
     }
