@@ -452,11 +452,11 @@ def test_the_digits_are_those_of_the_run(tmp_path):
 
 
 def test_a_header_cannot_leave_its_place(tmp_path):
-    text = "</script><script>alert(1)</script><!-- & \u2028 \\"
+    text = "</script><script>alert(1)</script><!-- & \u2028 \u202e \\"
     written = explore(write(tmp_path / "w", untrained(2), data=text), tmp_path / "p.html", "handwriting", 3)
     page = written.read_text(encoding="utf-8")
     assert "alert(1)</script>" not in page
-    assert facts_of(page)["trainedOn"] == text
+    assert facts_of(page)["trainedOn"] == "</script><script>alert(1)</script><!-- & \\"  # no character that turns the text around
 
 
 def test_no_torch(tmp_path):
