@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from exercises import pages, plain, progress
-from exercises.catalogue import EXERCISES, LETTERS, Exercise, find
+from exercises.catalogue import EXERCISES, FIRST_COURSE, LETTERS, Exercise, find
 from exercises.isolation import SECONDS, check_apart, run_apart
 from exercises.progress import MY_WORK
 from vae_numpy.command_line import run
@@ -206,7 +206,9 @@ def run_experiment(exercise: Exercise, path: Path) -> bool:
 def what_next(exercise: Exercise) -> str:
     """What to do after all checks pass: the experiment, the questions, the next exercise that is not done."""
     noted = progress.read()
-    later = [e for e in EXERCISES if e.number > exercise.number] + [e for e in EXERCISES if e.number < exercise.number]
+    course = FIRST_COURSE if exercise.number in FIRST_COURSE else ()
+    later = [find(number) for number in course[course.index(exercise.number) + 1 :]] if course else []
+    later += [e for e in EXERCISES if e.number > exercise.number] + [e for e in EXERCISES if e.number < exercise.number]
     left = [e for e in later if noted.get(e.number, {}).get("passed") != e.checks]
     lines = [
         f"next      python -m exercises run {exercise.number} draws the experiment with your own functions",
