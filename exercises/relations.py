@@ -340,8 +340,12 @@ def _numbers(triples: Sequence[Triple]) -> tuple[np.ndarray, np.ndarray, np.ndar
     if any(g.shape != e.shape for _, g, e in triples):
         return None
     wrong = [~np.isclose(g, e, rtol=1e-6, atol=1e-9 * (np.abs(e).max(initial=0) or 1)) for _, g, e in triples]
-    got, expected = ([triple[i] for triple in triples] for i in (1, 2))
-    return np.hstack([g.ravel() for g in got]), np.hstack([e.ravel() for e in expected]), np.hstack([w.ravel() for w in wrong])
+    got, expected = [g for _, g, _ in triples], [e for _, _, e in triples]
+    return _joined(got), _joined(expected), _joined(wrong)
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([array.ravel() for array in arrays])
 
 
 HANDFUL = 5

@@ -391,10 +391,10 @@ MORE = [
     ),
     ("05", "kl_divergence", lambda mu, logvar: KL(mu, logvar) + (mu.shape[1] - 1) / 3, ""),
     (
-        "11",
-        "uniform_rate",
-        lambda positions, codes: load(find("11").solution).uniform_rate(positions, codes - 1),
-        "as if codes were smaller by 1",
+        "09",
+        "cyclical",
+        lambda progress, cycles, rise: load(find("09").solution).cyclical(progress, cycles + 1, rise),
+        "as if cycles were larger by 1",
     ),
 ]
 
