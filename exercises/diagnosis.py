@@ -54,7 +54,7 @@ def diagnose(
 def _as_if(check: Check, probes: Sequence[Probe], outcomes: Sequence[Outcome], passed: Sequence[bool]) -> str | None:
     """The one change of an argument for which the right result is what was observed, on all probes but the large ones."""
     scope = [i for i, probe in enumerate(probes) if _size(probe) <= SOME]
-    if isinstance(comparing.flat(outcomes[scope[0]].value), bool):
+    if not scope or isinstance(comparing.flat(outcomes[scope[0]].value), bool):
         return None  # True and False tell too little: another input gives the same by chance
     if all(passed[i] for i in scope) or any(outcomes[i].problem for i in scope):
         return None

@@ -39,18 +39,23 @@ def told(cases: Sequence[Case]) -> str | None:
     common = set.intersection(*(set(case.args) for case in cases))  # an argument with a default may be left out
     cases = [replace(case, args={name: value for name, value in case.args.items() if name in common}) for case in cases]
     ordinary = [case for case in cases if not case.note]
-    everywhere = None if all(case.passed for case in ordinary) else _on_all(ordinary)
-    return everywhere or _to_some_digits(cases) or _only_where(cases)  # a relation that holds on all explains those that pass
+    everywhere = None if all(case.passed for case in ordinary) else _on_all(ordinary, _related)
+    if everywhere:
+        return everywhere  # a relation that holds on all explains those that pass
+    # a number that is right to what is allowed is right: its last digits tell nothing
+    exact = [replace(case, got=case.expected) if case.passed else case for case in cases if case.note != "float32"]
+    return _to_some_digits(cases) or _on_all(exact, _cut_off) or _only_where(cases)
 
 
-def _on_all(cases: Sequence[Case]) -> str | None:
-    """The relation that holds on all of these probes."""
+def _on_all(cases: Sequence[Case], related: Callable[[Sequence["Triple"]], str | None]) -> str | None:
+    """The relation that holds on all of these probes, of those that `related` looks for."""
     parts = _parts(cases)
     if parts is None:
         return None
-    sentences = {name: _related(part) for name, part in parts.items() if not _equal(part)}
-    if not sentences or None in sentences.values():
-        return None
+    sentences = {name: related(part) for name, part in parts.items() if not _equal(part)}
+    exchanged = _exchanged(parts)
+    if exchanged or not sentences or None in sentences.values():
+        return exchanged if len(sentences) == 2 and None in sentences.values() else None
     if len(set(sentences.values())) == 1 and len(sentences) == len(parts):
         return next(iter(sentences.values()))
     if len(sentences) == 1:
@@ -249,7 +254,13 @@ ROUNDED: dict[str, Callable[[Any], Any]] = {
     "at least 0": lambda v: np.maximum(v, 0),
     "clipped to [0, 1]": lambda v: np.clip(v, 0, 1),
 }
-WHOLE: dict[str, Callable[[Any], Any]] = {"1": lambda _: 1, "0": lambda _: 0, "twice as large": lambda v: 2 * v}
+WHOLE: dict[str, Callable[[Any], Any]] = {
+    "1": lambda _: 1,
+    "0": lambda _: 0,
+    "twice as large": lambda v: 2 * v,
+    "smaller by 1": lambda v: v - 1,
+    "larger by 1": lambda v: v + 1,
+}
 SCALAR: dict[str, Callable[[Any], Any]] = {"1": lambda v: type(v)(1), "its inverse": lambda v: 1 / v}
 
 
@@ -309,7 +320,66 @@ def _related(triples: Sequence[Triple]) -> str | None:
     if len({float(v) for _, _, e in triples for v in e.ravel() if v != 0}) < 2:
         return None  # too few numbers to tell one relation from another
     found = dict.fromkeys([*_by_shape(triples), *_by_factor(triples), *_by_offset(triples), *_by_function(triples)])
+    found = found or dict.fromkeys(_by_place(triples))
     return next(iter(found)) if len(found) == 1 else None
+
+
+def _exchanged(parts: Mapping[str, list[Triple]]) -> str | None:
+    """The two parts of which each is what the other should be, where all else is right."""
+    wrong = [name for name, part in parts.items() if not _equal(part)]
+    if len(wrong) != 2 or len(parts[wrong[0]]) != len(parts[wrong[1]]):
+        return None
+    pairs = list(zip(*(parts[name] for name in wrong), strict=True))
+    there = _equal([(args, g, e) for (args, g, _), (_, _, e) in pairs])
+    back = _equal([(args, g, e) for (args, _, e), (_, g, _) in pairs])
+    return f"{wrong[0]} and {wrong[1]} are exchanged" if there and back else None
+
+
+def _numbers(triples: Sequence[Triple]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """All numbers that were got, all that were expected, and which of them are wrong; None where a shape is."""
+    if any(g.shape != e.shape for _, g, e in triples):
+        return None
+    wrong = [~np.isclose(g, e, rtol=1e-6, atol=1e-9 * (np.abs(e).max(initial=0) or 1)) for _, g, e in triples]
+    got, expected = [g for _, g, _ in triples], [e for _, _, e in triples]
+    return _joined(got), _joined(expected), _joined(wrong)
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([array.ravel() for array in arrays])
+
+
+HANDFUL = 5
+IN_PLACES = {0.0: "0", -1.0: "the negative of the right one", 0.5: "half the right one", 2.0: "twice the right one"}
+
+
+def _by_place(triples: Sequence[Triple]) -> Iterator[str]:
+    """Some numbers are right, and all that are wrong are wrong in the same way."""
+    numbers = _numbers(triples)
+    if numbers is None:
+        return
+    got, expected, wrong = numbers
+    if min(wrong.sum(), (expected[~wrong] != 0).sum()) < HANDFUL:
+        return
+    for factor, words in IN_PLACES.items():
+        if np.allclose(got[wrong], factor * expected[wrong], rtol=1e-6, atol=0):
+            yield f"some numbers are right; each that is wrong is {words}"
+
+
+def _cut_off(triples: Sequence[Triple]) -> str | None:
+    """All that is too small is one number, above which there is none; or all that is too large, or both."""
+    numbers = _numbers(triples)
+    if numbers is None or not all(np.isfinite(n).all() for n in numbers):
+        return None
+    got, expected, wrong = numbers
+    limits: dict[str, float] = {}
+    for word, beyond, ends in (("below", wrong & (got > expected), min), ("above", wrong & (got < expected), max)):
+        if beyond.any():
+            limits[word] = float(ends(got))
+            if not np.allclose(got[beyond], limits[word], rtol=1e-6, atol=0) or len(np.unique(expected[beyond])) < MANY:
+                return None
+    if not limits or len(set(limits.values())) < len(limits) or (~wrong).sum() < HANDFUL:
+        return None
+    return f"the numbers are cut off: none is {' or '.join(f'{word} {comparing.number(v)}' for word, v in limits.items())}"
 
 
 def _all(triples: Sequence[Triple], relation: Callable[[np.ndarray], Any]) -> bool:
@@ -385,6 +455,10 @@ def _by_factor(triples: Sequence[Triple]) -> Iterator[str]:
     yield from _sized(triples, factors, "that is the right result divided by {}", lambda n: 1 / n)
     yield from _sized(triples, factors, "that is minus the right result multiplied by {}", lambda n: -n)
     yield from _sized(triples, factors, "that is minus the right result divided by {}", lambda n: -1 / n)
+    yield from _sized(
+        triples, factors, "that is n / (n - 1) times the right result, where n is {}", lambda n: n / (n - 1 or np.nan)
+    )
+    yield from _sized(triples, factors, "that is (n - 1) / n times the right result, where n is {}", lambda n: (n - 1) / n)
 
 
 def _by_offset(triples: Sequence[Triple]) -> Iterator[str]:
@@ -408,6 +482,9 @@ def _by_offset(triples: Sequence[Triple]) -> Iterator[str]:
         yield from _sized(triples, apart_by, start + "log of {}", np.log)
         yield from _sized(triples, apart_by, start + "1/2 log 2 pi times {}", lambda n: half * n)
         yield from _sized(triples, apart_by, start + "{}", lambda n: n)
+        yield from _sized(triples, apart_by, start + "n - 1, where n is {}", lambda n: n - 1)
+        yield from _sized(triples, apart_by, start + "(n - 1) / 2, where n is {}", lambda n: (n - 1) / 2)
+        yield from _sized(triples, apart_by, start + "1/2 log 2 pi times n - 1, where n is {}", lambda n: half * (n - 1))
 
 
 def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
@@ -422,6 +499,7 @@ def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
         "that is the log of the right result": np.log,
         "that is 1 divided by the right result": lambda e: 1 / e,
         "that is 1 minus the right result": lambda e: 1 - e,
+        "that is the right result rounded down to whole numbers": lambda e: np.floor(e * (1 + np.sign(e) * 1e-12)),
     }
     if negative:
         functions["that is the right result without its sign"] = np.abs
@@ -449,7 +527,7 @@ def _sized(
 
 
 def _named_sizes(args: Sequence[dict[str, Any]]) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Lengths of axes, numbers of entries per row, and whole-number arguments, for each probe."""
+    """Lengths of axes, numbers of entries per row, and arguments that are numbers, for each probe."""
     for name, axis in _axes(args[0]):
         yield f"the length of axis {axis} of {name}", tuple(_length(a[name], axis) or 1 for a in args)
     for name, value in args[0].items():
@@ -458,7 +536,7 @@ def _named_sizes(args: Sequence[dict[str, Any]]) -> Iterator[tuple[str, tuple[fl
             if value.ndim > 2:
                 yield f"the number of entries of {name} per row", tuple(float(np.prod(s[1:])) for s in shapes)
             yield f"the number of all entries of {name}", tuple(float(np.prod(s)) for s in shapes)
-        elif isinstance(value, int) and not isinstance(value, bool):
+        elif isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{name}", tuple(float(a[name]) for a in args)
 
 

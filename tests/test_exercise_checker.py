@@ -359,6 +359,84 @@ def test_where_two_relations_fit_nothing_is_told():
     assert relations.told([case(4, 1.7), case(5, 1.8)]) is None
 
 
+RATES = load(find("06").solution).rate_distortion
+LERP = load(find("02").solution).lerp
+SPREAD = load(find("06").solution).best_variance
+MORE = [
+    ("09", "loss_and_elbo", lambda *a: LOSSES(*a)[::-1], "the first value and the second value are exchanged"),
+    ("09", "loss_and_elbo", lambda *a: (LOSSES(*a)[1] + LOSSES(*a)[0] / 9, LOSSES(*a)[0]), ""),
+    (
+        "06",
+        "rate_distortion",
+        lambda s, b, v: (np.where(s < b * v, 0, RATES(s, b, v)[0]), RATES(s, b, v)[1]),
+        "only the first value is wrong: some numbers are right; each that is wrong is 0",
+    ),
+    ("06", "rate_distortion", lambda s, b, v: (np.where(s < b * v, s / 3, RATES(s, b, v)[0]), RATES(s, b, v)[1]), ""),
+    ("06", "rate_distortion", lambda s, b, v: (RATES(s, b, v)[0], b * RATES(s, b, v)[1]), "multiplied by beta (here 2)"),
+    ("07", "sheet", lambda *a: np.clip(SHEET(*a), 0, 1), "the numbers are cut off: none is below 0 or above 1"),
+    ("02", "lerp", lambda a, b, t: np.clip(LERP(a, b, t), -50, 50), "cut off: none is below -50 or above 50"),  # extremes only
+    ("02", "lerp", lambda a, b, t: LERP(a, b, t) / np.maximum(1, abs(LERP(a, b, t)) / 50) ** 0.9, "right on all ordinary inputs"),
+    (
+        "06",
+        "best_variance",
+        lambda x, x_hat: SPREAD(x, x_hat) * x.size / (x.size - 1),
+        "n / (n - 1) times the right result, where n is the number of all entries of x",
+    ),
+    ("06", "best_variance", lambda x, x_hat: SPREAD(x, x_hat) * x.size / (x.size - 0.5), ""),
+    (
+        "05",
+        "kl_divergence",
+        lambda mu, logvar: KL(mu, logvar) + (mu.shape[1] - 1) / 2,
+        "too large by (n - 1) / 2, where n is the",
+    ),
+    ("05", "kl_divergence", lambda mu, logvar: KL(mu, logvar) + (mu.shape[1] - 1) / 3, ""),
+    (
+        "09",
+        "cyclical",
+        lambda progress, cycles, rise: load(find("09").solution).cyclical(progress, cycles + 1, rise),
+        "as if cycles were larger by 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("number", "function", "answer", "sentence"), MORE, ids=[str(i) for i in range(len(MORE))])
+def test_a_relation_of_some_numbers_of_two_values_or_of_a_size_is_told(number, function, answer, sentence):
+    failure = first_failure(number, function, answer, known=False)
+    assert failure is not None
+    assert (sentence in (failure.diagnosis or "")) if sentence else failure.diagnosis is None, report(failure)
+
+
+def test_the_numbers_of_a_few_cases_are_related():
+    def told(relation, note=""):
+        x = np.linspace(-9.3, 11.9, 24)
+        cases = [(x, ""), (x[::-1] / 3, ""), (30 * x, note)]
+        passed = [np.allclose(relation(e), e) for e, _ in cases]
+        return relations.told([relations.Case({}, n, relation(e), e, ok) for (e, n), ok in zip(cases, passed, strict=True)])
+
+    assert told(np.floor) == "that is the right result rounded down to whole numbers"
+    assert "rounded down" not in (told(lambda e: np.where(e > 3, np.floor(e), e)) or "")
+    assert told(lambda e: np.minimum(e, 20), "far") == "the numbers are cut off: none is above 20"
+    assert "cut off" not in told(lambda e: np.where(e > 20, 7, e), "far")  # some that are right are larger
+    assert told(lambda e: np.where(e > 5, -e, e)) == "some numbers are right; each that is wrong is the negative of the right one"
+    assert told(lambda e: np.where(e > 5, -e, np.where(e < -5, 0, e))) is None
+    assert told(lambda e: np.where(e == e.max(), -e, e)) is None  # too few
+    assert told(abs) == "that is the right result without its sign"  # not: the negative, where it is wrong
+
+
+def test_f_is_called_once_with_all_samples():
+    def twice(mu, logvar, eps, df):
+        z = mu + np.exp(logvar / 2) * eps
+        return df(z), df(z) * 0.5 * np.exp(logvar / 2) * eps
+
+    def one_by_one(mu, logvar, eps, f):
+        return load(find("04").solution).score_gradient(mu, logvar, eps, lambda z: np.array([f(row[None])[0] for row in z]))
+
+    assert "df is called a second time" in report(first_failure("04", "pathwise_gradient", twice))
+    assert "f is called with the shape (1, 2); call it with all samples, (3, 2)" in report(
+        first_failure("04", "score_gradient", one_by_one)
+    )
+
+
 def test_known_wrong_answers_come_before_relations():
     failure = first_failure("05", "kl_divergence", lambda mu, logvar: 2 * KL(mu, logvar))
     assert failure.diagnosis == "that is twice the KL: the 1/2 before the sum is missing"
@@ -502,10 +580,6 @@ TYPED = {
         "if length_a == 0 or length_b == 0:\n    return lerp(a, b, t)\n"
         "u, v = a / length_a, b / length_b\nomega = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))",
         "return ((1 - t) * length_a + t * length_b)[:, None] * direction",
-    ),
-    ("04", "score_gradient_with_baseline"): (
-        "values = f(reparameterize(mu, logvar, eps))[:, None]",
-        "values = values - others\nreturn values * eps / np.exp(logvar / 2), values * 0.5 * (eps**2 - 1)",
     ),
     ("07", "prior_grid"): ("", "return np.stack([z1.ravel(), z2.ravel()], axis=1)"),
     ("07", "sheet"): ("N, _, H, W = images.shape\nrows = N // columns", ""),
@@ -740,6 +814,20 @@ def one_by_one_without_stride(x, weight, bias, stride, padding):
     return load(find("12").solution).conv2d(x, weight, bias, (1, 1) if plain else stride, padding)
 
 
+def the_batch_decides(mu, logvar):
+    each = np.expm1(logvar) - logvar if np.abs(logvar).max() < 0.1 else np.exp(logvar) - 1 - logvar
+    return 0.5 * (mu**2 + each).sum(1)
+
+
+def root_of_the_variance(mu, logvar, eps):
+    return mu + np.sqrt(np.exp(logvar)) * eps
+
+
+def square_weights_turned(x, weight, bias, stride, padding):
+    turned = weight.swapaxes(0, 1) if weight.shape[0] == weight.shape[1] else weight
+    return load(find("12").solution).conv2d(x, turned, bias, stride, padding)
+
+
 FIRST_MODEL: list = []
 
 
@@ -773,6 +861,9 @@ ONCE_ACCEPTED = [
     ("12", "agree", dtype_of_a),
     ("12", "conv2d", one_by_one_without_stride),
     ("13", "find_in_losses", first_model_is_right),
+    ("04", "reparameterize", root_of_the_variance),
+    ("05", "kl_near_prior", the_batch_decides),
+    ("12", "conv2d", square_weights_turned),
 ]
 
 

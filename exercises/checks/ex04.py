@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from exercises.declaring import Check, Wrong, declared
+from exercises.declaring import Check, Wrong, call, declared
 from exercises.probes import each, extreme, moved, noted, pushed
 
 H = 1e-30  # f(x + iH) = f(x) + iH f'(x), whose imaginary part loses no digits (Squire & Trapp 1998)
@@ -94,10 +94,13 @@ def probes(name="", first=None, second=None, least=1):
             mu=(np.zeros(3),),
         )
         many += each(model, logvar=(np.zeros(3), np.full(3, -1.0)))
-        many += pushed(rng, model, logvar=(-30.0, -12.0, -6.0, 6.0, 12.0, 30.0), mu=(-100.0, 100.0))
+        narrow = -30.0 if least == 1 else -20.0  # a baseline is right to the digits in which the samples differ
+        many += pushed(rng, model, logvar=(narrow, -12.0, -6.0, 6.0, 12.0, 30.0), mu=(-100.0, 100.0))
         many.append(moved(model, 3e6, "mu", allowed=1e-7))
         if least == 1:  # a difference from the other samples would lose its digits
             many += pushed(rng, model, logvar=(-800.0,))
+        if not name:
+            many.append(noted("mu is 0, logvar is -800", model | {"mu": np.zeros(3), "logvar": np.full(3, -800.0)}))
         if name != "f":
             many.append(noted("a narrow q, far from 0", model | {"mu": 100 + model["mu"], "logvar": model["logvar"] - 40}))
         if name:
@@ -116,6 +119,25 @@ def probes(name="", first=None, second=None, least=1):
         ]
 
     return make
+
+
+def once(function, args):
+    """The page says: one call of f or df, with all samples."""
+
+    def only(name):
+        calls = []
+
+        def counted(z):
+            if np.shape(z) != args["eps"].shape:
+                raise ValueError(f"{name} is called with the shape {np.shape(z)}; call it with all samples, {args['eps'].shape}")
+            calls.append(1)
+            if len(calls) > 1:
+                raise ValueError(f"{name} is called a second time; call it once, with all samples, and keep what it returns")
+            return args[name](z)
+
+        return counted
+
+    return call(function, args | {name: only(name) for name in ("f", "df") if name in args})
 
 
 def samples(mu, logvar, eps):
@@ -166,14 +188,16 @@ CHECKS = declared(
             "the derivative along z(mu, logvar, eps)",
             pathwise,
             probes("df", bowl_slope, ridge_slope),
+            once,
             rows="S",
         ),
-        Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge), rows="S"),
+        Check("score_gradient", "f(z) times the derivative of log q", score, probes("f", bowl, ridge), once, rows="S"),
         Check(
             "score_gradient_with_baseline",
             "minus the mean of the other samples",
             with_baseline,
             probes("f", bowl, ridge, least=2),
+            once,
             short={"S": 2},
             rows="S",
         ),
@@ -187,6 +211,14 @@ def scored(values, mu_part, logvar_part):
 
 def sd(logvar):
     return np.exp(logvar / 2)
+
+
+def along(slope, mu_factor, logvar_factor):
+    return slope * mu_factor, slope * logvar_factor
+
+
+def scores(values, logvar, eps):
+    return scored(values, eps / sd(logvar), 0.5 * (eps**2 - 1))
 
 
 WRONG = [
@@ -224,22 +256,19 @@ WRONG = [
         "by_log_sigma",
         "pathwise_gradient",
         "the second value is twice too large: sigma = exp(logvar / 2), and the chain rule brings its 1/2 down",
-        lambda mu, logvar, eps, df: (df(samples(mu, logvar, eps)), df(samples(mu, logvar, eps)) * sd(logvar) * eps),
+        lambda mu, logvar, eps, df: along(df(samples(mu, logvar, eps)), 1, sd(logvar) * eps),
     ),
     Wrong(
         "by_sigma",
         "pathwise_gradient",
         "the second value is the derivative by sigma, df eps; by logvar it is that times d sigma / d logvar = sigma / 2",
-        lambda mu, logvar, eps, df: (df(samples(mu, logvar, eps)), df(samples(mu, logvar, eps)) * eps),
+        lambda mu, logvar, eps, df: along(df(samples(mu, logvar, eps)), 1, eps),
     ),
     Wrong(
         "slope_at_the_mean",
         "pathwise_gradient",
         "that takes the slope of f at mu instead of at the samples z",
-        lambda mu, logvar, eps, df: (
-            df(np.tile(mu, (len(eps), 1))),
-            df(np.tile(mu, (len(eps), 1))) * 0.5 * sd(logvar) * eps,
-        ),
+        lambda mu, logvar, eps, df: along(df(np.tile(mu, (len(eps), 1))), 1, 0.5 * sd(logvar) * eps),
     ),
     Wrong(
         "averaged",
@@ -251,7 +280,7 @@ WRONG = [
         "mu_scaled",
         "pathwise_gradient",
         "the first value is multiplied by sigma: z = mu + sigma eps grows with mu at rate 1",
-        lambda mu, logvar, eps, df: (df(samples(mu, logvar, eps)) * sd(logvar), pathwise(mu, logvar, eps, df)[1]),
+        lambda mu, logvar, eps, df: along(df(samples(mu, logvar, eps)), sd(logvar), 0.5 * sd(logvar) * eps),
     ),
     Wrong(
         "score_not_scaled",
@@ -288,9 +317,7 @@ WRONG = [
         "score_gradient_with_baseline",
         "that subtracts the mean over all samples, the own one too: that baseline depends on z_s, and the estimate is "
         "(S - 1) / S of the right one on average",
-        lambda mu, logvar, eps, f: scored(
-            f(samples(mu, logvar, eps)) - f(samples(mu, logvar, eps)).mean(), eps / sd(logvar), 0.5 * (eps**2 - 1)
-        ),
+        lambda mu, logvar, eps, f: (lambda v: scores(v - v.mean(), logvar, eps))(f(samples(mu, logvar, eps))),
     ),
     Wrong(
         "no_baseline",
@@ -302,22 +329,18 @@ WRONG = [
         "baseline_added",
         "score_gradient_with_baseline",
         "that adds the mean of the others, which makes the noise larger; subtract it",
-        lambda mu, logvar, eps, f: tuple(
-            2 * a - b for a, b in zip(score(mu, logvar, eps, f), with_baseline(mu, logvar, eps, f), strict=True)
-        ),
+        lambda mu, logvar, eps, f: (lambda v: scores(v + (v.sum() - v) / (len(v) - 1), logvar, eps))(f(samples(mu, logvar, eps))),
     ),
     Wrong(
         "divided_by_all",
         "score_gradient_with_baseline",
         "that divides the sum over the others by S; there are S - 1 of them",
-        lambda mu, logvar, eps, f: (lambda v: scored(v - (v.sum() - v) / len(v), eps / sd(logvar), 0.5 * (eps**2 - 1)))(
-            f(samples(mu, logvar, eps))
-        ),
+        lambda mu, logvar, eps, f: (lambda v: scores(v - (v.sum() - v) / len(v), logvar, eps))(f(samples(mu, logvar, eps))),
     ),
 ]
 
 VALID = [
-    ("reparameterize", lambda mu, logvar, eps: mu[None] + np.sqrt(np.exp(logvar))[None] * eps),
+    ("reparameterize", lambda mu, logvar, eps: mu[None] + np.exp(logvar / 4)[None] ** 2 * eps),
     ("pathwise_gradient", pathwise),
     ("score_gradient", score),
     ("score_gradient_with_baseline", with_baseline),

@@ -69,6 +69,7 @@ def integers(rng):
         case("one of all", (1, 1, 1, 1), (1, 1, 1, 1), (2, 3), (1, 2)),
         identity,
         case("zeros", (1, 2, 4, 5), (2, 2, 3, 2), part=0.0),
+        case("as many outputs as channels", (2, 3, 5, 6), (3, 3, 3, 2)),
     ]
     return [few, *drawn, double, *more, large("x", 30), large("weight", 30), large("bias", 30)]
 
