@@ -180,7 +180,7 @@ def test_the_command(tmp_path, capsys) -> None:
     assert f"{report['distortion']:.3f}" in capsys.readouterr().out
     codes = models.build("vq-vae", 3, codes=8)
     weight_files.save_model(path, codes, {"model": "vq-vae", "latent_dim": 3, "made_with": {"codes": 8}})
-    for args, message in ((["--passes", "1"], "expected a model whose latents are vectors"), (["--passes", "x"], "--passes")):
+    for args, message in ((["--passes", "1"], "expected a model with mu"), (["--passes", "x"], "--passes")):
         with pytest.raises(SystemExit) as stop:
             run("p", level3.Command, level3.main, ["inspect", str(path), *args])
         said = capsys.readouterr().err

@@ -31,14 +31,16 @@ def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[s
     """
     with _standard_streams() as (out, _):
         try:
+            ended = None
             try:
                 main(_parse(prog, configuration, args))
-            except SystemExit as stop:
-                if stop.code:
-                    raise
+            except SystemExit as stop:  # --help ends so, with code 0
+                ended = stop
             out.flush()
-            if out.failed:
+            if out.failed and not (ended and ended.code):
                 raise OSError(f"standard output is incomplete ({_said(out.failed)}); files were saved")
+            if ended:
+                raise ended
         except BrokenPipeError:
             _discard(out.stream)
             sys.exit(BROKEN_PIPE)

@@ -66,8 +66,9 @@ class Data:
 
     def like(self, model: Any) -> "Data":
         """The same data in the precision of a model's parameters. (Images that are not floats stay so, and are refused.)"""
-        alike = self.images.dtype == model.dtype or not self.images.is_floating_point()
-        return self if alike else self.replace(images=self.images.to(model.dtype))
+        dtype = next((p.dtype for p in model.parameters()), self.images.dtype)
+        alike = self.images.dtype == dtype or not self.images.is_floating_point()
+        return self if alike else self.replace(images=self.images.to(dtype))
 
     @property
     def shape(self) -> tuple[int, int, int]:
