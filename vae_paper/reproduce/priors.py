@@ -15,7 +15,7 @@ from vae_paper.measuring import elbo
 from vae_paper.measuring.estimators import importance
 from vae_paper.reproduce import VERDICTS, NoOptions, machine, over_seeds, trained
 
-SEEDS, K = (0, 1, 2), 1000
+SEEDS, K = (0, 1, 2), 200
 MODELS = {"vae": "", "flow-prior": "", "vamp-prior": "inputs=50"}  # with their arguments
 
 
