@@ -27,8 +27,8 @@ def vectors(rng):
     fine["codebook"] = fine["z_e"].repeat(3, 1) + torch.tensor(rng.permutation(6))[:, None] * 1e-3 + 5e-4
     finer = {"z_e": torch.tensor([[0.5, 1.0], [-1.0, 0.25]], dtype=torch.float64)}
     finer["codebook"] = finer["z_e"].repeat(3, 1) + torch.tensor(rng.permutation(6))[:, None] * 1e-9 + 5e-10
-    near = {"z_e": torch.tensor(rng.integers(900, 1100, (6, 3)) + 0.0)}
-    near["codebook"] = near["z_e"].repeat(2, 1) + torch.tensor(rng.permutation(12))[:, None] / 64 + 1 / 128
+    near = {"z_e": torch.tensor(rng.integers(900, 1100, (30, 3)) + 0.0)}  # from 26 rows on, torch.cdist multiplies out
+    near["codebook"] = near["z_e"].repeat(2, 1) + torch.tensor(rng.permutation(60))[:, None] / 64 + 1 / 128
     hot = torch.eye(40, dtype=torch.float64)
     special = [
         noted("each vector is a code, of 1600", {"z_e": axis[shuffled[:40]] + 0.1, "codebook": axis}),
