@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vae_paper.estimated_rate import EstimatedRate
-from vae_paper.vae import MNIST, WIDTH, Samples, Shape
+from vae_paper.vae import MNIST, Samples, Shape
 
 
 class Coupling(nn.Module):
@@ -57,12 +57,10 @@ class FlowPrior(EstimatedRate):
         likelihood: str = "bce",
         sigma: float = 0.1,
         image_shape: Shape = MNIST,
-        width: int = WIDTH,
-        depth: int = 0,
         couplings: int = 6,
         hidden: int = 128,
     ) -> None:
-        super().__init__(latent_dim, likelihood, sigma, image_shape, width, depth)
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
         if min(couplings, hidden) < 1 or latent_dim < 2:
             raise ValueError(f"latent_dim, couplings, hidden are {latent_dim}, {couplings}, {hidden}: expected at least 2, 1, 1")
         self.couplings, self.hidden = couplings, hidden

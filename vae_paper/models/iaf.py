@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, logsigmoid, relu
 
 from vae_paper.estimated_rate import EstimatedRate
-from vae_paper.vae import MNIST, WIDTH, Images, Labels, Latents, Samples, Shape
+from vae_paper.vae import MNIST, Images, Labels, Latents, Samples, Shape
 
 
 class Step(nn.Module):
@@ -55,12 +55,10 @@ class IAF(EstimatedRate):
         likelihood: str = "bce",
         sigma: float = 0.1,
         image_shape: Shape = MNIST,
-        width: int = WIDTH,
-        depth: int = 0,
         steps: int = 2,
         hidden: int = 128,
     ) -> None:
-        super().__init__(latent_dim, likelihood, sigma, image_shape, width, depth)
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
         if min(steps, hidden) < 1:
             raise ValueError(f"steps, hidden are {steps}, {hidden}: expected at least 1")
         self.steps, self.hidden = steps, hidden

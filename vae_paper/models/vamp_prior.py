@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vae_paper.estimated_rate import EstimatedRate
-from vae_paper.vae import MNIST, WIDTH, Latents, Samples, Shape, reparameterize
+from vae_paper.vae import MNIST, Latents, Samples, Shape, reparameterize
 
 
 class VampPrior(EstimatedRate):
@@ -22,16 +22,9 @@ class VampPrior(EstimatedRate):
     recordable = True
 
     def __init__(
-        self,
-        latent_dim: int = 20,
-        likelihood: str = "bce",
-        sigma: float = 0.1,
-        image_shape: Shape = MNIST,
-        width: int = WIDTH,
-        depth: int = 0,
-        inputs: int = 200,
+        self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST, inputs: int = 200
     ) -> None:
-        super().__init__(latent_dim, likelihood, sigma, image_shape, width, depth)
+        super().__init__(latent_dim, likelihood, sigma, image_shape)
         if inputs < 1:
             raise ValueError(f"inputs is {inputs}: expected at least 1")
         self.inputs = inputs
