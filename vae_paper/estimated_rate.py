@@ -19,7 +19,7 @@ class EstimatedRate(VAE):
     gaussian_q = True
     """Whether q(z|x) is N(mu, diag(exp(logvar))), that is, whether `flowed` changes nothing."""
     rate_is = "an estimate of KL(q(z|x) || p(z)) from the sampled z; in expectation an upper bound on the information I(x; z)"
-    pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "traversals", "interpolation", "curves", "animation")
+    pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "interpolation", "curves", "animation")
 
     def log_prior(self, z: Samples) -> Float[Tensor, "K B"]:
         """log p(z)."""

@@ -71,15 +71,11 @@ def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2
 
 
 def traversals(subject: Subject, path: Path) -> None:
-    """One latent at a time from -3 to 3, the others at mu of an image. Active latents only (if any), the largest KL first.
-
-    If the rate is one number for all latents together, the largest variance of mu comes first.
-    """
+    """One latent at a time from -3 to 3, the others at mu of an image. Active latents only (if any), the largest KL first."""
     terms, image = subject.terms(), subject.image
     assert terms.mu is not None
-    by_kl = terms.rate.shape[1] == terms.mu.shape[1]  # a learned prior has one rate for all latents together
-    size = (terms.rate.mean(0) if by_kl else terms.mu.var(0)).numpy()
-    order, active, values = np.argsort(-size, kind="stable"), active_units(terms.mu).numpy(), np.linspace(-3, 3, COLUMNS)
+    kl = terms.rate.mean(0).numpy()
+    order, active, values = np.argsort(-kl, kind="stable"), active_units(terms.mu).numpy(), np.linspace(-3, 3, COLUMNS)
     order = (order[active[order]] if active.any() else order)[:LATENTS]
     z = terms.mu[image].repeat(len(order), COLUMNS, 1)
     for row, latent in enumerate(order):
@@ -87,12 +83,10 @@ def traversals(subject: Subject, path: Path) -> None:
     labels = None if subject.test.labels is None else subject.test.labels[image].repeat(len(order) * COLUMNS)
     images = x_hat(subject.model, z.flatten(0, 1), labels).unflatten(0, z.shape[:2]).numpy()
     of = "" if subject.test.labels is None else f", a {subject.test.labels[image]}"
-    rows = [f"$z_{{{j + 1}}}$: {size[j]:.2f}{' nats' if by_kl else ''}" for j in order]
+    rows = [f"$z_{{{j + 1}}}$: {kl[j]:.2f} nats" for j in order]
     columns = [f"{value:.1f}" for value in values]
     said = subject.caption(f"Traversals: the other latents stay at μ of test image {image}{of}")
-    plots.grid(
-        path, images, said, rows, columns, "value of the latent", f"latent and {'its KL' if by_kl else 'the variance of its μ'}"
-    )
+    plots.grid(path, images, said, rows, columns, "value of the latent", "latent and its KL")
 
 
 def interpolations(subject: Subject, path: Path) -> None:
