@@ -79,7 +79,7 @@ def completions(subject: Subject, path: Path) -> None:
 
 def completed(model: Any, x: Images, count: int, seed: int) -> Float[Tensor, "B columns C H W"]:
     """For each image: its seen part (the rest gray), `count` completions that keep it, and the image itself."""
-    eps = torch.randn(count, len(x), model.latent_dim, generator=torch.Generator().manual_seed(seed), dtype=x.dtype)
+    eps = torch.randn(count, len(x), model.latent_dim, generator=torch.Generator().manual_seed(seed), dtype=model.dtype)
     rest = torch.sigmoid(model.complete(x, eps)) * (1 - model.mask)
     seen = x * model.mask
     columns = [seen + 0.5 * (1 - model.mask), *(seen + rest), x]
