@@ -90,7 +90,7 @@ EXEMPT = {
     "names, which `models.class_of` and `data.resolved` refuse: test_commands": """
         vae_paper.models.names vae_paper.models.class_of vae_paper.models.name_of vae_paper.models.options_of
         vae_paper.models.build vae_paper.measuring.classifier.trained vae_paper.data.load_data vae_paper.data.data_of
-        vae_paper.data.resolved vae_paper.sampling.samplers.needs_images""",
+        vae_paper.data.resolved vae_paper.data.trained_on vae_paper.sampling.samplers.needs_images""",
     "any float; NaN shows: test_what_is_not_finite_shows_in_terms_and_formulas": """
         vae_paper.likelihoods.log_constant vae_paper.measuring.inspect.variances""",
     "tried by its name in LIKELIHOODS: test_no_plausible_number": "vae_paper.likelihoods.*",

@@ -21,6 +21,7 @@ from vae_paper.__main__ import Command, main
 from vae_paper.config import Config
 from vae_paper.data import Data, data_of, load_data
 from vae_paper.drawing.figures import draw
+from vae_paper.drawing.sample import sample
 from vae_paper.drawing.subject import Subject, caption
 from vae_paper.training import train
 
@@ -272,3 +273,12 @@ def test_a_dollar_in_a_caption_is_a_dollar(tmp_path):
     draw(subject, "samples", tmp_path)
     image_rows(tmp_path / "rows.png", {"x": FEW.images[:3].numpy()}, r"price $\\frac{$")
     assert {path.name for path in tmp_path.glob("*.png")} >= {"rows.png"}
+
+
+def test_a_sampler_that_needs_the_training_images_gets_them_or_says_so(tmp_path):
+    """The run had 60 images; the source has others now. Named on the command line, any source may serve."""
+    path = train(dataclasses.replace(SMALL, source="handwriting"))
+    with pytest.raises(ValueError, match=r"was trained on 48 images of .*, and finds other images: .*; choose a --source"):
+        sample(path, tmp_path / "s.png", "aggregate", 10)
+    sample(path, tmp_path / "s.png", "aggregate", 10, source="handwriting")
+    assert (tmp_path / "s.png").stat().st_size > 5000

@@ -167,6 +167,12 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
     return training, held
 
 
+def trained_on(about: dict[str, Any], data: Data) -> bool:
+    """Whether the run with the header `about` was trained on these images, split as it says. True if the header has no digest."""
+    held = about.get("config", {}).get("validation", 0.0)
+    return "digest" not in about or split(data, held)[0].digest == about["digest"]
+
+
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
     """A split of `source`; without `source`, of the data that a file's header `about` names. ValueError for your own data."""
     config = about.get("config", {})

@@ -8,7 +8,7 @@ from typing import Any
 
 from vae_paper import models
 from vae_paper.config import MODELS_OWN, Config, arguments_in
-from vae_paper.data import OWN, Data, split
+from vae_paper.data import OWN, Data, trained_on
 from vae_paper.vae import MNIST, Model
 from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, load_with_header
 
@@ -83,9 +83,7 @@ def inherit(config: Config) -> Config:
 
 def _check_images(said: str, about: dict[str, Any], source: str, data: Data | None) -> None:
     """Refuse a trained part whose training images, of the same source, were others: this run may hold out some of them."""
-    if data is None or "digest" not in about or about.get("source") != source:
-        return
-    if split(data, float(about.get("config", {}).get("validation", 0.0)))[0].digest != about["digest"]:
+    if data is not None and about.get("source") == source and not trained_on(about, data):
         raise ValueError(f"{said}: it was trained on {about.get('data')}, and this run has other images; train both on the same")
 
 
@@ -110,7 +108,7 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
         return 0.0  # a weight file of level 2 does not say which images were left out
     held = start["validation"] if isinstance(start["validation"], float) else 0.0
     if theirs == source == OWN:  # the name says nothing: are they the same images, in the same order?
-        return held if data and split(data, held)[0].digest == start.get("digest") else 0.0
+        return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
         # "auto", in an older file, may be this source or another. If we assume this source, fewer images count as unseen: safe
         # `data.split` writes the number of training images into "data". If this number is not that of a run on the whole source,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from vae_paper.data import data_of
+from vae_paper.data import data_of, trained_on
 from vae_paper.drawing import plots
 from vae_paper.drawing.subject import caption
 from vae_paper.sampling.samplers import SAMPLERS, needs_images, sample_images
@@ -32,6 +32,8 @@ def sample(
     if source is not None and not needs_images(sampler, model):
         raise ValueError(f"source is {source}, and the sampler {sampler} uses no images; leave it out")
     train = data_of(about, "train", source) if needs_images(sampler, model) else None
+    if train is not None and source is None and not trained_on(about, train.like(model)):
+        raise ValueError(f"{run} was trained on {about.get('data')}, and finds other images: {train.about}; choose a --source")
     images, labels = sample_images(model, count, sampler, seed, label, train)
     said = SAMPLERS[sampler] if train is not None else model.drawn_from or "z ~ N(0, I), for which this model was not trained"
     row = model.classes if model.takes_labels and model.classes <= plots.MOST_CLASSES else ROW
