@@ -580,3 +580,14 @@ def test_every_model_takes_another_shape():
         with torch.no_grad():
             terms = model.eval()(x, torch.randn(1, 2, 3), labels if model.takes_labels else None)
         assert terms.distortion.shape == (1, 2) and torch.isfinite(terms.log_weight).all()
+
+
+def test_arrays_of_any_float_and_labels_that_are_text(tmp_path):
+    x = np.random.default_rng(0).random((20, 1, 8, 8))
+    for dtype, kept in ((">f4", np.float32), (np.float16, np.float32), (">f8", np.float64)):
+        np.savez(tmp_path / "a.npz", images=x.astype(dtype))
+        images = image_files.load_array(tmp_path / "a.npz")[0]
+        assert images.dtype == kept and np.allclose(images, x, atol=1e-3)
+    np.savez(tmp_path / "a.npz", images=x, labels=np.array(["cat", "dog"] * 10))
+    with pytest.raises(ValueError, match=r"a\.npz: labels are <U3; expected whole numbers from 0"):
+        image_files.load_array(tmp_path / "a.npz")

@@ -376,6 +376,7 @@ def test_reports_made_in_python_are_shown_as_tables():
     model, data, begin = vae_paper.VAE(3), first_digits(30), "this model: vae, D = 3, likelihood bce"
     assert inspect.table(vae_paper.inspect(model, data, beta=2.0)).startswith(f"{begin}; trained: beta 2.0")
     assert evaluate.table(vae_paper.evaluate(model, data, passes=1)).startswith(begin)
+    assert "z sampled once per image" in inspect.table(vae_paper.inspect(model, data, passes=1))
 
 
 def test_samples_that_are_measured_are_drawn_in_eval_mode():
