@@ -256,7 +256,7 @@ def test_a_start_from_a_part_of_the_images_may_have_seen_any_of_them():
     train(dataclasses.replace(after, start_from="all"))
 
 
-@pytest.mark.parametrize("name", ["sub/a", "../a", "/tmp/a"])
+@pytest.mark.parametrize("name", ["sub/a", "../a", "/elsewhere/a"])
 def test_a_run_is_not_resumed_under_a_name_that_no_run_may_have(name):
     """The name is written into every file of the run, and nothing could read these files again."""
     stopped()

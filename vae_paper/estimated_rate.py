@@ -31,8 +31,7 @@ class EstimatedRate(VAE):
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The terms of the ELBO. The rate is one number for all latents together."""
-        if eps.ndim != 3:
-            raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D), K samples of noise for each image")
+        self.check_noise(eps)
         z, log_det = self.flowed(reparameterize(mu, logvar, eps), mu, logvar)  # (K, B, D), (K, B)
         distortion = self.distortion(z, x, labels)  # (K, B)
         # log q(z|x) = log N(eps; 0, I) - log σ - log |det|

@@ -135,6 +135,11 @@ class Model(nn.Module):
         if x.dtype != self.dtype:
             raise ValueError(f"images are {x.dtype}, and the parameters {self.dtype}; expected the same: data.like(model)")
 
+    def check_noise(self, eps: Tensor) -> None:
+        """Refuse noise that has no axis for the K samples."""
+        if eps.ndim != 3:
+            raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D), K samples of noise for each image")
+
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
         raise ValueError(f"{type(self).__name__} defines no encode: it has no Gaussian q(z|x)")
@@ -155,8 +160,7 @@ class Model(nn.Module):
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The terms of the ELBO for any q(z|x) = N(mu, diag(exp(logvar))), the encoder's or another, with the prior N(0, I)."""
-        if eps.ndim != 3:
-            raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D), K samples of noise for each image")
+        self.check_noise(eps)
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
         distortion = self.distortion(z, x, labels)  # (K, B)
         # log p(z) - log q(z|x): the constants of the two normal densities cancel, and (z - μ) / σ is eps
