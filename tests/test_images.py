@@ -163,7 +163,7 @@ def test_trained_resumed_measured_drawn_sampled(model, shape, options, zoo, caps
 
     plain(zoo, ("cats",), 13)  # one image more, and the others written anew
     code, _, said = said_of("train --name parts --resume", capsys)
-    assert code == 2 and "finds other images" in said.splitlines()[-1]
+    assert code == 2 and "the data are now" in said.splitlines()[-1]
 
 
 def test_images_that_are_added_move_no_other_image(tmp_path):
@@ -264,9 +264,9 @@ BAD = {
         "images hold values that are no multiple of 1/255",
     ),
     "no file": (lambda p: None, "--source array:a.npz", "array:a.npz: no such file"),
-    "no array file": (lambda p: Path("a.npz").write_text("x"), "--source array:a.npz", "no .npz file that can be read"),
+    "no array file": (lambda p: Path("a.npz").write_text("x"), "--source array:a.npz", "cannot be read as a .npz file"),
     "a pickle": (
-        lambda p: np.savez("a.npz", images=np.array([{}], object)), "--source array:a.npz", "no .npz file that can be read",
+        lambda p: np.savez("a.npz", images=np.array([{}], object)), "--source array:a.npz", "cannot be read as a .npz file",
     ),
     "no images in it": (lambda p: np.savez("a.npz", x=1), "--source array:a.npz", "a.npz: has no array named images"),
     "four channels": (

@@ -146,7 +146,7 @@ SAID = [
     ("vae", "bce", 4.0, ["an objective, not a bound", "least D of any decoder"], ["a lower bound", "looser"]),
     ("cvae", "discretised-logistic", 1.0, ["a lower bound on log p(x|label)", "I(x; z|label)", "8 bits/dim without a model"], []),
     ("ae", "bce", 1.0, ["an objective, not a bound", "an autoencoder has neither noise nor prior"], ["an upper bound"]),
-    ("vae", "gaussian", 1.0, ["Variance of a pixel: 0.01 in the likelihood", "no code length"], []),
+    ("vae", "gaussian", 1.0, ["Variance of a pixel: 0.01 in the likelihood", "not the length of a code"], []),
 ]
 
 

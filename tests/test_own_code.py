@@ -161,7 +161,7 @@ def test_its_file_says_what_it_needs(folder, capsys):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data": own_data().replace(images=own_data().images / 2)}, "finds other images"),
+        ({"data": own_data().replace(images=own_data().images / 2)}, "the data are now"),
         ({"objective": None}, "pass the same"),
         ({"optimizer": None}, "pass the same"),
         ({"data": None}, "data of your own: resume it in Python"),

@@ -65,7 +65,7 @@ def test_a_run_is_not_resumed_on_other_images(monkeypatch):
     stopped()
     other = FEW.replace(images=FEW.images.flip(0), about="60 other images")
     monkeypatch.setattr(runs, "load_data", lambda *ignored, **shape: other)
-    with pytest.raises(ValueError, match=r"runs/a was trained on 48 images of .*, and finds other images: 48 images of 60 other"):
+    with pytest.raises(ValueError, match=r"runs/a was trained on 48 images of .*, and the data are now: 48 images of 60 other"):
         train(Config(name="a", resume=True))
 
 
@@ -278,7 +278,7 @@ def test_a_dollar_in_a_caption_is_a_dollar(tmp_path):
 def test_a_sampler_that_needs_the_training_images_gets_them_or_says_so(tmp_path):
     """The run had 60 images; the source has others now. Named on the command line, any source may serve."""
     path = train(dataclasses.replace(SMALL, source="handwriting"))
-    with pytest.raises(ValueError, match=r"was trained on 48 images of .*, and finds other images: .*; choose a --source"):
+    with pytest.raises(ValueError, match=r"was trained on 48 images of .*, and the data are now: .*; choose a --source"):
         sample(path, tmp_path / "s.png", "aggregate", 10)
     sample(path, tmp_path / "s.png", "aggregate", 10, source="handwriting")
     assert (tmp_path / "s.png").stat().st_size > 5000

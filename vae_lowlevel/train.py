@@ -46,9 +46,10 @@ class Config:
 def train(
     config: Config, data: Digits, test: Digits, steps: int | None = None, after_epoch: AfterEpoch | None = None
 ) -> dict[str, Tensor]:
-    """Minimise -ELBO with Adam for `config.epochs` (or for `steps`), and print the test objective after each epoch.
+    """Minimise -ELBO with Adam for `config.epochs` (or for `steps`). After each epoch, measure the test objective.
 
-    Before that, `after_epoch` is called with the parameters, the number of finished epochs, the objective and its standard error.
+    Then call `after_epoch` with the parameters, the number of finished epochs, the objective and its standard
+    error, and print the objective.
     Returns the parameters. Raises ValueError if the configuration is impossible, or the loss is not finite.
     """
     epochs, batch_size = epochs_and_batch_size(config, len(data.images))
@@ -75,7 +76,7 @@ def train(
             objective, error = measure(params, test, config.kind)
             if not math.isfinite(objective):
                 raise ValueError(f"step {step}: the test objective is {objective}: lower --learning-rate")
-            if after_epoch:  # first: what is printed is saved
+            if after_epoch:  # first, so every printed epoch is saved
                 after_epoch(params, step // per_epoch, objective, error)
             bar.write(f"epoch {step / per_epoch:5.2f}  test -ELBO {objective:7.2f} ± {error:.2f} nats per image")
     return {name: p.detach() for name, p in params.items()}

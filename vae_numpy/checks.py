@@ -1,4 +1,4 @@
-"""Every check of an argument, in one place. Each raises a ValueError of one line: what was found, what was expected.
+"""Checks of arguments, for all levels. Each raises a ValueError of one line: what was found, what was expected.
 
 Each check takes NumPy arrays and torch tensors. It looks at shapes and dtypes, and at values where it can. On a GPU it
 skips the values: to read them, the CPU and the GPU would have to wait. While torch traces a function (torch.compile,
@@ -143,7 +143,7 @@ def check_pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int
 
 
 def check_at_least(least: int, **values: Any) -> None:
-    """Check numbers: each is at least `least`; NaN is not."""
+    """Check that numbers are at least `least`, and not NaN."""
     for name, value in values.items():
         if not value >= least:
             raise ValueError(f"{name} is {value}: expected at least {least}")

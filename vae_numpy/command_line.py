@@ -16,7 +16,7 @@ import tyro
 
 LONGEST = 300  # characters; a longer text from a file is cut here
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the exit code that a shell shows if a broken pipe stopped the program
-# On the CPU, torch has no exception of its own for a number or a tensor that is too large, only these texts
+# On the CPU, torch has no special error for a number or a tensor that is too large. Its message tells
 TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow when|overflowed")
 
 
@@ -34,7 +34,7 @@ def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[s
             ended = None
             try:
                 main(_parse(prog, configuration, args))
-            except SystemExit as stop:  # --help ends so, with code 0
+            except SystemExit as stop:  # --help exits with code 0
                 ended = stop
             out.flush()
             if out.failed and not (ended and ended.code):

@@ -126,7 +126,7 @@ ENLARGE = _enlarging_matrix(8, 20)
 
 
 def _paths(raw: Path, name: str) -> list[Path]:
-    """Where a file may be: archives first, because an unpacked file could be half unpacked. Some names have .idx, not -idx."""
+    """Where a file may be: archives first: an unpacked file may be incomplete. Some names have .idx, not -idx."""
     names = (name, name.replace("-idx", ".idx"))
     return [raw / f"{each}.gz" for each in names] + [raw / each for each in names]
 
@@ -154,7 +154,7 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             if len(sizes) != rank or sizes.min() < 1 or sizes[0] > MOST_IMAGES or sizes[1:].max(initial=0) > 28:
                 most = f"at most {MOST_IMAGES:,} images, each at most 28x28"
                 raise ValueError(f"its header claims sizes {sizes.tolist()}; expected {rank} sizes, each at least 1: {most}")
-            data = read(count + 1)  # not more than the header announces, even if the archive holds more
+            data = read(count + 1)  # one byte too many is enough to see that the archive holds more
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"
                 raise ValueError(f"its header announces {count:,} bytes, and {found} follow")

@@ -21,7 +21,7 @@ UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS)
 
 
 def missing(path: Path) -> str:
-    """Why a path is no file that can be read, in words."""
+    """Why a path cannot be read as a file, in words."""
     return "is a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
 
 

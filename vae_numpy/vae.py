@@ -65,7 +65,7 @@ def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 
     "bce": binary cross-entropy. Where x is 0 or 1 it is -log p(x|z) for independent Bernoulli pixels. For grayscale x it is
     an objective, not a likelihood. It is smallest at x_hat = x, where it is the entropy of Bernoulli pixels with
     probabilities x, and not 0.
-    "mse": squared error. It equals -log N(x; x_hat, 1/2) up to a constant (variance 1/2).
+    "mse": squared error. Up to a constant, it equals -log N(x; x_hat, 1/2) (variance 1/2).
     """
     check_images(x)
     check_alike(4, logits=logits, x=x)
@@ -104,7 +104,7 @@ def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Ar
     """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
 
     fan_in is the product of the weight's shape without its first number. For a transposed convolution this is not the number
-    of inputs of an output pixel. torch still uses it. This model does the same, so that both start alike.
+    of inputs of an output pixel. torch still uses it. This model does too, so it starts as in torch.
     """
     params = {}
     for name, shape in shapes(latent_dim).items():
@@ -115,8 +115,8 @@ def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Ar
 
 
 def in_parts(coder: Callable[[Params, Array], Any], params: Params, batch: Array) -> Any:
-    """encode or decode a large batch, 64 images at a time. Images do not affect each other: only
-    rounding differs from one large batch.
+    """encode or decode a large batch, 64 images at a time. Images do not affect each other. So the
+    result is that of one batch, up to rounding.
 
     A layer's result for 64 images still lies in the processor's cache when the next layer reads it. So this is up to twice
     as fast as one batch of 256. The memory for hidden layers does not grow with the batch.

@@ -1,7 +1,7 @@
 """Weight files: parameters in safetensors format with a JSON header, the same for all levels.
 
-The header describes the parameters. A SHA-256 checksum over the header and every tensor is stored beside it, so a damaged file
-is refused and never gives a plausible number.
+The header describes the parameters. A SHA-256 checksum over the header and every tensor is stored beside it.
+So a damaged file is refused. It never gives wrong numbers.
 """
 
 import hashlib

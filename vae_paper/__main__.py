@@ -39,7 +39,7 @@ class Evaluate(OfRun):
     passes: int = 5
     """Number of samples of z for each image."""
     k: int = 100
-    """Number of importance samples of z for log p(x), for each image of the subset; each is decoded once. Papers use 5000."""
+    """Importance samples of z, each decoded once, for log p(x) of each image of the subset. Papers use 5000."""
     subset: int = 400
     """Number of random test images for which --k importance samples are drawn. The ELBO uses all images."""
     drawn: int = 0
@@ -94,12 +94,12 @@ class Figures(OfRun):
 
 @dataclass
 class Explore:
-    """Write the explorer, a page for the browser: touch the latent space of a VAE. The page needs no network."""
+    """Write the explorer: a page for the browser to explore the latent space of a VAE. It needs no network."""
 
     run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d2"
     """A run's name or folder, a weight file of any level, or the name of bundled weights: a vae or a cvae."""
     source: Annotated[str | None, default("the data of the run's training, if it is on disk")] = None
-    """Test images: those that `train` takes, of 28x28 pixels in gray."""
+    """Source of test images, as in `train`; gray, 28x28 pixels."""
     count: int = 300
     """Number of test digits in the page."""
     out: Path = Path("explorer.html")
@@ -195,7 +195,7 @@ def main(command: Any) -> None:
 
 
 def start() -> None:
-    """The command line; under torchrun, one of its processes."""
+    """Run the command line; under torchrun, as one process of several."""
     joined: Any = contextlib.nullcontext
     if "TORCHELASTIC_RUN_ID" in os.environ:
         from vae_paper.distributed import joined

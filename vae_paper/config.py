@@ -84,7 +84,7 @@ class DataOptions:
 
 @dataclass
 class ObjectiveOptions:
-    """The loss: distortion + beta · rate, and other objectives made of the two."""
+    """The loss: distortion + beta · rate, or another objective."""
 
     objective: Literal["elbo", "free-bits", "capacity", "iwae", "stl", "dreg"] = "elbo"
     """elbo: distortion + beta · rate; free-bits: the same with a floor under the rate; capacity: distortion +
@@ -180,7 +180,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     """The configuration with its defaults filled in. ValueError if options contradict each other or have no effect.
 
     `model` is a model of your own, or its class; by default the class that `config.model` names. The default number of epochs
-    and the default batch size depend on `images`, the number of images (of a folder or an array: test images too).
+    and the default batch size depend on `images`, the number of images (for a folder or an array, with test images).
     """
     from vae_paper.likelihoods import LIKELIHOODS  # torch is imported when work begins, so that --help answers at once
 

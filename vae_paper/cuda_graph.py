@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from vae_paper import distributed
 from vae_paper.vae import Model
 
-FIRST = 3  # calls before recording: in these the optimiser makes its state, and the GPU's libraries prepare what they need once
+FIRST = 3  # calls before recording: in these the optimiser makes its state, and the GPU's libraries are set up
 Argument = Tensor | float | None
 
 
@@ -68,7 +68,7 @@ class Replayed:
             if isinstance(argument, Tensor):
                 buffer.copy_(argument)
             elif argument is not None:
-                buffer.fill_(argument)  # without a wait: copy_ of a number would be a copy from the CPU's memory
+                buffer.fill_(argument)  # does not wait; copy_ would copy a number from the CPU's memory
         if self.record is not None:
             replay, result = self.record
             replay()

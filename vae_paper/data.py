@@ -65,7 +65,7 @@ class Data:
         return dataclasses.replace(self, **changes)
 
     def like(self, model: Any) -> "Data":
-        """The same data in the precision of a model's parameters. (Images that are not floats stay so, and are refused.)"""
+        """The data in a model's precision. (Images that are not floats stay as they are: the model refuses them.)"""
         dtype = next((p.dtype for p in model.parameters()), self.images.dtype)
         alike = self.images.dtype == dtype or not self.images.is_floating_point()
         return self if alike else self.replace(images=self.images.to(dtype))
@@ -100,7 +100,7 @@ def resolved(source: str) -> str:
 
 
 def count(source: str) -> int:
-    """The number of images by which epochs and batch size are chosen; FEW_IMAGES for every source that has more."""
+    """The number of images by which epochs and batch size are chosen; FEW_IMAGES for a named source with more."""
     if source.startswith((FOLDER, ARRAY)):
         return image_files.count(source)
     return 1_437 if source == "handwriting" else FEW_IMAGES

@@ -52,8 +52,8 @@ def decodes_at_once(device: torch.device) -> int:
 def numerics(precision: str = "float32") -> Iterator[None]:
     """Compute products of float32 numbers in full float32 (the default), or in "tf32" on a GPU, whatever the caller has set.
 
-    TF32 keeps 10 of the 23 binary digits after the leading one, and torch uses it in convolutions unless told otherwise: the
-    ELBO of one image is then off by up to 0.013 nats. Of cuDNN's algorithms, only those are used whose results repeat to the
+    TF32 keeps 10 of the 23 bits of a float32's mantissa. By default torch uses it in convolutions. Then the ELBO of one
+    image is off by up to 0.013 nats. Of cuDNN's algorithms, only those are used whose results repeat to the
     last bit: so resuming on a GPU is exact. The caller's settings are restored at the end.
     """
     before, repeatable = [setting.fp32_precision for setting in PRODUCTS], torch_has.cudnn.deterministic

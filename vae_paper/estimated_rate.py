@@ -1,7 +1,7 @@
 """A VAE whose KL(q(z|x) || p(z)) has no formula: it is estimated from the same samples of z as the distortion.
 
 What changes from vae.py: the prior may be learned (`log_prior`, `draw_prior`), and z may go through a flow after it is sampled
-(`flowed`). A model in `models/` overrides one of the two.
+(`flowed`). A model in `models/` changes the prior or the flow.
 """
 
 import math

@@ -2,10 +2,10 @@
 
     folder:PATH       PNG, JPEG, GIF, BMP, WebP, TIFF, PPM; one subfolder per class, or no subfolders and no classes
     array:FILE.npz    `images`, uint8 or floats in [0, 1]: (N, H, W), (N, H, W, C) or (N, C, H, W); `labels` (N,), integers, if
-                      there are classes; `test` (N,), bool, if the split is yours: True for the test images
+                      there are classes; `test` (N,), bool, if you choose the split: True for test images
 
-About one image in ten is a test image: a hash of its path in the folder (or of its pixels in the array) decides. So images
-that you add later move no other image from one split to the other.
+About one image in ten is a test image: a hash of its path in the folder (or of its pixels in the array) decides.
+So if you add images later, all others stay in their split.
 
 A folder's images are read once, and kept in $VAE_DATA/cache in one file with a checksum, until a file of the folder changes.
 
@@ -195,12 +195,12 @@ def _status(path: Path) -> Any:
 
 
 def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C S S"]:
-    """One image file as 8-bit pixels: upright, its first frame, on white where it is transparent, its middle cut to a square.
+    """The first frame of an image file in 8 bits: upright, on white if transparent, its middle square scaled to S x S.
 
     16-bit gray levels are divided by 257. Raises ValueError or OSError, or whatever its decoder raises, for a broken file.
     """
     C, S, _ = shape
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe could wait for ever
         raise ValueError("not a file")
     with warnings.catch_warnings(action="ignore"), Image.open(path, formats=list(FORMATS)) as opened:
         if opened.width * opened.height > MOST_PIXELS:
@@ -263,7 +263,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in ("images", "labels", "test") if name in file.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: no .npz file that can be read ({' '.join(str(error).split())[:200]})") from None
+        raise ValueError(f"{path}: cannot be read as a .npz file ({' '.join(str(error).split())[:200]})") from None
     if "images" not in found:
         raise ValueError(f"{path}: has no array named images; expected images, and labels if there are classes")
     return found

@@ -82,13 +82,13 @@ def inherit(config: Config) -> Config:
 
 
 def _check_images(said: str, about: dict[str, Any], source: str, data: Data | None) -> None:
-    """Refuse a trained part whose training images, of the same source, were others: this run may hold out some of them."""
+    """Refuse a part that was trained on other images of the same source: this run may hold out some of them."""
     if data is not None and about.get("source") == source and not trained_on(about, data):
         raise ValueError(f"{said}: it was trained on {about.get('data')}, and this run has other images; train both on the same")
 
 
 def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data | None) -> None:
-    """Refuse a start whose parameters have another meaning, or that may have been trained on this run's validation images."""
+    """Refuse parameters with another meaning, or perhaps trained on this run's validation images."""
     for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
@@ -101,7 +101,7 @@ def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data |
 def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     """The fraction of a source's training images that the model of `start_from` has certainly not seen.
 
-    Every run on all training images of a source holds out images in the same order.
+    Every run on a whole source holds out images by one fixed shuffle.
     """
     theirs, before = start.get("source"), start.get("start_from")
     if "validation" not in start or theirs is None:
@@ -110,7 +110,7 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source == OWN:  # the name says nothing: are they the same images, in the same order?
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # "auto", in an older file, may be this source or another. If we assume this source, fewer images count as unseen: safe
+        # In an older file, "auto" may be this source or another. We assume this one: then fewer images count as unseen
         # `data.split` writes the number of training images into "data". If this number is not that of a run on the whole source,
         # the model of `start_from` saw only a part of the source, and other images were held out.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))

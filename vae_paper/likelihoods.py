@@ -69,7 +69,7 @@ def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
 
 
 def log_constant(logits: Pixels) -> Pixels:
-    """log C of the continuous Bernoulli, in float64 to 1e-12 (torch.distributions is off by up to 0.5 nats at |l| <= 60)."""
+    """log C of the continuous Bernoulli. Error in float64: 1e-12 (torch.distributions: up to 0.5 nats at |l| <= 60)."""
     near = logits.abs() < 0.1
     far = torch.where(near, 1.0, logits)  # both branches are computed: without this, 0 / 0 would make the gradient NaN
     # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, off by less than 1e-12
@@ -152,10 +152,10 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "a probability, so a code can store the image in this many bits/dim"
+CODE = "a probability, so the image can be stored in this many bits/dim"
 DENSITY = (
-    "a density on images in [0, 1] without added noise (no dequantisation). So these nats may be negative, and bits/dim is no "
-    "code length. On the scale 0 to 255, bits/dim is 8 larger"
+    "a density on images in [0, 1] without added noise. So these nats may be negative, and bits/dim is not the length "
+    "of a code. On the scale 0 to 255, bits/dim is 8 larger"
 )
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),

@@ -1,4 +1,4 @@
-"""Objectives: pure functions of the terms that a model returns for each image, in nats.
+"""Objectives: functions of the terms that a model returns for each image, in nats.
 
 `elbo` and `iwae` return one number per image. A loss is a scalar, which training minimises. Your own objective is a function
 from `Terms` to such a loss: pass it to `vae_paper.train(..., objective=...)`.
@@ -42,8 +42,8 @@ def sticking_the_landing(terms: Terms) -> PerImage:
 def dreg(terms: Terms) -> PerImage:
     """`iwae` with doubly reparameterized gradients (Tucker et al. 2018, arXiv:1810.04152, eq. 8).
 
-    The decoder's gradient is that of `iwae`: Σ_k w_k ∂ log w_k, with weights w_k that sum to 1. The encoder's gradient is
-    Σ_k w_k² ∂ log w_k / ∂z_k · ∂z_k: with the same mean, and less noise.
+    The decoder's gradient is that of `iwae`: Σ_k v_k ∂ log w_k, with v_k = w_k / Σ w. The encoder's gradient is
+    Σ_k v_k² ∂ log w_k / ∂z_k · ∂z_k. It has `iwae`'s mean and less noise.
     """
     log_weight = through_z(terms)
     weight = torch.softmax(log_weight.detach(), 0)  # (K, B)
@@ -55,7 +55,7 @@ def dreg(terms: Terms) -> PerImage:
 def through_z(terms: Terms) -> Float[Tensor, "K B"]:
     """`terms.log_weight`, but log q(z|x) has a gradient through z only: mu and logvar in it are taken as constants.
 
-    It is for the log weight of `Model.terms`, which writes log q as a function of eps and logvar. ValueError if q is no Gaussian.
+    `terms` must come from `Model.terms`: there, log q is a function of eps and logvar. ValueError if q is no Gaussian.
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:

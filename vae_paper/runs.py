@@ -302,8 +302,8 @@ def _of_model(config: Config, model: Model | None) -> Config:
 
 
 def stored_config(folder: Path, config: Config) -> Config:
-    """The stored configuration of the run in a folder. Another value on the command line is refused, unless it is the option's
-    default, which counts as not given. Only --device may change."""
+    """The stored configuration of the run in a folder. Every value given must be the
+    stored one, but an option's default counts as not given. Only --device may change."""
     check_name(config.name)  # first: it will be written into every file of the run
     path = folder / "config.json"
     if not path.is_file():
@@ -342,7 +342,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
                 f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same"
             )
         if state.get("digest", data.digest) != data.digest:
-            found = f"{folder} was trained on {state.get('data')}, and finds other images: {data.about}"
+            found = f"{folder} was trained on {state.get('data')}, and the data are now: {data.about}"
             raise ValueError(f"{found}; pass the same data")
 
     progress = progress_of(folder, config, state_files.load_state(folder, model, optimizer, "optimizer" not in own, check))

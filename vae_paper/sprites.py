@@ -1,4 +1,4 @@
-"""Sprites whose factors are known exactly, in the spirit of dSprites (Matthey et al. 2017), drawn here at 28x28 or larger.
+"""Sprites whose factors are known exactly, in the spirit of dSprites (Matthey et al. 2017), drawn here (default 28x28).
 
 A sprite is one shape: its pixels are 1 (gray at the edge), all others 0. Its 5 factors: shape, scale, rotation, x, y. Rotations
 stay within a quarter turn, so that no two combinations of factors give the same image. (In dSprites a square turns all the

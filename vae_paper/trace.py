@@ -1,6 +1,6 @@
 """Every tensor on the way from an image to its ELBO, by name, at each level, so that the levels can be compared.
 
-Levels 1 and 2 are Python modules, an argument of `trace_functions`; level 3 is a torch module.
+Levels 1 and 2 are passed as Python modules (`level`); level 3 is passed as a torch module.
 """
 
 import contextlib

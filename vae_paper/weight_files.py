@@ -100,7 +100,7 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
 
 
 def has_beta(about: dict[str, Any]) -> bool:
-    """Whether the loss of the training that a header describes weighs the rate with beta."""
+    """Whether the run of this header was trained with a loss that has a beta."""
     objective = about.get("config", {}).get("objective") or "elbo"
     return objective in ("elbo", "free-bits") and "objective" not in (about.get("own") or {})
 

@@ -234,7 +234,7 @@ WRONG = [
     Wrong(
         "shoemake",
         "slerp",
-        "that puts a and b themselves into the sines. This is right only if a and b are equally long. Otherwise the length is "
+        "that multiplies the sines by a and b. This is right only if a and b are equally long. Otherwise the length is "
         "wrong, and huge between nearly opposite ends. Turn the directions, and let the length change linearly",
         lambda a, b, t: classic(a, b, t, angle(a, b)),
     ),

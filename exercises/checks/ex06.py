@@ -203,7 +203,7 @@ WRONG = [
     Wrong(
         "half_forgotten",
         "implied_variance",
-        "that is right without the 1/2 only: the sum of squared errors has variance 1/2, half of this sum has variance 1",
+        "that is right only without the 1/2: the sum of squared errors has variance 1/2, half of this sum has variance 1",
         lambda reduction, half, pixels: variance_by_weight(reduction, False, pixels),
     ),
     Wrong(
@@ -227,8 +227,8 @@ WRONG = [
     Wrong(
         "no_constant",
         "gaussian_nll",
-        "that lacks 1/2 log(2 pi variance) per pixel: without it a larger variance is always better, and no two "
-        "variances compare",
+        "that lacks 1/2 log(2 pi variance) per pixel: without it a larger variance always looks better, so "
+        "variances cannot be compared",
         lambda x, x_hat, variance: ((x - x_hat) ** 2).sum((1, 2, 3)) / (2 * variance),
     ),
     Wrong(

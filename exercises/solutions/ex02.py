@@ -36,5 +36,5 @@ def label_direction(mu: Float[Array, "B D"], labels: Int64[Array, " B"], source:
 
 
 def label_walk(z: Float[Array, " D"], direction: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
-    """Label-guided: z moved along `direction`, t = 1 adds all of it. The rest of z stays as it is."""
+    """Label-guided: z + t times `direction`, one row per t. t = 1 adds the whole direction."""
     return z + t[:, None] * direction

@@ -1,4 +1,4 @@
-"""Exercise 02: walks between two latents: the straight one, the one along the sphere, and the one along a meaning.
+"""Exercise 02: walks between two latents: the straight one, the one along the sphere, and the one to a label.
 
 Everything is NumPy. Legend: T points of a walk, B images, D latent size.
 """
@@ -28,5 +28,5 @@ def label_direction(mu: Float[Array, "B D"], labels: Int64[Array, " B"], source:
 
 
 def label_walk(z: Float[Array, " D"], direction: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
-    """Label-guided: z moved along `direction`, t = 1 adds all of it. The rest of z stays as it is."""
+    """Label-guided: z + t times `direction`, one row per t. t = 1 adds the whole direction."""
     raise NotImplementedError("label_walk")

@@ -19,7 +19,7 @@ def implied_beta(reconstruction: str, kl: str, pixels: int, latents: int, weight
 
 
 def implied_variance(reduction: str, half: bool, pixels: int) -> float:
-    """The variance of a Gaussian p(x|z): -log p(x|z) + KL then has the same optimum as the squared error + KL (summed).
+    """The variance of a Gaussian p(x|z) with which -log p(x|z) + KL has the optimum of squared error + KL (a sum).
 
     `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether it is multiplied by 1/2.
     """

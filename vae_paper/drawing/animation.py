@@ -39,7 +39,7 @@ def animation(subject: Subject, path: Path) -> None:
 
 
 def replay(config: Config, look: Callable[[int, int, Model], None], times: int, digest: str | None = None) -> Model:
-    """Train as `config` says, writing nothing, and call look(step, total, model) `times` times, from 0 to the last step.
+    """Train as `config` says, writing nothing. Call look(step, total, model) at most `times` times, from step 0 on.
 
     Returns the model as the last step left it.
     """

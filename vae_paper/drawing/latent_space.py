@@ -28,7 +28,7 @@ def manifold(subject: Subject, path: Path) -> None:
 
 
 def decoded_manifold(model: Model, size: int) -> Float[Array, "N C H W"]:
-    """x_hat at `size` x `size` points that are spaced evenly in probability under N(0, I)."""
+    """x_hat at `size` x `size` points. Each coordinate takes evenly spaced quantiles of N(0, 1)."""
     return x_hat(model, torch.from_numpy(plots.manifold_latents(size))).numpy()
 
 

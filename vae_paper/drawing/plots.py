@@ -21,10 +21,10 @@ from vae_numpy.files import write_atomically
 
 Array = np.ndarray
 ACTIVE, COLLAPSED = "C0", "C3"
-CELL = 0.6  # inches of an image of 32 pixels or fewer in a grid; a larger one gets up to twice as many
+CELL = 0.6  # inches: width of an image of 32 pixels or fewer; a larger image is up to twice as wide
 INK = (1, 28, 28)  # images of this shape are shown as ink: 0 is white; all others are shown as they are: 0 is black
 MOST_CLASSES = 20  # in a legend, or as the columns of a grid
-LETTER = 0.54 / 72  # inches of an average letter, for each point of its size
+LETTER = 0.54 / 72  # inches: width of an average letter at font size 1
 
 
 def manifold_latents(size: int) -> Float[Array, "N 2"]:
@@ -166,7 +166,7 @@ def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], captio
     """
     if len({n.shape for n in counts.values()}) != 1 or not all(n.ndim == 1 and n.min() >= 0 < n.sum() for n in counts.values()):
         found = {label: n.shape for label, n in counts.items()}
-        raise ValueError(f"counts: found {found}; expected at least one, all (K,), none below 0, some above")
+        raise ValueError(f"counts: found {found}; expected arrays (K,) of counts, not all 0")
     figure = Figure(figsize=(7, 4))
     axis = figure.add_subplot()
     for label, n in counts.items():
@@ -182,7 +182,7 @@ def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], captio
 def side_by_side(path: str | Path, models: Mapping[str, Mapping[str, Any]], labels: Int[Array, " N"], caption: str) -> None:
     """A row for each 2-D model: the map of its latents with its samples as crosses, and the samples decoded.
 
-    Each model has `codes` (N, 2) and `what` they are in words, samples `z` (M, 2), their `x_hat` (M, C, H, W), and the text
+    Each model has `codes` (N, 2), `what` (their name), samples `z` (M, 2), their `x_hat` (M, C, H, W), and the text
     `measured`.
     """
     figure = Figure(figsize=(11, 1 + 4.6 * len(models)))

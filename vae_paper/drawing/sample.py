@@ -33,7 +33,7 @@ def sample(
         raise ValueError(f"source is {source}, and the sampler {sampler} uses no images; leave it out")
     train = data_of(about, "train", source) if needs_images(sampler, model) else None
     if train is not None and source is None and not trained_on(about, train.like(model)):
-        raise ValueError(f"{run} was trained on {about.get('data')}, and finds other images: {train.about}; choose a --source")
+        raise ValueError(f"{run} was trained on {about.get('data')}, and the data are now: {train.about}; choose a --source")
     images, labels = sample_images(model, count, sampler, seed, label, train)
     said = SAMPLERS[sampler] if train is not None else model.drawn_from or "z ~ N(0, I), for which this model was not trained"
     row = model.classes if model.takes_labels and model.classes <= plots.MOST_CLASSES else ROW

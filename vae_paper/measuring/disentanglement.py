@@ -1,6 +1,6 @@
 """Disentanglement: three metrics of how well single latents match the factors that made the images, and what each misses.
 
-A representation is a table, (N, D). It has one row of codes for every combination of factors, in the order of
+A representation is a table, (N, D). It has a row of latents (codes) for each combination of factors, in the order of
 `numpy.ravel_multi_index`; N is the product of the factors' `sizes`. So pairs and batches are looked up in the table, and the
 mutual information gap (MIG) is a sum over all images.
 

@@ -110,7 +110,7 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
     x, log_n = "x, label" if model.takes_labels else "x", math.log(len(data.images))
     says = {
         "mutual_information_low": f"I({x}; z), a lower bound in expectation, never above log N = {log_n:.2f}",
-        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) without z's own image); so is the rate",
+        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) lacks z's image), like the rate",
         "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (0 is a lower bound too)",
         "aggregate_kl_high": "KL(q(z) || p(z)) = rate - I: an upper bound in expectation",
     }
@@ -118,7 +118,7 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
 
 
 def active(mu: Float[Tensor, "N D"], data: Data) -> dict[str, Any]:
-    """The number of active latents; its error counts the latents within two standard errors of the threshold."""
+    """The number of active latents. Its ± counts the latents within two standard errors of the threshold."""
     variance, error = variance_of_means(mu)
     undecided = int(((variance - 0.01).abs() < 2 * error).sum())
     says = f"latents with Var_x(E_q[z_j]) > 0.01, of {mu.shape[1]}; ±: those within two standard errors of 0.01"

@@ -61,7 +61,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
-    """Ways to sum or average the two terms. Each has the optimum of distortion + beta · rate (sums) for its row's `beta`."""
+    """Ways to sum or average the two terms. Each row has the optimum of distortion + `beta` · rate, both as sums."""
     check_at_least(1, pixels=pixels, latents=latents, batch=batch)
     ways = [
         ("sum over pixels", "sum over latents", 1.0),
@@ -121,7 +121,7 @@ def _terms(r: dict[str, Any]) -> str:
         lines.append(f"{words:<34}{r['distortion_plus_beta_rate']:>10.3f}")
     if "least_distortion" in r:
         lines.append(f"{'least D of any decoder: entropy of x':<34}{r['least_distortion']:>8.3f}")
-    lines.append(f"Dimensions: {r['pixels']}, the number of pixel values that D counts. Units: {r['units']}.")
+    lines.append(f"Dimensions: {r['pixels']}, the pixel values that the distortion counts. Units: {r['units']}.")
     lines.append("Standard errors are over images. Training with another seed changes the numbers by more than that.")
     return "\n".join(lines)
 

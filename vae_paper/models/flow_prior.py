@@ -16,7 +16,7 @@ from vae_paper.vae import MNIST, Samples, Shape
 
 
 class Coupling(nn.Module):
-    """An affine coupling layer (eq. 4): one part of z stays, and decides how the other is scaled and moved. z is reversed."""
+    """An affine coupling (eq. 4): one part of z stays, and scales and moves the other. Then the order is reversed."""
 
     def __init__(self, latent_dim: int, hidden: int) -> None:
         super().__init__()

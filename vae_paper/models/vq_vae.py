@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
-        # A fixed offset for each position. Without it, all blank positions, half of MNIST, would get the same code. The
+        # A fixed offset for each position. Without it, blank positions (half of MNIST's) would get the same code. The
         # offset is not learned: a learned offset would shrink until blank positions get the same code again.
         self.where: Tensor
         self.register_buffer("where", 0.015 * torch.randn(latent_dim, H // 4, W // 4))
