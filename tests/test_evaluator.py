@@ -247,7 +247,7 @@ def test_samples_have_the_label_that_was_given(a_judge):
     images, labels = sample_quality.samples(model, 1000)
     assert labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     assert set(images.unique().tolist()) == {0.0, 1.0}
-    found = sample_quality.agreement(a_judge, images, labels)
+    found = classifier.accuracy(a_judge, images, labels)
     assert found.value == pytest.approx(0.9, abs=0.02)
     assert found.standard_error == pytest.approx(math.sqrt(0.09 / 1000), rel=0.1)
 

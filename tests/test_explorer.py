@@ -476,9 +476,23 @@ print(explore(out=Path({str(tmp_path / "page.html")!r}), count=2))
     assert done.stdout.strip() == str(tmp_path / "page.html")
 
 
+def texts(language):
+    """The table of a language, without the quotes and line ends inside a text."""
+    table = re.search(rf"  {language}: \{{(.*?)\n  \}},", (HERE / "strings.js").read_text(encoding="utf-8"), re.DOTALL)[1]
+    return dict(re.findall(r"^    (\w+): *\n? *(.*?),$(?=\n\n|\n    \w|\Z)", table, re.MULTILINE | re.DOTALL))
+
+
+def test_each_language_has_every_text_with_the_same_values_and_numbers():
+    english, korean = texts("en"), texts("ko")
+    assert english.keys() == korean.keys()
+    for key, text in english.items():
+        for pattern in (r"\{\w+\}", r"\d*\.?\d+(?:e-?\d+)?"):
+            asked, found = set(re.findall(pattern, text)), set(re.findall(pattern, korean[key]))
+            assert asked == found or found - asked == {"1"}, f"{key}: {asked ^ found}"  # "a nat" is 1 nat
+
+
 def test_every_text_is_in_the_table_and_used():
-    table = re.search(r"  en: \{(.*)\n  \},", (HERE / "strings.js").read_text(encoding="utf-8"), re.DOTALL)[1]
-    keys = re.findall(r"^    (\w+):", table, re.MULTILINE)
+    keys = list(texts("en"))
     assert len(keys) == len(set(keys))
     html = (HERE / "page.html").read_text(encoding="utf-8")
     used = set(re.findall(r'data-(?:text|label)="(\w+)"', html))

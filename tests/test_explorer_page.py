@@ -33,9 +33,9 @@ class Browser:
         self.driver = driver
         self.run = driver.execute_script
 
-    def open(self, path, width=1600, height=1000, dark=False):
+    def open(self, path, width=1600, height=1000, dark=False, language="en"):
         self.size(width, height, dark)
-        self.driver.get(path.resolve().as_uri())
+        self.driver.get(f"{path.resolve().as_uri()}?lang={language}")
         self.wait("const line = document.getElementById('start'); return line === null || line.textContent.includes('could not')")
 
     def size(self, width, height=1000, dark=False):
@@ -394,6 +394,24 @@ def frames_while_dragging(browser):
         });
         """
     )
+
+
+@needs_chromium
+def test_the_page_in_korean(browser, tmp_path):
+    browser.open(explore(PRETRAINED[2], tmp_path / "d2.html", "handwriting", 20), width=400, language="ko")
+    assert browser.run("return document.documentElement.lang") == "ko"
+    for width in (400, 1600):
+        browser.size(width)
+        browser.settle("samples", "walk")
+        check_layout(browser, width, dark=False)
+        if pictures := os.environ.get("EXPLORER_PICTURES"):
+            take_pictures(browser, Path(pictures), f"korean-{width}", width)
+    same = """return [...document.querySelectorAll('[data-text]')].map((e) => e.dataset.text)
+        .filter((key) => say(key) === strings.en[key] && /[a-z]{4}/i.test(say(key).replace(/sigmoid|logits|ELBO/g, '')))"""
+    assert browser.run(same) == [], "texts that are still English"
+    browser.driver.find_element("id", "language").click()
+    browser.wait("return document.documentElement.lang === 'en' && document.getElementById('start') === null")
+    assert browser.console() == []
 
 
 @needs_chromium

@@ -246,9 +246,6 @@ TRIED = {
     "vae_paper.measuring.sample_quality.distance": (
         lambda a, b: sample_quality.distance(JUDGE, a, b), [X, X], {0: [X[:9], *no_images(X)], 1: [X[:9], *no_images(X)]}
     ),
-    "vae_paper.measuring.sample_quality.agreement": (
-        lambda x, y: sample_quality.agreement(JUDGE, x, y), [X, LABELS], {0: [X[:1], *no_images(X)], 1: no_labels(LABELS)}
-    ),
     "vae_paper.measuring.inference_gap.gaps": (
         lambda m, d, k, s: inference_gap.gaps(m, d, k, s), [VAE_2, DATA, 2, 1],
         {0: [AE(2), VQ], 1: [d for d in NO_IMAGES_IN if len(d.images)], 2: no_counts(), 3: no_counts()},

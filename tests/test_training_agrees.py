@@ -22,7 +22,7 @@ def test_twenty_steps(small_params, x):
         batch = images[torch.from_numpy(rng.permutation(len(images))[:9])]
         eps = torch.from_numpy(rng.standard_normal((9, 3)))
         loss2 = level2.train_step(params, adam2, batch, eps)
-        loss3 = level3.train_step(Config(), model, adam3, batch, eps[None], None, *level3.scheduled(Config(), 1.0))
+        loss3 = level3.train_step(Config(), model, adam3, batch, eps[None], None, level3.scheduled(Config(), 1.0))
         assert_close(loss3, loss2, 1e-8, "loss")
         losses.append(loss2.item())
     assert losses[-1] < losses[0] - 100

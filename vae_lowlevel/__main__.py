@@ -41,12 +41,8 @@ def main(config: Config) -> None:
         objective, error = measure(params, test, config.kind, passes=5)
         save(params, finished, objective, error, passes=5)
     except (KeyboardInterrupt, ValueError) as stop:
-        if isinstance(stop, KeyboardInterrupt) or finished:
-            kept = (
-                f"{config.out} holds the weights after epoch {finished}" if finished else "no epoch was finished, nothing saved"
-            )
-            raise type(stop)(f"{str(stop) or 'stopped'}; {kept}") from None
-        raise
+        kept = f"{config.out} holds the weights after epoch {finished}" if finished else "no epoch was finished, nothing saved"
+        raise type(stop)(f"{str(stop) or 'stopped'}; {kept}") from None
     print(f"test     -ELBO {objective:.2f} ± {error:.2f} nats per image on {test.source}; z sampled, mean of 5 passes")
     print(f"weights  {config.out}")
     print(f"picture  python -m vae_numpy --weights {shlex.quote(str(config.out))} --source {source}")

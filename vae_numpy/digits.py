@@ -12,20 +12,19 @@ Damage is noticed: an archive has a checksum, and so has the handwriting (SHA-25
 and labels are checked, but a changed pixel is not noticed. So if both files exist, the archive is read.
 """
 
+import gzip
 import hashlib
 import io
 import os
 import zlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 SOURCES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}  # name -> torchvision's folder
 MOST_IMAGES = 100_000  # a file that claims more images is refused; the training split of these data sets has 60,000
-CHUNK = 16_384  # bytes of an archive that are read at once
 HANDWRITING_SHA256 = "b2dab7b501728c22e9119ad76740b2e17c77a231e42d1e592380d90886f1a05e"
 BUNDLED = Path(__file__).parent / "bundled"  # where an installed package keeps the small data files
 if not BUNDLED.exists():
@@ -145,7 +144,7 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
     """Read an IDX file of unsigned bytes: 0, 0, 8, rank, then each size as a big-endian int32, then the bytes."""
     try:
         with open(path, "rb") as file:
-            read = _unpacking(file) if path.suffix == ".gz" else file.read
+            read = gzip.GzipFile(fileobj=file).read if path.suffix == ".gz" else file.read
             header = read(4 + 4 * rank)
             if header[:4] != bytes([0, 0, 8, rank]):
                 raise ValueError(f"it starts with {header[:4].hex(' ')}; expected 00 00 08 {rank:02x}: {rank}-D IDX bytes")
@@ -158,41 +157,8 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"
                 raise ValueError(f"its header announces {count:,} bytes, and {found} follow")
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+        raise ValueError(f"{path}: damaged or not an IDX file ({error}); download it again") from None
     except OSError as error:
         raise OSError(error.errno, f"{path}: cannot be read ({error.strerror})") from None
-    except (EOFError, zlib.error, ValueError) as error:
-        raise ValueError(f"{path}: damaged or not an IDX file ({error}); download it again") from None
     return np.frombuffer(data, np.uint8).reshape(sizes)
-
-
-def _unpacking(file: BinaryIO) -> Callable[[int], bytes | memoryview]:
-    """Return a function that unpacks the next bytes of a gzip file, as file.read would; it unpacks no more than it is asked for.
-
-    A gzip file may have several members, one after the other, and zeros may follow the last (RFC 1952, section 2.2).
-    """
-    unpack, packed, left = zlib.decompressobj(wbits=31), b"", 784 * MOST_IMAGES  # wbits 31: with gzip's header and checksum
-
-    def read(count: int) -> memoryview:
-        nonlocal unpack, packed, left
-        data, filled = np.empty(count, np.uint8), 0  # takes memory only where it is filled
-        while filled < count:
-            if not packed:
-                packed = file.read(min(CHUNK, left))
-                left -= len(packed)
-            at_end = not packed
-            if unpack.eof:  # a member has ended: only zeros or another member may follow
-                packed = packed.lstrip(b"\0")
-                if packed:
-                    unpack = zlib.decompressobj(wbits=31)
-                elif at_end:
-                    break
-                continue
-            part = unpack.decompress(packed, count - filled)
-            packed = unpack.unused_data if unpack.eof else unpack.unconsumed_tail
-            data[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
-            filled += len(part)
-            if at_end and not part and not unpack.eof:
-                raise EOFError("the archive is cut short")
-        return data[:filled].data
-
-    return read

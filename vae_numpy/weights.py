@@ -23,7 +23,7 @@ Check = Callable[[dict[str, np.ndarray], dict[str, Any]], object]
 PRETRAINED = BUNDLED / "pretrained"
 HEADER_KEY = "vae_levels"
 MOST_BYTES = 4_000_000_000  # of all tensors together, in a file that is loaded without a `check`
-MOST_TENSORS = 10_000  # in a file; a run's state holds about 50
+MOST_TENSORS = 10_000  # in a file; a run's state holds about 70
 MOST_HEADER = 10_000_000  # bytes. A real header takes a few thousand
 
 
@@ -83,7 +83,6 @@ def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: {missing(path)}; expected weights in safetensors format")
-    metadata: dict[str, str] = {}
     try:
         with open(path, "rb") as file:
             _check_header_size(file.read(8))

@@ -17,14 +17,12 @@ from vae_paper.config import Config, default
 
 # Everything that needs torch is imported when a command begins its work, so that --help and a wrong option answer at once.
 
-RUN = "vae_mnist_d20"
-
 
 @dataclass
 class OfRun:
     """The options that commands on a trained model share."""
 
-    run: Annotated[str, tyro.conf.Positional] = RUN
+    run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d20"
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     source: Annotated[str | None, default("the data of the run's training")] = None
     """Images: mnist, fashion-mnist, kmnist, handwriting, sprites, cifar10, folder:PATH, array:FILE.npz."""

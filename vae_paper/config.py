@@ -240,6 +240,7 @@ def _refuse_contradictions(c: Config) -> None:
     if c.warmup_epochs is not None and c.epochs is not None and c.warmup_epochs > c.epochs:
         raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training; expected at most epochs = {c.epochs}")
     check_name(c.name)
+    no_beta = c.objective not in ("elbo", "free-bits")
     contradictions: list[tuple[bool, str]] = [
         (
             # images of your own may be binary: the pixels decide
@@ -247,10 +248,7 @@ def _refuse_contradictions(c: Config) -> None:
             "bernoulli is for binary images: choose --binarise",
         ),
         (c.likelihood != "bernoulli" and c.binarise != "none", "binary images need --likelihood bernoulli"),
-        (c.objective in ("iwae", "stl", "dreg") and c.beta != 1, "this objective has no beta: leave beta out"),
-        (c.objective in ("iwae", "stl", "dreg") and c.beta_schedule != "constant", "this objective has no beta to schedule"),
-        (c.objective == "capacity" and c.beta != 1, "capacity weighs the rate by gamma: leave beta out"),
-        (c.objective == "capacity" and c.beta_schedule != "constant", "capacity raises C: leave beta_schedule constant"),
+        (no_beta and (c.beta, c.beta_schedule) != (1, "constant"), "this objective has no beta: leave beta out"),
     ]
     for refused, why in contradictions:
         if refused:

@@ -70,6 +70,10 @@ class Data:
         alike = self.images.dtype == dtype or not self.images.is_floating_point()
         return self if alike else self.replace(images=self.images.to(dtype))
 
+    def seen(self, seed: int) -> Any:
+        """The images as a model sees them: made binary as `binarisation` says. `seed` decides the noise."""
+        return binarise(self.images, self.binarisation, torch.Generator(self.images.device).manual_seed(seed))
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
@@ -179,7 +183,7 @@ def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Dat
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:
         raise ValueError("the model was trained on data of your own: choose --source, or use vae_paper.evaluate in Python")
-    shape = about.get("image_shape")  # older files lack it: their images are digits, or sprites of 28x28
+    shape = about.get("image_shape")  # some files lack it: their images are digits, or sprites of 28x28
     return load_data(source or named, split, config.get("binarise", "none"), shape=tuple(shape) if shape else None)
 
 

@@ -92,12 +92,10 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
         return
     whole: list[tuple[str, str, str | None]] = [*OF_THE_WHOLE_BATCH, ("model", config.model, model.whole_batch)]
     whole += [("likelihood", model.likelihood, LIKELIHOODS[model.likelihood].whole_batch)]
-    for option, value, why in whole:
-        if why and getattr(config, option) == value:
-            raise ValueError(f"{option} is {value}: {why}, and each of {count} processes sees a part of it; train in one process")
-    if own_objective:
-        whole_batch = "an objective of your own may need the whole batch"
-        raise ValueError(f"{whole_batch}, and each of {count} processes sees a part of it; train in one process")
+    why = [f"{option} is {value}: {why}" for option, value, why in whole if why and getattr(config, option) == value]
+    why += ["an objective of your own may need the whole batch"] * own_objective
+    if why:
+        raise ValueError(f"{why[0]}, and each of {count} processes sees a part of it; train in one process")
     if config.epochs_and_batch_size()[1] % count:
         raise ValueError(
             f"batch_size is {config.batch_size}: expected a multiple of {count}, the processes that share it equally"

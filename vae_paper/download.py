@@ -33,23 +33,20 @@ def download(source: str, seconds: float = 600) -> Path:
     """
     if not 0 < seconds < threading.TIMEOUT_MAX:
         raise ValueError(f"seconds is {seconds:g}: expected more than 0, and a finite number")
-    if source == "cifar10":
-        return _download_cifar(seconds)
-    if source not in digits.SOURCES:
+    if source not in (*digits.SOURCES, "cifar10"):
         raise ValueError(f"source is {source!r}; expected one of: {', '.join(digits.SOURCES)}, cifar10")
-    folder = digits.data_folder()
-    name = digits.SOURCES[source]
-    target = folder / name / "raw"
-    if not (digits.is_on_disk(source) and _is_whole(source)):
-        if taken := [path for path in (target / name for name in NAMES) if path.exists() and not path.is_file()]:
+    folder, name = digits.data_folder(), digits.SOURCES.get(source, "CIFAR10")
+    archives = [cifar.archive(Path())] if source == "cifar10" else [Path(name, "raw", archive) for archive in NAMES]
+    target = folder / archives[0].parent
+    if not _is_whole(source, folder):
+        if taken := [folder / path for path in archives if (folder / path).exists() and not (folder / path).is_file()]:
             raise ValueError(f"{taken[0]}: is no regular file; remove it; nothing was downloaded")
         with _temporary(folder) as temporary:
             _fetch(name, temporary, seconds)
-            for split in ("train", "test"):
-                digits.load(source, split, Path(temporary))
+            _read(source, Path(temporary))
             target.mkdir(parents=True, exist_ok=True)
-            for archive in NAMES:
-                os.replace(Path(temporary) / name / "raw" / archive, target / archive)
+            for path in archives:
+                os.replace(Path(temporary) / path, folder / path)
     _repair(target)
     return target
 
@@ -65,25 +62,16 @@ def _temporary(folder: Path) -> Iterator[str]:
         yield temporary
 
 
-def _download_cifar(seconds: float) -> Path:
-    """CIFAR-10, one archive of 170 MB; returns its folder."""
-    path = cifar.archive()
+def _read(source: str, folder: Path) -> None:
+    """Read a data set, and so check it. (The checksum of CIFAR-10's one archive covers both splits.)"""
+    for split in ("test",) if source == "cifar10" else ("train", "test"):
+        cifar.load(split, folder) if source == "cifar10" else digits.load(source, split, folder)
+
+
+def _is_whole(source: str, folder: Path) -> bool:
     try:
-        cifar.load("test")
+        _read(source, folder)
     except (FileNotFoundError, ValueError):  # not there, or damaged
-        with _temporary(digits.data_folder()) as temporary:
-            _fetch("CIFAR10", temporary, seconds)
-            cifar.load("test", Path(temporary))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(cifar.archive(Path(temporary)), path)
-    return path.parent
-
-
-def _is_whole(source: str) -> bool:
-    try:
-        for split in ("train", "test"):
-            digits.load(source, split)
-    except ValueError:
         return False
     return True
 

@@ -52,7 +52,7 @@ def check_made_with(path: Path, about: Any, model: Model) -> None:
     made = about.get("made_with", {}) if isinstance(about, dict) else None
     if not isinstance(made, dict):
         raise ValueError(f"{path}: its header does not say how its model was made; expected made_with, arguments by name")
-    shape = {"image_shape": about["image_shape"]} if "image_shape" in about else {}  # older files do not say it
+    shape = {"image_shape": about["image_shape"]} if "image_shape" in about else {}  # some files do not say it
     for name, theirs in (made | shape).items():
         theirs = tuple(theirs) if isinstance(theirs, list) else theirs
         if ours.get(name, theirs) != theirs:
@@ -110,7 +110,7 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source == OWN:  # the name says nothing: are they the same images, in the same order?
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # In an older file, "auto" may be this source or another. We assume this one: then fewer images count as unseen
+        # In an older file, "auto" may be this source or another. We assume this one: then fewer images are unseen.
         # `data.split` writes the number of training images into "data". If this number is not that of a run on the whole source,
         # the model of `start_from` saw only a part of the source, and other images were held out.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))

@@ -279,7 +279,7 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
 
 
 def _of_model(config: Config, model: Model | None) -> Config:
-    """The configuration with a given model's name, latent size and likelihood. ValueError if the configuration has others."""
+    """The configuration with a given model's name and arguments. ValueError if the configuration has others."""
     if model is None:
         return config
     if not isinstance(model, Model):
@@ -370,7 +370,7 @@ def progress_of(folder: Path, config: Config, state: dict[str, Any]) -> Progress
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder for this process alone; a second run into it is refused. Removes temporary files of a killed run."""
+    """Hold a run's folder for this process alone; a second run into it is refused."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     if path.is_symlink():
@@ -383,8 +383,6 @@ def locked(folder: Path) -> Iterator[None]:
     except (OSError, NotImplementedError):  # this file system has no locks, so another process cannot be noticed
         pass
     try:
-        for stale in folder.glob(".*.tmp"):
-            stale.unlink()
         yield
     finally:
         lock.release()

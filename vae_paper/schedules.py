@@ -21,17 +21,14 @@ def cyclical(progress: float, cycles: int = 4, rise: float = 0.5) -> float:
     return linear(progress * cycles % 1.0, rise) if progress < 1 else 1.0
 
 
-def one_cycle(progress: float, rise: float = 0.3, start: float = 1 / 25, end: float = 1e-5) -> float:
-    """A factor of the learning rate: half a cosine up from `start` to 1, then half a cosine down to `end`.
-
-    `rise` is the fraction of training in which the factor rises (Smith & Topin 2017).
-    """
-    _check(progress, rise)
-    low, along = (start, progress / rise) if progress < rise else (end, (1 - progress) / (1 - rise))
+def one_cycle(progress: float) -> float:
+    """The learning rate's factor: half a cosine up from 1/25 to 1, then one down to 1e-5 (Smith & Topin 2017)."""
+    _check(progress)
+    low, along = (1 / 25, progress / 0.3) if progress < 0.3 else (1e-5, (1 - progress) / 0.7)
     return low + (1 - low) * (1 - math.cos(math.pi * along)) / 2
 
 
-def _check(progress: float, rise: float) -> None:
+def _check(progress: float, rise: float = 1.0) -> None:
     if not 0 <= progress <= 1:  # also refuses NaN, which min would turn into 1
         raise ValueError(f"progress is {progress}: expected 0 to 1")
     if not 0 < rise <= 1:

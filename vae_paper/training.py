@@ -72,8 +72,8 @@ def steps(
     total = epochs * per_epoch
     order = torch.empty(0)
 
-    def take(x: Images, eps: Samples, labels: Tensor | None, beta: float | Tensor, capacity: float | Tensor) -> Tensor:
-        return train_step(config, model, optimizer, x, eps, labels, beta, capacity, objective)
+    def take(x: Images, eps: Samples, labels: Tensor | None, *scheduled: float | Tensor) -> Tensor:
+        return train_step(config, model, optimizer, x, eps, labels, Scheduled(*scheduled), objective)
 
     if devices.is_cuda(config.device):
         take = cuda_graph.replayed(take, model, optimizer, objective is not None)
@@ -83,7 +83,7 @@ def steps(
             order = torch.randperm(len(data.images), generator=generator_of(config, ORDER, epoch), device=data.images.device)
         chosen = order[position * batch_size : (position + 1) * batch_size]
         x, eps, labels = batch(config, data, chosen, step)
-        set_learning_rates(optimizer, lr_factor(config, step / total))
+        set_learning_rates(optimizer, schedules.one_cycle(step / total) if config.lr_schedule == "one-cycle" else 1.0)
         with seeded_modules(config, step):
             loss = take(x, eps, labels, *scheduled(config, step / total))
         yield loss
@@ -104,14 +104,13 @@ def train_step(
     x: Images,
     eps: Samples,
     labels: Tensor | None,
-    beta: float | Tensor,
-    capacity: float | Tensor,
+    at: Scheduled,
     objective: Objective | None = None,
 ) -> Float[Tensor, ""]:
-    """One step down the gradient of the loss. `beta` and `capacity` are the values of the schedules. Returns the loss."""
+    """One step down the gradient of the loss; `at`: the schedules' values at this step. Returns the loss."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         terms = model(x, eps, labels)
-        loss = loss_of(config, terms, Scheduled(beta, capacity), objective)
+        loss = loss_of(config, terms, at, objective)
     if not isinstance(loss, Tensor) or loss.ndim:
         found = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"the objective returned {found}; expected a tensor of one number, such as the mean over the batch")
@@ -177,28 +176,10 @@ def set_learning_rates(optimizer: Optimizer, factor: float) -> None:
 
 def scheduled(config: Config, progress: float) -> Scheduled:
     """The values of the schedules at `progress` (0 to 1)."""
-    beta = config.beta * beta_factor(config, progress)
-    if config.capacity is None:
-        return Scheduled(beta, 0.0)
-    return Scheduled(beta, config.capacity * schedules.linear(progress, warmup(config)))
-
-
-def lr_factor(config: Config, progress: float) -> float:
-    """The factor by which the schedule multiplies the learning rate."""
-    return schedules.one_cycle(progress) if config.lr_schedule == "one-cycle" else 1.0
-
-
-def beta_factor(config: Config, progress: float) -> float:
-    """The factor by which the schedule multiplies beta."""
-    if config.beta_schedule == "linear":
-        return schedules.linear(progress, warmup(config))
-    return schedules.cyclical(progress) if config.beta_schedule == "cyclical" else 1.0
-
-
-def warmup(config: Config) -> float:
-    """The fraction of training in which beta, or the target C of the capacity objective, rises."""
-    assert config.warmup_epochs is not None  # `checked` filled it in
-    return config.warmup_epochs / config.epochs_and_batch_size()[0]
+    warmup = config.warmup_epochs  # in these epochs beta, or the target C, rises
+    risen = 1.0 if warmup is None else schedules.linear(progress, warmup / config.epochs_and_batch_size()[0])
+    beta = {"constant": 1.0, "linear": risen, "cyclical": schedules.cyclical(progress)}[config.beta_schedule]
+    return Scheduled(config.beta * beta, 0.0 if config.capacity is None else config.capacity * risen)
 
 
 @contextlib.contextmanager

@@ -105,8 +105,8 @@ class Model(nn.Module):
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """Training options that must keep their default with this model, each with the reason."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {option: attribute}. The option names that run;
-    the run's parameters are copied into this attribute of the model."""
+    """Parts that another run has trained: {option: attribute}. The option is that run's name;
+    its parameters are copied into this attribute of the model."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor
@@ -239,7 +239,7 @@ def check_size(image_shape: Shape) -> Shape:
 def stages(image_shape: Shape, width: int = WIDTH, depth: int = 0) -> list[Shape]:
     """(C, H, W) of the image, and after each layer of stride 2. At (1, 28, 28): (1, 28, 28), (32, 14, 14), (64, 7, 7).
 
-    `depth` is the number of layers, at least 2. 0: as few as give a grid of at most 8x8. Odd sizes are rounded up.
+    `depth` layers, at least 2; or 0: the fewest that give a grid of at most 8x8. Odd sizes are rounded up.
     """
     if width < 1 or depth < 0 or depth == 1:
         raise ValueError(f"width is {width}, depth is {depth}: expected width 1 or more, depth 0 (by the size) or 2 or more")
@@ -370,7 +370,7 @@ def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -
     check_floats(eps=eps)
     if eps.shape[-2:] != mu.shape or eps.dtype != mu.dtype:
         found = f"eps is {tuple(eps.shape)}, {eps.dtype}"
-        raise ValueError(f"{found}: expected (K, B, D), with mu's (B, D) and dtype, {tuple(mu.shape)}, {mu.dtype}")
+        raise ValueError(f"{found}: expected (B, D) or (K, B, D), as mu: {tuple(mu.shape)}, {mu.dtype}")
     # z = μ + σ ⊙ ε
     return mu + torch.exp(0.5 * logvar) * eps
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vae_paper.drawing import plots
 from vae_paper.drawing.subject import Subject, x_hat
-from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import active_units
 from vae_paper.vae import Images
 
@@ -113,7 +112,6 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 def codebook_usage(subject: Subject, path: Path) -> None:
     """How often each code is chosen for the test images."""
     model: Any = subject.model
-    generator = torch.Generator().manual_seed(subject.seed)
-    codes = [model.codes_of(binarise(x, subject.test.binarisation, generator)) for x in subject.test.images.split(500)]
+    codes = [model.codes_of(x) for x in subject.x().split(500)]
     counts = torch.bincount(torch.cat(codes).flatten(), minlength=model.codes)
     plots.codebook_usage(path, {"test images": counts.numpy()}, subject.caption("How often each code is chosen"))

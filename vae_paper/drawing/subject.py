@@ -12,7 +12,6 @@ from torch import Tensor
 
 from vae_numpy.command_line import shown
 from vae_paper.data import Data, data_of
-from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import terms_of
 from vae_paper.vae import Images, Model, Terms
 from vae_paper.weight_files import describe, find, has_beta, load_with_header
@@ -47,7 +46,7 @@ class Subject:
 
     def x(self) -> Images:
         """The test images, made binary as `test.binarisation` says."""
-        return binarise(self.test.images, self.test.binarisation, torch.Generator().manual_seed(self.seed))
+        return self.test.seen(self.seed)
 
     def terms(self) -> Terms:
         """The model's terms on the test images."""

@@ -88,7 +88,10 @@ function planeReach() {
 
 // Texts
 
-const table = strings[document.documentElement.lang] || strings.en;
+// The language that the address names, as in explorer.html?lang=ko, or else the browser's
+const asked = new URLSearchParams(location.search).get("lang") || navigator.language.slice(0, 2);
+const language = asked in strings ? asked : "en";
+const table = strings[language];
 
 function say(key, values = {}) {
   return table[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -106,6 +109,9 @@ function put(id, value, shownAs) {
 }
 
 function fillTexts() {
+  document.documentElement.lang = language;
+  byId("language").lang = language === "en" ? "ko" : "en";
+  byId("language").href = `?lang=${byId("language").lang}`;
   for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   document.title = say("title");

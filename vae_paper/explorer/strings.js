@@ -1,6 +1,6 @@
 "use strict";
 /* Every text that a reader of the page sees, apart from the first line of page.html. {name} is filled in by page.js.
-   Another language is another table with the same names. */
+   Each language is a table with the same names. */
 
 const strings = {
   en: {
@@ -10,6 +10,7 @@ const strings = {
     navNetwork: "3 Network",
     navLatents: "4 Latents",
     check: "Check the numbers",
+    otherLanguage: "한국어",
     lead:
       "A variational autoencoder (VAE) encodes an image x as a small cloud q(z|x) of latents z, and decodes each z to an image x̂. " +
       "Its loss is the sum of two parts, in nats (1 nat = 1.44 bits): the reconstruction loss, small where x̂ resembles x, and the " +
@@ -52,7 +53,7 @@ const strings = {
     lineClear: "Remove the line",
     fromPrior: "Sample the prior",
     lineHint: "Shift-drag (or press “Draw a line”, then drag) to walk along a straight line.",
-    lineSteps: 
+    lineSteps:
       "Eleven points of the line. The bars show the change ‖Δx̂‖ from one image to the next: {least} to {most}. " +
       "A high bar is a border between two digits.",
     lineStripLabel: "Images along the line, and the change from each to the next",
@@ -198,5 +199,203 @@ const strings = {
     checkDifference: "largest difference",
     close: "Close",
     broken: "The page could not start: {error}. Open the file in a current Firefox, Chrome, Edge or Safari.",
+  },
+  ko: {
+    title: "브라우저 안의 VAE",
+    navPlane: "1 잠재 평면",
+    navDigit: "2 숫자 하나",
+    navNetwork: "3 신경망",
+    navLatents: "4 잠재 변수",
+    check: "숫자 검사하기",
+    otherLanguage: "English",
+    lead:
+      "변분 오토인코더(VAE)는 이미지 x를 잠재 벡터 z의 작은 구름 q(z|x)로 인코딩하고, 각 z를 이미지 x̂으로 " +
+      "디코딩합니다. 손실은 두 부분의 합이며 단위는 내트(nat)입니다(1내트 = 1.44비트). 재구성 손실은 x̂이 x와 닮을수록 " +
+      "작고, KL은 구름이 사전 분포 N(0, I)와 닮을수록 작습니다. ELBO(변분 하한)는 이 합의 부호를 바꾼 값입니다. 두 " +
+      "부분이 서로 어떻게 맞바뀌는지는 2부에서 볼 수 있습니다. 이 페이지의 모든 숫자는 지금 브라우저가 계산합니다.",
+    facts:
+      "가중치: {name}, 잠재 변수가 D = {D}개인 {model}, 학습 데이터: {trainedOn}. 테스트 이미지: " +
+      "{digits} 가운데 처음 {count}개.",
+    factsLikelihood: "학습에 쓴 우도는 {likelihood}이고, 이 페이지는 재구성 손실을 {kind}(으)로 잽니다.",
+
+    planeTitle: "1 잠재 평면",
+    planeLook:
+      "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 한 숫자가 차지하는 영역, 영역 사이에서 모양이 서서히 변하는 " +
+      "곳, 그리고 사전 분포는 z를 뽑지만 테스트 이미지는 하나도 없는 곳을 찾아보세요.",
+    planeSlice:
+      "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 평면의 두 축은 KL이 가장 큰 두 잠재 변수 {a}, " +
+      "{b}입니다. 나머지 잠재 변수는 4부의 값을 그대로 씁니다. 모양이 서서히 변하는 곳을 찾아보세요.",
+    planeLine:
+      "점을 왼쪽과 오른쪽으로 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 이 모델에는 잠재 변수가 {a} 하나뿐이므로 " +
+      "세로 위치는 아무 뜻이 없습니다. 모양이 서서히 변하는 곳을 찾아보세요.",
+    axisAcross: "{name} →",
+    axisUp: "↑ {name}",
+    planeLabel: "잠재 평면. 화살표 키로 점을 옮기고, Shift와 화살표 키로 점에서 선을 그으며, Escape로 선을 지웁니다.",
+    planeKeys: "키보드: 화살표 키는 점을 옮기고, Shift와 함께 누르면 선을 긋고, Escape는 선을 지웁니다.",
+    planeImageLabel: "디코딩한 이미지",
+    decoded: "x̂ = sigmoid(logits), z를 디코딩한 이미지",
+    zIs: "z",
+    distance: "0에서의 거리",
+    within: "{r}; 사전 분포가 뽑는 z의 {percent}는 이보다 0에 가깝습니다",
+    nearest: "가장 가까운 테스트 이미지",
+    nearestIs: "숫자 {label}, 거리 {distance}",
+    coding: "테스트 이미지를 인코딩하는 중: {count}개 중 {done}개",
+    speed: "디코딩 시간",
+    milliseconds: "{ms} ms",
+    showMap: "디코딩한 지도",
+    showCodes: "테스트 이미지의 μ",
+    showPrior: "사전 분포: 원",
+    label: "레이블:",
+    lineMode: "선 긋기",
+    lineClear: "선 지우기",
+    fromPrior: "사전 분포에서 뽑기",
+    lineHint: "Shift를 누른 채 끌면(또는 ‘선 긋기’를 누르고 끌면) 직선을 따라 걷습니다.",
+    lineSteps:
+      "직선 위의 열한 점입니다. 막대는 이웃한 두 이미지의 차이 ‖Δx̂‖이며 {least}에서 {most}까지입니다. 막대가 높은 " +
+      "곳은 두 숫자의 경계입니다.",
+    lineStripLabel: "직선 위의 이미지와 이웃한 이미지의 차이",
+    priorCircle: "사전 분포의 {percent}",
+
+    digitTitle: "2 숫자 하나: ELBO는 무엇을 맞바꾸는가",
+    digitLook:
+      "숫자를 그리거나 고른 다음 두 슬라이더를 움직여 보세요. q가 넓어지면 재구성 손실은 커지고 KL은 작아집니다. β = 1이면 " +
+      "가장 좋은 너비는 1 근처이며, 학습이 바로 그 값을 찾았습니다. β를 키우면 가장 좋은 q가 넓어지고, β를 줄이면 한 점을 " +
+      "향해 좁아집니다. 잡음 슬라이더의 오른쪽 끝에서는 q가 사전 분포만큼 넓어져서 샘플이 다른 숫자가 됩니다.",
+    drawTitle: "숫자 그리기",
+    padLabel: "그리기 판: 마우스나 펜, 손가락으로 숫자를 그리세요",
+    padHint: "여기에 그리세요",
+    clear: "지우기",
+    drawNote:
+      "그림은 MNIST와 같은 방법으로 다듬습니다. 20×20 상자에 맞게 크기를 바꾸고, 가장자리를 부드럽게 하고, 무게중심이 " +
+      "28×28 픽셀의 가운데에 오게 옮깁니다.",
+    pickTitle: "또는 테스트 이미지 고르기",
+    sheetLabel: "레이블 순서로 놓은 테스트 이미지. 화살표 키로 하나를 고릅니다.",
+    xCaption: "x",
+    xLabel: "신경망이 보는 이미지",
+    xHatMu: "μ에서 나온 x̂",
+    xHatMuLabel: "q의 평균을 디코딩한 이미지",
+    xHat: "이 샘플에서 나온 x̂",
+    xHatLabel: "고른 q의 샘플을 디코딩한 이미지",
+    natsPerImage: "이미지당 내트",
+    thisSample: "이 샘플",
+    meanOfSamples: "8개의 평균",
+    recon: "재구성 손실",
+    reconBce: "−Σ x log x̂ + (1−x) log(1−x̂)",
+    reconMse: "Σ (x − x̂)²",
+    kl: "KL",
+    klFormula: "KL(q(z|x) ‖ N(0, I))",
+    elbo: "ELBO",
+    elboFormula: "−(재구성 손실 + KL); 회색 픽셀에서는 하한이 아님",
+    weight: "로그 가중치",
+    weightFormula: "log p(x, z) / q(z|x)",
+    width: "잡음: q의 σ에 곱하는 값",
+    beta: "β: KL 1내트의 값",
+    times: "× {value}",
+    lossText: "이 샘플의 손실 = 재구성 {recon} + β·KL {kl} = {loss}",
+    lossChange: "× 1, β = 1(가는 선)과의 차이: 재구성 {recon}, β·KL {kl}.",
+    lossBarLabel: "막대로 나타낸 손실: 재구성 손실, 그다음 β 곱하기 KL. 가는 선은 너비 1, β = 1일 때의 손실입니다",
+    tradeTitle: "맞바꿈: q를 넓히거나 좁힐 때 드는 값과 아끼는 값, 8개의 평균",
+    tradeLabel: "q의 너비에 따른 재구성 손실, β 곱하기 KL, 그 합의 변화",
+    tradeRecon: "재구성",
+    tradeKl: "β·KL",
+    tradeLoss: "합",
+    tradeAxis: "q의 σ에 곱하는 값(사전 분포의 σ = 1까지)",
+    tradeNats: "× 1과의 차이, 내트",
+    tradeBusy: "곡선을 계산하는 중",
+    tradeText:
+      "합은 × {best}에서 가장 작습니다. 지금은 × {now}이며, 그보다 {excess}내트 큽니다. 여기서는 값 β만 바뀌고 " +
+      "신경망은 학습한 그대로입니다. 이 β로 학습한 신경망이라면 μ와 이미지도 달라집니다.",
+    tradeBest: "최적 × {best}",
+    reset: "처음으로",
+    posteriorTitle: "평면 위의 q(z|x)",
+    qPlane: "평면 전체",
+    qPlaneLabel: "잠재 평면에서 q가 있는 곳",
+    qZoom: "μ 둘레, {factor}배 확대",
+    qZoomLabel: "확대한 q: 표준 편차 1과 2의 타원, 그리고 샘플",
+    samplesTitle: "q(z|x)의 샘플 여덟 개를 디코딩한 이미지",
+    samplesNote:
+      "그림 아래의 수는 로그 가중치(내트)입니다. 로그 가중치를 많이 모아 평균하면 ELBO가 됩니다. 하나를 골라 ‘이 샘플’로 " +
+      "쓰세요. 아래 네 개는 위 네 개와 부호가 반대인 잡음을 써서 평균의 잡음을 줄입니다.",
+    sampleLabel: "샘플 {k}",
+    newNoise: "새 잡음",
+    toPlane: "이 z를 평면으로 보내기",
+
+    networkTitle: "3 신경망을 지나며",
+    networkLook:
+      "2부의 숫자와 샘플을 층마다 보여 줍니다. 유닛을 클릭하세요(또는 층을 선택하고 화살표 키를 쓰세요). conv1의 유닛이 얼마나 " +
+      "좁은 곳을 보는지, conv2의 유닛이 이미지를 얼마나 넓게 보는지 살펴보세요.",
+    encoderTitle: "인코더",
+    decoderTitle: "디코더, 이 샘플에서",
+    mapX: "x",
+    mapConv1: "conv1: 3×3, 스트라이드 2, ReLU",
+    mapConv2: "conv2: 3×3, 스트라이드 2, ReLU",
+    mapFc: "fc: 선형, ReLU",
+    mapMu: "μ",
+    mapLogvar: "log σ²",
+    mapZ: "z = μ + σ ε",
+    mapFc1: "fc1: 선형, ReLU",
+    mapFc2: "fc2: 선형, ReLU",
+    mapConvT1: "conv_t1: 3×3, 스트라이드 2, ReLU",
+    mapConvT2: "conv_t2: 3×3, 스트라이드 2: 로짓",
+    mapXHat: "x̂ = sigmoid(logits)",
+    mapLabel: "{caption}, 모양 {shape}. 화살표 키로 유닛을 고릅니다.",
+    unitTitle: "{name}{position}",
+    unitPixel: "픽셀 하나, 값은 {value}입니다.",
+    unitReadsPixels: "{from}의 수 {count}개를 읽습니다. 아래층을 거쳐 x의 {rows} × {columns} 픽셀에 의존합니다(테두리).",
+    unitReaches: "{from}의 수 {count}개를 읽습니다. x̂의 {rows} × {columns} 픽셀을 바꿀 수 있습니다(테두리).",
+    unitReads: "{from}의 수 {count}개를 모두 읽습니다.",
+    unitZ: "z = μ + σ ε: {mu} + {sigma} × {eps}. σ = exp(log σ² / 2)에 2부의 너비를 곱합니다.",
+    unitXHat: "x̂ = 1 / (1 + exp(−{logit})).",
+    unitSum: "편향 {bias} + 곱의 합 {sum} = {value}",
+    unitRelu: "편향 {bias} + 곱의 합 {sum} = {value}, ReLU를 지나면 {relu}",
+    patchInputs: "입력",
+    patchWeights: "가중치",
+    patchProducts: "곱",
+    colours: "진할수록 큰 값입니다. 부호가 있는 값은 양수가 빨간색, 음수가 청록색입니다.",
+
+    latentsTitle: "4 잠재 변수 하나하나",
+    latentsLook:
+      "슬라이더를 하나씩 움직이며 각 잠재 변수가 무엇을 바꾸는지 보세요. KL이 0에 가까운 잠재 변수는 디코더에 아무것도 알려 주지 " +
+      "않으므로 슬라이더를 움직여도 변하는 것이 없습니다. 사전 분포로 붕괴한 잠재 변수입니다.",
+    traversalText: "{name}: −3에서 3까지, 나머지 잠재 변수는 그대로:",
+    traversalLabel: "잠재 변수 하나의 아홉 값에서 나온 이미지",
+    fromDigit: "2부 숫자의 μ",
+    zero: "z = 0",
+    walkTitle: "한 숫자에서 다른 숫자로",
+    walkLook:
+      "이미지 아래의 수는 z의 길이입니다. 차원이 크면 직선은 사전 분포가 뽑는 z보다 짧은 z를 지납니다. 구면 경로에서는 길이가 두 " +
+      "끝의 길이 사이에 머뭅니다.",
+    walkA: "2부의 숫자",
+    walkB: "다른 숫자",
+    another: "다른 숫자 고르기",
+    straight: "직선",
+    spherical: "구면",
+    walkT: "경로 위의 t:",
+    walkStraightLabel: "직선 위의 이미지",
+    walkSphericalLabel: "구면 위의 이미지",
+    slidersTitle: "KL 순서로 놓은 잠재 변수",
+    latentName: "z{sub}",
+    latentKl: "{kl}내트",
+    latentsKl:
+      "KL(내트): 테스트 이미지 {count}개의 평균, 모두 더하면 {total}. 잠재 변수 {D}개 중 {active}개가 " +
+      "0.01내트보다 큽니다.",
+
+    footer:
+      "이 프로젝트에는 같은 모델이 세 번 더 있습니다. NumPy로, PyTorch 함수로, 그리고 PyTorch 모듈로 쓴 것입니다. " +
+      "네 모델의 모든 텐서는 1e-10 안에서 일치합니다. ‘숫자 검사하기’를 누르면 NumPy 레벨과의 비교를 이 브라우저에서 다시 " +
+      "합니다.",
+
+    checkTitle: "숫자 검사하기",
+    checkNote:
+      "레벨 1(NumPy, float64)이 이 페이지를 만들 때 값을 적어 두었습니다. 브라우저는 같은 가중치, 이미지, 잡음으로 " +
+      "같은 텐서를 계산했습니다. 허용 오차: 1e-10.",
+    checkBusy: "계산하는 중: 이미지 {count}개 중 {done}개",
+    checkPassed: "텐서 {count}개가 모두 일치합니다. 가장 큰 차이는 {largest}입니다.",
+    checkFailed: "텐서 {count}개 중 {failed}개가 1e-10보다 크게 다릅니다: {names}. 브라우저 이름과 함께 알려 주세요.",
+    checkTensor: "텐서",
+    checkShape: "모양",
+    checkDifference: "가장 큰 차이",
+    close: "닫기",
+    broken: "페이지를 시작할 수 없습니다: {error}. 최신 Firefox, Chrome, Edge 또는 Safari에서 여세요.",
   },
 };

@@ -3,8 +3,6 @@
 It sees half of each training batch in grayscale and half binarised, so it can judge x_hat as well as images of 0 and 1.
 """
 
-from pathlib import Path
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,6 +15,7 @@ from vae_numpy.checks import check_images, check_labels
 from vae_paper import schedules, weight_files
 from vae_paper.data import Data, load_data
 from vae_paper.likelihoods import binarise
+from vae_paper.measuring.elbo import Estimate, mean_of
 from vae_paper.vae import Labels
 
 EPOCHS, BATCH, LEARNING_RATE = 6, 128, 2e-3
@@ -50,10 +49,10 @@ def probabilities(model: Classifier, x: Float[Tensor, "B 1 28 28"]) -> Float[Ten
     return torch.cat([model(part).softmax(1) for part in x.split(500)])
 
 
-def accuracy(model: Classifier, x: Float[Tensor, "B 1 28 28"], labels: Labels) -> float:
-    """The fraction of images whose most probable label is the true label."""
+def accuracy(model: Classifier, x: Float[Tensor, "B 1 28 28"], labels: Labels) -> Estimate:
+    """The fraction of images whose most probable label is the given label."""
     check_labels(labels, len(x))
-    return (probabilities(model, x).argmax(1) == labels).double().mean().item()
+    return mean_of((probabilities(model, x).argmax(1) == labels).double())
 
 
 def trained(source: str = "auto") -> Classifier:
@@ -64,12 +63,15 @@ def trained(source: str = "auto") -> Classifier:
     source = digits.resolved(source)
     model, path = Classifier(), weight_files.RUNS / f"classifier-{source}.safetensors"
     if path.is_file():
-        _read(path, model)
+        tensors, about = weights.load_tensors(path)
+        if about.get("model") != "classifier":
+            raise ValueError(f"{path}: holds {about.get('model')!r}; expected a classifier; delete the file")
+        weight_files.fill(path, model, tensors)
         return model.eval()
     data, test = load_data(source, "train"), load_data(source, "test")
     _train(model, data)
     report = {"model": "classifier", "data": data.about, "test_data": test.about, "epochs": EPOCHS}
-    weight_files.save_model(path, model, report | {"test_accuracy": accuracy(model, test.images, test.labels)})
+    weight_files.save_model(path, model, report | {"test_accuracy": accuracy(model, test.images, test.labels).value})
     return model
 
 
@@ -95,10 +97,3 @@ def _train(model: Classifier, data: Data) -> None:
                     optimizer.step()
                     bar.update()
     model.eval()
-
-
-def _read(path: Path, model: Classifier) -> None:
-    tensors, about = weights.load_tensors(path)
-    if about.get("model") != "classifier":
-        raise ValueError(f"{path}: holds {about.get('model')!r}; expected a classifier; delete the file")
-    weight_files.fill(path, model, tensors)

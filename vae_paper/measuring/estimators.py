@@ -38,14 +38,12 @@ def importance(
     ks: list[int],
     seed: int = 0,
     posterior: tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]] | None = None,
-    decodes: int | None = None,
 ) -> Importance:
     """The IWAE-k bound of each image for each k of `ks`, and its ELBO (Burda et al. 2015, arXiv:1509.00519, eq. 8).
 
     log 1/k Σ_i w_i,  w = p(x, z) / q(z|x),  is below log p(x) in expectation, and approaches log p(x) as k grows: with large
     k it is the usual estimate of log p(x). The k samples are drawn in chunks, and only the running sum is kept. q is the
-    encoder's, or the given `posterior`: mu and logvar of every image. `decodes`: number of z that are decoded at once, by
-    default as many as the device's memory allows.
+    encoder's, or the given `posterior`: mu and logvar of every image.
     """
     check_data(data)
     if not ks or ks != sorted({*ks}) or ks[0] < 1:
@@ -53,7 +51,7 @@ def importance(
     if posterior is not None and len(posterior[0]) != len(data.images):
         raise ValueError(f"posterior: found {len(posterior[0])} images; expected one for each of {len(data.images)}")
     device = data.images.device
-    decodes = decodes or devices.decodes_at_once(device)
+    decodes = devices.decodes_at_once(device)
     generator = torch.Generator(device).manual_seed(seed)
     elbos, bounds = [], []
     bar = tqdm(total=len(data.images) * ks[-1], unit="z", unit_scale=True, desc="importance samples", delay=2, disable=None)

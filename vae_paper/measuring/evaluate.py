@@ -8,13 +8,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vae_numpy.checks import check_at_least
 from vae_paper.data import Data, data_of, load_data
-from vae_paper.likelihoods import LIKELIHOODS, binarise
+from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.measuring import classifier, estimators, sample_quality
 from vae_paper.measuring.elbo import Estimate, averaged, mean_of, mixed, summary_of, times, variance_of_means
 from vae_paper.models import name_of
@@ -130,8 +129,8 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     judge = classifier.trained(data.source)
     images, labels = sample_quality.samples(model, count, seed)
     train = load_data(data.source, "train", data.binarisation)
-    real = seen_by_the_model(train.subset(estimators.random_subset(len(train.images), count, seed)), seed)
-    test = seen_by_the_model(data, mixed(seed, 1))  # other noise than the training images'
+    real = train.subset(estimators.random_subset(len(train.images), count, seed)).seen(seed)
+    test = data.seen(mixed(seed, 1))  # other noise than the training images'
     unit, drawn = "squared features of the classifier", model.pixels_drawn or model.likelihood == "bernoulli"
     kind = "pixels drawn from p(x|z)" if drawn else "x_hat"
     says = f"{count} samples, {kind}: Fréchet distance in this project's classifier (not FID), an estimate that is too large: "
@@ -141,15 +140,10 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
     if labels is not None and data.labels is not None:
         says = f"{count} samples, {kind}, all labels in turn: the share in which the classifier sees the requested label"
-        found["conditional_accuracy"] = one(sample_quality.agreement(judge, images, labels), "fraction", data, says)
+        found["conditional_accuracy"] = one(classifier.accuracy(judge, images, labels), "fraction", data, says)
         says = "the same for the test images and their labels"
-        found["classifier_accuracy"] = one(sample_quality.agreement(judge, test, data.labels), "fraction", data, says)
+        found["classifier_accuracy"] = one(classifier.accuracy(judge, test, data.labels), "fraction", data, says)
     return found
-
-
-def seen_by_the_model(data: Data, seed: int) -> Tensor:
-    """The images as the model sees them, binarised or not."""
-    return binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))
 
 
 def publish(path: Path, run: str | Path, report: dict[str, Any]) -> None:

@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from vae_numpy.checks import check_labels
 from vae_paper.data import Data
-from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import mixed
 from vae_paper.measuring.estimators import importance
+from vae_paper.objectives import sticking_the_landing
 from vae_paper.vae import Images, Labels, Model
 
 # Added to logvar of q* when z is drawn from it to estimate log p(x). The best q is narrower than a correlated posterior, and
@@ -39,9 +39,9 @@ class Gaps(NamedTuple):
 def gaps(model: Model, data: Data, k: int = 1000, steps: int = 200, samples: int = 4, seed: int = 0) -> Gaps:
     """Both gaps of each image; k importance samples for log p(x), `steps` of Adam with `samples` of z each for q*.
 
-    ValueError for a model without a Gaussian q(z|x): these gaps are not defined for it.
+    ValueError for a model without `encode`; for iaf the gaps are not defined.
     """
-    x = binarise(data.images, data.binarisation, torch.Generator().manual_seed(seed))  # once: the same pixels for all parts
+    x = data.seen(seed)  # once: the same pixels for all parts
     data = data.replace(images=x, binarisation="none")
     best = best_factorised(model, x, data.labels, steps, samples, seed)
     elbo = importance(model, data, [k], mixed(seed, 1)).elbo
@@ -85,13 +85,7 @@ def best_factorised(
                 eps = torch.randn(-(-samples // 2), *mu.shape, generator=generator, dtype=mu.dtype)
                 eps = torch.cat([eps, -eps])
                 terms = model.terms(mu, logvar, x[part], eps, of)
-                assert terms.z is not None
-                # log p(x, z) = log w + log q(z|x), and log q(z|x) = -½ (ε² + log σ²) + constant
-                log_joint = terms.log_weight - 0.5 * (eps.square() + logvar).sum(2)
-                off = (terms.z - mu.detach()).square() * torch.exp(-logvar.detach())
-                log_q = -0.5 * (off + logvar.detach()).sum(2)
-                # -E_q[log p(x, z) - log q(z|x)], summed over images: each has its own q
-                loss = (log_q - log_joint).mean(0).sum()
+                loss = -sticking_the_landing(terms).sum()  # over images: each has its own q
                 mu.grad, logvar.grad = torch.autograd.grad(loss, [mu, logvar])  # the decoder's weights get no gradient
                 optimizer.step()
                 bar.update()

@@ -71,7 +71,7 @@ def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, An
         ("sum over pixels", "mean over latents", 1 / latents),
         ("mean over pixels and batch", f"sum over latents and batch of {batch}", pixels * batch),
     ]
-    # Σ(x - x̂)² + β KL is Σ(x - x̂)² / 2σ² + KL, times β, at σ² = β / 2
+    # Σ(x - x̂)² + β KL = β (Σ(x - x̂)² / 2σ² + KL) at σ² = β / 2
     return [{"distortion": d, "kl": kl, "beta": beta, "sigma_squared": beta / 2} for d, kl, beta in ways]
 
 

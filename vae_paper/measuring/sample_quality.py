@@ -4,10 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vae_numpy.checks import check_labels
-from vae_paper.measuring import classifier
 from vae_paper.measuring.classifier import Classifier
-from vae_paper.measuring.elbo import Estimate, evaluating, mean_of
+from vae_paper.measuring.elbo import Estimate, evaluating
 from vae_paper.measuring.estimators import frechet
 from vae_paper.vae import Images, Labels, Model
 
@@ -40,9 +38,3 @@ def features(judge: Classifier, x: Images) -> Float[Tensor, "N 256"]:
 def distance(judge: Classifier, real: Float[Tensor, "M C H W"], images: Float[Tensor, "N C H W"]) -> Estimate:
     """The Fréchet distance of `images` to `real` images in the classifier's features. (FID uses features of Inception.)"""
     return frechet(features(judge, images).numpy(), features(judge, real).numpy())
-
-
-def agreement(judge: Classifier, images: Images, labels: Labels) -> Estimate:
-    """The fraction of images whose most probable label is the requested label."""
-    check_labels(labels, len(images))
-    return mean_of((classifier.probabilities(judge, images).argmax(1) == labels).double())

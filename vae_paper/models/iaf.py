@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, logsigmoid, relu
 
 from vae_paper.estimated_rate import EstimatedRate
-from vae_paper.vae import MNIST, Images, Labels, Latents, Samples, Shape
+from vae_paper.vae import MNIST, Images, Labels, Latents, Samples, Shape, reparameterize
 
 
 class Step(nn.Module):
@@ -76,6 +76,5 @@ class IAF(EstimatedRate):
         """x_hat of two samples of q(z|x). (mu is no mean of this q.)"""
         mu, logvar = self.encode(x, labels)
         eps = torch.randn(2, *mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-        z = self.terms(mu, logvar, x, eps, labels).z
-        assert z is not None
+        z, _ = self.flowed(reparameterize(mu, logvar, eps), mu, logvar)
         return {f"x̂ of z ~ q(z|x), {k + 1}": torch.sigmoid(self.decode(z[k], labels)) for k in range(2)}

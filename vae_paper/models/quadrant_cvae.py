@@ -63,6 +63,7 @@ class QuadrantCVAE(Model):
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
         """The terms of the conditional ELBO: E_q[log p(x_unseen|z, x_seen)] - KL(q(z|x) || p(z|x_seen)) (eq. 5)."""
+        self.check_noise(eps)
         prior_mu, prior_logvar, seen = self.prior_of(x)
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
         distortion = self.unseen_nats(self.decode_with(z, seen), x)  # (K, B)

@@ -40,7 +40,7 @@ def main() -> None:
         "half_way": f"x_hat of the points half-way between the codes of {COUNT:,} random pairs of test images",
         "confidence": "largest probability of a classifier of this project; sd over images",
         "neighbours": "mean distance |x_hat - x_hat'| of a test code and its nearest other code, divided by that of random pairs",
-        "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels),
+        "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels).value,
         "models": {},
     }
     for name in ("ae", "vae"):

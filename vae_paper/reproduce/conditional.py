@@ -47,7 +47,7 @@ def main(options: Options) -> None:
         "training": f"{options.epochs} epochs of 55,000 images of MNIST's train split, dynamic binarisation, batches of 64",
         "measured": f"{SAMPLES:,} samples, 1,000 for each label, z ~ N(0, I); a classifier of this project labels x_hat, and a "
         "binary image drawn from it pixel by pixel",
-        "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels),
+        "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels).value,
         "machine": machine(),
         "elbo_is": f"a lower bound on log p(x|label), {test.about}, 1 pass",
     }
@@ -62,8 +62,8 @@ def main(options: Options) -> None:
         drawn = torch.bernoulli(x_hat, generator=generator)
         measured.append(
             {
-                "agreement_x_hat": classifier.accuracy(judge, x_hat, labels),
-                "agreement_bernoulli_samples": classifier.accuracy(judge, drawn, labels),
+                "agreement_x_hat": classifier.accuracy(judge, x_hat, labels).value,
+                "agreement_bernoulli_samples": classifier.accuracy(judge, drawn, labels).value,
                 "elbo": elbo.summary(model, test, passes=1)["elbo"],
                 "seconds": seconds,
             }
