@@ -12,8 +12,8 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
-# Two processes with one thread each are faster than one process with two threads, and one thread makes training repeatable
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+# Three processes for two cores, because one often waits for a browser or a child. One thread makes training repeatable
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 
 .PHONY: demo test lint mnist slow lowest soak bench readme clean clean-runs
 

@@ -618,7 +618,7 @@ def typed_in(exercise, function, hint):
 @each_exercise
 def test_every_third_hint_typed_in_passes(exercise):
     known = checks_of(exercise)
-    for function, hints in pages.hints(exercise).items():
+    for function, hints in pages.hints(exercise.page).items():
         module = typed_in(exercise, function, hints[2])
         for check in [c for c in known.CHECKS if c.function == function]:
             failure = run_check(check, module, known.WRONG)
@@ -627,7 +627,7 @@ def test_every_third_hint_typed_in_passes(exercise):
 
 @each_exercise
 def test_hints_are_printed_in_plain_unicode(exercise):
-    for function, hints in pages.hints(exercise).items():
+    for function, hints in pages.hints(exercise.page).items():
         for hint in hints:
             said = plain.text(hint)
             code = "".join(re.findall(r"`([^`]*)`", hint))

@@ -25,7 +25,8 @@ from vae_paper.drawing.sample import sample
 from vae_paper.drawing.subject import Subject, caption
 from vae_paper.training import train
 
-FEW = load_data("handwriting", "train").subset(slice(60))
+WHOLE = load_data("handwriting", "train").subset(slice(60))
+FEW = WHOLE.replace(images=WHOLE.images[..., 4:24, 6:22])  # small images: a step takes a moment
 SMALL = Config(name="a", latent_dim=2, batch_size=16, epochs=2, validation=0.2)
 
 
@@ -205,7 +206,7 @@ def test_pictures_that_cannot_be_drawn_are_skipped(tmp_path, capsys):
     model = models.build("vae", 3).eval()
     with torch.no_grad():
         model.encoder.mu.weight.zero_()
-    one_class = Data(FEW.images, torch.zeros(60, dtype=torch.int64), "one class")
+    one_class = Data(WHOLE.images, torch.zeros(60, dtype=torch.int64), "one class")
     drawn = {path.stem for path in draw(Subject(model, one_class), folder=tmp_path)}
     assert drawn == {"reconstructions", "samples", "traversals", "interpolation", "rate"}
     assert "scatter: not drawn: " in capsys.readouterr().err
@@ -268,15 +269,16 @@ def test_a_run_is_not_resumed_under_a_name_that_no_run_may_have(name):
 
 def test_a_dollar_in_a_caption_is_a_dollar(tmp_path):
     """matplotlib takes what is between two of them for a formula; this one would be an error."""
-    subject = Subject(models.build("vae", 2), FEW, {"model": "vae", "data": r"price $\\frac{$"})
+    subject = Subject(models.build("vae", 2), WHOLE, {"model": "vae", "data": r"price $\\frac{$"})
     assert caption("Samples", subject.model, subject.about).count(r"\$") == 2
     draw(subject, "samples", tmp_path)
-    image_rows(tmp_path / "rows.png", {"x": FEW.images[:3].numpy()}, r"price $\\frac{$")
+    image_rows(tmp_path / "rows.png", {"x": WHOLE.images[:3].numpy()}, r"price $\\frac{$")
     assert {path.name for path in tmp_path.glob("*.png")} >= {"rows.png"}
 
 
-def test_a_sampler_that_needs_the_training_images_gets_them_or_says_so(tmp_path):
+def test_a_sampler_that_needs_the_training_images_gets_them_or_says_so(tmp_path, monkeypatch):
     """The run had 60 images; the source has others now. Named on the command line, any source may serve."""
+    monkeypatch.setattr(runs, "load_data", lambda *ignored, **shape: WHOLE)
     path = train(dataclasses.replace(SMALL, source="handwriting"))
     with pytest.raises(ValueError, match=r"was trained on 48 images of .*, and the data are now: .*; choose a --source"):
         sample(path, tmp_path / "s.png", "aggregate", 10)

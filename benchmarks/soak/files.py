@@ -279,7 +279,7 @@ def readers(at: Places, data: bytes) -> Iterator[tuple[Path, Read]]:
     yield path, lambda: state(at.folder)
     path = at.folder / "classifier-handwriting.safetensors"
     path.write_bytes(data)
-    yield path, lambda path=path: classifier._read(path, classifier.Classifier())
+    yield path, lambda path=path: classifier.read(path, classifier.Classifier())
     if pickled:
         for path, read in ((at.raw / NAMES[0], at.images), (at.handwriting, at.bundle), (at.config, at.stored)):
             at.set_right()

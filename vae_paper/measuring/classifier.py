@@ -3,6 +3,8 @@
 It sees half of each training batch in grayscale and half binarised, so it can judge x_hat as well as images of 0 and 1.
 """
 
+from pathlib import Path
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -63,10 +65,7 @@ def trained(source: str = "auto") -> Classifier:
     source = digits.resolved(source)
     model, path = Classifier(), weight_files.RUNS / f"classifier-{source}.safetensors"
     if path.is_file():
-        tensors, about = weights.load_tensors(path)
-        if about.get("model") != "classifier":
-            raise ValueError(f"{path}: holds {about.get('model')!r}; expected a classifier; delete the file")
-        weight_files.fill(path, model, tensors)
+        read(path, model)
         return model.eval()
     data, test = load_data(source, "train"), load_data(source, "test")
     _train(model, data)
@@ -97,3 +96,11 @@ def _train(model: Classifier, data: Data) -> None:
                     optimizer.step()
                     bar.update()
     model.eval()
+
+
+def read(path: Path, model: Classifier) -> None:
+    """Read the parameters of a classifier's file into `model`. ValueError if the file is damaged or holds another model."""
+    tensors, about = weights.load_tensors(path)
+    if about.get("model") != "classifier":
+        raise ValueError(f"{path}: holds {about.get('model')!r}; expected a classifier; delete the file")
+    weight_files.fill(path, model, tensors)
