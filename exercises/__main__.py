@@ -4,19 +4,21 @@ What you write lies in my_work/, which git ignores and which is never overwritte
 """
 
 import hashlib
+import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep, strftime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from exercises import pages, plain, progress
+from exercises import pages, plain, progress, translation
 from exercises.catalogue import EXERCISES, FIRST_COURSE, LETTERS, Exercise, find
 from exercises.isolation import SECONDS, check_apart, run_apart
 from exercises.progress import MY_WORK
+from exercises.translation import padded, say, spoken
 from vae_numpy.command_line import run
 from vae_numpy.files import write_atomically
 
@@ -27,13 +29,21 @@ OWN_FILE = tyro.conf.arg(help_behavior_hint="(default: my_work/exNN.py)")
 Number = Annotated[str, tyro.conf.Positional]
 
 
+@dataclass(kw_only=True)
+class Spoken:
+    """The option that all commands share."""
+
+    lang: Annotated[Literal["en", "ko"] | None, tyro.conf.arg(help_behavior_hint="(default: the system's language)")] = None
+    """Language of hints and messages: English or Korean."""
+
+
 @dataclass
-class List:
+class List(Spoken):
     """All exercises: checklist letter, minutes, running time of the last check, progress."""
 
 
 @dataclass
-class Start:
+class Start(Spoken):
     """Copy the starter of an exercise into my_work/, where nothing of yours is ever overwritten."""
 
     exercise: Number
@@ -41,7 +51,7 @@ class Start:
 
 
 @dataclass
-class CheckIt:
+class CheckIt(Spoken):
     """Check your file: the first failure in words, or what passes. The exit code is 0 only where all checks pass."""
 
     exercise: Number
@@ -51,7 +61,7 @@ class CheckIt:
 
 
 @dataclass
-class Watch:
+class Watch(Spoken):
     """Check your file each time you save it, until all checks pass or you press Ctrl-C."""
 
     exercise: Number
@@ -61,7 +71,7 @@ class Watch:
 
 
 @dataclass
-class Hint:
+class Hint(Spoken):
     """The next of three hints (concept, formula, line) for the function that the last check stopped at."""
 
     exercise: Number
@@ -71,7 +81,7 @@ class Hint:
 
 
 @dataclass
-class Run:
+class Run(Spoken):
     """Draw the exercise's experiment with your own functions, after all checks pass: my_work/exNN.png."""
 
     exercise: Number
@@ -101,6 +111,8 @@ Command = (
 
 def main(command: List | Start | CheckIt | Watch | Hint | Run | Notebook) -> None:
     """Run one subcommand."""
+    if lang := getattr(command, "lang", None):
+        os.environ[translation.VARIABLE] = lang
     if isinstance(command, List):
         return print_list()
     exercise = find(command.exercise)
@@ -125,6 +137,11 @@ def main(command: List | Start | CheckIt | Watch | Hint | Run | Notebook) -> Non
     return None
 
 
+def page_of(exercise: Exercise) -> str:
+    """The page that a learner reads, as a path in the project."""
+    return translation.page(exercise).relative_to(translation.ROOT).as_posix()
+
+
 def work_file(exercise: Exercise) -> Path:
     """The learner's file."""
     return MY_WORK / exercise.starter.name
@@ -136,14 +153,14 @@ def start(exercise: Exercise) -> None:
     if path.exists():
         raise ValueError(f"{path} is there already and stays as it is; move it away to start anew")
     write_atomically(path, exercise.starter.read_bytes())
-    print(f"{path}: yours to fill in. The page is exercises/{exercise.page.name};")
-    print(f"python -m exercises check {exercise.number} says how far it is right.")
+    say(f"{path}: yours to fill in. The page is {page_of(exercise)};")
+    say(f"python -m exercises check {exercise.number} says how far it is right.")
 
 
 def check(exercise: Exercise, path: Path) -> bool:
     """Run the checks on a file up to the first failure; whether all pass."""
     _look_for(exercise, path)
-    print(f"checking {path}")
+    say(f"checking {path}")
     before = _sha(path)
     started = perf_counter()
     verdict = check_apart(exercise, path, SECONDS)
@@ -151,7 +168,7 @@ def check(exercise: Exercise, path: Path) -> bool:
         seconds = round(perf_counter() - started, 1)
         progress.note(exercise, passed=verdict.passed, sha256=before, seconds=seconds, function=verdict.stopped_at)
     if verdict.complete:
-        print(f"\n{what_next(exercise)}")
+        say(f"\n{what_next(exercise)}")
     return verdict.complete
 
 
@@ -163,40 +180,38 @@ def watch(exercise: Exercise, path: Path) -> None:
         state = _state(path)
         if state is not None and state != seen:
             seen = state
-            print(f"\n--- {strftime('%H:%M:%S')}")
+            say(f"\n--- {strftime('%H:%M:%S')}")
             if check(exercise, path):
                 return
-            print("\nwaiting for the next change; Ctrl-C ends this", flush=True)
+            say("\nwaiting for the next change; Ctrl-C ends this")
         sleep(POLL)
 
 
 def hint(exercise: Exercise, function: str | None) -> None:
     """Print the next hint, which the page has folded too."""
     noted = progress.read().get(exercise.number, {})
-    hints = pages.hints(exercise)
+    hints = pages.hints(translation.page(exercise))
     path = work_file(exercise)
     if function is not None and function not in hints:
         raise ValueError(f"function is {function!r}: exercise {exercise.number} has hints for {', '.join(hints)}")
     if noted.get("passed") == exercise.checks and path.is_file() and noted.get("sha256") == _sha(path):
-        print(
-            f"all checks of exercise {exercise.number} pass: no hint is needed. exercises/{exercise.page.name} has all of them."
-        )
+        say(f"all checks of exercise {exercise.number} pass: no hint is needed. {page_of(exercise)} has all of them.")
         return
     function = function or noted.get("function") or ""
     if function not in hints:
         function = next(iter(hints))
     given = noted.get("hints", {})
     number = min(given.get(function, 0), 2)
-    print(f"{function}, hint {number + 1} of 3, {pages.HINTS[number]}:\n\n{plain.text(hints[function][number])}")
+    say(f"{function}, hint {number + 1} of 3, {pages.HINTS[number]}:\n\n{plain.text(hints[function][number])}")
     if given.get(function, 0) >= 2:
-        print(f"\nThis is the last one; the whole solution is folded at the end of exercises/{exercise.page.name}.")
+        say(f"\nThis is the last one; the whole solution is folded at the end of {page_of(exercise)}.")
     progress.note(exercise, hints=given | {function: number + 1})
 
 
 def run_experiment(exercise: Exercise, path: Path) -> bool:
     """Draw the experiment with the functions of a file that passes all checks; whether it was drawn."""
     if not check(exercise, path):
-        print(f"\nthe experiment needs functions that pass all checks; then python -m exercises run {exercise.number} again")
+        say(f"\nthe experiment needs functions that pass all checks; then python -m exercises run {exercise.number} again")
         return False
     picture = MY_WORK / f"ex{exercise.number}.png"
     MY_WORK.mkdir(exist_ok=True)
@@ -212,7 +227,7 @@ def what_next(exercise: Exercise) -> str:
     left = [e for e in later if noted.get(e.number, {}).get("passed") != e.checks]
     lines = [
         f"next      python -m exercises run {exercise.number} draws the experiment with your own functions",
-        f"          the questions under Reflect in exercises/{exercise.page.name}",
+        f"          the questions under Reflect in {page_of(exercise)}",
     ]
     if left:
         lines.append(f"          python -m exercises start {left[0].number} ({left[0].name.replace('_', ' ')})")
@@ -222,22 +237,32 @@ def what_next(exercise: Exercise) -> str:
 def print_list() -> None:
     """The table of exercises with what my_work/ holds of them."""
     found = progress.read()
-    print(f"{'exercise':<24}{'checklist':<36}{'minutes':>7}  {'check runs':<12}progress")
+    _row("exercise", "checklist", "minutes", "check runs", "progress")
     for exercise in EXERCISES:
         noted = found.get(exercise.number, {})
-        path = work_file(exercise)
-        state = "not started"
-        if path.is_file():
-            state = "started"
-            if "passed" in noted:
-                state = "done" if noted["passed"] == exercise.checks else f"{noted['passed']} of {exercise.checks} checks pass"
-                if noted.get("sha256") != _sha(path):
-                    state += ", changed since"
-        if used := sum(noted.get("hints", {}).values()):
-            state += f", {used} hint{'s' * (used > 1)}"
         takes = f"{noted['seconds']} s" if "seconds" in noted else "under 6 s" if exercise.torch else "under 3 s"
-        letter = f"{exercise.letter}: {LETTERS[exercise.letter]}"
-        print(f"{exercise.number + '_' + exercise.name:<24}{letter:<36}{exercise.minutes:>7}  {takes:<12}{state}")
+        letter = f"{exercise.letter}: {spoken(LETTERS[exercise.letter])}"
+        state = ", ".join(map(spoken, _state_of(exercise, noted)))
+        _row(f"{exercise.number}_{exercise.name}", letter, str(exercise.minutes), takes, state)
+
+
+def _row(name: str, letter: str, minutes: str, takes: str, state: str) -> None:
+    cells = zip((name, letter, minutes, takes), (24, 36, 9, 12), strict=True)
+    print("".join(padded(spoken(cell), width) for cell, width in cells) + spoken(state))
+
+
+def _state_of(exercise: Exercise, noted: dict[str, Any]) -> list[str]:
+    """How far the learner is, in words."""
+    path = work_file(exercise)
+    if not path.is_file():
+        said = ["not started"]
+    elif "passed" not in noted:
+        said = ["started"]
+    else:
+        said = ["done" if noted["passed"] == exercise.checks else f"{noted['passed']} of {exercise.checks} checks pass"]
+        said += ["changed since"] * (noted.get("sha256") != _sha(path))
+    used = sum(noted.get("hints", {}).values())
+    return said + [f"{used} hint{'s' * (used > 1)}"] * (used > 0)
 
 
 def _look_for(exercise: Exercise, path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from exercises.catalogue import Exercise, find
+from exercises.translation import say
 
 SECONDS = 20.0
 """For all checks of an exercise together, from the moment at which the learner's file is imported."""
@@ -47,11 +48,11 @@ def check_apart(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Ver
         return Verdict(done["done"], done["stopped_at"], done["done"] == exercise.checks and done["stopped_at"] is None)
     running = next((e for e in reversed(events) if "running" in e), None)
     if running is None:
-        print(f"\n{path}: while it is imported, it {ending}")
+        say(f"\n{path}: while it is imported, it {ending}")
         return Verdict(0, None, False)
     number, function = running["running"], running["function"]
-    print(f"\ncheck {number} of {exercise.checks} fails\n{function}: the code {ending}")
-    print(f"\npython -m exercises hint {exercise.number} helps with {function}")
+    say(f"\ncheck {number} of {exercise.checks} fails\n{function}: the code {ending}")
+    say(f"\npython -m exercises hint {exercise.number} helps with {function}")
     return Verdict(number - 1, function, False)
 
 
@@ -60,7 +61,7 @@ def run_apart(exercise: Exercise, path: Path, picture: Path, seconds: float = SE
     events, ending = _run("run", exercise, path, seconds, str(picture))
     if events and "done" in events[-1]:
         return bool(events[-1]["done"])
-    print(f"\nthe experiment of exercise {exercise.number} {ending}")
+    say(f"\nthe experiment of exercise {exercise.number} {ending}")
     return False
 
 
@@ -147,9 +148,6 @@ def _inside(task: str, number: str, path: Path, notes: Path, *more: str) -> int:
     def note(**event: Any) -> None:
         with open(notes, "a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
-
-    def say(line: str) -> None:
-        print(line, flush=True)
 
     checks_of(exercise)  # what the checks import does not count against the learner's memory
     _limit_memory()

@@ -12,7 +12,9 @@ Between `<!-- mistakes -->` and `<!-- end -->` it puts the table of all known wr
 """
 
 import re
+from pathlib import Path
 
+from exercises import translation
 from exercises.catalogue import EXERCISES, HERE, Exercise
 from exercises.checking import run_all
 from exercises.declaring import Wrong, checks_of
@@ -22,15 +24,17 @@ README = HERE / "README.md"
 HINTS = ("concept", "formula", "line")
 SHOWN = re.compile(r"(<!-- shows: ([^>]*?) -->\n```(?:python|text)\n)(.*?)(^```$)", re.MULTILINE | re.DOTALL)
 MISTAKES = re.compile(r"(<!-- mistakes -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-HINT = re.compile(r"<summary><code>(\w+)</code>, hint (\d): (\w+)</summary>\s*(.*?)\s*</details>", re.DOTALL)
+KOREAN_HINTS = ("개념", "수식", "코드")
+HINT = re.compile(r"<summary><code>(\w+)</code>, (?:hint|힌트) (\d): (\w+)</summary>\s*(.*?)\s*</details>", re.DOTALL)
 
 
-def hints(exercise: Exercise) -> dict[str, list[str]]:
-    """The three hints for each function, as the page has them folded."""
+def hints(page: Path) -> dict[str, list[str]]:
+    """The three hints for each function, as a page has them folded."""
     found: dict[str, list[str]] = {}
-    for function, number, title, text in HINT.findall(exercise.page.read_text(encoding="utf-8")):
+    for function, number, title, text in HINT.findall(page.read_text(encoding="utf-8")):
         found.setdefault(function, []).append(text)
-        assert (int(number), title) == (len(found[function]), HINTS[len(found[function]) - 1]), f"{exercise.page}: {function}"
+        count = len(found[function])
+        assert int(number) == count and title in (HINTS[count - 1], KOREAN_HINTS[count - 1]), f"{page}: {function}"
     return found
 
 
@@ -70,3 +74,5 @@ def transcript(exercise: Exercise, name: str) -> str:
 if __name__ == "__main__":
     for one in EXERCISES:
         one.page.write_text(refreshed(one, one.page.read_text(encoding="utf-8")), encoding="utf-8")
+    for korean in translation.PAGES:
+        korean.write_text(translation.with_blocks_of_the_english_page(korean), encoding="utf-8")

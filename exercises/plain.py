@@ -104,6 +104,7 @@ ARGUMENT = rf"(?:{GROUP}|\s*(\\[A-Za-z]+|[^\s{{}}\\]))"
 
 def text(markdown: str) -> str:
     """A hint as a terminal shows it: formulas in Unicode, no backticks around code, no markdown emphasis."""
+    markdown = re.sub(r"\$`(.+?)`\$", r"$\1$", markdown)  # as the Korean pages write a formula
     parts = re.split(r"(```.*?```|`[^`]*`)", markdown, flags=re.DOTALL)
     return "".join(part.strip("`") if i % 2 else _prose(part) for i, part in enumerate(parts))
 

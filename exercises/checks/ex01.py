@@ -248,7 +248,7 @@ WRONG = [
     Wrong(
         "pixel_mean",
         "jumps",
-        "that averages over the pixels before the root; a distance sums over them, or it would depend on the image's size",
+        "that averages over the pixels before the root; a distance sums over them; a mean divides by the image's size",
         lambda decode, start, end, steps: np.sqrt((differences(decode, start, end, steps) ** 2).mean((1, 2, 3))),
     ),
     Wrong(
@@ -316,7 +316,8 @@ WRONG = [
     Wrong(
         "threshold_reversed",
         "hole_fraction",
-        "that compares with log p(z) + nats: a hole is where q is *less* than p by `nats`, so the threshold lies below log p",
+        "that compares with log p(z) + nats: a hole is where log q is below log p by more than `nats`, so the "
+        "threshold lies below log p",
         lambda z, mu, logvar, nats: holes(z, mu, logvar, -nats),
     ),
     Wrong(

@@ -208,7 +208,8 @@ WRONG = [
     Wrong(
         "after_the_relu",
         "encode",
-        "the label's features are added after the ReLU: then they only shift mu and logvar, the same for every image",
+        "the label's features are added after the ReLU: then they only shift mu and logvar, by the same amount for all "
+        "images of a label",
         after_relu_encoder,
     ),
     Wrong(

@@ -256,9 +256,8 @@ WRONG = [
     Wrong(
         "per_image_floor",
         "free_bits",
-        "that applies the floor to every image's KL, and averages then: an image may not go below it even where the "
-        "latent on average is "
-        "above. The batch mean comes first (Kingma 2016, eq. 15)",
+        "that applies the floor to every image's KL, and averages then: an image below the floor counts as the floor, even "
+        "where the latent is above it on average. The batch mean comes first (Kingma 2016, eq. 15)",
         lambda rate, floor: float(np.maximum(floor, rate).sum(1).mean()),
     ),
     Wrong(
@@ -288,7 +287,7 @@ WRONG = [
     Wrong(
         "minimum",
         "free_bits",
-        "that is the minimum: it pushes nobody above the floor, and everybody below it",
+        "that is the minimum: it does not push latents above the floor, and pushes those below it",
         lambda rate, floor: float(np.minimum(floor, rate.mean(0)).sum()),
     ),
     Wrong(
@@ -319,7 +318,7 @@ WRONG = [
     Wrong(
         "reversed",
         "free_bits_gradient",
-        "that pushes the latents *below* the floor, further down: it is the other ones",
+        "that pushes the latents below the floor; push those above it",
         lambda rate, floor: np.where(rate.mean(0) < floor, 1 / len(rate), 0.0) * np.ones_like(rate),
     ),
     Wrong("beta_ignored", "collapsed_optimum", "that is the optimum at beta = 1", optimum(lambda variance, beta: variance)),

@@ -247,7 +247,7 @@ WRONG = [
         "no_rounding",
         "find_in_objectives",
         "you find bug 9 in the right model: a false alarm. What do you compare, and how? For equal weights the IWAE is "
-        "their common logarithm, up to a rounding of 1e-16",
+        "the log of one weight, up to a relative error of 1e-16",
         exact_iwae,
     ),
     Wrong(
