@@ -1,5 +1,6 @@
 # make demo    train two models, compare the three levels, draw pictures
 # make test    run the tests: the levels agree, and every promise holds
+# make thorough  run more cases of the same promises
 # make slow    run the longer tests
 # make lowest  run the tests with the lowest versions that pyproject.toml names
 # make soak    try faults: kills, full disks, damaged files
@@ -15,13 +16,16 @@ BIN := .venv/bin
 # Three processes for two cores, because one often waits for a browser or a child. One thread makes training repeatable
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile
 
-.PHONY: demo test lint mnist slow lowest soak bench readme clean clean-runs
+.PHONY: demo test lint mnist thorough slow lowest soak bench readme clean clean-runs
 
 demo: .venv/installed
 	$(BIN)/python demo.py
 
 test: .venv/installed
 	$(PYTEST)
+
+thorough: .venv/installed
+	$(PYTEST) -m 'thorough and not slow'
 
 slow: .venv/installed
 	$(PYTEST) -m slow

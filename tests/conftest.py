@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -23,6 +24,11 @@ def pytest_collection_finish() -> None:
 def pytest_report_header() -> str:
     """Say on which digits the run stands."""
     return f"digits: {' and '.join(digits.load(source, 'test').source for source in SOURCES)}"
+
+
+def thorough_but(values: Iterable, *always: object) -> list:
+    """The values of a parameter. Tests with others than `always` are run by .ci/run, and not by `make test`."""
+    return [value if value in always else pytest.param(value, marks=pytest.mark.thorough) for value in values]
 
 
 @pytest.fixture(autouse=True, scope="session")

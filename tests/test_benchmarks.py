@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from conftest import thorough_but
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import evaluation, gpu, limit, machine, memory, peers, same_objective, training
@@ -101,7 +102,7 @@ def test_the_gpu_benchmark_runs_where_there_is_none(out, monkeypatch):
     assert report["nll"]["images"] == 360 and report["nll"]["value"] > 0
 
 
-@pytest.mark.parametrize("contestant", [level2, level3, pytorch_example])
+@pytest.mark.parametrize("contestant", thorough_but([level2, level3, pytorch_example], level3))
 def test_a_contestant_takes_the_steps_of_its_job_and_learns(contestant):
     model, job = models.build("vae", 20), Job(DATA, 12)  # more than the epoch of 11 steps
     before = {name: p.clone() for name, p in model.state_dict().items()}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import thorough_but
 
 import demo
 from vae_lowlevel import __main__ as level2
@@ -163,7 +164,7 @@ def test_level_3_trains(whole):
     assert checks.check_params(params) == 3
 
 
-@pytest.mark.parametrize("stop_at", [1, 13, 17])  # 13 steps an epoch: at the start, between epochs, inside one
+@pytest.mark.parametrize("stop_at", thorough_but([1, 13, 17], 17))  # 13 steps an epoch: at the start, between epochs, inside one
 def test_interrupted_and_resumed_is_never_stopped(stop_at, whole, monkeypatch):
     step = training.train_step
     calls = []

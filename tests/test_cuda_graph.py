@@ -6,6 +6,7 @@ changes from step to step comes in through them. On a GPU, test_gpu.py shows the
 
 import pytest
 import torch
+from conftest import thorough_but
 
 from vae_paper import Config, cuda_graph, devices, models, training
 from vae_paper.config import checked
@@ -61,7 +62,7 @@ def pretended(monkeypatch):
     return played
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", thorough_but(CONFIGS, "one cycle", "beta rises", "vq-vae"))
 def test_replayed_steps_are_the_steps(name, pretended, monkeypatch):
     again, replayed = trained(**CONFIGS[name])
     assert len(pretended) == STEPS - cuda_graph.FIRST

@@ -201,6 +201,7 @@ def test_what_all_refuse_rank_0_says_once(tmp_path):
     assert said0.startswith("python -m vae_paper: ") and said0.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_what_one_refuses_ends_all(tmp_path):
     """Rank 0 finds the folder locked; rank 1 has another's data: the one that knows why says it."""
     small = words(dataclasses.replace(SHORT, name="a", likelihood="bce"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import assert_close
+from conftest import assert_close, thorough_but
 
 import vae_numpy.vae as level1
 from vae_numpy import weights
@@ -266,7 +266,7 @@ APPLY = {
 }
 
 
-@pytest.mark.parametrize("model", APPLY)
+@pytest.mark.parametrize("model", thorough_but(APPLY, "vae", "vq-vae"))
 def test_the_command(model, a_judge, tmp_path, capsys, monkeypatch):
     """Each model has the measures that apply to it; each measure names its data and its meaning."""
     monkeypatch.setattr(data_file, "load_data", lambda *args, **shape: load_data(*args, **shape).subset(slice(30)))

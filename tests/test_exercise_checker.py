@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import thorough_but
 
 from exercises import imports, pages, plain, relations
 from exercises.catalogue import EXERCISES, find
@@ -73,7 +74,7 @@ NATURAL = {"lists": as_lists, "other arrays": as_other_arrays, "float64": as_flo
 
 
 SOME_SLOW = [  # every exercise gets one of them in the normal suite
-    pytest.param(e, change, id=f"{e.number}-{name}", marks=[] if (i + j) % 3 == 0 else pytest.mark.slow)
+    pytest.param(e, change, id=f"{e.number}-{name}", marks=(i + j) % 3 * [pytest.mark.slow] or (j > 0) * [pytest.mark.thorough])
     for i, e in enumerate(EXERCISES)
     for j, (name, change) in enumerate(NATURAL.items())
 ]
@@ -615,7 +616,7 @@ def typed_in(exercise, function, hint):
     return module
 
 
-@each_exercise
+@pytest.mark.parametrize("exercise", thorough_but(EXERCISES, *EXERCISES[2:5]), ids=lambda e: e.number)
 def test_every_third_hint_typed_in_passes(exercise):
     known = checks_of(exercise)
     for function, hints in pages.hints(exercise.page).items():
@@ -867,6 +868,7 @@ ONCE_ACCEPTED = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("number", "function", "answer"), ONCE_ACCEPTED, ids=[a.__name__ for _, _, a in ONCE_ACCEPTED])
 def test_wrong_only_for_one_input_is_wrong(number, function, answer):
     assert first_failure(number, function, answer, known=False) is not None

@@ -132,6 +132,7 @@ def test_whatever_ends_the_code_is_a_failure_with_a_line(code, said, capfd, monk
     assert json.loads(notes.read_text(encoding="utf-8").splitlines()[-1])["done"] == 0
 
 
+@pytest.mark.thorough
 def test_an_endless_loop_is_stopped(capfd):
     right = "return -0.5 * (1 + logvar - mu**2 - np.exp(logvar)).sum(1)"
     endless = f"import time\nif mu.shape == (3, 4):\n    while True:\n        time.sleep(0.01)\n{right}"
@@ -148,6 +149,7 @@ def test_memory_has_a_limit(hog, capfd):
     assert "MemoryError: more memory than the checker allows" in capfd.readouterr().out
 
 
+@pytest.mark.thorough
 def test_what_the_code_prints_is_shown_and_the_exit_code_is_0_only_where_all_passed():
     work("05", find("05").solution.read_text(encoding="utf-8") + "\nprint('hello')\n")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
@@ -281,6 +283,7 @@ def drawn(number, capfd):
     assert 1 <= len(said.split("drawn with your functions\n")[1].strip().splitlines()) <= 2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", FAST[:1])
 def test_run_draws_a_picture(number, capfd, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "nosuch")  # a picture in a file needs no backend

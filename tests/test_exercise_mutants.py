@@ -534,6 +534,7 @@ def assert_refused(exercise, every):
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("exercise", EXERCISES, ids=[e.number for e in EXERCISES])
 def test_one_changed_answer_in_a_few_is_refused(exercise):
     assert_refused(exercise, EVERY)

@@ -70,6 +70,7 @@ NONSENSE = {
 }
 
 
+@pytest.mark.thorough
 @each_exercise
 def test_every_starter_fails_every_check_as_not_written(exercise):
     module, known = load(exercise.starter), checks_of(exercise)
@@ -93,6 +94,7 @@ def test_nonsense_fails_every_check(exercise, nonsense):
         assert failure.lines
 
 
+@pytest.mark.thorough
 @each_exercise
 def test_the_identity_fails_every_check(exercise):
     module, known = load(exercise.solution), checks_of(exercise)

@@ -216,6 +216,7 @@ def check_point(browser, page):
     return z
 
 
+@pytest.mark.thorough
 @needs_chromium
 @pytest.mark.parametrize("name", ["pretrained", pytest.param("trained", marks=pytest.mark.slow)])
 def test_the_page_in_a_browser(browser, name, tmp_path, capsys):

@@ -96,7 +96,12 @@ def test_the_terms_are_those_of_the_learned_prior(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("flow-prior", "couplings=2 hidden=8"), ("vamp-prior", "inputs=6"), ("iaf", "steps=2 hidden=8")]
+    ("name", "arguments"),
+    [
+        ("vamp-prior", "inputs=6"),
+        pytest.param("flow-prior", "couplings=2 hidden=8", marks=pytest.mark.thorough),
+        pytest.param("iaf", "steps=2 hidden=8", marks=pytest.mark.thorough),
+    ],
 )
 def test_it_trains_by_its_name_and_every_command_knows_it(name, arguments, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -144,6 +149,7 @@ class OracleIAF(IAF):
         return self.oracle.distortion(z, x)
 
 
+@pytest.mark.thorough
 def test_an_iaf_closes_the_gap_that_a_diagonal_gaussian_cannot():
     """One image of a linear-Gaussian model with a correlated posterior: log p(x) and the best diagonal ELBO are known."""
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from conftest import thorough_but
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -126,7 +127,12 @@ def test_the_middle_of_a_wide_picture_is_kept(tmp_path):
     ("model", "shape", "options"),
     [
         ("vae", (3, 32, 32), "--likelihood discretised-logistic"),
-        ("cvae", (1, 64, 64), "--likelihood learned-gaussian --image-size 64 --image-channels 1"),
+        pytest.param(
+            "cvae",
+            (1, 64, 64),
+            "--likelihood learned-gaussian --image-size 64 --image-channels 1",
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_trained_resumed_measured_drawn_sampled(model, shape, options, zoo, capsys, monkeypatch):
@@ -378,6 +384,7 @@ def test_binary_images_train_as_they_are(tmp_path, capsys):
     assert said_of(words, capsys)[0] == 0
 
 
+@pytest.mark.thorough
 def test_codes_and_their_prior_in_colour_with_classes(tmp_path, capsys):
     """A grid of H/4 x W/4 codes; the number of classes is that of the data."""
     rng = np.random.default_rng(0)
@@ -447,7 +454,7 @@ AT_STEP_20 = {
 }
 
 
-@pytest.mark.parametrize("name", AT_STEP_20)
+@pytest.mark.parametrize("name", thorough_but(AT_STEP_20, "vae", "vq-vae"))
 def test_digits_train_as_before(name):
     whole = data.load_data("handwriting", "train")
     part, _ = data.split(whole, 1 / 12)

@@ -166,6 +166,7 @@ def test_the_table_says_what_bounds_what(model, likelihood, beta, said, unsaid, 
     assert "100352     50176" in table
 
 
+@pytest.mark.thorough
 def test_the_command(tmp_path, capsys) -> None:
     about = {"model": "vae", "latent_dim": 3, "likelihood": "bce", "config": {"source": "handwriting", "beta": 3.0}}
     path = tmp_path / "w.safetensors"

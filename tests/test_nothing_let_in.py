@@ -33,11 +33,13 @@ def test_damaged_files(tmp_path):
     assert in_a_child(lambda: files.damaged(tmp_path / "d", 12), tmp_path) > 500
 
 
+@pytest.mark.thorough
 def test_hostile_files(tmp_path):
     """Pickles do not run, tables that lie and headers that claim are refused, whatever the file is called."""
     assert in_a_child(lambda: files.hostile(tmp_path / "h"), tmp_path) > 200
 
 
+@pytest.mark.thorough
 def test_bombs(tmp_path):
     assert in_a_child(lambda: files.bombs(tmp_path / "b"), tmp_path) == 9
 
@@ -56,6 +58,7 @@ def test_nothing_in_the_library_can_run_a_pickle():
                 assert module != "np" or allowed, f"{path}:{node.lineno}"
 
 
+@pytest.mark.thorough
 def test_a_server_that_fails_leaves_nothing(tmp_path):
     report = downloads.interrupted(tmp_path / "data", torchvision=False)
     assert (report["tried"], report["survived"], report["lost"]) == (7, 7, [])
@@ -93,6 +96,7 @@ def test_a_killed_download_is_swept(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_download_takes_its_child_with_it(how, tmp_path):
     """What the process of its own writes here stops growing when the command is gone."""

@@ -41,12 +41,14 @@ SMALL = Config(name="a", source="handwriting", latent_dim=1, batch_size=16, epoc
 STEPS = training.STEPS
 
 
+@pytest.mark.thorough
 def test_killed_at_any_moment_nothing_is_lost(tmp_path):
     report = training.kills(training.VQ, 5, tmp_path, seed=0)
     assert (report["tried"], report["survived"], report["lost"]) == (5, 5, [])
     assert report["runs compared"] >= 2
 
 
+@pytest.mark.thorough
 def test_on_a_full_disk_the_old_files_stay(tmp_path):
     """A limit that stops the weights, and one that stops the state, when the weights are written already."""
     report = training.full_disk(training.VQ, [100_000, 300_000], tmp_path)
@@ -362,6 +364,7 @@ def test_terms_are_named():
     assert train.not_finite(terms) == "not finite: rate"
 
 
+@pytest.mark.thorough
 def test_a_run_of_any_length_is_saved():
     """The header of a file is limited to 10 MB; the rows of 100,000 epochs take more, and lie elsewhere."""
     folder = train.train(dataclasses.replace(SMALL, epochs=1))

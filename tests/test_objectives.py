@@ -44,6 +44,7 @@ def test_gradients_through_z_have_no_noise_at_the_exact_posterior(oracle):
             assert (encoder.abs().max() < 1e-9) == exact
 
 
+@pytest.mark.thorough
 def test_gradients_with_less_noise_have_the_mean_of_the_plain_ones(oracle):
     """4 standard errors, in each of 24 numbers of mu and logvar, over 4,000 draws; and the values are equal, draw by draw."""
     _, model, x, mu, logvar = oracle

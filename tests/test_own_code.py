@@ -360,6 +360,7 @@ def test_the_sigma_of_a_given_model_is_the_one_that_counts(likelihood):
     assert weights.load_tensors(path / "weights.safetensors")[1]["config"]["sigma"] == 0.5
 
 
+@pytest.mark.thorough
 def test_a_run_in_float64_is_loaded_measured_and_drawn(tmp_path):
     path = vae_paper.train(Config(name="double", **CONFIG), vae_paper.VAE(3).double(), first_digits())
     model = vae_paper.load(path)

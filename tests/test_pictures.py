@@ -9,6 +9,7 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 import torch
+from conftest import thorough_but
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
@@ -287,6 +288,7 @@ def test_ae_beside_vae_measures_how_far_samples_are_from_codes(folder, monkeypat
         draw(subject(folder, "flat", beside=folder / "vae.safetensors"), "side-by-side", tmp_path)
 
 
+@pytest.mark.thorough
 def test_the_animation_is_the_runs_own_training(folder, tmp_path) -> None:
     path = tmp_path / "animation.gif"
     assert draw(subject(folder, "flat"), "animation", tmp_path) == [path]
@@ -320,7 +322,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", thorough_but(EXPECTED, "flat", "cvae"))
 def test_all_draws_what_applies_and_nothing_is_cut_off(name, folder, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(latent_space, "EMBEDDED", 60)  # t-SNE is slow
     saved: dict[str, Figure] = {}
@@ -399,6 +401,7 @@ def test_traversals_are_of_active_latents(folder, monkeypatch, tmp_path) -> None
     assert [re.match(r"\$z_\{(\d)\}", row)[1] for row in calls[0][3]] == ["3", "5", "1"]
 
 
+@pytest.mark.thorough
 def test_a_model_in_float64_is_drawn(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(latent_space, "SHOWN", 40)
     few = load_data("handwriting", "test").subset(slice(40))

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from conftest import thorough_but
 
 from vae_paper import initial, models, objectives, training, weight_files
 from vae_paper.__main__ import Evaluate, Figures, Sample, main
@@ -122,6 +123,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.thorough
 def test_training_moves_the_prior_and_leaves_the_vq_vae_as_it_was(runs) -> None:
     vq_vae, _ = weight_files.load_with_header(runs / "vq")
     prior, about = weight_files.load_with_header(runs / "prior")
@@ -189,7 +191,7 @@ def test_summing_out_the_label_is_exact() -> None:
         torch.testing.assert_close(model.cost_of_unlabelled(codes, p_label), -sum(joint).log(), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("run", ["vq", "prior"])
+@pytest.mark.parametrize("run", thorough_but(["vq", "prior"], "prior"))
 def test_the_command_line_draws_and_measures_them_like_any_model(run, runs, tmp_path, capsys) -> None:
     main(Figures(str(runs / run), source="handwriting", out=tmp_path))
     drawn = ["codebook-usage.png", "curves.png", "reconstructions.png", "samples.png"]

@@ -103,6 +103,7 @@ def test_a_measurement_is_read_again_unless_its_key_changes():
     assert [reproduce.once("m", {"seed": seed, "at": (1, 2)}, measure)["value"] for seed in (0, 0, 1, 1)] == [1, 1, 2, 2]
 
 
+@pytest.mark.thorough
 def test_another_run_of_the_same_name_is_refused():
     config = Config(name="a", epochs=1, source="handwriting", batch_size=64, latent_dim=3)
     reproduce.trained(config)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import thorough_but
 
 from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
@@ -106,7 +107,7 @@ def test_the_aggregate_of_a_cvae_keeps_the_label_of_each_code(train) -> None:
     assert len(set(labels.tolist())) == 10
 
 
-@pytest.mark.parametrize("name", samplers.SAMPLERS)
+@pytest.mark.parametrize("name", thorough_but(samplers.SAMPLERS, "prior", "mixture"))
 def test_a_seed_repeats_and_another_does_not(name, train) -> None:
     model = models.build("vae", 3).eval()
     once, again, other = (samplers.sample_images(model, 20, name, seed, train=train)[0] for seed in (1, 1, 2))
@@ -130,6 +131,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("model", "args", "message"), COMMANDS)
 def test_the_command(model, args, message, tmp_path, capsys) -> None:
     made_with = {"codes": 8} if model == "vq-vae" else {}

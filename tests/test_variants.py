@@ -128,6 +128,7 @@ def test_a_pixel_vae_draws_from_its_own_likelihood_or_refuses():
     assert "samples" not in models.build("pixel-vae", 3).pictures
 
 
+@pytest.mark.thorough
 def test_a_pixel_vaes_samples_follow_its_own_probabilities():
     pixel = models.build("pixel-vae", 3, "bernoulli", seed=4)
     torch.nn.init.normal_(pixel.before.where, std=10, generator=torch.Generator().manual_seed(0))
