@@ -173,6 +173,7 @@ def check_equal(one: Path, two: Path) -> None:
     assert (gap := apart(one, two)) < 1e-10, gap
 
 
+@pytest.mark.thorough
 def test_twenty_steps_of_two_processes_are_those_of_one(runs):
     check_equal(*(folder / "whole" for folder in runs))
 

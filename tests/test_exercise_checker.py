@@ -139,6 +139,7 @@ FOREIGN = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("make", "said"), FOREIGN.values(), ids=FOREIGN)
 def test_a_foreign_result_gets_a_clear_line(make, said):
     for number, function in (("05", "kl_divergence"), ("03", "posterior"), ("07", "sheet")):
@@ -149,6 +150,7 @@ def test_a_foreign_result_gets_a_clear_line(make, said):
         assert said in text or number != "05", text
 
 
+@pytest.mark.thorough
 def test_foreign_tensors_get_a_clear_line():
     import torch
 
@@ -337,6 +339,7 @@ TOLD = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("number", "function", "answer", "sentence"), TOLD, ids=[f"{t[0]}-{t[1]}-{i}" for i, t in enumerate(TOLD)]
 )
@@ -400,6 +403,7 @@ MORE = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("number", "function", "answer", "sentence"), MORE, ids=[str(i) for i in range(len(MORE))])
 def test_a_relation_of_some_numbers_of_two_values_or_of_a_size_is_told(number, function, answer, sentence):
     failure = first_failure(number, function, answer, known=False)
@@ -463,6 +467,7 @@ AS_IF = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("number", "function", "answer", "sentence"), AS_IF, ids=[str(i) for i in range(len(AS_IF))])
 def test_the_right_result_for_another_input_is_told_as_such(number, function, answer, sentence):
     failure = first_failure(number, function, answer, known=False)

@@ -17,7 +17,6 @@ import pytest
 import torch
 from conftest import thorough_but
 from PIL import Image
-from sklearn.datasets import load_digits
 
 import vae_paper
 from benchmarks.soak import downloads
@@ -497,6 +496,8 @@ def test_sprites_of_64_pixels(monkeypatch):
 
 
 def test_the_animation_and_the_page_read_the_run_s_images(tmp_path, capsys):
+    from sklearn.datasets import load_digits  # here: its import takes seconds
+
     pixels = (load_digits().images[:60] * 15).astype(np.uint8).repeat(4, 1).repeat(4, 2)[:, 2:-2, 2:-2]
     np.savez("a.npz", images=pixels, labels=load_digits().target[:60])
     words = "train --name p --epochs 1 --latent-dim 2 --batch-size 8 --source array:a.npz --model cvae"

@@ -16,6 +16,8 @@ from sybil import Sybil
 from sybil.evaluators.doctest import NUMBER
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from exercises import translation
+
 ROOT = Path(__file__).parents[1]
 SKIPPED_FOLDERS = {".venv", ".git", "runs", "my_work", "build", "dist", "node_modules"}
 
@@ -87,7 +89,15 @@ def test_every_block_has_a_fence_that_is_looked_at(path):
     assert not [line for line in indented if ">>>" in line], f"{path.name}: an indented example is executed by nothing"
 
 
-@each_page
+LONG = {"docs/own.md", "docs/iwae.md"}  # training, and importance samples
+EXECUTED = [
+    pytest.param(path, id=name, marks=pytest.mark.thorough if name in LONG else [])
+    for path, name in zip(PAGES, NAMES, strict=True)
+    if path not in translation.PAGES  # a Korean page has the blocks of the English one: test_korean
+]
+
+
+@pytest.mark.parametrize("path", EXECUTED)
 def test_python_blocks_run_and_print_what_is_shown(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     text = path.read_text(encoding="utf-8")
