@@ -63,13 +63,15 @@ def level2(model: VAE, job: Job) -> None:
     model.load_state_dict(params)
 
 
-def level3(model: VAE, job: Job, precision: Any = "float32") -> None:
+def level3(
+    model: VAE, job: Job, precision: Any = "float32", learning_rate: float = LEARNING_RATE, lr_schedule: Any = "constant"
+) -> None:
     """Level 3's steps, as its loop takes them."""
     epochs = -(-job.steps // (len(job.data.images) // job.batch_size))
     config = checked(
         Config(
-            latent_dim=model.latent_dim, epochs=epochs, batch_size=job.batch_size, learning_rate=LEARNING_RATE,
-            lr_schedule="constant", precision=precision, device=job.device, seed=job.seed,
+            latent_dim=model.latent_dim, epochs=epochs, batch_size=job.batch_size, learning_rate=learning_rate,
+            lr_schedule=lr_schedule, precision=precision, device=job.device, seed=job.seed,
         )
     )  # fmt: skip
     images, labels = (torch.from_numpy(array).to(job.device) for array in job.data[:2])

@@ -18,12 +18,12 @@ import torch
 from benchmarks import limit, machine, peers
 from benchmarks.contestants import Contestant, Job, level3, pytorch_example
 from benchmarks.same_objective import level2
+from benchmarks.time_to_target import TARGET, synchronize, time_to_target
 from vae_numpy import digits, weights
 from vae_numpy.digits import Digits
 from vae_paper import devices, models, weight_files
 from vae_paper.data import Data, load_data
-from vae_paper.measuring import elbo, estimators
-from vae_paper.vae import VAE
+from vae_paper.measuring import estimators
 from vae_paper.weight_files import write_json
 
 CONTESTANTS: dict[str, Contestant] = {
@@ -33,29 +33,6 @@ CONTESTANTS: dict[str, Contestant] = {
     "level 2, float32": level2,
     "pytorch/examples": functools.partial(pytorch_example, workers=1),
 }
-TARGET = 100.0  # nats
-
-
-class Reached(Exception):  # noqa: N818  (no error)
-    """The test objective is where it was to be."""
-
-
-class UntilReached(Job):
-    """A job that ends after the epoch in which the model reaches the target; measuring it takes none of its time."""
-
-    model: VAE
-    test: Data
-    seconds, since = 0.0, 0.0
-
-    def done(self) -> bool:
-        last = super().done()
-        if len(self.stamps) % (len(self.data.images) // self.batch_size) == 0:
-            synchronize(self.device)
-            self.seconds += time.perf_counter() - self.since
-            if elbo.summary(self.model, self.test, passes=1)["elbo"] >= -TARGET:
-                raise Reached
-            self.since = time.perf_counter()
-        return last
 
 
 def main(args: list[str] | None = None) -> dict[str, Any]:
@@ -96,18 +73,13 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
         report["limit"][f"B = {B}"] = limits(B, chosen.device)
         print(f"seconds per epoch, B = {B}: {report['seconds_per_epoch'][f'B = {B}']}", flush=True)
     for name, contestant in contestants.items():
-        report["seconds_to_target"][name] = seconds_to_target(contestant, data, test, chosen.epochs, chosen.device)
+        reached = time_to_target(contestant, data, test, chosen.epochs, device=chosen.device)
+        report["seconds_to_target"][name] = reached and reached.seconds
     print(f"seconds to {report['target']}: {report['seconds_to_target']}", flush=True)
     report["nll"] = nll(load_data(chosen.source, "test", "dynamic", chosen.device), chosen.k, chosen.device)
     print(report["nll"])
     write_json(chosen.out, report)
     return report
-
-
-def synchronize(device: str) -> None:
-    """Wait until the device has done what it was told."""
-    if device != "cpu":
-        torch.cuda.synchronize()
 
 
 def limits(batch_size: int, device: str) -> dict[str, float]:
@@ -135,19 +107,6 @@ def seconds_of_an_epoch(contestant: Contestant, data: Digits, batch_size: int, d
     synchronize(device)
     taken = time.perf_counter() - started
     return taken, torch.cuda.max_memory_allocated() / 1e6 if device != "cpu" else 0.0
-
-
-def seconds_to_target(contestant: Contestant, data: Digits, test: Data, epochs: int, device: str) -> float | None:
-    """Seconds of training, B = 128, after which the test objective is at the target; None where `epochs` are not enough."""
-    model = models.build("vae", 20).to(device)
-    job = UntilReached(data, epochs * (len(data.images) // 128), device=device)
-    job.model, job.test, job.since = model, test, time.perf_counter()
-    try:
-        with machine.quiet():
-            contestant(model, job)
-    except Reached:
-        return job.seconds
-    return None
 
 
 def nll(test: Data, k: int, device: str) -> dict[str, Any]:

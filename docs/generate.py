@@ -89,7 +89,7 @@ def machine(report: dict[str, Any]) -> str:
 
 def speed() -> str:
     """The measurements of `make bench`."""
-    return "\n\n".join(part for part in (training_speed(), same_objective(), evaluation_cost(), gpu_speed()) if part)
+    return "\n\n".join(part for part in (training_speed(), same_objective(), to_target(), evaluation_cost(), gpu_speed()) if part)
 
 
 def training_speed() -> str:
@@ -138,6 +138,26 @@ def same_objective() -> str:
     return f"{title}{left_out}\n\n{table('trained by | -ELBO, nats per image', rows)}"
 
 
+def to_target() -> str:
+    """Seconds and epochs until the test objective is at the target."""
+    r = results("time_to_target")
+    rows = []
+    for name in r["seeds"]["0"]:
+        taken = [one[name] for one in r["seeds"].values() if name in one]
+        seconds = ["not reached" if one is None else f"{one['seconds']:.0f}" for one in taken]
+        rows.append((name, ", ".join(seconds), ", ".join("–" if one is None else str(one["epochs"]) for one in taken)))
+    ours = r["level_3"]
+    return "\n\n".join(
+        (
+            f"`{r['command']}`: {machine(r)}; {r['data']}; until {r['target']}. Level 3: B = {ours['batch_size']}, one cycle of "
+            f"the learning rate up to {ours['learning_rate']:g}, {ours['epochs']} epochs in all, chosen on a validation split. "
+            f"The others: {r['peers']}. Seeds: {', '.join(r['seeds'])}; after the first, only the fastest of the others went on. "
+            f"Level 3 takes {r['ratio']:.2f} times as long as {r['fastest_peer']}.",
+            table("trained by | seconds, for each seed | epochs", rows),
+        )
+    )
+
+
 def evaluation_cost() -> str:
     """Seconds and megabytes for each k, and the time from a command to its picture."""
     if not Path("results/evaluation.json").is_file():
@@ -176,9 +196,10 @@ def gpu_speed() -> str:
 
 
 def first_picture() -> None:
-    """Draw docs/first.png: reconstructions, samples and the latent plane of the pretrained weights."""
+    """Draw docs/first.png and docs/first.ko.png: reconstructions, samples and the latent plane of the pretrained weights."""
     from matplotlib.figure import Figure
 
+    from exercises import translation
     from vae_numpy import digits, vae
     from vae_numpy.figures import save
     from vae_numpy.layers import sigmoid
@@ -205,6 +226,8 @@ def first_picture() -> None:
         axes[name].set_axis_off()
     figure.tight_layout(pad=0.5)
     save(figure, "docs/first.png")
+    if translation.in_hangul(figure):
+        save(figure, "docs/first.ko.png")
 
 
 if __name__ == "__main__":

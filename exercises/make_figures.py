@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
+from exercises import translation
 from vae_numpy import digits, vae, weights
 from vae_numpy.command_line import run
 from vae_numpy.files import write_atomically
@@ -29,14 +30,20 @@ RESULTS = Path(__file__).parents[1] / "results" / "exercises.json"
 
 
 def save(figure: Figure, name: str) -> None:
-    """A small PNG."""
+    """A small PNG; and the same with Korean words, if this computer has a font with Hangul."""
+    _write(figure, FIGURES / name)
+    if translation.in_hangul(figure):
+        _write(figure, FIGURES / "ko" / name)
+
+
+def _write(figure: Figure, path: Path) -> None:
     figure.tight_layout()
-    FIGURES.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=80)
-    Image.open(drawn).convert("RGB").quantize(160).save(FIGURES / name, optimize=True)
-    size = (FIGURES / name).stat().st_size
-    print(f"{FIGURES / name}: {size / 1000:.0f} kB")
+    Image.open(drawn).convert("RGB").quantize(160).save(path, optimize=True)
+    size = path.stat().st_size
+    print(f"{path}: {size / 1000:.0f} kB")
     assert size < 100_000
 
 

@@ -19,15 +19,18 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from exercises.catalogue import EXERCISES, HERE, Exercise
+
+if TYPE_CHECKING:  # matplotlib is imported when a figure is drawn
+    from matplotlib.figure import Figure
 
 ROOT = HERE.parent
 LANGUAGES = ("en", "ko")
 VARIABLE = "EXERCISES_LANG"
 """The environment variable that carries --lang to the process that runs the checks."""
-SENTENCES = HERE / "ko" / "sentences.json"
+SENTENCES, FIGURES = HERE / "ko" / "sentences.json", HERE / "ko" / "figures.json"
 PAGES = {ROOT / "README.ko.md": ROOT / "README.md", HERE / "ko" / "README.md": HERE / "README.md"} | {
     HERE / "ko" / exercise.page.name: exercise.page for exercise in EXERCISES
 }
@@ -126,17 +129,24 @@ def spoken(line: str) -> str:
 
 def in_korean(line: str) -> str:
     """A line of the commands in Korean, or as it is if it has no translation."""
-    for pattern, translated in _patterns():
-        if match := pattern.fullmatch(line):
-            return translated.format(*map(in_korean, match.groups()))
     head, _, diagnosis = line.partition("diagnosis ")
-    return f"진단      {_diagnoses().get(diagnosis, diagnosis)}" if diagnosis and not head else line
+    if diagnosis and not head:
+        return f"진단      {_diagnoses().get(diagnosis) or _looked_up(diagnosis, SENTENCES) or diagnosis}"
+    return _looked_up(line, SENTENCES) or line
+
+
+def _looked_up(line: str, table: Path) -> str | None:
+    """The translation of a line, whose varying parts are translated too; None if the table has none."""
+    for pattern, translated in _patterns(table):
+        if match := pattern.fullmatch(line):
+            return translated.format(*(_looked_up(part, table) or part for part in match.groups()))
+    return None
 
 
 @functools.cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
+def _patterns(table: Path) -> list[tuple[re.Pattern[str], str]]:
     """Each fixed sentence as a pattern, {} standing for any text, and its translation, where {0}, {1} are these texts."""
-    found = json.loads(SENTENCES.read_text(encoding="utf-8"))
+    found = json.loads(table.read_text(encoding="utf-8"))
     return [(re.compile(re.escape(english).replace(r"\{\}", "(.*?)")), korean) for english, korean in found.items()]
 
 
@@ -156,3 +166,33 @@ def padded(text: str, width: int) -> str:
     """The text with spaces up to a width in a terminal, where a letter of Hangul is two columns wide."""
     columns = sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text)
     return text + " " * (width - columns)
+
+
+# Figures
+
+HANGUL = ("NanumGothic", "Noto Sans KR", "Noto Sans CJK KR", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic")
+
+
+def in_hangul(figure: "Figure") -> bool:
+    """Translate the words of a figure; False, and one line, if this computer has no font with Hangul."""
+    from matplotlib.text import Text
+
+    if not (font := _font_with_hangul()):
+        print(f"no font with Hangul (one of {', '.join(HANGUL)}): the Korean figure is not drawn")
+        return False
+    for text in figure.findobj(Text):
+        if (translated := _looked_up(" ".join(text.get_text().split("\n")), FIGURES)) is not None:
+            text.set_text(translated)
+            text.set_fontfamily([font, "DejaVu Sans"])
+    return True
+
+
+@functools.cache
+def _font_with_hangul() -> str | None:
+    """The name of a font with Hangul that is installed; matplotlib's own list may be older than the font."""
+    from matplotlib import font_manager
+
+    fonts = [font for font in font_manager.FontManager().ttflist if font.name in HANGUL]
+    for font in fonts:
+        font_manager.fontManager.addfont(font.fname)
+    return fonts[0].name if fonts else None

@@ -17,9 +17,14 @@ gc.disable()  # Imports and collection make little garbage, and each look for it
 
 
 def pytest_collection_finish() -> None:
-    """From here on garbage is collected, but not among the two million objects that the imports made."""
+    """From here on garbage is collected, but not among what the imports made: a look at all of that takes half a second."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """At the end everything may go; libraries complain otherwise."""
+    gc.unfreeze()
 
 
 def pytest_report_header() -> str:

@@ -8,7 +8,7 @@ import torch
 from conftest import thorough_but
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import evaluation, gpu, limit, machine, memory, peers, same_objective, training
+from benchmarks import evaluation, gpu, limit, machine, memory, peers, same_objective, time_to_target, training
 from benchmarks.contestants import Job, OneByOne, level2, level3, pytorch_example
 from vae_numpy import digits
 from vae_paper import models
@@ -100,6 +100,33 @@ def test_the_gpu_benchmark_runs_where_there_is_none(out, monkeypatch):
     assert report["seconds_per_epoch"]["B = 512"]["level 3, float32"] > 0
     assert report["seconds_to_target"]["level 3, float32"] > 0
     assert report["nll"]["images"] == 360 and report["nll"]["value"] > 0
+
+
+def test_the_time_to_a_target_is_that_of_whole_epochs(out, monkeypatch):
+    few = ["--seeds", "4", "--epochs", "2", "--source", "handwriting", "--no-peers", "--out", str(out)]
+    monkeypatch.setattr(time_to_target, "OURS", {"batch_size": 64, "learning_rate": 3e-3, "epochs": 1})
+    monkeypatch.setattr(time_to_target, "TARGET", 1.0)
+    report = time_to_target.main(few)
+    assert json.loads(out.read_text()) == report
+    assert report["seeds"] == {"4": {"level 3": None, "pytorch/examples": None}}
+    assert report["fastest_peer"] is None and report["ratio"] is None
+    monkeypatch.setattr(time_to_target, "TARGET", 1000.0)
+    report = time_to_target.main(few)  # another target: from the start
+    taken = report["seeds"]["4"]
+    assert [taken[name]["epochs"] for name in ("level 3", "pytorch/examples")] == [1, 1]
+    assert report["ratio"] == taken["level 3"]["seconds"] / taken["pytorch/examples"]["seconds"]
+    again = time_to_target.main(["--seeds", "4", "5", *few[2:]])
+    assert again["seeds"]["4"] == taken and again["seeds"]["5"]["level 3"]["epochs"] == 1
+
+
+def test_only_the_fastest_peer_goes_on_and_must_always_reach_the_target():
+    def taken(**seconds):
+        return {name.replace("_", " "): s and {"seconds": s, "epochs": 1} for name, s in seconds.items()}
+
+    seeds = {"0": taken(level_3=1.0, a=3.0, b=2.5, c=None), "1": taken(level_3=3.0, b=5.5)}
+    assert time_to_target.fastest_peer(seeds) == "b" and time_to_target.ratio(seeds) == 2 / 4
+    assert time_to_target.fastest_peer({}) is None
+    assert time_to_target.ratio(seeds | {"2": taken(level_3=1.0, b=None)}) is None
 
 
 @pytest.mark.parametrize("contestant", thorough_but([level2, level3, pytorch_example], level3))

@@ -892,3 +892,15 @@ def test_no_probe_asks_for_much_memory():
     """An answer may make a table of K x K, or a number for each position."""
     check = checks_of(find("11")).CHECKS[-1]
     assert max(probe["codes"] for probe in all_probes(check, 0)) < 5000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda mu, logvar: 0.5 * (mu**2 + np.exp(logvar) - 1 - logvar).sum(1),
+        lambda mu, logvar: 0.5 * ((mu**2).sum(1) + (np.exp(logvar) - logvar - 1).sum(1)),
+    ],
+)
+def test_the_kl_that_loses_digits_is_known_in_any_order(answer):
+    failure = first_failure("05", "kl_near_prior", answer)
+    assert failure.diagnosis == next(w.diagnosis for w in checks_of(EXERCISES[4]).WRONG if w.name == "cancels")

@@ -10,8 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
-from exercises import pages, translation
+from exercises import museum, pages, translation
 from exercises.catalogue import EXERCISES, HERE
 from exercises.declaring import checks_of
 from exercises.running import NOT_WRITTEN
@@ -47,7 +48,7 @@ def target_of(link: str, page: Path) -> str:
     if re.match(r"[a-z]+:", link):
         return link
     path = (page.parent / link.partition("#")[0]).resolve() if not link.startswith("#") else page
-    return PAGES.get(path, path).relative_to(ROOT).as_posix()
+    return PAGES.get(path, path).relative_to(ROOT).as_posix().replace("figures/ko/", "figures/").replace(".ko.png", ".png")
 
 
 @each_page
@@ -122,7 +123,8 @@ def test_hints_and_diagnoses_are_those_of_the_english_page(exercise):
 
 def test_the_sentences_that_have_a_translation_are_still_those_of_the_commands():
     """A sentence that the code no longer says would be shown in English, unnoticed."""
-    code = "".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.py")))
+    files = [*HERE.glob("*.py"), *(HERE / "checks").glob("*.py")]
+    code = "".join(path.read_text(encoding="utf-8") for path in files)
     code = code.replace("{NOT_WRITTEN}", NOT_WRITTEN)
     for english in json.loads(SENTENCES.read_text(encoding="utf-8")):
         longest = max((part.strip() for part in re.split(r"[][{}();:,]", english)), key=len).removeprefix("diagnosis ")
@@ -132,10 +134,11 @@ def test_the_sentences_that_have_a_translation_are_still_those_of_the_commands()
 @pytest.mark.parametrize(
     ("english", "korean"),
     [
-        ("ok        log_joint: line 1, log p(x, z)", "통과      log_joint: line 1, log p(x, z)"),
+        ("ok        log_joint: line 1, log p(x, z)", "통과      log_joint: 1행, log p(x, z)"),
         ("elbo, hint 2 of 3, formula:", "elbo, 힌트 2/3, 수식:"),
         ("check 5 of 8 fails", "검사 8개 중 5번째에서 멈췄습니다"),
         ("diagnosis no known diagnosis", "진단      no known diagnosis"),
+        ("diagnosis every number is too large by 3", "진단      모든 수가 크게 어긋납니다. 차이: 3"),
         ("what has no translation", "what has no translation"),
     ],
 )
@@ -150,3 +153,27 @@ def test_a_known_diagnosis_is_told_in_korean():
 
 def test_columns_are_as_wide_as_a_terminal_shows_them():
     assert [padded(text, 8) for text in ("abc", "진단", "β")] == ["abc     ", "진단    ", "β       "]
+
+
+def test_every_figure_has_korean_words():
+    names = {path.name for path in (HERE / "figures").glob("*.png")}
+    assert {path.name for path in (HERE / "figures" / "ko").glob("*.png")} == names and len(names) == len(EXERCISES)
+    for exercise in EXERCISES:
+        assert "](../figures/ko/" in (HERE / "ko" / exercise.page.name).read_text(encoding="utf-8")
+    files = (HERE / "make_figures.py", ROOT / "docs" / "generate.py")
+    code = "".join(path.read_text(encoding="utf-8") for path in files) + " ".join(name for name, _ in museum.BUGS.values())
+    for english in json.loads(translation.FIGURES.read_text(encoding="utf-8")):
+        longest = max((part.strip() for part in re.split(r"[{}$();:,]", english)), key=len)
+        assert longest in " ".join(code.split("\\n")), f"{english!r}: no figure says {longest!r}"
+
+
+def test_a_figure_in_korean_or_one_line_why_not(monkeypatch, capsys):
+    figure = Figure()
+    axis = figure.add_subplot()
+    axis.set(xlabel="latent size D", title="12 inverted\ndigits", ylabel="$z_1$")
+    monkeypatch.setattr(translation, "_font_with_hangul", lambda: "NanumGothic")
+    assert translation.in_hangul(figure)
+    assert (axis.get_xlabel(), axis.get_title(), axis.get_ylabel()) == ("잠재 변수의 개수 D", "12 반전된 숫자", "$z_1$")
+    monkeypatch.setattr(translation, "_font_with_hangul", lambda: None)
+    assert not translation.in_hangul(figure)
+    assert capsys.readouterr().out.count("\n") == 1

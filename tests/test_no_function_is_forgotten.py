@@ -70,7 +70,7 @@ EXEMPT = {
     "a figure and a path, which `write_atomically` looks at": "vae_numpy.figures.save",
     "texts and tensors that `explore` has looked at": "vae_paper.explorer.explore.assemble",
     "no argument, or none that decides a number": """
-        vae_numpy.digits.data_folder vae_numpy.checks.values_are_visible vae_numpy.files.missing
+        vae_numpy.digits.data_folder vae_numpy.checks.values_are_visible vae_numpy.files.why_unreadable
         vae_paper.sprites.all_factors vae_paper.vae.Model.*
         vae_paper.measuring.disentanglement.codes_of_sprites vae_paper.data.Data.* vae_paper.vae.Terms.of_images
         vae_paper.measuring.elbo.evaluating vae_paper.measuring.elbo.times vae_paper.devices.is_available

@@ -331,7 +331,7 @@ TRIED = {
     ),
     "vae_paper.models.vq_vae.straight_through": (vq_vae.straight_through, [Z_E, Z_Q], {0: [Z_E[:1], Z_E[0], *no_floats(Z_E)]}),
     "vae_paper.models.vq_vae.squared_distance": (vq_vae.squared_distance, [Z_E, Z_Q], {0: [Z_E[:1], Z_E[0], *no_floats(Z_E)]}),
-    "vae_paper.models.vq_vae.usage": (vq_vae.usage, [GRIDS, 5], {0: [GRIDS + 1], 1: [4]}),
+    "vae_paper.models.vq_vae.counts_of": (vq_vae.counts_of, [GRIDS, 5], {0: [GRIDS + 1], 1: [4]}),
     "vae_paper.models.vq_vae.perplexity": (
         vq_vae.perplexity, [COUNTS], {0: [COUNTS - 1, COUNTS[None], with_one(COUNTS * 1.0, NAN)]}
     ),
@@ -383,7 +383,7 @@ PURE = [
     *("measuring.elbo.mean_of", "measuring.elbo.active_units", "measuring.classifier.probabilities", "measuring.inspect.entropy"),
     *(f"drawing.latent_space.{name}" for name in ("pairs", "nearest")),
     *("sampling.interpolation.guided", "sampling.samplers.gaussian", "sampling.samplers.per_class", "sprites.render"),
-    *(f"models.vq_vae.{name}" for name in ("straight_through", "squared_distance", "VQVAE.decode", "usage", "perplexity")),
+    *(f"models.vq_vae.{name}" for name in ("straight_through", "squared_distance", "VQVAE.decode", "counts_of", "perplexity")),
     *("models.pixel_prior.PixelPrior.cost", "models.pixel_prior.table_cost"),
 ]
 

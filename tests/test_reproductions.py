@@ -270,7 +270,11 @@ def test_verdicts_of_the_other_lines_follow_the_numbers():
         made = {name: seeds(rate=(r, off), elbo=(e, 0)) for name, r, e in zip(("0.1", "1.0", "10.0"), rate, elbo, strict=True)}
         return beta.ledger({"betas": made, "training": "2 epochs"})[0].holds
 
-    assert over_beta() and not over_beta(elbo=(-100.0, -105.0, -150.0)) and not over_beta(rate=(24.0, 25.0, 3.0))
+    assert over_beta() is True
+    assert over_beta(elbo=(-100.0, -105.0, -150.0)) is False and over_beta(rate=(24.0, 25.0, 3.0)) is False
+    elbos = {"0.1": (-106.0, 3.0), "1.0": (-105.0, 0.0), "10.0": (-150.0, 0.0)}  # on one seed, 0.1 is the best
+    made = {name: seeds(rate=(50.0 - 4 * i, 0), elbo=elbo) for i, (name, elbo) in enumerate(elbos.items())}
+    assert beta.ledger({"betas": made, "training": "2 epochs"})[0].holds is None
 
     def active(plain, free, annealed):
         made = {collapse.PLAIN: plain, collapse.FREE_BITS: free, collapse.ANNEALED: annealed}
@@ -279,15 +283,6 @@ def test_verdicts_of_the_other_lines_follow_the_numbers():
 
     assert active((1, 1), (12, 2), (5, 1)) == [True, True] and active((1, 1), (12, 2), (3, 1)) == [False, True]
     assert active((2, 1), (12, 2), (9, 1)) == [False, False], "on one seed 3 units are active without a cure"
-
-    def beside_vae(bound, vae):
-        seconds = {"seconds_vq_vae": 60.0, "seconds_prior": 60.0}
-        made = seeds(bound=(bound, 1), vae_bound=(vae, 1))
-        report = made | {"seeds": {"0": seconds, "1": seconds}}
-        protocol = {"command": "python", "vq_epochs": 4, "prior_epochs": 7}
-        return vq_vae.ledger(report | {"protocol": protocol})[0].holds
-
-    assert beside_vae(104.0, 100.0) and beside_vae(96.0, 100.0) and not beside_vae(106.0, 100.0) and not beside_vae(94.0, 100.0)
 
     def off(linear, grid):
         made = {"a": (linear, "of images at large, by a formula"), "b": (grid, "of these images, by sums on a grid")}

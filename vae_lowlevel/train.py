@@ -98,11 +98,7 @@ def epochs_and_batch_size(config: Config, images: int) -> tuple[int, int]:
 
 
 def train_step(
-    params: Params,
-    optimizer: torch.optim.Optimizer,
-    x: Float[Tensor, "B 1 28 28"],
-    eps: Float[Tensor, "B D"],
-    kind: str = "bce",
+    params: Params, optimizer: torch.optim.Optimizer, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "B D"], kind: str = "bce"
 ) -> Float[Tensor, ""]:
     """Take one step down the gradient of the loss: -ELBO, averaged over the batch and over nothing else. Returns the loss."""
     loss = -elbo(params, x, eps, kind).mean()

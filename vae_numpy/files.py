@@ -20,7 +20,7 @@ BINARY = getattr(os, "O_BINARY", 0)  # only Windows has this flag, and needs it
 UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS)
 
 
-def missing(path: Path) -> str:
+def why_unreadable(path: Path) -> str:
     """Why a path cannot be read as a file, in words."""
     return "is a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
 

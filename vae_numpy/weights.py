@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from vae_numpy.checks import check_arrays, check_params
 from vae_numpy.digits import BUNDLED
-from vae_numpy.files import missing, write_atomically
+from vae_numpy.files import why_unreadable, write_atomically
 
 Tensors = Mapping[str, np.ndarray]
 Check = Callable[[dict[str, np.ndarray], dict[str, Any]], object]
@@ -82,7 +82,7 @@ def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: {missing(path)}; expected weights in safetensors format")
+        raise FileNotFoundError(f"{path}: {why_unreadable(path)}; expected weights in safetensors format")
     try:
         with open(path, "rb") as file:
             _check_header_size(file.read(8))

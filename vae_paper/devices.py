@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 # The settings of torch that allow products of float32 matrices with fewer digits: two for a CUDA GPU, two for a CPU
-torch_has: Any = torch.backends  # mypy does not know these settings
-PRODUCTS = (torch_has.cuda.matmul, torch_has.cudnn.conv, torch_has.mkldnn.matmul, torch_has.mkldnn.conv)
+backends: Any = torch.backends  # mypy does not know these settings
+PRODUCTS = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
 
 
 def is_available(device: str) -> bool:
@@ -56,13 +56,13 @@ def numerics(precision: str = "float32") -> Iterator[None]:
     image is off by up to 0.013 nats. Of cuDNN's algorithms, only those are used whose results repeat to the
     last bit: so resuming on a GPU is exact. The caller's settings are restored at the end.
     """
-    before, repeatable = [setting.fp32_precision for setting in PRODUCTS], torch_has.cudnn.deterministic
+    before, repeatable = [setting.fp32_precision for setting in PRODUCTS], backends.cudnn.deterministic
     try:
-        torch_has.cudnn.deterministic = True
+        backends.cudnn.deterministic = True
         for setting in PRODUCTS:
             setting.fp32_precision = "tf32" if precision == "tf32" and setting in PRODUCTS[:2] else "ieee"
         yield
     finally:
-        torch_has.cudnn.deterministic = repeatable
+        backends.cudnn.deterministic = repeatable
         for setting, value in zip(PRODUCTS, before, strict=True):
             setting.fp32_precision = value

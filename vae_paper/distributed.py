@@ -55,13 +55,13 @@ def joined() -> Iterator[None]:
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield
         return
-    store, ours, count = next(dist.rendezvous("env://"))
+    store, number, count = next(dist.rendezvous("env://"))
     store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # a restart must not see older entries
     # gloo always takes part: it carries the few numbers that are exchanged between the steps
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=store, rank=ours, world_size=count)
+    dist.init_process_group(backend, store=store, rank=number, world_size=count)
     kept = io.StringIO()
-    out, err = (kept, kept) if ours else (sys.stdout, sys.stderr)
+    out, err = (kept, kept) if number else (sys.stdout, sys.stderr)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             yield
@@ -69,12 +69,12 @@ def joined() -> Iterator[None]:
     except RuntimeError as error:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
-        if ours == 0:
+        if number == 0:
             lost = "rank 0: another process has ended, and this one cannot go on alone; what was saved before is intact"
             print(f"{lost}; continue with --resume", file=sys.stderr)
         sys.exit(2)
     except SystemExit as stop:
-        if stop.code and ours == 0:
+        if stop.code and number == 0:
             store.set("said", "")
         elif stop.code:
             until = time.monotonic() + 5  # wait for rank 0: if it has an error too, it prints that error
@@ -90,9 +90,9 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
     count = processes()
     if count == 1:
         return
-    whole: list[tuple[str, str, str | None]] = [*OF_THE_WHOLE_BATCH, ("model", config.model, model.whole_batch)]
-    whole += [("likelihood", model.likelihood, LIKELIHOODS[model.likelihood].whole_batch)]
-    why = [f"{option} is {value}: {why}" for option, value, why in whole if why and getattr(config, option) == value]
+    needs: list[tuple[str, str, str | None]] = [*OF_THE_WHOLE_BATCH, ("model", config.model, model.whole_batch)]
+    needs += [("likelihood", model.likelihood, LIKELIHOODS[model.likelihood].whole_batch)]
+    why = [f"{option} is {value}: {why}" for option, value, why in needs if why and getattr(config, option) == value]
     why += ["an objective of your own may need the whole batch"] * own_objective
     if why:
         raise ValueError(f"{why[0]}, and each of {count} processes sees a part of it; train in one process")

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from vae_numpy import digits, weights
 from vae_numpy.checks import check_labels, check_pixels
-from vae_numpy.files import missing
+from vae_numpy.files import why_unreadable
 from vae_paper.config import ARRAY, FOLDER
 
 FORMATS = {
@@ -254,7 +254,7 @@ def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarr
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz file. ValueError if the file is damaged, if its arrays are too large, or if it has no images."""
     if not path.is_file():
-        raise FileNotFoundError(f"{ARRAY}{path}: {missing(path)}")
+        raise FileNotFoundError(f"{ARRAY}{path}: {why_unreadable(path)}")
     try:
         with zipfile.ZipFile(path) as packed:
             size = sum(info.file_size for info in packed.infolist())

@@ -348,10 +348,7 @@ class VAE(Model):
         """x_hat of mu, and of one sample of q(z|x)."""
         mu, logvar = self.encode(x, labels)
         z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype))
-        return {
-            "x̂ of μ": torch.sigmoid(self.decode(mu, labels)),
-            "x̂ of z ~ q(z|x)": torch.sigmoid(self.decode(z, labels)),
-        }
+        return {"x̂ of μ": torch.sigmoid(self.decode(mu, labels)), "x̂ of z ~ q(z|x)": torch.sigmoid(self.decode(z, labels))}
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -179,7 +179,7 @@ class VQVAE(Model):
     @torch.no_grad()
     def _follow(self, z_e: Tensor, codes: Tensor, z_q: Tensor, eps: Tensor) -> None:
         chosen = codes.flatten()  # (N,)
-        n = usage(codes, self.codes)  # (K,)
+        n = counts_of(codes, self.codes)  # (K,)
         self.counts += n
         # N_i ← γ N_i + (1 - γ) n_i
         self.usage.lerp_(n.to(self.usage.dtype), 1 - self.DECAY)
@@ -240,7 +240,7 @@ def squared_distance(a: Grid, b: Grid) -> Float[Tensor, ""]:
     return (a - b).square().sum((1, 2, 3)).mean()
 
 
-def usage(codes: Codes, size: int) -> Int64[Tensor, " K"]:
+def counts_of(codes: Codes, size: int) -> Int64[Tensor, " K"]:
     """How often each of the codes was chosen."""
     counts = torch.bincount(codes.flatten(), minlength=size)
     if len(counts) != size:

@@ -1,7 +1,8 @@
 """python -m vae_paper.reproduce.beta: rate and distortion over beta (Higgins et al. 2017; Alemi et al. 2018, "Fixing a
 Broken ELBO", arXiv:1711.00464) -> results/beta.json, docs/rate_distortion.png.
 
-Rule of the verdict, set after the measurement: the rate falls with beta on every seed, and the mean ELBO is largest at beta = 1.
+Rule of the verdict, set after the measurement: on every seed the rate falls with beta, and the ELBO is largest at beta = 1. It is
+not decided if the ELBO is largest at beta = 1 on some seeds only.
 """
 
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     best = max(betas, key=lambda beta: betas[beta]["mean"]["elbo"])
     elbos = [{beta: row["seeds"][seed]["elbo"] for beta, row in betas.items()} for seed in seeds]
     best_of_seeds = [max(one, key=one.__getitem__) for one in elbos]
-    holds = falls and float(best) == 1
+    at_one = [float(beta) == 1 for beta in best_of_seeds]
+    holds = False if not falls or not any(at_one) else all(at_one) or None
     low, *_, high = betas
     protocol = {"seeds": len(seeds), "binarisation": "dynamic", "k": 1, "split": "test split"}
     return [

@@ -3,7 +3,7 @@
 For each seed: a VQ-VAE, the same without restarts of codes, a class-conditional PixelCNN over the codes of the first VQ-VAE, and
 a VAE for comparison. Finished runs in runs/ are measured again, not trained again; unfinished runs are resumed.
 
-Rule of the verdict, set after the measurement: the mean bounds of VQ-VAE and VAE, in bits per dimension, differ by less than 5 %.
+No verdict: the VAE had fewer epochs than the VQ-VAE with its prior, so their difference says little about the models.
 """
 
 import dataclasses
@@ -25,12 +25,11 @@ from vae_paper.drawing import plots
 from vae_paper.likelihoods import binarise
 from vae_paper.measuring import classifier, elbo
 from vae_paper.models.pixel_prior import PixelPrior, table_cost
-from vae_paper.models.vq_vae import VQVAE, Codes, perplexity, usage
+from vae_paper.models.vq_vae import VQVAE, Codes, counts_of, perplexity
 from vae_paper.reproduce import VERDICTS, Row, at_least, floor_of, machine, pixel_entropy, spread, trained
 
 # A larger commitment makes codes that hold less information and are easier to predict: the rate falls, the distortion rises.
 COMMITMENT = 0.8
-ALIKE = 0.05  # the relative difference of bounds that the rule allows
 
 
 @dataclass
@@ -168,8 +167,8 @@ def measure(options: Options, seed: int, test: Data, judge: classifier.Classifie
         "uniform_prior": 49 * math.log(size),
         "learned_below_table": 1 - unlabelled.mean().item() / table,
         "codes": size,
-        "perplexity": perplexity(usage(codes, size)),
-        "perplexity_without_restarts": perplexity(usage(codes_without, size)),
+        "perplexity": perplexity(counts_of(codes, size)),
+        "perplexity_without_restarts": perplexity(counts_of(codes_without, size)),
         "distortion_without_restarts": without.distortion.mean().item(),
         "confidence_on_prior_samples": _confidence(judge, sampled),
         "confidence_on_uniform_codes": _confidence(judge, uniform),
@@ -204,8 +203,8 @@ def _draw(
     title = f"{made.partition(', MNIST')[0]}: x̂ of codes from the learned prior, for the labels 0 to 9, and of uniform codes"
     image_rows(options.pictures / "vq_vae_samples.png", rows, title)
     counts = {
-        f"with restarts, epochs: {options.vq_epochs}": usage(codes, size).numpy(),
-        f"without restarts, epochs: {options.epochs_without_restarts}": usage(codes_without, size).numpy(),
+        f"with restarts, epochs: {options.vq_epochs}": counts_of(codes, size).numpy(),
+        f"without restarts, epochs: {options.epochs_without_restarts}": counts_of(codes_without, size).numpy(),
     }
     plots.codebook_usage(options.pictures / "vq_vae_codebook.png", counts, f"{made}: codes of the test digits")
 
@@ -214,7 +213,6 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     """One line: the bounds of VQ-VAE and VAE in bits per dimension."""
     bits = 1 / (784 * math.log(2))
     difference = report["mean"]["bound"] / report["mean"]["vae_bound"] - 1
-    holds = abs(difference) < ALIKE
     protocol = report["protocol"]
     epochs = f"VAE {protocol['vq_epochs']}, VQ-VAE {protocol['vq_epochs']} and {protocol['prior_epochs']} of its prior"
     return [
@@ -223,9 +221,10 @@ def ledger(report: dict[str, Any]) -> list[Row]:
             "VAE 4.51, VQ-VAE 4.67 (CIFAR-10)",
             f"VAE {spread(report, 'vae_bound', 4, bits)}, VQ-VAE {spread(report, 'bound', 4, bits)} "
             f"(no model below {bits * floor_of(report):.4f})",
-            f"{VERDICTS[holds]}: VQ-VAE {100 * abs(difference):.1f} % {'above' if difference > 0 else 'below'} the VAE, in the "
-            f"paper 3.5 % above (the rule allows {100 * ALIKE:g} %); the numbers are not comparable: binary digits",
-            holds,
+            f"{VERDICTS[None]}: VQ-VAE {100 * abs(difference):.1f} % {'above' if difference > 0 else 'below'} the VAE, in the "
+            "paper 3.5 % above. The VAE had fewer epochs than the VQ-VAE with its prior. The numbers are not comparable: "
+            "binary digits",
+            None,
             secondary=True,
             protocol={
                 "command": protocol["command"],
