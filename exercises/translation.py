@@ -180,9 +180,15 @@ def in_hangul(figure: "Figure") -> bool:
     if not (font := _font_with_hangul()):
         print(f"no font with Hangul (one of {', '.join(HANGUL)}): the Korean figure is not drawn")
         return False
+    for axis in figure.axes:
+        words = [label.get_text() for label in axis.get_xticklabels()]
+        if any(_looked_up(word, FIGURES) for word in words):  # otherwise the ticks are numbers, which matplotlib writes
+            axis.set_xticks(
+                axis.get_xticks(), [_looked_up(word, FIGURES) or word for word in words], family=[font, "DejaVu Sans"]
+            )
     for text in figure.findobj(Text):
-        if (translated := _looked_up(" ".join(text.get_text().split("\n")), FIGURES)) is not None:
-            text.set_text(translated)
+        if (korean := _looked_up(" ".join(text.get_text().split("\n")), FIGURES)) is not None:
+            text.set_text(korean)
             text.set_fontfamily([font, "DejaVu Sans"])
     return True
 
