@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # matplotlib is imported when a figure is drawn
     from matplotlib.figure import Figure
 
 ROOT = HERE.parent
-LANGUAGES = ("en", "ko")
 VARIABLE = "EXERCISES_LANG"
 """The environment variable that carries --lang to the process that runs the checks."""
 SENTENCES, FIGURES = HERE / "ko" / "sentences.json", HERE / "ko" / "figures.json"
