@@ -40,7 +40,7 @@ def test_flops_are_those_that_torch_counts(latent_dim):
     assert counter.get_total_flops() == 3 * limit.training_flops(latent_dim)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_training_reports_what_it_promises(out, capsys, monkeypatch):
     monkeypatch.setattr(limit, "products", lambda batch_size: [(8, 8, 8), (32, 64, 8)])
     monkeypatch.setattr(training, "BATCH_SIZES", (16, 64, 4096))

@@ -232,7 +232,7 @@ def test_only_training_is_shared(monkeypatch):
         main(Evaluate())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_ctrl_c_stops_all_after_one_step(runs, tmp_path):
     """It comes to rank 1 alone, in a step that all finish. Two processes go on to the bits of a run never stopped."""
     (code0, said0), (code1, said1) = together(lambda: dying(15, 1, signal.SIGINT), tmp_path)
@@ -244,7 +244,7 @@ def test_ctrl_c_stops_all_after_one_step(runs, tmp_path):
     assert apart(tmp_path / "runs/dying", runs[1] / "whole") == 0
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_killed_process_ends_all_and_one_goes_on(runs, tmp_path):
     """Rank 1 is killed in the second epoch. One process, as torchrun would start it again, goes on unasked, to rounding."""
     (code0, said0), (code1, _) = together(lambda: dying(15, 1, signal.SIGKILL), tmp_path)

@@ -254,9 +254,9 @@ def test_a_function_that_writes_into_its_argument_fails():
     assert outcome.problem and "writes into its argument" in outcome.problem
 
 
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)])
 def test_numpy_exercises_never_import_torch(every):
-    """All are imported in one process that has no torch, and the longest is checked; slow: every one is checked."""
+    """All are imported in one process that has no torch, and the longest is checked; thorough: every one is checked."""
     blocked = """
 import sys
 class NoTorch:

@@ -158,7 +158,7 @@ def test_trained_resumed_measured_drawn_sampled(model, shape, options, zoo, caps
     code, out, _ = said_of("evaluate whole --passes 1 --k 2 --subset 3", capsys)
     assert code == 0 and f"bits/dim, {np.prod(shape)} dims" in out and "folder zoo, test split (6 images)" in out
     assert said_of("inspect whole --passes 1", capsys)[0] == 0
-    for kind in ("samples", "reconstructions") if model == "vae" else ("traversals", "cvae-grid"):
+    for kind in ("samples", "reconstructions", "traversals", "interpolation" if model == "vae" else "cvae-grid"):
         code, out, said = said_of(f"figures whole --kind {kind}", capsys)
         assert code == 0, said
     assert said_of("sample whole --count 7 --out s.png", capsys)[0] == 0

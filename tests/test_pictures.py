@@ -407,7 +407,7 @@ def test_a_model_in_float64_is_drawn(tmp_path, monkeypatch) -> None:
     few = load_data("handwriting", "test").subset(slice(40))
     few = few.replace(images=few.images.double())
     flat = Subject(models.build("vae", 2).double().eval(), few)
-    of_vae = {"reconstructions", "traversals", "interpolation", "side-by-side", "manifold"}
+    of_vae = {"reconstructions", "scatter", "traversals", "interpolation", "side-by-side", "rate", "manifold"}
     for name, kinds in {"vae": of_vae, "cvae": {"cvae-grid"}, "quadrant-cvae": {"completions"}}.items():
         shown = Subject(models.build(name, 2).double().eval(), few, beside=flat)
         for kind in kinds:

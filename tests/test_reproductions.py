@@ -333,7 +333,7 @@ def test_a_small_run_writes_lines_for_the_ledger_and_a_second_trains_nothing(mod
     assert sorted(path.suffix for path in tmp_path.glob("*.png")) == (2 * [".png"] if module is kingma else [])
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_small_run_on_sprites(few_sprites, monkeypatch):
     """With few sprites, there is no table of all combinations: the metrics are replaced by fixed numbers."""
     f1 = dict.fromkeys((f"f1_{factor}" for factor in sprites.SIZES), 1.0)

@@ -48,7 +48,7 @@ def test_encode_is_traced(how):
     torch.testing.assert_close(TRACED[how]()(X), Encoder()(X))
 
 
-@pytest.mark.parametrize("of", ["encode", pytest.param("decode", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("of", ["encode", pytest.param("decode", marks=pytest.mark.thorough)])
 def test_onnx_runs_what_level_1_computes(of, tmp_path):
     """Exported with two images or latents, run with four, outside torch."""
     params = {name: p.numpy() for name, p in PARAMS.items()}
