@@ -1,6 +1,6 @@
 # make demo    train two models, compare the three levels, draw pictures
-# make test    run the tests: the levels agree, and every promise holds
-# make thorough  run more cases of the same promises
+# make test    run the tests: the levels agree (three minutes)
+# make thorough  run the longer tests, which the gate runs too
 # make slow    run the longer tests
 # make lowest  run the tests with the lowest versions that pyproject.toml names
 # make soak    try faults: kills, full disks, damaged files

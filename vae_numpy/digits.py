@@ -125,7 +125,7 @@ ENLARGE = _enlarging_matrix(8, 20)
 
 
 def _paths(raw: Path, name: str) -> list[Path]:
-    """Where a file may be: archives first: an unpacked file may be incomplete. Some names have .idx, not -idx."""
+    """Where a file may be. Archives come first, because an unpacked file may be incomplete. Some names have .idx, not -idx."""
     names = (name, name.replace("-idx", ".idx"))
     return [raw / f"{each}.gz" for each in names] + [raw / each for each in names]
 

@@ -39,7 +39,7 @@ class Gaps(NamedTuple):
 def gaps(model: Model, data: Data, k: int = 1000, steps: int = 200, samples: int = 4, seed: int = 0) -> Gaps:
     """Both gaps of each image; k importance samples for log p(x), `steps` of Adam with `samples` of z each for q*.
 
-    ValueError for a model without `encode`; for iaf the gaps are not defined.
+    ValueError for a model without a Gaussian q(z|x): these gaps are not defined for it.
     """
     x = data.seen(seed)  # once: the same pixels for all parts
     data = data.replace(images=x, binarisation="none")
