@@ -71,10 +71,10 @@ def best_factorised(
             raise ValueError(f"{name} is {value}: expected more than 0")
     if labels is not None:
         check_labels(labels, len(x), model.classes)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(x.device).manual_seed(seed)
     found = []
     with tqdm(total=steps * -(-len(x) // batch), unit="step", desc="best q of each image", delay=2, disable=None) as bar:
-        for part in torch.arange(len(x)).split(batch):
+        for part in torch.arange(len(x), device=x.device).split(batch):
             of = None if labels is None else labels[part]
             with torch.no_grad():
                 start = model.encode(x[part], of)
@@ -82,7 +82,7 @@ def best_factorised(
             optimizer = Adam([mu, logvar])
             for step in range(steps):
                 optimizer.param_groups[0]["lr"] = learning_rate * (1 - step / steps)
-                eps = torch.randn(-(-samples // 2), *mu.shape, generator=generator, dtype=mu.dtype)
+                eps = torch.randn(-(-samples // 2), *mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
                 eps = torch.cat([eps, -eps])
                 terms = model.terms(mu, logvar, x[part], eps, of)
                 loss = -sticking_the_landing(terms).sum()  # over images: each has its own q

@@ -51,7 +51,7 @@ class Options:
     """Latent sizes N_z of Fig. 5, with the paper's network."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds: one run for each, at every N_z."""
-    epochs: int = 10
+    epochs: int = 20
     """Epochs of each run."""
     points: int = 8
     """Number of points on each curve, evenly spaced in the logarithm of the number of samples."""
