@@ -338,7 +338,7 @@ def trained_cvae(latent_dim: int = 20, epochs: int = 60, label_rate: float = 2e-
 
 
 def figure_08() -> dict[str, Any]:
-    """Ten labels for each of five z; and what the model says of test digits with the right and with a wrong label."""
+    """Ten labels for each of six z; and what the model says of test digits with the right and with a wrong label."""
     from exercises.solutions.ex07 import sheet
     from exercises.solutions.ex08 import elbo, sample
 

@@ -225,6 +225,13 @@ def test_verdicts_follow_the_numbers():
 
     assert rate(0.8) == [True, True] and rate(0.95) == [False, True] and rate(0, 49) == rate(0, 60, 11) == [True, False]
 
+    parts = {f"mutual_information_{end}": (value, 0) for end, value in (("low", 3.0), ("high", 3.2))}
+    made = {c: seeds(rate=(float(c), 0), off=(0, 0), distortion=(150 - 4 * float(c), 0), **parts) for c in ("5", "25")}
+    slow = {"gamma": 1000.0, "batch_size": 16, "epochs": 28, "seeds": [0, 1]}
+    *_, fast, _, slowly = burgess.ledger({"gammas": {"1000": made}, "slowly": made, "slow": slow})
+    assert fast.holds and slowly.holds and slowly.protocol == {"seeds": [0, 1], "epochs": "up to 28"}
+    assert "falls by at least 80.0" in slowly.verdict and "I(x; z) is between 3.0 and 3.2 nats" in slowly.verdict
+
     def quadrants(*cvae, neighbours=90.0):
         r = {"pixels": 100.0, "neighbours": neighbours}
         made = {str(i + 1): seeds(network=(85.0, 0), cvae=(c, 0.5), cvae_elbo=(-c - 3, 0)) | r for i, c in enumerate(cvae)}
@@ -328,6 +335,7 @@ def few_digits(monkeypatch):
 )
 def test_a_small_run_writes_lines_for_the_ledger_and_a_second_trains_nothing(module, few_digits, monkeypatch, tmp_path):
     name = module.__name__.split(".")[-1]
+    monkeypatch.setattr(burgess, "SLOW_RISE", 1)  # epochs
     line = ["--source", "handwriting", "--epochs", "1", "--out", f"{name}.json", *SMALL[module]]
     for _ in range(2):
         reproduce_run(module, line)
@@ -442,7 +450,7 @@ def test_sohn_reduced():
 @needs_mnist
 def test_burgess_reduced():
     """2 epochs, one seed: within 2 nats of C = 5 and 15; with gamma = 10 the larger C has a distortion 10 nats lower."""
-    some = ["--gammas", "1000", "10", "--capacities", "5", "15", "--seeds", "0", "--epochs", "2"]
+    some = ["--gammas", "1000", "10", "--capacities", "5", "15", "--seeds", "0", "--epochs", "2", "--slow-seeds"]
     reproduce_run(burgess, [*some, "--out", "c.json"])
     gammas = json.loads(Path("c.json").read_text())["gammas"]
     assert max(r["mean"]["off"] for found in gammas.values() for r in found.values()) < 2, gammas

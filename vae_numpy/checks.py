@@ -92,7 +92,7 @@ def check_latents(z: Any, latent_dim: int) -> None:
 def check_alike(rank: int | None, **arrays: Any) -> None:
     """Check that all arrays have the same shape and are float32 or float64. `rank`: their number of dimensions (None: any).
 
-    Without this check, NumPy and torch would silently broadcast one shape to the other, or compute with fewer digits. NaN
+    Without this check, NumPy and torch would silently broadcast one shape to the other, or compute in a lower precision. NaN
     and infinity pass this check: they are visible in the result.
     """
     check_arrays(**arrays)

@@ -50,7 +50,7 @@ class Evaluate(OfRun):
 
 @dataclass
 class Inspect(OfRun):
-    """Explain the loss: its terms, what they bound, bits, KL per latent, and how sums or means of the terms change beta."""
+    """Explain the loss: its terms, what they bound, bits, KL per latent, and the beta that a mean in place of a sum gives."""
 
     passes: int = 5
     """Number of samples of z for each image."""
@@ -81,7 +81,7 @@ class Figures(OfRun):
         "all", "reconstructions", "samples", "shared-latents", "manifold", "scatter", "traversals", "interpolation", "cvae-grid",
         "completions", "codebook-usage", "rate", "curves", "side-by-side", "animation",
     ] = "all"  # fmt: skip
-    """all: every kind that applies to the run, except the animation, which trains again."""
+    """all: every kind that applies to the run, except the animation: to draw it, the run is trained again."""
     beside: str | None = None
     """The run, folder or weight file that --kind side-by-side compares with RUN."""
     image: int = 0

@@ -180,7 +180,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     """The configuration with its defaults filled in. ValueError if options contradict each other or have no effect.
 
     `model` is a model of your own, or its class; by default the class that `config.model` names. The default number of epochs
-    and the default batch size depend on `images`, the number of images (for a folder or an array, with test images).
+    and the default batch size depend on `images`, the number of images (of a folder or an array: test images count too).
     """
     from vae_paper.likelihoods import LIKELIHOODS  # torch is imported when work begins, so that --help answers at once
 

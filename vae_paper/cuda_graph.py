@@ -98,7 +98,7 @@ def as_buffer(argument: Argument, like: Any) -> Tensor | None:
 
 def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Tensor, str]:
     """The result, and the line of code at which the CPU first waited for the GPU ("" if it never did)."""
-    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch asks for another stream before it records
+    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch: warm up in a side stream before recording
     stream.wait_stream(torch.cuda.current_stream())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -109,7 +109,7 @@ def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple
         finally:
             torch.cuda.set_sync_debug_mode(mode)
     torch.cuda.current_stream().wait_stream(stream)
-    waits = [f"{found.filename}:{found.lineno} waits for it" for found in caught if "synchronizing" in str(found.message)]
+    waits = [f"{found.filename}:{found.lineno} waits for the GPU" for found in caught if "synchronizing" in str(found.message)]
     return result, waits[0] if waits else ""
 
 

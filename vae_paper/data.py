@@ -21,7 +21,6 @@ from vae_paper.config import ARRAY, FEW_IMAGES, FOLDER, OWN, Config
 from vae_paper.likelihoods import binarise
 
 SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites", "cifar10")
-Shape = image_files.Shape
 
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
@@ -104,13 +103,13 @@ def resolved(source: str) -> str:
 
 
 def count(source: str) -> int:
-    """The number of images by which epochs and batch size are chosen; FEW_IMAGES for a named source with more."""
+    """The number of images, for the default epochs and batch size. For a named source with more than FEW_IMAGES: FEW_IMAGES."""
     if source.startswith((FOLDER, ARRAY)):
         return image_files.count(source)
     return 1_437 if source == "handwriting" else FEW_IMAGES
 
 
-def shape_asked(config: Config) -> Shape | None:
+def shape_asked(config: Config) -> image_files.Shape | None:
     """The image shape (C, H, W) that a configuration asks for. None: the source decides."""
     return None if config.image_size is None else (config.image_channels or 1, config.image_size, config.image_size)
 
@@ -172,7 +171,10 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def trained_on(about: dict[str, Any], data: Data) -> bool:
-    """Whether the run with the header `about` was trained on these images, split as it says. True if the header has no digest."""
+    """Whether the run with the header `about` was trained on `data` without the validation part that the header names.
+
+    True if the header has no digest.
+    """
     held = about.get("config", {}).get("validation", 0.0)
     return "digest" not in about or split(data, held)[0].digest == about["digest"]
 

@@ -42,7 +42,7 @@ def sum_dtype(device: str) -> torch.dtype:
 
 
 def decodes_at_once(device: torch.device) -> int:
-    """The number of z that a measure decodes together: 500 on a CPU, 2,000 on a GPU, 20,000 on a GPU with 16 GB of memory."""
+    """The number of z that a measure decodes together: 500 on a CPU or MPS; on a CUDA GPU 2,000, or 20,000 from 16 GB on."""
     if device.type != "cuda":
         return 500
     return 20_000 if torch.cuda.get_device_properties(device).total_memory >= 16e9 else 2_000

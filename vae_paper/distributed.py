@@ -122,7 +122,7 @@ def parallel(model: Model) -> Model | DistributedDataParallel:
 def ours(start: int = 0) -> slice:
     """The images of a batch that this process takes: with two processes, every second image.
 
-    `start` is the number, in the whole data, of the batch's first image.
+    `start` is the index of the batch's first image in the whole data.
     """
     return slice((rank() - start) % processes(), None, processes())
 

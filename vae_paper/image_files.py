@@ -12,6 +12,7 @@ A folder's images are read once, and kept in $VAE_DATA/cache in one file with a 
 Legend: N images, C channels, H height, W width, S height and width of square images.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -154,7 +155,11 @@ def hashed(content: bytes) -> int:
 def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.ndarray, int]:
     """The images that could be read, the indices of their names, and the number of broken files: from the cache, or read now."""
     C, H, W = shape
-    stats = [(name, status.st_size, status.st_mtime_ns) for name in names if (status := _status(folder / name))]
+    stats = []
+    for name in names:
+        with contextlib.suppress(OSError):  # a link to nowhere, or to itself
+            status = (folder / name).stat()
+            stats.append((name, status.st_size, status.st_mtime_ns))
     key = hashlib.sha256(json.dumps([VERSION, shape, stats]).encode()).hexdigest()
     where = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:8]
     path = digits.data_folder() / "cache" / f"{folder.resolve().name}-{where}-{C}x{H}x{W}.safetensors"
@@ -185,13 +190,6 @@ def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.
         except OSError as error:
             print(f"{error.strerror}; the folder will be read again next time", file=sys.stderr)
     return kept["images"], kept["read"], broken
-
-
-def _status(path: Path) -> Any:
-    try:
-        return path.stat()
-    except OSError:  # a link to nowhere, or to itself
-        return None
 
 
 def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C S S"]:

@@ -82,13 +82,13 @@ def inherit(config: Config) -> Config:
 
 
 def _check_images(said: str, about: dict[str, Any], source: str, data: Data | None) -> None:
-    """Refuse a part that was trained on other images of the same source: this run may hold out some of them."""
+    """Refuse a part that was trained on other images of the same source: this run's validation images may be among them."""
     if data is not None and about.get("source") == source and not trained_on(about, data):
         raise ValueError(f"{said}: it was trained on {about.get('data')}, and this run has other images; train both on the same")
 
 
 def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data | None) -> None:
-    """Refuse parameters with another meaning, or perhaps trained on this run's validation images."""
+    """Refuse parameters that mean something else in this run, or that may have been trained on its validation images."""
     for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
@@ -110,9 +110,10 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source == OWN:  # the name says nothing: are they the same images, in the same order?
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # In an older file, "auto" may be this source or another. We assume this one: then fewer images are unseen.
-        # `data.split` writes the number of training images into "data". If this number is not that of a run on the whole source,
-        # the model of `start_from` saw only a part of the source, and other images were held out.
+        # In an older file, "auto" may mean this source or another. We assume this source: so we count fewer images as unseen.
+        # `data.split` writes the number of training images into "data". A run on the whole source has the number `whole` minus
+        # its held-out images. With another number, the model of `start_from` saw only a part of the source. Then its held-out
+        # images are not those of this run.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)

@@ -2,7 +2,7 @@
 
 Every function takes logits and x of one shape and returns nats of that shape; a model sums them over the image.
 x_hat = sigmoid(logits), and `log_sigma` is the logarithm of a scale, one number. `LIKELIHOODS` below is the table of all.
-ValueError if shapes differ, or if x is outside the likelihood's support (on a CUDA GPU, values are not checked).
+ValueError if shapes differ, or if x is outside the likelihood's support (on a GPU, values are not checked).
 """
 
 import math
@@ -154,8 +154,8 @@ class Likelihood(NamedTuple):
 
 CODE = "a probability, so the image can be stored in this many bits/dim"
 DENSITY = (
-    "a density on images in [0, 1] without added noise. So these nats may be negative, and bits/dim is not the length "
-    "of a code. On the scale 0 to 255, bits/dim is 8 larger"
+    "a density on images in [0, 1]. No noise was added to their gray levels (no dequantisation). So these nats may be "
+    "negative, and bits/dim is not the length of a code. On the scale 0 to 255, bits/dim is 8 larger"
 )
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),

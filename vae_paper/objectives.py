@@ -42,12 +42,12 @@ def sticking_the_landing(terms: Terms) -> PerImage:
 def dreg(terms: Terms) -> PerImage:
     """`iwae` with doubly reparameterized gradients (Tucker et al. 2018, arXiv:1810.04152, eq. 8).
 
-    The decoder's gradient is that of `iwae`: Σ_k v_k ∂ log w_k, with v_k = w_k / Σ w. The encoder's gradient is
-    Σ_k v_k² ∂ log w_k / ∂z_k · ∂z_k. It has `iwae`'s mean and less noise.
+    Let w_k = p(x, z_k) / q(z_k|x) and v_k = w_k / Σ w. The decoder's gradient is that of `iwae`: Σ_k v_k ∂ log w_k. The
+    encoder's gradient is Σ_k v_k² ∂ log w_k / ∂z_k · ∂z_k. It has the same mean as `iwae`'s, and less noise.
     """
     log_weight = through_z(terms)
     weight = torch.softmax(log_weight.detach(), 0)  # (K, B)
-    if terms.z is not None and terms.z.requires_grad:  # logsumexp gives z the gradient with w_k; the hook makes it w_k²
+    if terms.z is not None and terms.z.requires_grad:  # logsumexp gives z the gradient with v_k; the hook makes it v_k²
         terms.z.register_hook(lambda gradient: weight[..., None] * gradient)
     return torch.logsumexp(log_weight, dim=0) - math.log(len(log_weight))
 

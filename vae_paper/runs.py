@@ -292,7 +292,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
         others = sorted(made.keys() - {*MODELS_OWN, "image_shape", "encoder", "decoder"})
         found |= {"model_arguments": " ".join(f"{name}={made[name]}" for name in others)} if others else {}
     if LIKELIHOODS[model.likelihood].scale != "none":
-        found["sigma"] = float(f"{model.log_sigma.exp().item():.6g}")  # as float32 keeps it
+        found["sigma"] = float(f"{model.log_sigma.exp().item():.6g}")  # float32's 0.1 becomes 0.1 again
     for option, value in found.items():
         if getattr(config, option) not in (Config.__dataclass_fields__[option].default, value):
             raise ValueError(

@@ -51,7 +51,6 @@ def load_state(
         check(progress)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     expected = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    of_optimizer = [name for name in tensors if name.startswith("optimizer.")]
     if strict:
         for index in [i for i in range(len(parameters)) if f"optimizer.{i}.step" in tensors]:
             moments = {
@@ -65,7 +64,7 @@ def load_state(
     numbers, groups = progress.pop("optimizer", {}), progress.pop("groups", [])
     if not isinstance(numbers, dict) or (strict and numbers) or not isinstance(groups, list):
         raise ValueError(f"{path}: its header holds another optimiser's state; it cannot be resumed")
-    values = {name: torch.from_numpy(tensors[name]) for name in of_optimizer} | numbers
+    values = {name: torch.from_numpy(array) for name, array in tensors.items() if name.startswith("optimizer.")} | numbers
     state: dict[int, dict[str, Any]] = {}
     for name, value in values.items():
         _, number, of_state = name.split(".", 2)

@@ -105,8 +105,8 @@ class Model(nn.Module):
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """Training options that must keep their default with this model, each with the reason."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {option: attribute}. The option is that run's name;
-    its parameters are copied into this attribute of the model."""
+    """Parts that another run has trained: {option: attribute}. The value of the option names that run,
+    whose parameters are copied into this attribute of the model."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor

@@ -318,7 +318,7 @@ WRONG = [
     Wrong(
         "difference",
         "gap",
-        "that is log p(x) minus the ELBO: far from the data both are large, and the digits of their difference are lost",
+        "that is log p(x) minus the ELBO: where x is far from b, both are large, and rounding spoils their difference",
         lambda x, mu, logvar, w, b, s2: evidence(x, w, b, s2) - bound(x, mu, logvar, w, b, s2),
     ),
 ]

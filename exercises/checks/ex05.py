@@ -223,7 +223,7 @@ WRONG = [
     Wrong(
         "negative",
         "kl_divergence",
-        "that is -KL: a KL is never negative, so the sign before the sum is -1/2",
+        "that is -KL: a KL is never negative, so the factor 1/2 before the sum has the wrong sign",
         lambda mu, logvar: -vae.kl_divergence(mu, logvar),
     ),
     Wrong(

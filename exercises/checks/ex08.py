@@ -196,7 +196,7 @@ WRONG = [
     Wrong(
         "all_below",
         "one_hot",
-        "that is 1 up to the label and not at it alone: an ordinal code, as if 7 were more than 3",
+        "that is 1 at the label and at all places before it, not at the label alone: an ordinal code, as if 7 were more than 3",
         lambda labels: (np.arange(10) <= labels[:, None]).astype(np.float32),
     ),
     Wrong(

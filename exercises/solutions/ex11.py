@@ -9,7 +9,7 @@ from torch import Tensor
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
     """For each vector the number of the code at the least Euclidean distance (no two codes are equally near)."""
-    # from the differences z - e: |z|² - 2 z·e + |e|² loses the digits in which near codes differ, and cdist uses it by default
+    # from the differences z - e: |z|² - 2 z·e + |e|² loses the digits in which near codes differ; cdist uses it for large tables
     return torch.cdist(z_e, codebook, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
 
 

@@ -109,7 +109,7 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
     x, log_n = "x, label" if model.takes_labels else "x", math.log(len(data.images))
     says = {
         "mutual_information_low": f"I({x}; z), a lower bound in expectation, never above log N = {log_n:.2f}",
-        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) lacks z's image), like the rate",
+        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) is the mean over the other images)",
         "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (0 is a lower bound too)",
         "aggregate_kl_high": "KL(q(z) || p(z)) = rate - I: an upper bound in expectation",
     }

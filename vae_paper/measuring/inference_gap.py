@@ -63,8 +63,8 @@ def best_factorised(
     """mu and logvar of each image that maximise its ELBO. Adam starts at the encoder's values; its learning rate falls to 0.
 
     Sticking-the-landing gradient (Roeder, Wu & Duvenaud 2017, arXiv:1703.09194): only the path through z is
-    differentiated, so that the gradient has no noise where q is the posterior. Each eps is used with -eps: noise that
-    changes its sign with eps cancels (antithetic pairs). So an odd number of `samples` is rounded up.
+    differentiated, so that the gradient has no noise where q is the posterior. For each eps, -eps is used too (antithetic pairs).
+    Then the part of the noise that changes its sign with eps cancels. So an odd number of `samples` is rounded up.
     """
     for name, value in (("steps", steps), ("samples", samples), ("learning_rate", learning_rate), ("batch", batch)):
         if not value > 0:

@@ -61,7 +61,10 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
-    """Ways to sum or average the two terms. Each row has the optimum of distortion + `beta` · rate, both as sums."""
+    """Ways to sum or average the two terms. Each row holds the `beta` to which its way is equal.
+
+    Equal means: distortion + `beta` · rate, both as sums, has the same optimum.
+    """
     check_at_least(1, pixels=pixels, latents=latents, batch=batch)
     ways = [
         ("sum over pixels", "sum over latents", 1.0),

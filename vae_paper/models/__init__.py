@@ -3,7 +3,7 @@
 For example, a file `student_t.py` would hold the model `student-t`: the last subclass of `Model` in it. There is no registry.
 
 To read them, begin with vae_paper/vae.py. Then each group in this order: ae; cvae, quadrant_cvae; pixel_vae; vq_vae, pixel_prior;
-flow_prior, vamp_prior, iaf (with estimated_rate.py beside models/).
+flow_prior, vamp_prior, iaf (with estimated_rate.py beside models/); ladder.
 """
 
 import ast

@@ -4,7 +4,6 @@ arXiv:1605.08803). log p(z) = log N(f(z); 0, I) + log |det ∂f/∂z|, eq. 2.
 What changes from vae.py: the prior. It starts as N(0, I), because f starts as a permutation.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -72,7 +71,7 @@ class FlowPrior(EstimatedRate):
         for coupling in self.flow:
             z, of_layer = coupling(z)
             log_det = log_det + of_layer
-        return log_det - 0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+        return log_det + super().log_prior(z)
 
     def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
         """`count` latents: f⁻¹(u) of samples u of N(0, I)."""

@@ -1,7 +1,7 @@
 """A VAE whose posterior is an inverse autoregressive flow (IAF: Kingma et al. 2016, arXiv:1606.04934): z ~ N(mu, diag(σ²)) goes
 through steps in which each latent is scaled and moved by a function of the latents before it.
 
-What changes from vae.py: q(z|x). It can be correlated and skewed, while the Jacobian of a step stays triangular.
+What changes from vae.py: q(z|x). It can be correlated and skewed. The Jacobian of a step is triangular, so log |det| is a sum.
 """
 
 import torch

@@ -138,7 +138,9 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     models = report["models"]
     rows = []
     for name, r in models.items():
-        ours = f"{spread(r, 'nll', 2)} (no model below {floor_of(report):.2f}; {spread(r, 'active_units', 0)} active units)"
+        ours = (
+            f"{spread(r, 'nll', 2)} (no model can be below {floor_of(report):.2f}; {spread(r, 'active_units', 0)} active units)"
+        )
         published = f"{PUBLISHED[name]:.2f}" if name in PUBLISHED else "none"
         why = "not comparable: another network, far fewer epochs"
         rows.append(Row(f"Burda et al. 2015, Table 1: NLL, {name}", published, ours, why, None, secondary=name in PUBLISHED))

@@ -196,7 +196,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"Kingma & Welling 2013, Fig. 2, {NETWORKS[network]}: superfluous latents do no harm",
                 "bound between -150 and -100 nats; N_z = 200 no worse than 20",
                 ", ".join(f"{n}: {end['test']:.1f}" for n, end in sorted(ends.items()))
-                + f" (no model above {-floor_of(report):.2f})",
+                + f" (no model can be above {-floor_of(report):.2f})",
                 f"{VERDICTS[holds]}: N_z = {largest} is {abs(worse):.1f} nats "
                 f"{'below' if worse > 0 else 'above'} N_z = {usual} (the rule allows {LOWER:g} below), and its gap between "
                 f"training and test images is {more:.1f} nats larger (the rule allows {GAP:g}); the curves "

@@ -25,7 +25,7 @@ def slerp(a: Point, b: Point, steps: int) -> Path:
     """The arc: the direction follows a great circle, the norm changes linearly (Shoemake 1985; White 2016, arXiv:1609.04468).
 
     If the ends are nearly parallel, or one of them is 0, the path is the straight line. If the ends are nearly opposite, many
-    great circles join them: the path takes one that passes at right angles to the ends.
+    great circles join them: the path goes from one end to a direction at right angles to it, and on to the other end.
     """
     line = lerp(a, b, steps)  # lerp checks the arguments
     norms = np.linalg.norm(a), np.linalg.norm(b)

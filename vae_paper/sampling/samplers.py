@@ -3,7 +3,8 @@
 The VAE was trained for its prior. But the aggregate posterior q(z), the mean of q(z|x) over x, differs from the prior p(z).
 The other samplers avoid this mismatch: they use the latents of training images.
 
-Legend: N training images, M samples, D latent size. With the same seed, every function gives the same result.
+Legend: N training images, M samples, D latent size. `encoded`, the codes: one z of each training image. With the same seed,
+every function gives the same result.
 """
 
 import numpy as np
