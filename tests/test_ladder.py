@@ -119,6 +119,8 @@ def test_the_terms_are_those_of_the_definition(top):
     log_ratio = p1.log_prob(z1) - q1.log_prob(z1)
     log_ratio = log_ratio.sum(2) + (Normal(0.0, 1.0).log_prob(z2) - q2.log_prob(z2)).sum(2)
     assert_close(terms.log_weight.detach(), (log_ratio - terms.distortion).detach(), 1e-9)
+    logits = model.decoder(z1.flatten(0, 1)).unflatten(0, (3, 4))  # the image depends on z1 alone
+    assert_close(terms.distortion.detach(), model.nats(logits, x).detach(), 1e-9)
     objectives.elbo(terms).sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in model.parameters())
 
