@@ -98,7 +98,7 @@ def as_buffer(argument: Argument, like: Any) -> Tensor | None:
 
 def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Tensor, str]:
     """The result, and the line of code at which the CPU first waited for the GPU ("" if it never did)."""
-    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch: warm up in a side stream before recording
+    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # calls before a recording need another stream
     stream.wait_stream(torch.cuda.current_stream())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

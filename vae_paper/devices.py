@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-# The settings of torch that allow products of float32 matrices with fewer digits: two for a CUDA GPU, two for a CPU
+# The settings of torch that allow products of float32 matrices in a lower precision: two for a CUDA GPU, two for a CPU
 backends: Any = torch.backends  # mypy does not know these settings
 PRODUCTS = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
 
