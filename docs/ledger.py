@@ -49,5 +49,6 @@ def how(protocol: dict[str, Any]) -> str:
     k = f"; k = {protocol['k']}" if "k" in protocol else ""
     binarisation = f"binarisation: {protocol['binarisation']}"
     split = protocol["split"].replace(f", {binarisation}", "")
-    head = f"{count} seed{'s' if count != 1 else ''}; {binarisation}{k}; {split}"
+    model = f"; {protocol['model']}" if "model" in protocol else ""
+    head = f"{count} seed{'s' if count != 1 else ''}{model}; {binarisation}{k}; {split}"
     return f"{head}; epochs: {epochs}; {took}; machine {protocol.get('machine', 'not recorded')}".replace("|", "\\|")

@@ -87,7 +87,7 @@ def test_every_line_of_the_ledger_says_how_it_was_measured(name):
     for row, protocol in lines:
         assert row.what and row.published and row.ours and row.verdict
         how = ledger.how(protocol)
-        assert re.match(r"\d+ seeds?; binarisation: .+; epochs: .+; (\d+ min|time not recorded); machine .+", how), how
+        assert re.match(r"\d+ seeds?; (.+; )?binarisation: .+; epochs: .+; (\d+ min|time not recorded); machine .+", how), how
     if name in VERDICTS:
         assert [row.holds for row, _ in lines] == VERDICTS[name]
 

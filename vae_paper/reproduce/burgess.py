@@ -94,10 +94,10 @@ def quickly(options: Options, gamma: float, capacity: float, seed: int) -> Confi
 
 
 def slowly(options: Options, capacity: float, seed: int) -> Config:
-    """A run in which C rises with the same number of nats for 72 times as many steps."""
+    """A run in which C rises with the same number of nats for 72 times as many steps, then stays: 28 epochs for every C."""
     rise = math.ceil(SLOW_RISE * capacity / max(options.capacities))
     config = configured(options, f"burgess-slow-{capacity:g}-{seed}", SLOW_GAMMA, capacity, seed, rise)
-    return dataclasses.replace(config, epochs=rise + 1, batch_size=SLOW_BATCH)
+    return dataclasses.replace(config, epochs=SLOW_RISE + 1, batch_size=SLOW_BATCH)
 
 
 def configured(options: Options, name: str, gamma: float, capacity: float, seed: int, rise: int) -> Config:
@@ -131,7 +131,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     if "slowly" in report:
         slow = report["slow"]
         how = f"gamma = {slow['gamma']:g}, C rising over 72 times as many steps, batches of {slow['batch_size']}"
-        rows += lines(how, report["slowly"], {"seeds": slow["seeds"], "epochs": f"up to {slow['epochs']}"})
+        rows += lines(how, report["slowly"], {"seeds": slow["seeds"], "epochs": slow["epochs"]})
     return rows
 
 
@@ -139,7 +139,8 @@ def lines(how: str, found: dict[str, Any], protocol: dict[str, Any]) -> list[Row
     """The two lines of one way of training."""
     worst = max(one["off"] for c in found.values() for one in c["seeds"])
     first, *_, last = found.values()
-    fall = min(a["distortion"] - b["distortion"] for a, b in zip(first["seeds"], last["seeds"], strict=True))
+    falls = [a["distortion"] - b["distortion"] for a, b in zip(first["seeds"], last["seeds"], strict=True)]
+    fall, said = min(falls), ", ".join(f"{one:.1f}" for one in falls)
     rates, distortions = (
         "; ".join(f"C = {c}: {spread(r, name, digits)}" for c, r in found.items())
         for name, digits in (("rate", 2), ("distortion", 1))
@@ -147,23 +148,24 @@ def lines(how: str, found: dict[str, Any], protocol: dict[str, Any]) -> list[Row
     informs = ""
     if "mutual_information_low" in last["mean"]:
         low, high = (last["mean"][f"mutual_information_{end}"] for end in ("low", "high"))
-        informs = f"; at the largest C, I(x; z) is between {low:.1f} and {high:.1f} nats"
+        high = min(high, last["mean"]["rate"])  # the rate too is an upper bound
+        informs = f"; at the largest C, I(x; z) is between {low:.1f} (never above log N) and {high:.1f} nats, mean over seeds"
     return [
         Row(
             f"Burgess et al. 2018: the rate is C, {how}",
             "rate = C, up to 25 nats (dSprites, gamma = 1000)",
             rates,
-            f"{VERDICTS[worst <= MARGIN]}: the rate is at most {worst:.2f} nats off on test images (the rule allows {MARGIN:g})",
+            f"{VERDICTS[worst <= MARGIN]}: the rate is at most {worst:.2f} nats off on test images (the rule allows {MARGIN:g}). "
+            "The objective itself sets the rate to C; whether the rate informs of the image is the next line",
             worst <= MARGIN,
             secondary=True,
             protocol=protocol,
         ),
         Row(
-            f"Burgess et al. 2018: a larger C lowers the distortion, {how}",
+            f"Burgess et al. 2018: a larger C lowers the distortion (this project's rule: by {FALL:g} nats), {how}",
             QUALITATIVE,
             distortions,
-            f"{VERDICTS[fall >= FALL]}: from the smallest C to the largest it falls by at least {fall:.1f} nats "
-            f"(the rule needs {FALL:g}){informs}",
+            f"{VERDICTS[fall >= FALL]}: from the smallest C to the largest it falls by {said} nats, seed by seed{informs}",
             fall >= FALL,
             secondary=True,
             protocol=protocol,

@@ -85,7 +85,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     protocol = {"seeds": len(report["seeds"]), "binarisation": "dynamic", "split": "prior samples"}
     return [
         Row(
-            "Sohn et al. 2015: a CVAE draws the class that it is given",
+            "A CVAE (beta = 3, D = 10) draws the class that it is given, as in Kingma et al. 2014, arXiv:1406.5298",
             "none",
             f"a classifier finds the given label in {spread(report, 'agreement_x_hat', 1, 100)} % of x_hat, "
             f"{spread(report, 'agreement_bernoulli_samples', 1, 100)} % of binary images drawn from it",

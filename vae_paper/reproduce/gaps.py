@@ -88,7 +88,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
             QUALITATIVE,
             f"amortisation {a:.2f} ± {a_error:.2f}, approximation {b:.2f} ± {b_error:.2f} nats (standard errors)",
             f"not decided: amortisation is larger by {difference:.2f} ± {error:.2f}, but log p(x) is estimated from below, and "
-            "the missing part belongs to the approximation gap; the sizes are not comparable: another network",
+            "the missing part belongs to the approximation gap. The best q is found by few steps, which errs the other way. The "
+            "sizes are not comparable: another network",
             None,
             secondary=True,
             protocol={"seeds": 1, "split": split},

@@ -208,7 +208,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"network {network:.1f}, -ELBO of the CVAE {cvae:.1f}",
                 f"{found}, CVAE {spread(r, 'cvae')} (-ELBO: {spread(r, 'cvae_elbo', 1, -1)})",
                 f"{VERDICTS[holds]}: the CVAE is {mean:.1f} nats below the better baseline, at least "
-                f"{min(gains):.1f} on every seed; the numbers are not comparable, as Pyro's images are grayscale",
+                f"{min(gains):.1f} on every seed; the numbers are not comparable: Pyro's images are grayscale"
+                + (", and its unseen quadrant is the lower right, here the upper right" if seen == "3" else ""),
                 holds,
                 secondary=True,
             )

@@ -222,7 +222,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
             f"VAE {spread(report, 'vae_bound', 4, bits)}, VQ-VAE {spread(report, 'bound', 4, bits)} "
             f"(no model can be below {bits * floor_of(report):.4f})",
             f"{VERDICTS[None]}: VQ-VAE {100 * abs(difference):.1f} % {'above' if difference > 0 else 'below'} the VAE, in the "
-            "paper 3.5 % above. The VAE had fewer epochs than the VQ-VAE with its prior. The numbers are not comparable: "
+            "paper 3.5 % above. The sign differs over seeds. The VAE had fewer epochs than the VQ-VAE with its prior, and no "
+            "labels, from which this prior learns. The numbers are not comparable: "
             "binary digits",
             None,
             secondary=True,
