@@ -81,6 +81,13 @@ def test_perfect():
     assert_close(sap_score(codes, sizes, rng(), **MANY), [1 / 2, 2 / 3, 3 / 4], ERRORS * math.sqrt(0.25 / 10_000))
 
 
+def test_perfect_with_many_values():
+    """The classifier has a linear function of the latent for each value. Of 16, only those of the two ends are ever the largest.
+    So the best latent is right in 2/16 of the cases, and the second best, a guess, in 1/16."""
+    codes = perfect((3, 16), 1)
+    assert_close(sap_score(codes, (3, 16), rng(), **MANY), [2 / 3, 1 / 16], ERRORS * math.sqrt(0.25 / 10_000))
+
+
 def test_rotated():
     """The rotated pair cannot be told apart: 1/3 + 2/3 · 1/2 of the answers are right. Both latents of the pair are as important
     for both factors, as y -> -y shows, which exchanges the latents and keeps x. So each has H = log 2, of at most log 3 (factors)
