@@ -80,6 +80,17 @@ def test_a_perfect_representation():
     assert found["mig"] == pytest.approx(1, abs=2e-3)
 
 
+def test_dci_and_sap_are_measured_on_demand(monkeypatch):
+    """Of sprites with fewer values of each factor, so that the trees take a second."""
+    monkeypatch.setattr(known, "SIZES", (2, 3, 4, 2, 3))
+    factors = np.stack(np.unravel_index(np.arange(144), known.SIZES), axis=1).astype(float)
+    found = known.measure(factors / factors.std(0), **FEW, dci_train=300)
+    assert [found[name] for name in known.ADDED if name != "sap"] == pytest.approx([1] * 5, abs=1e-6)
+    assert 0.2 < found["sap"] < 1
+    without = known.measure(factors, **FEW)
+    assert found.keys() - without.keys() == {name for name in known.ADDED if not name.endswith("_lib")}
+
+
 def test_two_rotated_factors_must_be_guessed():
     """x and y, of one size, turned by 45°: 3/5 + 2/5 · 1/2 of the answers are right, and three of five gaps are 1."""
     found = known.measure(known.rotated(), **FEW)

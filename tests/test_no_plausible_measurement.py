@@ -20,7 +20,16 @@ from vae_numpy import figures as figures1
 from vae_paper import likelihoods, sprites
 from vae_paper.data import Data, check_data
 from vae_paper.drawing import animation, latent_space, pictures, plots
-from vae_paper.measuring import classifier, disentanglement, elbo, estimators, inference_gap, inspect, sample_quality
+from vae_paper.measuring import (
+    classifier,
+    disentanglement,
+    disentanglement_lib,
+    elbo,
+    estimators,
+    inference_gap,
+    inspect,
+    sample_quality,
+)
 from vae_paper.models import cvae, pixel_prior, pixel_vae, quadrant_cvae, vq_vae
 from vae_paper.models.ae import AE
 from vae_paper.sampling import interpolation, samplers
@@ -88,6 +97,7 @@ NATS, MU, LOGVAR = torch.from_numpy(normal(20)), torch.from_numpy(normal(20, 2))
 CHOSEN = torch.tensor([3, 5, 8, 13, 15, 19])
 FEATURES, MORE = normal(30, 3), normal(25, 3)
 TABLE, SIZES = normal(24, 3), (2, 3, 4)
+IMPORTANCE = np.abs(TABLE[:5])
 COLUMN, OTHER = rng.integers(3, size=(2, 20))
 FACTORS = np.array([[0, 1, 2, 3, 4], [2, 5, 14, 15, 15]])
 GRIDS, FITTED = torch.from_numpy(rng.integers(5, size=(3, 7, 7))), torch.from_numpy(rng.integers(5, size=(9, 7, 7)))
@@ -172,6 +182,46 @@ TRIED = {
         disentanglement.accuracy, [COLUMN, OTHER, 9],
         {i: [c - 9, c + 9, c[:1], c[:0], c[None], c.astype(float), c.astype(bool)] for i, c in ((0, COLUMN), (1, OTHER))},
     ),
+    "vae_paper.measuring.disentanglement_lib.beta_vae_sklearn": (
+        lambda *a: disentanglement_lib.beta_vae_sklearn(a[0], a[1], at(0), *a[2:]), [TABLE, SIZES, 20, 5, 3],
+        {0: [TABLE[:9], *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (24,) * 2, (-2, -12), (1, 24)]}
+        | dict.fromkeys((2, 3, 4), no_counts(2)),
+    ),
+    "vae_paper.measuring.disentanglement_lib.factor_vae_score": (
+        lambda *a: disentanglement_lib.factor_vae_score(a[0], a[1], at(0), *a[2:]), [TABLE, SIZES, 20, 5, 3, 30],
+        {0: [TABLE[:9], *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (24,) * 2, (-2, -12), (1, 24)]}
+        | dict.fromkeys((2, 3, 4, 5), no_counts(2)),
+    ),
+    "vae_paper.measuring.disentanglement_lib.dci": (
+        lambda *a: disentanglement_lib.dci(a[0], a[1], at(0), *a[2:]), [TABLE, SIZES, 20, 5],
+        {0: [TABLE[:9], TABLE[:, :1], *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (24,) * 2, (-2, -12), (1, 24)]}
+        | dict.fromkeys((2, 3), no_counts(2)),
+    ),
+    "vae_paper.measuring.disentanglement_lib.sap_score": (
+        lambda *a: disentanglement_lib.sap_score(a[0], a[1], at(0), *a[2:]), [TABLE, SIZES, 20, 5],
+        {0: [TABLE[:9], TABLE[:, :1], *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (24,) * 2, (-2, -12), (1, 24)]}
+        | dict.fromkeys((2, 3), no_counts(2)),
+    ),
+    "vae_paper.measuring.disentanglement_lib.sample": (
+        lambda *a: disentanglement_lib.sample(a[0], a[1], at(0), a[2]), [TABLE, SIZES, 20],
+        {0: [TABLE[:9], *not_finite(TABLE), *no_floats(TABLE)], 1: [(), (24,) * 2, (-2, -12), (1, 24)], 2: no_counts(2)},
+    ),
+    "vae_paper.measuring.disentanglement_lib.check_sample": (
+        disentanglement_lib.check_sample, [TABLE, SIZES], {0: [TABLE[:9], TABLE[:, :1], *not_finite(TABLE)], 1: [(1, 24)]}
+    ),
+    "vae_paper.measuring.disentanglement_lib.check_values": (
+        disentanglement_lib.check_values, [COLUMN, 3], {0: [COLUMN[:0], COLUMN[:1], COLUMN * 0 + 2]}
+    ),
+    **{
+        f"vae_paper.measuring.disentanglement_lib.{function.__name__}": (
+            function, [IMPORTANCE],
+            {0: [IMPORTANCE[:1], IMPORTANCE[:, :1], IMPORTANCE[0], -IMPORTANCE, IMPORTANCE.astype(int), *not_finite(IMPORTANCE)]},
+        )
+        for function in (
+            disentanglement_lib.disentanglement_of, disentanglement_lib.completeness_of, disentanglement_lib.concentration,
+            disentanglement_lib.check_importance,
+        )
+    },
     "vae_paper.measuring.estimators.importance": (
         lambda data, ks, posterior: estimators.importance(VAE_2, data, ks, posterior=posterior), [DATA, [1, 3], POSTERIOR],
         {0: NO_IMAGES_IN, 1: [[], [0, 2], [3, 2], [2, 2], [-1]], 2: [(MU[:9].float(), LOGVAR[:9].float())]},
@@ -379,6 +429,7 @@ def numbers(out):
 
 PURE = [
     *(f"measuring.disentanglement.{name}" for name in ("mig", "bins", "mutual_information", "accuracy")),
+    *(f"measuring.disentanglement_lib.{name}" for name in ("disentanglement_of", "completeness_of", "concentration")),
     *(f"measuring.estimators.{name}" for name in ("corrected", "information", "frechet_distance", "frechet")),
     *("measuring.elbo.mean_of", "measuring.elbo.active_units", "measuring.classifier.probabilities", "measuring.inspect.entropy"),
     *(f"drawing.latent_space.{name}" for name in ("pairs", "nearest")),

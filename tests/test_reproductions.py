@@ -22,7 +22,21 @@ from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
 from vae_paper import data, reproduce, runs, sprites, training, weight_files
 from vae_paper.config import Config
-from vae_paper.reproduce import beta, burda, burgess, collapse, conditional, gaps, higgins, kingma, nll, oracles, sohn, vq_vae
+from vae_paper.reproduce import (
+    beta,
+    burda,
+    burgess,
+    collapse,
+    conditional,
+    gaps,
+    higgins,
+    higgins_paper,
+    kingma,
+    nll,
+    oracles,
+    sohn,
+    vq_vae,
+)
 
 ROOT = Path(__file__).parents[1]
 FILES = {path.stem for path in (ROOT / "vae_paper/reproduce").glob("*.py") if "__main__" in path.read_text()}
@@ -356,6 +370,62 @@ def test_a_small_run_writes_lines_for_the_ledger_and_a_second_trains_nothing(mod
     expected = r"\d seeds?; (.+; )?binarisation: .+; k = \d+; .+; epochs: .+; \d+ min; machine .+ cores"
     assert all(re.match(expected, one) for one in protocols), protocols
     assert sorted(path.suffix for path in tmp_path.glob("*.png")) == (2 * [".png"] if module is kingma else [])
+
+
+def test_the_paper_s_network_and_optimiser_come_in_through_train(monkeypatch):
+    """Few sprites of 64x64 and few units. Each step is Adagrad's, with the paper's constant learning rate; a second run trains
+    nothing. The layers are those of the paper."""
+    factors = sprites.all_factors()[::1300]
+    x = sprites.render(factors, 64)
+    monkeypatch.setattr(sprites, "all_factors", lambda: factors)
+    monkeypatch.setattr(sprites, "all_images", lambda size=28: x if size == 64 else None)
+    monkeypatch.setattr(higgins_paper, "HIDDEN", 5)
+    steps, adagrad = [], torch.optim.Adagrad.step
+
+    def noted(optimizer, *rest):
+        steps.append(optimizer.param_groups[0]["lr"])
+        return adagrad(optimizer, *rest)
+
+    monkeypatch.setattr(torch.optim.Adagrad, "step", noted)
+    f1 = dict.fromkeys((f"f1_{factor}" for factor in sprites.SIZES), 1.0)
+    sizes = []
+
+    def measure(codes, *rest):
+        sizes.append((codes.shape, *rest))
+        return f1 | {"higgins": float(codes.std() > 0), "mig": 0.1, "higgins_lib": 0.5}
+
+    monkeypatch.setattr(higgins, "measure", measure)
+    line = ["--latent-dim", "3", "--batch-size", "12", "--train", "7", "--test", "6", "--dci", "60", "--out", "h.json"]
+    for _ in range(2):
+        reproduce_run(higgins_paper, line)
+    assert sizes == 3 * [((54, 3), 7, 6, 60)], "an untrained encoder and two betas"
+    assert steps == 2 * 4 * [1e-2], "49 training images make 4 steps"
+    report = json.loads(Path("h.json").read_text())
+    assert report["representations"].keys() == {"untrained encoder", "beta = 1", "beta = 4"}
+    assert report["ledger"][0]["holds"] is None, "one seed decides nothing"
+    assert "(MIG 0.10; disentanglement_lib: 50.0)" in report["ledger"][0]["ours"]
+    assert json.loads(Path("runs/higgins-paper-4-0/config.json").read_text())["beta"] == 4
+    model = higgins_paper.build(3, 0).requires_grad_(False)
+    shapes = [tuple(p.shape) for p in model.parameters() if p.ndim == 2]
+    assert shapes == [(5, 4096), (5, 5), (3, 5), (3, 5), (5, 3), (5, 5), (5, 5), (4096, 5)]
+    x, z, encoder, decoder = torch.from_numpy(x[:2]), torch.ones(2, 3), model.encoder, model.decoder
+    h = encoder.hidden2(encoder.hidden1(x.flatten(1)).clamp(min=0)).clamp(min=0)
+    assert_close(model.encode(x)[0], encoder.mu(h), 1e-6)
+    assert_close(model.encode(x)[1], encoder.logvar(h), 1e-6)
+    h = z
+    for layer in (decoder.hidden1, decoder.hidden2, decoder.hidden3):
+        h = layer(h).tanh()
+    assert_close(model.decode(z).flatten(1), decoder.out(h), 1e-6)
+
+
+@pytest.mark.parametrize("module", [higgins, higgins_paper])
+def test_too_few_points_are_refused_before_any_training(module, monkeypatch, capsys):
+    monkeypatch.setattr(training, "train", None)
+    for option, said in (("--dci", "dci is 1: expected 0, or at least 50"), ("--latent-dim", "latent_dim is 1: expected at")):
+        with pytest.raises(SystemExit, match="2"):
+            reproduce_run(module, [option, "1"])
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and said in err
 
 
 @pytest.mark.thorough

@@ -111,7 +111,7 @@ class Reproduce:
     name: Annotated[
         Literal[
             "autoencoder", "beta", "burda", "burgess", "collapse", "conditional", "disentanglement", "gaps", "gradients",
-            "higgins", "kingma", "nll", "oracles", "patches", "precision", "priors", "sohn", "vq_vae",
+            "higgins", "higgins_paper", "kingma", "nll", "oracles", "patches", "precision", "priors", "sohn", "vq_vae",
         ],
         tyro.conf.Positional,
     ]  # fmt: skip

@@ -55,11 +55,7 @@ def higgins(
     check(codes, sizes, train=train, test=test, L=L)
     codes = codes / np.maximum(codes.std(0), 1e-12)
     factor = rng.integers(len(sizes), size=train + test)
-    features = np.empty((train + test, codes.shape[1]))
-    for index, shared in enumerate(factor):
-        first, second = (np.stack([rng.integers(size, size=L) for size in sizes]) for _ in range(2))  # (V, L) each
-        second[shared] = first[shared]
-        features[index] = np.abs(look_up(codes, first, sizes) - look_up(codes, second, sizes)).mean(0)
+    features = differences(codes, sizes, factor, rng, L)
     features = (features - features[:train].mean(0)) / np.maximum(features[:train].std(0), 1e-12)
     linear = LogisticRegression(C=1e4, max_iter=10_000).fit(features[:train], factor[:train])
     return accuracy(linear.predict(features[train:]), factor[train:], len(sizes))
@@ -78,7 +74,23 @@ def factor_vae(
     alive = spread > 1e-6 * spread.max()
     if not alive.any():
         raise ValueError("codes are the same for every combination: there is no latent to vote")
-    codes = codes[:, alive] / spread[alive]
+    return vote(codes[:, alive] / spread[alive], sizes, rng, train, test, L)
+
+
+def differences(
+    codes: Representation, sizes: Sizes, factor: Int64[np.ndarray, " M"], rng: np.random.Generator, L: int
+) -> Float[np.ndarray, "M D"]:
+    """The mean of |z_1 - z_2| over L random pairs of images, M times. The images of a pair agree in the given factor."""
+    features = np.empty((len(factor), codes.shape[1]))
+    for index, shared in enumerate(factor):
+        first, second = (np.stack([rng.integers(size, size=L) for size in sizes]) for _ in range(2))  # (V, L) each
+        second[shared] = first[shared]
+        features[index] = np.abs(look_up(codes, first, sizes) - look_up(codes, second, sizes)).mean(0)
+    return features
+
+
+def vote(codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int, test: int, L: int) -> Accuracy:
+    """The majority vote of FactorVAE's metric, by latents that are scaled to variance 1."""
     kept, steady = np.zeros((2, train + test), int)
     for index in range(train + test):
         kept[index] = rng.integers(len(sizes))

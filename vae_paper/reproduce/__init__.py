@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.optim import Optimizer
 
 from vae_paper import runs, training, weight_files
 from vae_paper.config import Config, as_dict
@@ -56,10 +57,11 @@ class NoOptions:
     """Train the missing runs, measure, write. This measurement has no options."""
 
 
-def trained(config: Config, model: Model | None = None) -> tuple[Any, float]:
+def trained(config: Config, model: Model | None = None, optimizer: Callable[..., Optimizer] | None = None) -> tuple[Any, float]:
     """The model of a run, and the seconds of its training steps. A run that is missing or unfinished is trained now.
 
-    `model` is an untrained model of a class of your own. ValueError where runs/NAME holds a run of another configuration.
+    `model` is an untrained model with a class or networks of your own; `optimizer` is as in `train`. ValueError where runs/NAME
+    holds a run of another configuration.
     """
     folder = weight_files.RUNS / config.name
     path = folder / "config.json"
@@ -70,7 +72,7 @@ def trained(config: Config, model: Model | None = None) -> tuple[Any, float]:
             raise ValueError(f"{folder}: holds another run ({', '.join(other)}); remove the folder or rename it")
     if config.epochs is None or len(epochs_of(folder)) < config.epochs:
         begun = (folder / "state.safetensors").is_file()
-        training.train(Config(name=config.name, resume=True) if begun else config, model)
+        training.train(Config(name=config.name, resume=True) if begun else config, model, optimizer=optimizer)
     return weight_files.load(folder, model), sum(float(row["seconds"]) for row in epochs_of(folder))
 
 

@@ -1,22 +1,51 @@
-"""python -m vae_paper.reproduce.disentanglement: three metrics on representations whose disentanglement is known
--> results/disentanglement.json, docs/sprites.png.
+"""python -m vae_paper.reproduce.disentanglement: metrics of disentanglement on made-up representations, where the right values
+are known, and on PCA, raw pixels and untrained encoders -> results/disentanglement.json, docs/sprites.png.
+
+The beta-VAE metric and FactorVAE's metric are computed twice: ours, and as disentanglement_lib computes them ("theirs").
 """
 
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vae_numpy.command_line import run
+from vae_numpy.command_line import command_of, run
 from vae_numpy.figures import image_rows
-from vae_paper import sprites
-from vae_paper.measuring.disentanglement import Representation, factor_vae, higgins, mig
-from vae_paper.reproduce import NoOptions
+from vae_paper import models, sprites
+from vae_paper.measuring.disentanglement import Representation, codes_of_sprites, factor_vae, higgins, mig
+from vae_paper.measuring.disentanglement_lib import beta_vae_sklearn, dci, factor_vae_score, sap_score
+from vae_paper.reproduce import at_least
 from vae_paper.weight_files import write_json
 
 SIZES = tuple(sprites.SIZES.values())
-MAPS = 5  # random mixtures: the mean over them is reported
+MAPS = 5  # random mixtures, and untrained encoders: the mean over them is reported
+WIDTHS = (7, 8, 8, 8, 6, 6, 6, 6, 6)  # of the columns of `table`
+FEWEST = 50  # training points of DCI: 50 random images are never all of one shape (3⁻⁴⁹)
+COLLAPSED = 1e-3  # standard deviation of a collapsed latent's mu
+ADDED = {  # what results/ may lack: numbers of `measure` that were added later, and their headings
+    "higgins_lib": "beta-VAE metric, theirs, %",
+    "factor_vae_lib": "FactorVAE, theirs, %",
+    "dci_disentanglement": "DCI disentanglement, %",
+    "dci_completeness": "DCI completeness, %",
+    "dci_informativeness": "DCI informativeness, %",
+    "sap": "SAP, %",
+}
+
+
+@dataclass
+class Options:
+    """Measure the disentanglement of representations without training."""
+
+    dci: int = 1_000
+    """Training points of DCI's trees. disentanglement_lib takes 10,000, which takes ten times as long."""
+    latent_dim: int = 10
+    """Latent size D of the untrained encoders, and the number of principal components."""
+    out: Path = Path("results/disentanglement.json")
+    """File for the numbers."""
+    picture: Path = Path("docs/sprites.png")
+    """File for the picture."""
 
 
 def perfect() -> Representation:
@@ -44,44 +73,97 @@ def noise() -> Representation:
     return np.random.default_rng(1).standard_normal((sprites.COUNT, 5))
 
 
-def measure(codes: Representation, train: int = 10_000, test: int = 5_000) -> dict[str, float]:
-    """The three metrics, and the F1 score of each factor in the first."""
-    by_classifier, by_votes = (m(codes, SIZES, np.random.default_rng(0), train, test) for m in (higgins, factor_vae))
-    return {
-        "higgins": by_classifier.value,
-        "higgins_standard_error": by_classifier.standard_error,
-        "factor_vae": by_votes.value,
-        "factor_vae_standard_error": by_votes.standard_error,
-        "mig": float(mig(codes, SIZES).mean()),
-        **{f"f1_{factor}": f1 for factor, f1 in zip(sprites.SIZES, by_classifier.f1, strict=True)},
-    }
+def collapsed() -> Representation:
+    """Latents for scale, x and y, and seven collapsed latents: weighted sums of all factors, with a tiny standard deviation."""
+    codes = perfect()
+    small = codes[:, :5] @ np.random.default_rng(2).standard_normal((5, 7))
+    return np.hstack([codes[:, [1, 3, 4]], COLLAPSED * small / small.std(0)])
 
 
-def main() -> None:
+def untrained(latent_dim: int, seed: int) -> Representation:
+    """mu of an untrained encoder."""
+    return codes_of_sprites(models.build("vae", latent_dim, seed=seed).eval())
+
+
+def pixels() -> Representation:
+    """One latent for each pixel that is not black in all sprites."""
+    x = sprites.all_images().reshape(-1, 784)
+    return x[:, x.any(0)]
+
+
+def pca(latent_dim: int) -> Representation:
+    """The first `latent_dim` principal components of all sprites."""
+    x = pixels()
+    x = x - x.mean(0)
+    _, axes = np.linalg.eigh(x.T @ x)  # ascending
+    return x @ axes[:, ::-1][:, :latent_dim]
+
+
+def measure(codes: Representation, train: int = 10_000, test: int = 5_000, dci_train: int = 0) -> dict[str, float]:
+    """All metrics, and the F1 score of each factor in the answers of `higgins`. The names of theirs end in _lib.
+
+    DCI is computed with `dci_train` training points. DCI and SAP are left out if `dci_train` is 0.
+    """
+    by_metric = {
+        "higgins": higgins, "factor_vae": factor_vae, "higgins_lib": beta_vae_sklearn, "factor_vae_lib": factor_vae_score
+    }  # fmt: skip
+    found = {name: metric(codes, SIZES, np.random.default_rng(0), train, test) for name, metric in by_metric.items()}
+    numbers = {name: one.value for name, one in found.items()}
+    numbers |= {f"{name}_standard_error": one.standard_error for name, one in found.items()}
+    numbers["mig"] = float(mig(codes, SIZES).mean())
+    if dci_train:
+        by_trees = dci(codes, SIZES, np.random.default_rng(0), dci_train, test)
+        numbers |= {f"dci_{name}": getattr(by_trees, name) for name in ("disentanglement", "completeness", "informativeness")}
+        numbers["sap"] = float(sap_score(codes, SIZES, np.random.default_rng(0), train, test).mean())
+    return numbers | {f"f1_{factor}": f1 for factor, f1 in zip(sprites.SIZES, found["higgins"].f1, strict=True)}
+
+
+def main(options: Options) -> None:
     """Measure and draw."""
-    mixtures = [measure(mixed(seed)) for seed in range(MAPS)]
+    at_least(options, dci=FEWEST, latent_dim=2)
+
+    def measured(codes: Representation) -> dict[str, float]:
+        return measure(codes, dci_train=options.dci)
+
+    mixtures = [measured(mixed(seed)) for seed in range(MAPS)]
+    encoders = [measured(untrained(options.latent_dim, seed)) for seed in range(MAPS)]
     report: dict[str, Any] = {
-        "command": "python -m vae_paper.reproduce.disentanglement",
+        "command": command_of("python -m vae_paper.reproduce.disentanglement", options),
         "factors": sprites.SIZES,
-        "protocol": "L = 64, 10,000 training and 5,000 test points, chance 1/5; MIG over all combinations, 20 bins",
+        "protocol": "L = 64, 10,000 training and 5,000 test points, chance 1/5; MIG over all combinations, 20 bins; "
+        f"DCI with {options.dci:,} training points",
         "representations": {
-            "perfect": measure(perfect()),
-            "x, y rotated": measure(rotated()),
-            f"randomly mixed, {MAPS} maps": {name: statistics.fmean(m[name] for m in mixtures) for name in mixtures[0]},
-            "noise": measure(noise()),
+            "perfect": measured(perfect()),
+            "x, y rotated": measured(rotated()),
+            f"randomly mixed, {MAPS} maps": mean_of(mixtures),
+            "three known, seven collapsed": measured(collapsed()),
+            "noise": measured(noise()),
+            f"PCA, D = {options.latent_dim}": measured(pca(options.latent_dim)),
+            "raw pixels": measure(pixels()),
+            f"untrained encoder, {MAPS} seeds": mean_of(encoders),
         },
         "mixtures": mixtures,
+        "encoders": encoders,
     }
-    write_json(Path("results/disentanglement.json"), report)
+    write_json(options.out, report)
     print(table(report))
-    draw(Path("docs/sprites.png"))
+    draw(options.picture)
+
+
+def mean_of(measured: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each number."""
+    return {name: statistics.fmean(one[name] for one in measured) for name in measured[0]}
 
 
 def table(report: dict[str, Any]) -> str:
-    """The report as text."""
-    lines = [f"{'':<24}{'Higgins':>9}{'FactorVAE':>11}{'MIG':>7}"]
+    """The report as text. D, C and I are the three parts of DCI."""
+    groups = f"{'':<31}{'beta-VAE':^14}{'FactorVAE':^17}{'':5}{'DCI':^20}"
+    heads = ("ours", "theirs", "ours", "theirs", "MIG", "D", "C", "I", "SAP")
+    lines = [groups.rstrip(), f"{'':<31}" + "".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True))]
     for name, m in report["representations"].items():
-        lines.append(f"{name:<24}{m['higgins']:>9.1%}{m['factor_vae']:>11.1%}{m['mig']:>7.3f}")
+        shares = (f"{m[key]:.1%}" for key in ("higgins", "higgins_lib", "factor_vae", "factor_vae_lib"))
+        gaps = (f"{m[key]:.2f}" if key in m else "-" for key in ("mig", *list(ADDED)[2:]))
+        lines.append(f"{name:<31}" + "".join(f"{one:>{width}}" for one, width in zip((*shares, *gaps), WIDTHS, strict=True)))
     return "\n".join(lines)
 
 
@@ -103,4 +185,4 @@ def draw(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run("python -m vae_paper.reproduce.disentanglement", NoOptions, lambda _: main())
+    run("python -m vae_paper.reproduce.disentanglement", Options, main)
