@@ -195,7 +195,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
             Row(
                 f"Kingma & Welling 2013, Fig. 2, {NETWORKS[network]}: superfluous latents do not overfit, nor (a rule of "
                 "this project) lower the bound",
-                "bound between -150 and -100 nats (the axis of the figure); superfluous latents did not result in overfitting",
+                "bound between -150 and -100 nats; superfluous latents do not overfit",
                 ", ".join(f"{n}: {end['test']:.1f}" for n, end in sorted(ends.items()))
                 + f" (no model can be above {-floor_of(report):.2f})",
                 f"{VERDICTS[holds]}: N_z = {largest} is {abs(worse):.1f} nats "
