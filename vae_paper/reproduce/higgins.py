@@ -123,7 +123,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     rows.append(
         Row(
             "Higgins et al. 2017, Fig. 6: beta-VAE metric in %, PCA, raw pixels, untrained encoder",
-            f"{PUBLISHED['PCA']}, {PUBLISHED['raw pixels']}, none",
+            f"{PUBLISHED['PCA']}, {PUBLISHED['raw pixels']}, not known",
             ", ".join(scores(found[name]) for name in ("PCA", "raw pixels", "untrained encoder")),
             "not comparable: other sprites, other sizes of training set",
             None,
@@ -138,7 +138,10 @@ def pair(found: dict[str, Any], low: float, high: float, why: str) -> Row:
     a, b = found[f"beta = {low:.3g}"], found[f"beta = {high:.3g}"]
     gain = b["mean"]["higgins"] - a["mean"]["higgins"]
     mistaken = [name for name in sprites.SIZES if max(r["mean"][f"f1_{name}"] for r in (a, b)) < UNKNOWN]
-    confused = f"; for both betas {' and '.join(mistaken)} are confused with other factors (F1 below {UNKNOWN:g})"
+    confused = (
+        f"; for both betas {' and '.join(mistaken)} are confused with other factors (F1 below {UNKNOWN:g}), so there was no room "
+    )
+    confused += "for a gain: other sprites and far fewer steps than in the paper"
     spreads = [r["sd"]["higgins"] for r in (a, b) if "sd" in r]
     holds = gain > max(spreads) if spreads else None
     rule = f"the rule needs more than {100 * max(spreads):.1f}" if spreads else "one seed has no standard deviation"
