@@ -103,7 +103,7 @@ def resolved(source: str) -> str:
 
 
 def count(source: str) -> int:
-    """The number of images, for the default epochs and batch size. For a named source with more than FEW_IMAGES: FEW_IMAGES."""
+    """The number of images, from which default epochs and batch size follow. For a large named source only FEW_IMAGES."""
     if source.startswith((FOLDER, ARRAY)):
         return image_files.count(source)
     return 1_437 if source == "handwriting" else FEW_IMAGES
@@ -171,9 +171,9 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def trained_on(about: dict[str, Any], data: Data) -> bool:
-    """Whether the run with the header `about` was trained on `data` without the validation part that the header names.
+    """Whether the run with the header `about` was trained on these data. True if the header has no digest.
 
-    True if the header has no digest.
+    Compared are its training images: `data` without the fraction that the header names as validation.
     """
     held = about.get("config", {}).get("validation", 0.0)
     return "digest" not in about or split(data, held)[0].digest == about["digest"]

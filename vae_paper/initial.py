@@ -101,7 +101,8 @@ def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data |
 def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     """The fraction of a source's training images that the model of `start_from` has certainly not seen.
 
-    Every run on a whole source holds out images by one fixed shuffle.
+    Every run on a whole source shuffles in the same fixed order and holds out the first images of that order. So a smaller
+    held-out part lies inside a larger one.
     """
     theirs, before = start.get("source"), start.get("start_from")
     if "validation" not in start or theirs is None:
@@ -110,7 +111,7 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source == OWN:  # the name says nothing: are they the same images, in the same order?
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # In an older file, "auto" may mean this source or another. We assume this source: so we count fewer images as unseen.
+        # In an older file, "auto" may mean this source or another. We assume this source: then fewer images count as unseen.
         # `data.split` writes the number of training images into "data". A run on the whole source has the number `whole` minus
         # its held-out images. With another number, the model of `start_from` saw only a part of the source. Then its held-out
         # images are not those of this run.

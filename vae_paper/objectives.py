@@ -42,8 +42,9 @@ def sticking_the_landing(terms: Terms) -> PerImage:
 def dreg(terms: Terms) -> PerImage:
     """`iwae` with doubly reparameterized gradients (Tucker et al. 2018, arXiv:1810.04152, eq. 8).
 
-    Let w_k = p(x, z_k) / q(z_k|x) and v_k = w_k / Σ w. The decoder's gradient is that of `iwae`: Σ_k v_k ∂ log w_k. The
-    encoder's gradient is Σ_k v_k² ∂ log w_k / ∂z_k · ∂z_k. It has the same mean as `iwae`'s, and less noise.
+    Let w_k = p(x, z_k) / q(z_k|x) and v_k = w_k / Σ w. The decoder's gradient is that of `iwae`: Σ_k v_k ∂ log w_k / ∂θ, with
+    the decoder's parameters θ. The encoder's gradient is Σ_k v_k² ∂ log w_k / ∂z_k · ∂z_k / ∂φ, with the encoder's parameters
+    φ. It has the same mean as `iwae`'s, and less noise.
     """
     log_weight = through_z(terms)
     weight = torch.softmax(log_weight.detach(), 0)  # (K, B)

@@ -260,7 +260,7 @@ class Encoder(nn.Module):
         sizes = stages(image_shape, width, depth)
         self.conv1 = nn.Conv2d(image_shape[0], width, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
-        self.deeper = nn.ModuleList(nn.Conv2d(C, 2 * C, 3, stride=2, padding=1) for C, _, _ in sizes[2:-1])  # none at 28x28
+        self.deeper = nn.ModuleList(nn.Conv2d(C, 2 * C, 3, stride=2, padding=1) for C, _, _ in sizes[2:-1])  # none at depth 2
         self.fc = nn.Linear(math.prod(sizes[-1]), 256)
         self.mu = nn.Linear(256, latent_dim)
         self.logvar = nn.Linear(256, latent_dim)
@@ -287,7 +287,7 @@ class Decoder(nn.Module):
         self.grid = sizes[-1]
         self.fc1 = nn.Linear(latent_dim, 256)
         self.fc2 = nn.Linear(256, math.prod(self.grid))
-        self.deeper = nn.ModuleList(  # none at 28x28; an odd size needs no output padding
+        self.deeper = nn.ModuleList(  # none at depth 2; an odd size needs no output padding
             nn.ConvTranspose2d(2 * C, C, 3, stride=2, padding=1, output_padding=(1 - H % 2, 1 - W % 2))
             for C, H, W in reversed(sizes[2:-1])
         )
@@ -305,7 +305,7 @@ class Decoder(nn.Module):
 
 class VAE(Model):
     """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.parameters.shapes`, and
-    `log_sigma` if the likelihood has a scale. For images larger than 32x32 it also has the layers `deeper` (see `stages`).
+    `log_sigma` if the likelihood has a scale. With `depth` above 2, or by default above 32x32, it also has the layers `deeper`.
 
     `encoder` and `decoder` may be networks of your own. The encoder maps x (B, C, H, W) to (mu, logvar), (B, D) each; the
     decoder maps z (B, D) to logits (B, C, H, W).

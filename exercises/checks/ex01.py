@@ -353,7 +353,8 @@ WRONG = [
     Wrong(
         "two_kinds_of_std",
         "factor_correlation",
-        "that divides by B once and by B - 1 twice (ddof = 1): the correlations are too small by (B - 1) / B",
+        "that divides the covariance by B, but both variances by B - 1 (ddof = 1): the results are too small by the factor "
+        "(B - 1) / B",
         lambda mu, factors: np.abs(covariance(mu, factors) / np.outer(mu.std(0, ddof=1), factors.std(0, ddof=1))),
     ),
     Wrong(

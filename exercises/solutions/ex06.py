@@ -18,9 +18,10 @@ def implied_beta(reconstruction: str, kl: str, pixels: int, latents: int, weight
 
 
 def implied_variance(reduction: str, half: bool, pixels: int) -> float:
-    """The variance of a Gaussian p(x|z) with which -log p(x|z) + KL has the optimum of squared error + KL (a sum).
+    """The variance of the Gaussian p(x|z) for which -log p(x|z) + KL has the same optimum as the loss squared error + KL.
 
-    `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether it is multiplied by 1/2.
+    The KL is a sum over the latents. `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether it is
+    multiplied by 1/2.
     """
     # c Σ (x - x̂)² = Σ (x - x̂)² / (2 σ²):   σ² = 1 / (2 c)
     factor = (0.5 if half else 1.0) / (pixels if reduction == "mean" else 1)

@@ -173,7 +173,7 @@ def codebook_usage(path: str | Path, counts: dict[str, Int[Array, " K"]], captio
         share = np.sort(n / n.sum())[::-1]
         perplexity = np.exp(-np.sum(share[share > 0] * np.log(share[share > 0])))
         axis.plot(np.arange(1, len(n) + 1), np.where(share > 0, share, np.nan), label=f"{label}: perplexity {perplexity:.0f}")
-    axis.axhline(1 / len(n), color="0.6", lw=0.8, ls="--", label=f"all {len(n)} codes alike")
+    axis.axhline(1 / len(n), color="0.6", lw=0.8, ls="--", label=f"all {len(n)} codes equally often")
     axis.set(xlabel="code, most used first", ylabel="share of the choices", yscale="log")
     axis.legend(frameon=False)
     _finish(figure, path, caption, 9)

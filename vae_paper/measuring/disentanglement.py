@@ -4,7 +4,7 @@ A representation is a table, (N, D). It has a row of latents (codes) for each co
 `numpy.ravel_multi_index`; N is the product of the factors' `sizes`. So pairs and batches are looked up in the table, and the
 mutual information gap (MIG) is a sum over all images.
 
-Legend: N combinations, D latent size, V factors, L pairs (or images) for one answer of a metric.
+Legend: N combinations, D latent size, V factors, L pairs for a classifier's point (or images for a vote).
 """
 
 import math

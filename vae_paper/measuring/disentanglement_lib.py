@@ -10,7 +10,7 @@ random images, and `mig` is a sum over all images.
 
 A representation is a table of codes, as in `disentanglement.py`.
 
-Legend: N combinations, D latent size, V factors, L pairs (or images) for one answer of a metric, M points of a sample.
+Legend: N combinations, D latent size, V factors, L pairs for a classifier's point (or images for a vote), M points of a sample.
 """
 
 import math
@@ -67,8 +67,8 @@ def factor_vae_score(
 ) -> Accuracy:
     """FactorVAE's metric (Kim & Mnih 2018, arXiv:1802.05983, section 4), where latents below a threshold do not vote.
 
-    The standard deviation of each latent is estimated from a sample of `variance` images. A latent votes if it is at least 0.05.
-    If no latent votes, the value is 0, which is below chance.
+    The standard deviation of each latent is estimated from a sample of `variance` images. A latent votes if its standard
+    deviation is at least 0.05. If no latent votes, the value is 0, which is below chance.
     """
     check(codes, sizes, train=train, test=test, L=L, variance=variance)
     spread = sample(codes, sizes, rng, variance)[0].std(0, ddof=1)  # (D,)
@@ -115,11 +115,11 @@ def disentanglement_of(importance: Importance) -> float:
 def completeness_of(importance: Importance) -> float:
     """Whether for each factor one latent only is important, 0 to 1 (Eastwood & Williams 2018, section 2)."""
     check_importance(importance)
-    return disentanglement_of(importance.T)  # C_j is to the columns of R what D_i is to its rows
+    return disentanglement_of(importance.T)  # C_j is computed from column j of R as D_i is from row i
 
 
 def concentration(importance: Float[np.ndarray, "A B"]) -> Float[np.ndarray, " A"]:
-    """1 - H(row) / log B of each row, scaled to the sum 1: 1 if one entry has everything, 0 if all entries are equal."""
+    """Each row is scaled to the sum 1; then 1 - H(row) / log B: 1 if one entry has everything, 0 if all entries are equal."""
     check_importance(importance)
     shares = importance + TINY
     shares = shares / shares.sum(1, keepdims=True)

@@ -61,9 +61,9 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
-    """Ways to sum or average the two terms. Each row holds the `beta` to which its way is equal.
+    """Ways to sum or average the two terms, and the `beta` that each of them hides.
 
-    Equal means: distortion + `beta` · rate, both as sums, has the same optimum.
+    A row's loss has the same optimum as distortion + `beta` · rate, where both terms are sums.
     """
     check_at_least(1, pixels=pixels, latents=latents, batch=batch)
     ways = [

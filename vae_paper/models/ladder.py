@@ -1,7 +1,7 @@
 """A VAE with two layers of latents, z2 -> z1 -> x: a ladder VAE (Sønderby et al. 2016, arXiv:1602.02282).
 
 What changes from vae.py: the prior of z1 is a Gaussian p(z1|z2), learned too. And q(z1|x, z2) is this prior, multiplied by the
-encoder's Gaussian for z1: the encoder says only what x tells about z1 and z2 does not tell. (docs/hierarchy.md)
+encoder's Gaussian for z1: the encoder need only add what x says about z1 beyond what z2 says. (docs/hierarchy.md)
 """
 
 import torch
