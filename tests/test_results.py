@@ -93,12 +93,12 @@ def test_every_line_of_the_ledger_says_how_it_was_measured(name):
 
 
 def test_the_likelihood_reaches_its_aim():
-    """On all test images, dynamic binarisation; the random subset with 5,000 samples per image can be chosen again."""
+    """On all test images, mean over three binarisations; with the best q it is lower, since both are estimates from above."""
     for name, aim in (("VAE", 85.5), ("IWAE-5", 84.8)):
         model = results("nll")["models"][name]
-        assert model["mean"]["nll"] <= aim and model["mean"]["nll_standard_error"] < 0.3
-        assert (model["binarisation"], model["k"], model["passes"], model["mean"]["images"]) == ("dynamic", 5000, 5, 10_000)
-        assert model["chosen"] == random_subset(10_000, 400).tolist()
+        mean = model["mean"]
+        assert mean["nll_best"] < mean["nll"] <= aim and mean["nll_standard_error"] < 0.3
+        assert (model["binarisation"], model["k"], mean["images"]) == ("dynamic, 3 draws of the test images", 5000, 10_000)
 
 
 @pytest.mark.skipif(not digits.is_on_disk("mnist"), reason="the floor is MNIST's, which is not on disk")

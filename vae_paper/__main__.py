@@ -50,7 +50,7 @@ class Evaluate(OfRun):
 
 @dataclass
 class Inspect(OfRun):
-    """Explain the loss: its terms, what they bound, bits, KL per latent, and the beta that a mean in place of a sum gives."""
+    """Explain the loss: its terms, what they bound, bits, KL per latent, and how averages change beta."""
 
     passes: int = 5
     """Number of samples of z for each image."""

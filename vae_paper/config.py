@@ -243,7 +243,7 @@ def _refuse_contradictions(c: Config) -> None:
     no_beta = c.objective not in ("elbo", "free-bits")
     contradictions: list[tuple[bool, str]] = [
         (
-            # images of your own may be binary: the pixels decide
+            # images of your own may be binary already: the likelihood checks their pixels (not on a GPU)
             c.likelihood == "bernoulli" and c.binarise == "none" and not c.source.startswith((OWN, FOLDER, ARRAY)),
             "bernoulli is for binary images: choose --binarise",
         ),

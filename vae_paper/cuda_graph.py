@@ -50,9 +50,9 @@ def reason_against(model: nn.Module, optimizer: Optimizer, own_objective: bool) 
 class Replayed:
     """A function of tensors, numbers and None that returns a tensor: on a CUDA GPU, a call replays the record of one call.
 
-    All calls must have arguments of the same shapes. The function must be deterministic in its arguments and in torch's global
-    generator, and may change parameters and buffers in place. If it makes the CPU wait for the GPU (it reads a value, for
-    example), it is never recorded; one line on stderr says so.
+    All calls must have arguments of the same shapes. The result of the function must depend only on its arguments, on
+    parameters and buffers (it may change them in place), and on torch's global generator. If the
+    function makes the CPU wait for the GPU (it reads a value, for example), it is never recorded; one line on stderr says so.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -98,7 +98,7 @@ def as_buffer(argument: Argument, like: Any) -> Tensor | None:
 
 def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Tensor, str]:
     """The result, and the line of code at which the CPU first waited for the GPU ("" if it never did)."""
-    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # calls before a recording need another stream
+    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch asks for a side stream before a recording
     stream.wait_stream(torch.cuda.current_stream())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

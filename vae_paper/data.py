@@ -103,7 +103,10 @@ def resolved(source: str) -> str:
 
 
 def count(source: str) -> int:
-    """The number of images, from which default epochs and batch size follow. For a large named source only FEW_IMAGES."""
+    """The number of images, from which default epochs and batch size follow.
+
+    For a named source that is not the handwriting, it is FEW_IMAGES in place of the real number: only "fewer or not" matters.
+    """
     if source.startswith((FOLDER, ARRAY)):
         return image_files.count(source)
     return 1_437 if source == "handwriting" else FEW_IMAGES
@@ -173,7 +176,7 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 def trained_on(about: dict[str, Any], data: Data) -> bool:
     """Whether the run with the header `about` was trained on these data. True if the header has no digest.
 
-    Compared are its training images: `data` without the fraction that the header names as validation.
+    The run's training images are compared with `data` without the fraction that the header names as validation.
     """
     held = about.get("config", {}).get("validation", 0.0)
     return "digest" not in about or split(data, held)[0].digest == about["digest"]

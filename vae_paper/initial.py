@@ -112,9 +112,9 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
         # In an older file, "auto" may mean this source or another. We assume this source: then fewer images count as unseen.
-        # `data.split` writes the number of training images into "data". A run on the whole source has the number `whole` minus
-        # its held-out images. With another number, the model of `start_from` saw only a part of the source. Then its held-out
-        # images are not those of this run.
+        # The header's text "data" begins with the number of training images (`data.split` writes it). In a run on the whole
+        # source it is `whole` minus its held-out images. With another number, the model of `start_from` saw only a part of the
+        # source. Then its held-out images are not those of this run.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)

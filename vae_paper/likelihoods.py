@@ -154,8 +154,8 @@ class Likelihood(NamedTuple):
 
 CODE = "a probability, so the image can be stored in this many bits/dim"
 DENSITY = (
-    "a density on images in [0, 1]. No noise was added to their gray levels (no dequantisation). So these nats may be "
-    "negative, and bits/dim is not the length of a code. On the scale 0 to 255, bits/dim is 8 larger"
+    "a density on images in [0, 1], so these nats may be negative. No noise was added to the gray levels (no dequantisation), "
+    "so bits/dim is not the length of a code. On the scale 0 to 255, bits/dim is 8 larger"
 )
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),

@@ -56,7 +56,8 @@ def dreg(terms: Terms) -> PerImage:
 def through_z(terms: Terms) -> Float[Tensor, "K B"]:
     """`terms.log_weight`, but log q(z|x) has a gradient through z only: mu and logvar in it are taken as constants.
 
-    `terms` must come from `Model.terms`: there, log q is a function of eps and logvar. ValueError if q is no Gaussian.
+    `terms` must come from `Model.terms`: there, log q has the gradient of -logvar / 2 (eps is a constant), which is removed here.
+    ValueError if q is no Gaussian.
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:

@@ -49,7 +49,7 @@ class Progress:
     seconds: float = 0.0
     """Duration of this epoch's steps, in seconds."""
     best: float | None = None
-    """The lowest score so far: the validation loss, or minus the epoch if there are no validation images."""
+    """The lowest score so far: the validation loss, or, without validation images, the negative number of the epoch."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
     given: bool = False
@@ -222,7 +222,7 @@ def begun(
 
 
 def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, str]:
-    """The names of the parts that were passed in Python. They must be passed again to resume the run."""
+    """The names of the parts with the user's own code. They must be passed again to resume the run."""
     own: dict[str, str] = {}
     if model is not None and models.name_of(model) not in models.names():
         own["model"] = models.name_of(model)

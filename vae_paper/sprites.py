@@ -4,7 +4,8 @@ A sprite is one shape: its pixels are 1 (gray at the edge), all others 0. Its 5 
 stay within a quarter turn, so that no two combinations of factors give the same image. (In dSprites a square turns all the
 way round, so it looks the same again after each quarter turn.)
 
-Legend: N images, V = 5 factors, S = 4 points along the side of a pixel, W pixels along the side of the window with the shape.
+Legend: N images, V = 5 factors, S = 4 points along the side of a pixel, W pixels along the side of a window:
+a square of pixels around the shape; outside it all pixels are 0 (`_render`).
 """
 
 import math

@@ -105,8 +105,8 @@ class Model(nn.Module):
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """Training options that must keep their default with this model, each with the reason."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {option: attribute}. The value of the option names that run,
-    whose parameters are copied into this attribute of the model."""
+    """Parts that another run has trained: {option: attribute}. The option's value is the name of that run. The run's parameters
+    are copied into this attribute of the model."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor
@@ -239,7 +239,7 @@ def check_size(image_shape: Shape) -> Shape:
 def stages(image_shape: Shape, width: int = WIDTH, depth: int = 0) -> list[Shape]:
     """(C, H, W) of the image, and after each layer of stride 2. At (1, 28, 28): (1, 28, 28), (32, 14, 14), (64, 7, 7).
 
-    `depth` layers, at least 2; or 0: the fewest that give a grid of at most 8x8. Odd sizes are rounded up.
+    `depth` layers, at least 2; or 0: the fewest (2 or more) that give a grid of at most 8x8. Odd sizes are rounded up.
     """
     if width < 1 or depth < 0 or depth == 1:
         raise ValueError(f"width is {width}, depth is {depth}: expected width 1 or more, depth 0 (by the size) or 2 or more")

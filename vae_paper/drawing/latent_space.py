@@ -15,7 +15,7 @@ from vae_paper.sampling import interpolation, samplers
 from vae_paper.vae import Model
 
 Array = np.ndarray
-SHOWN = 5_000  # points of a map: more points make one blot
+SHOWN = 5_000  # points of a map: more points would hide each other
 EMBEDDED = 2_000  # points of t-SNE, whose time grows faster than their number
 COLUMNS = 11  # of traversals and interpolations: odd, so that there is a middle
 LATENTS = 10  # rows of traversals, at most: latents with a small KL change little

@@ -214,7 +214,7 @@ def _draw_manifold(axis: Any, x_hat: Float[Array, "N C H W"]) -> Any:
 def _show(axis: Any, images: Float[Array, "rows columns C H W"]) -> Any:
     """Draw rows of images as one sheet: digits as dark ink on white, other images of one channel in gray, else in colour."""
     sheet = _sheet(images)
-    return axis.imshow(sheet, cmap="gray_r" if images.shape[2:] == INK else "gray", vmin=0, vmax=1)  # colour takes no map
+    return axis.imshow(sheet, cmap="gray_r" if images.shape[2:] == INK else "gray", vmin=0, vmax=1)  # if C = 3, cmap is ignored
 
 
 def _sheet(images: Float[Array, "rows columns C H W"]) -> Float[Array, "..."]:

@@ -4,7 +4,8 @@ A representation is a table, (N, D). It has a row of latents (codes) for each co
 `numpy.ravel_multi_index`; N is the product of the factors' `sizes`. So pairs and batches are looked up in the table, and the
 mutual information gap (MIG) is a sum over all images.
 
-Legend: N combinations, D latent size, V factors, L pairs for a classifier's point (or images for a vote).
+Legend: N combinations, D latent size, V factors, L pairs of images behind one
+data point of the classifier (or L images behind one vote).
 """
 
 import math
@@ -48,7 +49,8 @@ def higgins(
     """The beta-VAE metric (Higgins et al. 2017, section 3): can a linear classifier tell which factor the images of a pair share?
 
     The classifier sees the mean of |z_1 - z_2| over L pairs that agree in one factor. The defaults of `train`, `test` and
-    `L` are those of disentanglement_lib. The metric is blind to linear mixtures of the factors: the classifier undoes them.
+    `L` are those of disentanglement_lib. The metric hardly sees most linear mixtures of the factors: the classifier undoes them.
+    (It cannot undo a rotation of two factors by 45 degrees.)
     """
     from sklearn.linear_model import LogisticRegression  # imported here, since only this metric needs it, and it takes a second
 

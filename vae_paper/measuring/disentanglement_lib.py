@@ -10,7 +10,8 @@ random images, and `mig` is a sum over all images.
 
 A representation is a table of codes, as in `disentanglement.py`.
 
-Legend: N combinations, D latent size, V factors, L pairs for a classifier's point (or images for a vote), M points of a sample.
+Legend: N combinations, D latent size, V factors, L pairs of images behind one data point of the classifier (or L images
+behind one vote), M points of a sample.
 """
 
 import math
@@ -115,7 +116,7 @@ def disentanglement_of(importance: Importance) -> float:
 def completeness_of(importance: Importance) -> float:
     """Whether for each factor one latent only is important, 0 to 1 (Eastwood & Williams 2018, section 2)."""
     check_importance(importance)
-    return disentanglement_of(importance.T)  # C_j is computed from column j of R as D_i is from row i
+    return disentanglement_of(importance.T)  # C_j comes from column j of R in the same way as D_i from row i
 
 
 def concentration(importance: Float[np.ndarray, "A B"]) -> Float[np.ndarray, " A"]:

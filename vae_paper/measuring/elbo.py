@@ -55,7 +55,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @torch.inference_mode()
 def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_size: int = 500) -> Terms:
-    """The model's terms on all images, in float64 on the CPU. `seed` decides the noise and the binarisation."""
+    """The model's terms on all images, returned as float64 on the CPU. `seed` decides the noise and the binarisation."""
     check_data(data)
     check_at_least(1, samples=samples)
     device, N = data.images.device, len(data.images)

@@ -127,7 +127,7 @@ def information(
 
     The decomposition: Hoffman & Johnson 2016, "ELBO surgery". There are two estimates of the mean of log q(z|x) - log q(z),
     with two estimates of q(z) (Poole et al. 2019, arXiv:1905.06922: bounds for a known q(z|x)). If q(z) contains all N images,
-    the estimate is too small (at most log N). If q(z) leaves out z's own image, the estimate is too large. The standard error
+    the estimate is too small: never above log N. If q(z) leaves out z's own image, the estimate is too large. The standard error
     leaves out the error of the estimated q(z): a small error of q(z) changes the mean only by about its square.
     """
     check_alike(2, mu=mu, logvar=logvar)

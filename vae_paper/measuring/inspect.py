@@ -1,6 +1,6 @@
 """`python -m vae_paper inspect`, the loss microscope: the two terms of the loss, their units, and what they bound.
 
-Legend: P how many pixel values the distortion counts: C H W (784 for a digit), or, in a quadrant-cvae, only the unseen ones;
+Legend: P number of pixel values in the distortion: C H W (784 for a digit), or, in a quadrant-cvae, only the unseen ones;
 D latent size, B batch size.
 """
 

@@ -27,7 +27,7 @@ from vae_paper.vae import (
 
 
 class Ladder(Model):
-    """z is (z1, z2). The last `top` of the D latents are z2 (0: a third of them). Two small networks of `hidden` units join the
+    """z is (z1, z2). The last `top` of the D latents are z2 (top=0: a third of D). Two small networks of `hidden` units join the
     layers: `above` from the encoder's features to q(z2|x), and `below` from z2 to p(z1|z2).
     """
 

@@ -1,8 +1,8 @@
 """A VAE with a VampPrior: p(z) is a mixture of the encoder's own q(z|u) for learned images u, the pseudo-inputs
 (Tomczak & Welling 2018, arXiv:1705.07120, eq. 9).
 
-What changes from vae.py: the prior. If the u were the training images, p(z) would be the mean of all q(z|x): of all
-priors, the one with the largest mean ELBO of the training images. A few hundred learned u take the place of these images.
+What changes from vae.py: the prior. If the u were the training images, p(z) would be the mean of all q(z|x). No other
+prior gives a larger ELBO, averaged over the training images. A few hundred learned u take the place of these images.
 """
 
 import math

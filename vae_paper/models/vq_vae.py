@@ -195,8 +195,8 @@ class VQVAE(Model):
         """Move dead codes to encoded vectors (Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, section 3.1).
 
         Each dead code gets one image of the batch, and a position in it, drawn with probability proportional to |z_e - z_q|².
-        If there are more dead codes than images, the others wait for a later step. So dead codes
-        move to vectors that have no code near them, not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
+        So dead codes move to vectors that have no code near them, not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
+        If there are more dead codes than images, the others wait for a later step.
         """
         positions = math.prod(self.grid)
         fair = len(z_e) * positions / self.codes

@@ -191,13 +191,13 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     for name, r in report["models"].items():
         aim = AIMS.get(name)
         holds = None if aim is None else r["mean"]["nll"] <= aim
-        best = f"; best q: {spread(r, 'nll_best', 2)}" if "nll_best" in r["mean"] else ""
+        best = f"; by the best q {spread(r, 'nll_best', 2)}" if "nll_best" in r["mean"] else ""
         row = Row(
             f"NLL of this project's network, {name}, beside Burda et al. 2015, Table 1",
             f"{BURDA[name]:.2f}" if name in BURDA else "none",
-            f"{spread(r, 'nll', 2)} (standard error {r['mean']['nll_standard_error']:.2f}{best}; no model can be below "
+            f"{spread(r, 'nll', 2)} (standard error {r['mean']['nll_standard_error']:.2f}; no model can be below "
             f"{floor_of(r):.2f})",
-            f"{'reached' if holds else 'not reached'}: the aim was at most {aim}" if aim else "no aim was set",
+            (f"{'reached' if holds else 'not reached'}: the aim was at most {aim}" if aim else "no aim was set") + best,
             holds,
             secondary=name in BURDA,
             protocol=protocol_of(r),

@@ -1,7 +1,8 @@
 """Samplers: where z comes from when a decoder draws new images.
 
 The VAE was trained for its prior. But the aggregate posterior q(z), the mean of q(z|x) over x, differs from the prior p(z).
-The other samplers avoid this mismatch: they use the latents of training images.
+The other samplers avoid this mismatch: they use the latents of training images. (Only "class" of a conditional model uses the
+prior.)
 
 Legend: N training images, M samples, D latent size. `encoded`, the codes: one z of each training image. With the same seed,
 every function gives the same result.
