@@ -75,8 +75,8 @@ def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
             raise ValueError(f"parameters: {name} is {tuple(params[name].shape)}; expected {shape} at D = {latent_dim}")
         if params[name].dtype != dtype:
             raise ValueError(
-                f"parameters: {name} is {params[name].dtype}; expected {dtype}: the input (if any) and all "
-                "parameters must have one dtype; convert one of them"
+                f"parameters: {name} is {params[name].dtype}; expected {dtype}, because the input and all parameters "
+                "must have one dtype; convert one of them"
             )
     return latent_dim
 
