@@ -4,8 +4,8 @@ A representation is a table, (N, D). It has a row of latents (codes) for each co
 `numpy.ravel_multi_index`; N is the product of the factors' `sizes`. So pairs and batches are looked up in the table, and the
 mutual information gap (MIG) is a sum over all images.
 
-Legend: N combinations, D latent size, V factors, L pairs of images behind one
-data point of the classifier (or L images behind one vote).
+Legend: N combinations, D latent size, V factors, L pairs of images behind one data point of the classifier
+(or L images behind one vote).
 """
 
 import math

@@ -6,8 +6,8 @@ with the last weights. gamma = 1000 is the paper's value, but the paper trains f
 
 A rate of C nats need not be information: rate = I(x; z) + KL(q(z) || p(z)). Both parts are measured (`estimators.information`).
 
-With gamma = 1000, C also rises slowly: with the same number of nats for 72 times as many steps, in batches of 16. (The paper's
-steps are about that many.) The rules are the same.
+With gamma = 1000 there are also slow runs, in which C rises over 72 times as many steps, in batches of 16. (The paper has about
+as many steps.) The rules are the same.
 
 Rule 1, fixed before any run: the rate is within 1 nat of C, for every C and seed.
 Rule 2: on every seed, the distortion at the largest C is at least 50 nats below the distortion at the smallest C. This rule was
@@ -45,7 +45,7 @@ class Options:
     epochs: int = 4
     """Epochs of each run. C rises in all epochs but the last."""
     slow_seeds: tuple[int, ...] = (0,)
-    """Random seeds of the runs in which C rises slowly: to the largest C in 28 epochs. None: these runs are left out."""
+    """Random seeds of the runs in which C rises slowly: to the largest C in 28 epochs. Without a seed they are left out."""
     source: str = "mnist"
     """Data set."""
     out: Path = Path("results/burgess.json")
@@ -94,7 +94,7 @@ def quickly(options: Options, gamma: float, capacity: float, seed: int) -> Confi
 
 
 def slowly(options: Options, capacity: float, seed: int) -> Config:
-    """A run in which C rises with the same number of nats for 72 times as many steps, then stays: 28 epochs for every C."""
+    """A run in which C rises over 72 times as many steps as in a quick run, then stays: 28 epochs for every C."""
     rise = math.ceil(SLOW_RISE * capacity / max(options.capacities))
     config = configured(options, f"burgess-slow-{capacity:g}-{seed}", SLOW_GAMMA, capacity, seed, rise)
     return dataclasses.replace(config, epochs=SLOW_RISE + 1, batch_size=SLOW_BATCH)

@@ -140,8 +140,8 @@ def pair(found: dict[str, Any], low: float, high: float, why: str) -> Row:
     mistaken = [name for name in sprites.SIZES if max(r["mean"][f"f1_{name}"] for r in (a, b)) < UNKNOWN]
     confused = (
         f"; for both betas {' and '.join(mistaken)} are confused with other factors (F1 below {UNKNOWN:g}), so there was no room "
+        "for a gain: other sprites and far fewer steps than in the paper"
     )
-    confused += "for a gain: other sprites and far fewer steps than in the paper"
     spreads = [r["sd"]["higgins"] for r in (a, b) if "sd" in r]
     holds = gain > max(spreads) if spreads else None
     rule = f"the rule needs more than {100 * max(spreads):.1f}" if spreads else "one seed has no standard deviation"

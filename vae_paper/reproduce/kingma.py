@@ -2,7 +2,7 @@
 Welling 2013, arXiv:1312.6114, Fig. 2), with the paper's network and with this project's; and samples of the paper's network
 (Fig. 5) -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png. (Fig. 4 is part of the README's first picture.)
 
-Differences from the paper: Adam with a constant learning rate instead of Adagrad, and less than a hundredth of its 10^8 samples.
+Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about a hundredth of its 10^8 samples.
 Pixels are drawn as zeros and ones at every step, so that the curves are bounds on log p(x). The paper does not describe its
 binarisation.
 
@@ -11,7 +11,7 @@ Rule of the verdict for each network, fixed before the measurement, on test imag
     the bound rises from N_z = 3 to 5 to 10;
     superfluous latents do not overfit: the bound at N_z = 200 is at most 2 nats below the bound at N_z = 20, and the gap between
     training and test images is at most 1 nat larger.
-This project's network was first measured with 3 epochs. The bound at N_z = 200 was then still too low, and the rule did not hold.
+This project's network was measured with 3 epochs, then with 10. The bound at N_z = 200 was still too low both times.
 """
 
 import itertools
@@ -202,7 +202,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"{'below' if worse > 0 else 'above'} N_z = {usual} (the rule allows {LOWER:g} below), and its gap between "
                 f"training and test images is {more:.1f} nats larger (the rule allows {GAP:g}); the curves "
                 f"{'end' if within else 'do not end'} between -150 and -90, and {'rise' if rising else 'do not rise'} up to 10. "
-                "The paper has 10^8 training samples; in a hundredth of them no model had time to overfit",
+                "The paper has 10^8 training samples; with so few as here no model has time to overfit",
                 holds,
             )
         )
