@@ -352,7 +352,7 @@ def few_digits(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "module", [burgess, *(pytest.param(module, marks=pytest.mark.slow) for module in SMALL if module is not burgess)]
+    "module", [burgess, *(pytest.param(module, marks=pytest.mark.thorough) for module in SMALL if module is not burgess)]
 )
 def test_a_small_run_writes_lines_for_the_ledger_and_a_second_trains_nothing(module, few_digits, monkeypatch, tmp_path):
     name = module.__name__.split(".")[-1]
@@ -457,7 +457,7 @@ def reproduce_run(module, line):
     run("p", module.Options, module.main, line)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_iwae_may_follow_the_vae(few_digits):
     """--vae-epochs: the run starts with the parameters of the VAE's own run."""
     few = ["--source", "handwriting", *SMALL[nll]]

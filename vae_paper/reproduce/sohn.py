@@ -188,7 +188,7 @@ def without_z(config: Config) -> tuple[Network, float]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = Network(config.latent_dim, config.likelihood, seen=config.seen)
-    return trained(dataclasses.replace(config, name=f"{config.name}-network"), model)
+    return trained(dataclasses.replace(config, name=f"{config.name}-network", seen=None), model)  # `model` holds its own `seen`
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
