@@ -319,15 +319,16 @@ def test_verdicts_of_the_other_lines_follow_the_numbers():
     assert active((1, 1), (12, 2), (5, 1)) == [True, True] and active((1, 1), (12, 2), (3, 1)) == [False, True]
     assert active((2, 1), (12, 2), (9, 1)) == [False, False], "on one seed 3 units are active without a cure"
 
-    def off(linear, grid):
+    def off(linear, grid, nats=0.1):
         made = {"a": (linear, "of images at large, by a formula"), "b": (grid, "of these images, by sums on a grid")}
         found = {
             name: {"known": known, "rows": {"nll": {"off": value, "standard_error": 0.3}}}
             for name, (value, known) in made.items()
         }
+        found["a"]["off_on_the_same_images"] = {"elbo": 0.0, "nll": -nats}
         return oracles.ledger({"oracles": found})[0].holds
 
-    assert off(-3.9, 9.0) and not off(-4.1, 0.0)
+    assert off(-3.9, 9.0) and not off(-4.1, 0.0) and not off(0.0, 0.0, nats=0.2)
 
 
 SMALL = {

@@ -1,7 +1,8 @@
 """python -m vae_paper.reproduce.oracles: the evaluator on models whose log p(x) is known exactly -> results/oracles.json.
 
-Rule of the verdict, set after the measurement: on the linear models, every estimate is less than 4 standard errors from the exact
-value.
+Rule of the verdict, on the linear models: every estimate is less than 4 standard errors from the exact value of images at large
+(set after the measurement); ELBO and NLL are at most 0.15 nats from the exact values of the same images (set before it: half of
+0.3 nats, the smallest difference that a line of `burda` may claim).
 """
 
 import time
@@ -16,6 +17,7 @@ from vae_paper.reproduce import VERDICTS, NoOptions, Row, machine
 from vae_paper.reproduce.oracle_models import GridVAE, LinearVAE
 from vae_paper.vae import Model
 
+LARGEST_ERRORS, NATS = 4, 0.15  # of the rule
 LINEAR = {"linear, exact q": (True, False), "linear, wrong q": (False, False), "linear, correlated posterior": (True, True)}
 
 
@@ -27,6 +29,10 @@ def main() -> None:
         model = LinearVAE(exact, correlated)
         data = model.drawn(4000)
         found[name] = beside(model.known(), model, data, k=1000, subset=400) | {"known": "of images at large, by a formula"}
+        log_p = model.log_p(data.images)
+        exact_here = {"elbo": (log_p - model.gap(data.images)).mean().item(), "nll": -log_p.mean().item()}
+        rows = found[name]["rows"]
+        found[name]["off_on_the_same_images"] = {key: rows[key]["estimate"] - value for key, value in exact_here.items()}
     grid = GridVAE()
     data = grid.drawn(200)
     found["one latent, Bernoulli"] = beside(grid.known(data.images), grid, data, k=500, subset=40)
@@ -57,6 +63,8 @@ def table(about: dict[str, Any]) -> str:
         for name, row in found["rows"].items():
             estimate = f"{row['estimate']:.3f} ± {row['standard_error']:.3f}"
             lines.append(f"  {name:<24} known {row['known']:9.3f}   estimated {estimate:<17} off by {row['off']:5.2f} s.e.")
+        if same := found.get("off_on_the_same_images"):
+            lines.append("  on the same images: " + ", ".join(f"{name} off by {off:.4f} nats" for name, off in same.items()))
     return "\n".join(lines)
 
 
@@ -64,15 +72,16 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     """One line, on the linear models. (On the grid the exact value is of the same images, and only z is noise.)"""
     linear = [found for found in report["oracles"].values() if found["known"].startswith("of images at large")]
     offs = [abs(row["off"]) for found in linear for row in found["rows"].values()]
-    largest = max(row["standard_error"] for found in linear for row in found["rows"].values())
-    holds = max(offs) < 4
+    nats = max(abs(off) for found in linear for off in found["off_on_the_same_images"].values())
+    holds = max(offs) < LARGEST_ERRORS and nats <= NATS
     return [
         Row(
             "The evaluator on models whose likelihood is known",
             "known exactly",
-            f"{len(offs)} estimates on linear models, at most {max(offs):.1f} standard errors off",
-            f"{VERDICTS[holds]}: the standard errors are those of images at large, up to {largest:.1f} nats. Smaller errors are "
-            "tested image by image, in tests/test_evaluator.py",
+            f"{len(offs)} estimates on linear models, at most {max(offs):.1f} standard errors off; ELBO and NLL at most {nats:.3f} "
+            "nats off on the same images",
+            f"{VERDICTS[holds]}: the rule needs less than {LARGEST_ERRORS} standard errors (those of images at large), and at most "
+            f"{NATS} nats. These models have 3 latents",
             holds,
             protocol={"seeds": 1, "binarisation": "none", "k": "1000", "split": "samples of the models", "epochs": "none"},
         )
