@@ -243,9 +243,9 @@ def test_the_spelled_command_gives_the_configuration_back():
 
 
 FAILURES = {
-    "no network": ("raise OSError('Name or service not known')", "MNIST could not be downloaded .*Is there a network"),
-    "silence": ("import time; time.sleep(60)", "did not arrive within 0.5 seconds; nothing kept"),
-    "foreign torchvision": ("raise RuntimeError('operator torchvision::nms does not exist')", "built for the torch beside it"),
+    "no network": ("raise OSError('Name or service not known')", "MNIST could not be downloaded .*Is this machine online"),
+    "silence": ("import time; time.sleep(60)", "did not arrive within 0.5 seconds; nothing was kept"),
+    "foreign torchvision": ("raise RuntimeError('operator torchvision::nms does not exist')", "must fit torch's version"),
     "wrong bytes": (
         "import sys, pathlib; p = pathlib.Path(sys.argv[2], 'MNIST/raw'); p.mkdir(parents=True); "
         "[(p / f'{s}-{k}-ubyte.gz').write_bytes(b'no') for s in ('train', 't10k') for k in ('images-idx3', 'labels-idx1')]",

@@ -181,5 +181,5 @@ def test_unpacked_files_alone(raw):
         archive.unlink()
     assert len(digits.load("mnist", "test").images) == 5
     (raw / "t10k-images-idx3-ubyte").write_bytes(idx(IMAGES["t10k"])[:-1])
-    with pytest.raises(ValueError, match="its header announces 3,920 bytes, and 3,919 follow"):
+    with pytest.raises(ValueError, match="its header says 3,920 bytes, but 3,919 follow"):
         digits.load("mnist", "test")

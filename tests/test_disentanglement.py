@@ -141,7 +141,7 @@ def test_latents_that_never_vary_have_no_vote():
     with pytest.raises(ValueError, match="the same for every combination"):
         disentanglement.factor_vae(np.ones((8, 2)), (2, 4), np.random.default_rng(0))
     for wrong, message in (
-        (np.ones((7, 2)), r"expected \(8, D\): a row for every combination"),
+        (np.ones((7, 2)), r"expected \(8, D\), a row per combination"),
         (np.full((8, 1), np.nan), "NaN"),
     ):
         with pytest.raises(ValueError, match=message):

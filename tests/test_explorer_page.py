@@ -364,13 +364,23 @@ def check_latents(browser, page):
 
 
 def check_button(browser):
-    """The button that runs the golden values."""
-    browser.click("check")
-    browser.wait("return document.getElementById('check-rows').children.length > 0")
+    """The button that runs the golden values. A value that is not a number fails, like a wrong one."""
+
+    def verdicts():
+        browser.run("document.getElementById('check-rows').replaceChildren()")
+        browser.click("check")
+        browser.wait("return document.getElementById('check-rows').children.length > 0")
+        rows = browser.run("return [...document.querySelectorAll('#check-rows tr')].map((row) => row.className)")
+        browser.run("document.getElementById('check-dialog').close()")
+        return rows
+
+    assert verdicts() == ["passed"] * 15, "encoder 5, decoder 4, z, x_hat, two reconstruction losses, KL, ELBO"
     assert browser.value("check-verdict")[0] < 1e-10
-    rows = browser.run("return [...document.querySelectorAll('#check-rows tr')].map((row) => row.className)")
-    assert rows == ["passed"] * 15, "encoder 5, decoder 4, z, x_hat, two reconstruction losses, KL, ELBO"
-    browser.run("document.getElementById('check-dialog').close()")
+    kept = browser.run("return golden.kl.data[0]")
+    for wrong in ("NaN", "golden.kl.data[0] + 1e-9"):
+        browser.run(f"golden.kl.data[0] = {wrong}")
+        assert sorted(verdicts()) == ["failed"] + ["passed"] * 14, wrong
+        browser.run("golden.kl.data[0] = arguments[0]", kept)
 
 
 def frames_while_dragging(browser):

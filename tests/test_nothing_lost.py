@@ -126,8 +126,8 @@ def poisoned(what, at_step, monkeypatch):
         ("data", STEPS + 1, f"step {STEPS + 1}: images hold NaN or infinity"),
         ("parameters", STEPS + 1, f"step {STEPS + 1}: the loss is .*not finite: distortion"),
         ("loss", STEPS + 1, f"step {STEPS + 1}: the loss is nan: not finite: their sum"),
-        ("gradient", 2 * STEPS - 1, f"step {2 * STEPS}: after epoch 2 not finite: validation_loss"),
-        ("gradient", STEPS - 1, f"step {STEPS}: after epoch 1 not finite: validation_loss"),
+        ("gradient", 2 * STEPS - 1, f"step {2 * STEPS}: after epoch 2 these are not finite: validation_loss"),
+        ("gradient", STEPS - 1, f"step {STEPS}: after epoch 1 these are not finite: validation_loss"),
     ],
 )
 def test_what_is_not_finite_stops_the_run_and_spoils_nothing(what, at_step, said, monkeypatch):
@@ -321,7 +321,7 @@ def test_a_changed_configuration_is_not_resumed():
     for change, message in (
         ({"seed": 1}, "is not what the run was started with"),
         ({"learning_rate": "fast"}, r"config\.json: its configuration .*learning_rate is 'fast'; expected float"),
-        ({"colour": 3}, "colour is no option"),
+        ({"colour": 3}, "colour is not an option"),
         ({"name": "../b"}, "expected a plain folder name"),
         ({"epochs": -1}, "epochs is -1: expected more than 0"),
         ({"epochs": True}, "epochs is True; expected int"),

@@ -274,8 +274,8 @@ REFUSED = [
     ({"model_arguments": "hidden=3"}, {}, "model_arguments is hidden=3, and your own model does not use it"),
     ({"likelihood": "mse"}, {}, "likelihood is mse in the configuration, and bce in the model"),
     ({"lr_schedule": "one-cycel"}, {}, "lr_schedule is 'one-cycel'; expected one of: one-cycle, constant"),
-    ({}, {"objective": lambda terms: terms.rate.sum(1)}, r"the objective returned \(16,\); expected a tensor of one number"),
-    ({}, {"objective": lambda terms: 1.0}, "the objective returned float; expected a tensor of one number"),
+    ({}, {"objective": lambda terms: terms.rate.sum(1)}, r"the objective returned \(16,\); expected a scalar tensor"),
+    ({}, {"objective": lambda terms: 1.0}, "the objective returned float; expected a scalar tensor"),
     ({}, {"data": Data(torch.rand(40, 1, 30, 30))}, r"images are \(1, 30, 30\), and the model expects \(1, 28, 28\)"),
     ({}, {"model": vae_paper.VAE(2, image_shape=(1, 32, 32))}, r"and the model expects \(1, 32, 32\)"),
     ({}, {"model": vae_paper.CVAE(2), "data": Data(torch.rand(40, 1, 28, 28), torch.arange(40))}, "labels: found 0 to 39"),
@@ -369,13 +369,14 @@ def test_a_run_in_float64_is_loaded_measured_and_drawn(tmp_path):
     assert Subject(model, first_digits(30)).terms().mu.dtype == torch.float64
     header = weights.load_tensors(path / "weights.safetensors")
     weights.save_tensors(tmp_path / "half.safetensors", header[0], header[1] | {"dtype": "float16"})
-    with pytest.raises(ValueError, match="its header describes no vae of this project"):
+    with pytest.raises(ValueError, match="its header describes no valid vae"):
         vae_paper.load(tmp_path / "half.safetensors")
 
 
 def test_reports_made_in_python_are_shown_as_tables():
     model, data, begin = vae_paper.VAE(3), first_digits(30), "this model: vae, D = 3, likelihood bce"
-    assert inspect.table(vae_paper.inspect(model, data, beta=2.0)).startswith(f"{begin}; trained: beta 2.0")
+    said = inspect.table(vae_paper.inspect(model, data, beta=2.0))
+    assert said.startswith("this model: vae, latent size 3, likelihood bce; trained: beta 2.0")
     assert evaluate.table(vae_paper.evaluate(model, data, passes=1)).startswith(begin)
     assert "z sampled once per image" in inspect.table(vae_paper.inspect(model, data, passes=1))
 

@@ -362,12 +362,12 @@ def test_the_command_names_every_kind_and_writes_where_it_says(folder, tmp_path,
 
 REFUSED = [
     ("vae.safetensors", "manifold", "has D = 5; expected D = 2"),
-    ("vae.safetensors", "cvae-grid", "holds the model vae; expected one of its kinds: reconstructions, samples"),
+    ("vae.safetensors", "cvae-grid", "holds the model vae; expected one of: reconstructions, samples"),
     ("vae.safetensors", "curves", "has no metrics.csv; expected the folder of a run"),
-    ("cvae.safetensors", "interpolation", "holds the model cvae; expected one of its kinds: "),
+    ("cvae.safetensors", "interpolation", "holds the model cvae; expected one of: "),
     ("flat", "side-by-side", "expected --beside RUN"),
-    ("flat", "completions", "expected one of its kinds: "),
-    ("ae.safetensors", "traversals", "holds the model ae; expected one of its kinds: "),
+    ("flat", "completions", "expected one of: "),
+    ("ae.safetensors", "traversals", "holds the model ae; expected one of: "),
     ("flat", "rate --image 360", "image is 360: expected 0 to 359"),
 ]
 

@@ -155,7 +155,7 @@ def test_a_file_of_the_prior_is_the_whole_model(runs, tmp_path) -> None:
     ("options", "message"),
     [
         ({"model": "vq-vae", "beta": 2.0}, "the rate of a VQ-VAE is constant; leave beta out"),
-        ({"model": "vq-vae", "samples": 5}, "codes are chosen, not drawn"),
+        ({"model": "vq-vae", "samples": 5}, "the codes of an image are not sampled"),
         ({"model": "vq-vae", "objective": "iwae"}, "the rate of a VQ-VAE is constant; leave objective out"),
         ({"model": "vq-vae", "beta_schedule": "cyclical"}, "the rate of a VQ-VAE is constant; leave beta_schedule out"),
         ({"model": "vq-vae", "codes": 0}, "codes is 0: expected more than 0"),

@@ -1,1 +1,1 @@
-"""Level 2: the same VAE on torch tensors, and its training by hand. Read `vae.py`, then `train.py`."""
+"""Level 2: the VAE of level 1 on torch tensors, and a training loop. Read `vae.py`, then `train.py`."""

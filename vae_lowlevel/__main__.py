@@ -1,4 +1,4 @@
-"""python -m vae_lowlevel: train, measure on the test images, save weights that levels 1 and 3 read."""
+"""python -m vae_lowlevel: train the VAE, measure -ELBO on the test images, save weights for all levels."""
 
 import shlex
 
@@ -9,7 +9,7 @@ from vae_numpy.command_line import command_of, run
 
 
 def main(config: Config) -> None:
-    """Train on the training split and measure on the test split. The weights are saved after each epoch."""
+    """Train on the training split, and measure -ELBO on the test split. The weights are saved after each epoch."""
     files.check_writable(config.out)
     source = digits.resolved(config.source)
     data, test = digits.load(source), digits.load(source, "test")

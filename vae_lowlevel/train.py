@@ -1,4 +1,4 @@
-"""Training by hand: take a batch, draw eps, compute the loss -ELBO, and step down its gradient."""
+"""The training loop: take a batch, draw eps, compute the loss -ELBO, take a gradient step."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -17,24 +17,24 @@ from vae_numpy.checks import check_at_least, check_params
 from vae_numpy.digits import Digits
 
 AfterEpoch = Callable[[Params, int, float, float], None]
-FEW_IMAGES = 10_000  # with fewer, an epoch has too few steps at MNIST's batch size, 128
-FEW_STEPS = 500  # after fewer, most latents still hold no information about the image
+FEW_IMAGES = 10_000  # with fewer images, an epoch has too few steps at batch size 128
+FEW_STEPS = 500  # after fewer steps, most latents hold no information about the image yet
 
 
 @dataclass
 class Config:
-    """Train the VAE by hand, and save weights that every level reads."""
+    """Train the VAE of level 2, and save weights that every level can read."""
 
     epochs: int | None = None
-    """Passes over the training images. None means 5, or 40 if there are fewer than 10,000 images."""
+    """Passes over the training images. None means 40 if there are fewer than 10,000 images, otherwise 5."""
     latent_dim: int = 20
     """Latent size D."""
     kind: Literal["bce", "mse"] = "bce"
     """Reconstruction loss: bce (binary cross-entropy) or mse (squared error)."""
     batch_size: int | None = None
-    """Images per step. None means 128, or 32 if there are fewer than 10,000 images."""
+    """Images per step. None means 32 if there are fewer than 10,000 images, otherwise 128."""
     learning_rate: float = 2e-3
-    """Highest learning rate of Adam. The rate rises to it, then falls to nearly 0 (one cycle)."""
+    """Highest learning rate of Adam. The learning rate rises to this value, then falls to nearly 0 (one-cycle schedule)."""
     seed: int = 0
     """Random seed for the initial parameters, the order of the images, and eps."""
     source: str = "auto"
@@ -46,11 +46,11 @@ class Config:
 def train(
     config: Config, data: Digits, test: Digits, steps: int | None = None, after_epoch: AfterEpoch | None = None
 ) -> dict[str, Tensor]:
-    """Minimise -ELBO with Adam for `config.epochs` (or for `steps`). After each epoch, measure the test objective.
+    """Minimise -ELBO with Adam for `config.epochs` epochs, or for `steps` steps.
 
-    Then call `after_epoch` with the parameters, the number of finished epochs, the objective and its standard
-    error, and print the objective.
-    Returns the parameters. Raises ValueError if the configuration is impossible, or the loss is not finite.
+    After each epoch, and after the last step, `measure` -ELBO on the test images. Then call `after_epoch` with the parameters,
+    the number of finished epochs, the test -ELBO and its standard error. Then print the test -ELBO.
+    Returns the parameters. Raises ValueError if an option has a wrong value, or if the loss or the test -ELBO is not finite.
     """
     epochs, batch_size = epochs_and_batch_size(config, len(data.images))
     per_epoch = len(data.images) // batch_size
@@ -76,14 +76,14 @@ def train(
             objective, error = measure(params, test, config.kind)
             if not math.isfinite(objective):
                 raise ValueError(f"step {step}: the test objective is {objective}: lower --learning-rate")
-            if after_epoch:  # first, so every printed epoch is saved
+            if after_epoch:  # before the line is printed: so every printed epoch is saved
                 after_epoch(params, step // per_epoch, objective, error)
             bar.write(f"epoch {step / per_epoch:5.2f}  test -ELBO {objective:7.2f} ± {error:.2f} nats per image")
     return {name: p.detach() for name, p in params.items()}
 
 
 def epochs_and_batch_size(config: Config, images: int) -> tuple[int, int]:
-    """The epochs and the batch size: from the configuration, or chosen by the number of training images."""
+    """The number of epochs and the batch size. If one is None, it follows from the number of training images."""
     epochs, batch_size = (40, 32) if images < FEW_IMAGES else (5, 128)
     epochs = epochs if config.epochs is None else config.epochs
     batch_size = batch_size if config.batch_size is None else config.batch_size
@@ -100,7 +100,7 @@ def epochs_and_batch_size(config: Config, images: int) -> tuple[int, int]:
 def train_step(
     params: Params, optimizer: torch.optim.Optimizer, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "B D"], kind: str = "bce"
 ) -> Float[Tensor, ""]:
-    """Take one step down the gradient of the loss: -ELBO, averaged over the batch and over nothing else. Returns the loss."""
+    """Take one gradient step, and return the loss: -ELBO per image, averaged over the batch only."""
     loss = -elbo(params, x, eps, kind).mean()
     optimizer.zero_grad()
     loss.backward()
@@ -111,7 +111,7 @@ def train_step(
 def batches(
     images: Float[Tensor, "N 1 28 28"], batch_size: int, steps: int, generator: torch.Generator
 ) -> Iterator[Float[Tensor, "B 1 28 28"]]:
-    """`steps` batches. Each epoch shuffles the images and leaves out the last ones, which do not fill a batch."""
+    """Yield `steps` batches. Each epoch shuffles the images, and leaves out the last ones if they do not fill a batch."""
     per_epoch = len(images) // batch_size
     for step in range(steps):
         if step % per_epoch == 0:
@@ -124,7 +124,7 @@ def batches(
 def measure(params: Params, test: Digits, kind: str = "bce", passes: int = 1) -> tuple[float, float]:
     """The mean of -ELBO over all test images, and its standard error, in nats per image.
 
-    z is sampled with the random seed 0. With several passes, each image's value is the mean over the passes.
+    z is sampled with the random seed 0, again in each pass. With several passes, -ELBO of an image is its mean over the passes.
     """
     generator = torch.Generator().manual_seed(0)
     losses = []

@@ -1,4 +1,4 @@
-"""python -m vae_numpy: evaluate trained weights on test digits, and draw what they reconstruct. Works without torch."""
+"""python -m vae_numpy: evaluate trained weights on test digits, and draw reconstructions and samples. Works without torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,18 +42,18 @@ def main(config: Config) -> None:
 
     mu, logvar = vae.encode(params, images)
     logits = vae.decode(params, vae.reparameterize(mu, logvar, eps))
-    kind = "mse" if header.get("likelihood") == "mse" else "bce"  # level 1 has only these two
+    kind = "mse" if header.get("likelihood") == "mse" else "bce"  # level 1 has only these two kinds of loss
     recon = vae.reconstruction_loss(logits, images, kind).astype(np.float64)
     kl = vae.kl_divergence(mu, logvar).astype(np.float64)
 
     print(f"weights  {config.weights.name}: D = {latent_dim}, trained on {shown(header.get('data', 'unknown data'))}")
     print(f"digits   {data.source}, the first {len(images):,}, grayscale")
-    print(f"nats per image ({kind}), z sampled once, mean ± standard error; for grayscale digits this ELBO is no bound:")
+    print(f"nats per image ({kind}), z sampled once, mean ± standard error; for grayscale digits this ELBO is not a bound:")
     for name, values in {"ELBO": -(recon + kl), "reconstruction": recon, "KL": kl}.items():
         print(f"  {name:<15}{values.mean():8.2f} ± {standard_error(values)}")
 
     x = images[:10]
-    mu, _ = vae.encode(params, x)
+    mu = mu[:10]
     samples = vae.decode(params, rng.standard_normal(mu.shape, dtype=np.float32))
     rows = {"x": x, "x̂ from μ": sigmoid(vae.decode(params, mu)), "x̂ from N(0, I)": sigmoid(samples)}
     image_rows(config.out, rows, f"{data.source}; D = {latent_dim}")

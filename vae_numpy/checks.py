@@ -1,7 +1,7 @@
 """Checks of arguments, for all levels. Each raises a ValueError of one line: what was found, what was expected.
 
-Each check takes NumPy arrays and torch tensors. It looks at shapes and dtypes, and at values where it can. On a GPU it
-skips the values: to read them, the CPU and the GPU would have to wait. While torch traces a function (torch.compile,
+The checks take NumPy arrays and torch tensors. They look at shapes and dtypes, and at values if possible. On a GPU they
+skip the values: to read them, the CPU would have to wait for the GPU. While torch traces a function (torch.compile,
 torch.export, vmap), there are no values yet. No check imports torch.
 """
 
@@ -57,8 +57,7 @@ def check_labels(labels: Any, count: int, classes: int = 10) -> None:
 def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
     """Check the names, shapes and dtypes of this model's parameters; return the latent size D.
 
-    `dtype`: the input's dtype, which the parameters must share. Without it they must share the dtype of
-    encoder.mu.weight.
+    `dtype`: the dtype of the input. All parameters must have it. Default: the dtype of encoder.mu.weight.
     """
     check_arrays(**params)
     latent_dim = params["encoder.mu.weight"].shape[0] if "encoder.mu.weight" in params else 1
@@ -168,7 +167,7 @@ def _dtype(array: Any) -> str:
 
 
 def values_are_visible(array: Any) -> bool:
-    """Whether values may be looked at: not on an accelerator (the CPU would have to wait), and not while torch traces."""
+    """Whether the values may be read: not on an accelerator (the CPU would have to wait), and not while torch traces."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(array, torch.Tensor):
         return True

@@ -16,18 +16,18 @@ import tyro
 
 LONGEST = 300  # characters; a longer text from a file is cut here
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the exit code that a shell shows if a broken pipe stopped the program
-# On the CPU, torch has no special error for a number or a tensor that is too large. Only the message shows what it is
+# On the CPU, torch has no special error for a number or a tensor that is too large. Only the message shows the cause
 TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow when|overflowed")
 
 
 def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[str] | None = None) -> None:
-    """Parse the arguments into `configuration` (a dataclass, or a union of them: subcommands) and call main with it.
+    """Parse the arguments into `configuration` (a dataclass, or a union of one dataclass per subcommand). Call main with it.
 
     An error that the user can repair (a bad value, a missing or damaged file, a full disk, not enough memory) gives one line
-    on stderr and exit code 2. Ctrl-C ends with 130. Another error is a bug and keeps its traceback.
+    on stderr and exit code 2. Ctrl-C gives exit code 130. Any other error is a bug and keeps its traceback.
 
-    A standard output that fails does not stop the work: main goes on and saves its results. Then the code is 2, since the
-    output is incomplete. If the reader of a pipe ends (`| head`), the command ends with 141, as other programs do.
+    If standard output fails, main goes on and saves its results. Then the exit code is 2, because the output is incomplete.
+    If the reader of a pipe ends (`| head`), the exit code is 141, as for other programs.
     """
     with _standard_streams() as (out, _):
         try:
@@ -77,9 +77,9 @@ def shown(text: object, longest: int = LONGEST) -> str:
 
 
 class _Stream:
-    """A standard stream whose failure does not stop the work: after the first failed write, text is dropped.
+    """A standard stream whose failure does not stop the program: after the first failed write, text is dropped.
 
-    A broken pipe is a request to stop, and is raised. A character that the terminal's encoding lacks becomes a question
+    A broken pipe is a request to stop: its error is raised. A character that the terminal's encoding lacks becomes a question
     mark. Each line is written at once, also into a pipe.
     """
 
@@ -93,7 +93,7 @@ class _Stream:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or drop the text."""
+        """Write the text, or drop it if the stream has failed."""
         self._attempt(lambda: self.stream.write(text))
         return len(text)
 
@@ -143,7 +143,7 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
 
 
 def _nearest(said: str) -> str:
-    """The known command or option that is nearest to the mistyped one, from tyro's message; "" where none is near."""
+    """The known command or option that is nearest to the mistyped one, from tyro's message; "" if none is near."""
     found = re.search(r"Unrecognized options: ([\w-]+)(.*)", said, re.DOTALL)
     if not found:
         return ""
@@ -153,7 +153,7 @@ def _nearest(said: str) -> str:
 
 
 def _small_ints(config: Any) -> Any:
-    """Refuse an int of more than 64 bits: no array or tensor takes it, and their errors do not name the option."""
+    """Refuse an int that does not fit in 64 bits. Arrays and tensors refuse it too, but do not name the option."""
     for name, value in vars(config).items():
         if dataclasses.is_dataclass(value):  # a group of options
             _small_ints(value)

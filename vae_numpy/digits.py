@@ -8,8 +8,8 @@
 
 Images are float32 in [0, 1], shape (N, 1, 28, 28), 1 is ink; labels are int64, shape (N,).
 
-Damage is noticed: an archive has a checksum, and so has the handwriting (SHA-256). An unpacked file has no checksum: its sizes
-and labels are checked, but a changed pixel is not noticed. So if both files exist, the archive is read.
+A .gz archive has a checksum, and so has the handwriting (SHA-256): if it is damaged, loading fails. An unpacked file has no
+checksum. Its sizes and labels are checked, but not its pixels. So if both files exist, the archive is read.
 """
 
 import gzip
@@ -32,7 +32,7 @@ if not BUNDLED.exists():
 
 
 class Digits(NamedTuple):
-    """Images and labels. `source` describes them in words; print it with every number computed from them."""
+    """Images and labels. `source` describes the images in words; print it with every number computed from them."""
 
     images: Float[np.ndarray, "N 1 28 28"]
     labels: Int64[np.ndarray, " N"]
@@ -79,7 +79,7 @@ def resolved(source: str, folder: Path | None = None) -> str:
 
 
 def data_folder() -> Path:
-    """The folder that holds the data sets, also for downloads: $VAE_DATA, or `data`."""
+    """The folder of the data sets, also of downloaded ones: $VAE_DATA, or `data`."""
     return Path(os.path.expanduser(os.environ.get("VAE_DATA") or "data"))
 
 
@@ -100,9 +100,9 @@ def _load_handwriting(split: str) -> Digits:
         raise ValueError(f"{path}: damaged (its SHA-256 is not that of the bundled file); restore it from the repository")
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]  # (1797, 8, 8) in 0..16, and (1797,)
-    chosen = slice(1437) if split == "train" else slice(1437, None)  # sorted by writer: the two splits have different writers
+    chosen = slice(1437) if split == "train" else slice(1437, None)  # sorted by writer: no writer is in both splits
     small = images[chosen].astype(np.float64) / 16
-    # The same matrix R = ENLARGE enlarges the columns, and transposed the rows: X -> R X Rᵀ
+    # R = ENLARGE enlarges the columns, its transpose Rᵀ the rows: X -> R X Rᵀ
     large = np.clip(ENLARGE @ small @ ENLARGE.T, 0, 1)  # (N, 20, 20)
     framed = np.pad(large, ((0, 0), (4, 4), (4, 4)))[:, None].astype(np.float32)  # (N, 1, 28, 28)
     source = f"the bundled handwriting, {split} split ({len(framed):,} images)"
@@ -110,7 +110,7 @@ def _load_handwriting(split: str) -> Digits:
 
 
 def _enlarging_matrix(small: int, large: int) -> Float[np.ndarray, "large small"]:
-    """Cubic interpolation (Keys 1981, a = -1/2) from `small` to `large` samples; edge samples are repeated outside."""
+    """Cubic interpolation (Keys 1981, a = -1/2) from `small` to `large` samples; outside, the edge samples are repeated."""
     at = (np.arange(large) + 0.5) * small / large - 0.5  # centres of the large pixels, in small pixels
     matrix = np.zeros((large, small))
     for row, position in enumerate(at):
@@ -156,7 +156,7 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             data = read(count + 1)  # one byte too many is enough to see that the archive holds more
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"
-                raise ValueError(f"its header announces {count:,} bytes, and {found} follow")
+                raise ValueError(f"its header says {count:,} bytes, but {found} follow")
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
         raise ValueError(f"{path}: damaged or not an IDX file ({error}); download it again") from None
     except OSError as error:

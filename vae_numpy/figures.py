@@ -39,7 +39,7 @@ def image_rows(path: str | Path, rows: Mapping[str, Float[np.ndarray, "N 1 28 28
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
         axis.set_xticks([], [])
         axis.set_yticks([], [])
-    figure.suptitle(shown(caption).replace("$", r"\$"), fontsize=10)  # a $ in a name begins no formula
+    figure.suptitle(shown(caption).replace("$", r"\$"), fontsize=10)  # matplotlib would read text between two $ as a formula
     figure.tight_layout(pad=0.4)
     save(figure, path)
 

@@ -1,4 +1,4 @@
-"""Write files safely: after a crash, a kill or a full disk, a file is as it was before or as it should be."""
+"""Write files safely: after a crash, a kill or a full disk, a file has its old content or its whole new content."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ def why_unreadable(path: Path) -> str:
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Make `path` hold `data`, or leave it as it was. An existing file keeps its mode.
+    """Make `path` hold `data`, or leave it as it was. An existing file keeps its permissions.
 
     Raises OSError if the file cannot be written, ValueError if `path` is not a regular file (a link, a device, a folder).
     """
@@ -55,7 +55,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Check before long work that its result can be written to `path`: it creates the folder and tries a temporary file.
+    """Before long work, check that its result can be written to `path`. Creates the folder, and for a moment a temporary file.
 
     Raises what `write_atomically` would raise.
     """
@@ -71,7 +71,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def is_gone(process: str) -> bool:
-    """True if this process has ended: then its temporary files are stale. False if it is alive, or if that is unknown."""
+    """True if the process with this id has ended, so that its temporary files are stale. False if it is alive or unknown."""
     if WINDOWS:  # there os.kill(id, 0) would end the process
         return False
     try:
@@ -95,7 +95,7 @@ def _check_regular(path: Path) -> None:
 
 
 def _temporary_beside(path: Path) -> tuple[BinaryIO, Path]:
-    """Create a temporary file beside `path` that did not exist before; it is locked while it is open."""
+    """Create a new temporary file beside `path`. The file is locked while it is open."""
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | BINARY, 0o666)
@@ -103,14 +103,14 @@ def _temporary_beside(path: Path) -> tuple[BinaryIO, Path]:
         if fcntl is not None:
             with contextlib.suppress(OSError):  # some network file systems have no locks
                 fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink == 0:  # swept by another process before it was locked
+            if os.fstat(descriptor).st_nlink == 0:  # another process's _sweep removed it before it was locked
                 file.close()
                 continue
         return file, temporary
 
 
 def _sweep(path: Path) -> None:
-    """Remove the temporary files that killed processes left beside `path`. A living process holds a lock on its file."""
+    """Remove the temporary files that killed processes left beside `path`. A living process holds a lock, so its file stays."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with contextlib.suppress(OSError):  # in use, removed meanwhile, a link, or no locks on this file system
             if fcntl is None:
@@ -125,7 +125,7 @@ def _sweep(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Write the folder's entry to the disk too, where the system supports it (Windows and some network file systems do not)."""
+    """Write the folder's list of names to the disk, if the system supports this (Windows and some network disks do not)."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows cannot open a folder; a folder can be writable and not readable

@@ -99,7 +99,8 @@ def conv_transpose2d_loops(
 
     y[b,o,h,w] = bias[o] + sum_{c,i,j,m,n} x[b,c,i,j] weight[c,o,m,n]. The sum is over all c, i, j, m, n with
     h = i*stride + m - padding and w = j*stride + n - padding. OH = (H - 1) stride - 2 padding + KH + output_padding, and
-    the same formula with W gives OW. As matrices, it is the transpose of conv2d: <conv2d(x, w), y> = <x, conv_transpose2d(y, w)>.
+    the same formula with W gives OW. As a matrix, it is the transpose of conv2d:
+    <conv2d(x, w), y> = <x, conv_transpose2d(y, w)>, where <a, b> is sum_k a[k] b[k].
     conv2d maps several image sizes to the same output size; `output_padding` (less than stride) chooses one of them.
     """
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
@@ -122,7 +123,7 @@ def conv_transpose2d(
     padding: Pair = 0,
     output_padding: Pair = 0,
 ) -> Float[Array, "B O OH OW"]:
-    """`conv_transpose2d_loops`, fast: one matrix product multiplies kernels by pixels, then KH*KW additions collect them."""
+    """`conv_transpose2d_loops`, fast: one matrix product gives kernels times pixels; KH*KW additions put them in place."""
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
     (B, C, H, W), (_, O, KH, KW) = x.shape, weight.shape
 
@@ -155,7 +156,7 @@ def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def sigmoid_loops(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The definition of `sigmoid`: 1 / (1 + exp(-x)). For x < 0, exp(x) / (1 + exp(x)), which is equal and cannot overflow."""
+    """The definition of `sigmoid`: 1 / (1 + exp(-x)). For x < 0 as exp(x) / (1 + exp(x)): equal, no overflow."""
     check_floats(x=x)
     y = x.copy()
     for index in np.ndindex(x.shape):

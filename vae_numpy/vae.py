@@ -103,8 +103,8 @@ def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"],
 def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Array, "..."]]:
     """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
 
-    fan_in is the product of the weight's shape without its first number. For a transposed convolution this is not the number
-    of inputs of an output pixel. torch still uses it. This model does too, so it starts as in torch.
+    fan_in is the product of the weight's sizes, without the first size. For a transposed convolution, this is not the number
+    of inputs of an output pixel. But torch uses it there too, so this model does.
     """
     params = {}
     for name, shape in shapes(latent_dim).items():
@@ -115,8 +115,8 @@ def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Ar
 
 
 def in_parts(coder: Callable[[Params, Array], Any], params: Params, batch: Array) -> Any:
-    """encode or decode a large batch, 64 images at a time. Images do not affect each other. So the
-    result is that of one batch, up to rounding.
+    """Call `coder` (encode or decode) on a large batch, 64 images at a time. Images do not affect each other, so the result
+    is equal to that of one batch, up to rounding.
 
     A layer's result for 64 images still lies in the processor's cache when the next layer reads it. So this is up to twice
     as fast as one batch of 256. The memory for hidden layers does not grow with the batch.

@@ -1,7 +1,7 @@
 """Weight files: parameters in safetensors format with a JSON header, the same for all levels.
 
-The header describes the parameters. A SHA-256 checksum over the header and every tensor is stored beside it.
-So a damaged file is refused. It never gives wrong numbers.
+The header describes the parameters. The file also holds a SHA-256 checksum of the header and all tensors.
+So a damaged file is refused, and never gives wrong numbers.
 """
 
 import hashlib
@@ -75,8 +75,9 @@ def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) 
 def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a file that `save_tensors` wrote, and check its checksum.
 
-    `check(tensors, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory. It
-    gets zeros with the file's names, shapes and dtypes (they take no memory). If these are wrong, it raises a ValueError.
+    `check(tensors, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory.
+    `check` gets zeros with the names, shapes and dtypes of the file (these zeros take no memory). It raises a ValueError if the
+    names, shapes, dtypes or the header are wrong.
     Raises FileNotFoundError, PermissionError, or ValueError: the file is damaged, was not saved by this project, or holds NaN
     or infinity.
     """
@@ -122,7 +123,7 @@ def _native(tensors: Tensors) -> dict[str, np.ndarray]:
 
 
 def _check_claims(slices: dict[str, Any], header: dict[str, Any], check: Check | None) -> None:
-    """Check the names, shapes and dtypes in a file before its tensors are read."""
+    """Check the names, shapes and dtypes that a file claims, before its tensors are read."""
     kinds = {"F": "float", "I": "int", "U": "uint"}  # safetensors' F32 is float32
     claimed = {}
     for name, tensor in slices.items():

@@ -1,4 +1,4 @@
-"""Level 3: the VAE as papers write it, its variants (each file says how it differs from the VAE), measures, pictures.
+"""Level 3: the VAE as PyTorch modules, its variants, measures and pictures.
 
 Read `vae.py`, `likelihoods.py` and `objectives.py`, then a variant in `models/`, then `training.py`.
 
@@ -7,7 +7,7 @@ Read `vae.py`, `likelihoods.py` and `objectives.py`, then a variant in `models/`
     folder = vae_paper.train(vae_paper.Config(beta=4.0, name="beta-4"))
     print(vae_paper.evaluate(vae_paper.load("beta-4"), vae_paper.load_data("mnist", "test"))["measures"]["elbo"])
 
-The names below are imported at their first use, so that `python -m vae_paper --help` need not wait for torch.
+The names below are imported at their first use, so that `python -m vae_paper --help` does not wait for torch.
 """
 
 import importlib

@@ -15,42 +15,42 @@ from vae_numpy.command_line import run
 from vae_numpy.files import check_writable
 from vae_paper.config import Config, default
 
-# Everything that needs torch is imported when a command begins its work, so that --help and a wrong option answer at once.
+# Modules that need torch are imported only when a command runs, so that --help and errors about options appear at once.
 
 
 @dataclass
 class OfRun:
-    """The options that commands on a trained model share."""
+    """Options of the commands for a trained model."""
 
     run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d20"
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
-    source: Annotated[str | None, default("the data of the run's training")] = None
-    """Images: mnist, fashion-mnist, kmnist, handwriting, sprites, cifar10, folder:PATH, array:FILE.npz."""
+    source: Annotated[str | None, default("the data that the run was trained on")] = None
+    """Source of the images: mnist, fashion-mnist, kmnist, handwriting, sprites, cifar10, folder:PATH, array:FILE.npz."""
     seed: int = 0
     """Random seed for noise, for binarisation, and for choosing images."""
 
 
 @dataclass
 class Evaluate(OfRun):
-    """Measure a model on test images: ELBO and its terms, log p(x), information in z, samples; with standard errors."""
+    """Measure a model on test images: ELBO and its terms, log p(x), information in z; with --drawn also its new images."""
 
     passes: int = 5
-    """Number of samples of z for each image."""
+    """Number of samples of z for each image, for the ELBO and its terms."""
     k: int = 100
-    """Importance samples of z, each decoded once, for log p(x) of each image of the subset. Papers use 5000."""
+    """Number of importance samples of z for each image of the subset, for log p(x). Papers use 5000."""
     subset: int = 400
     """Number of random test images for which --k importance samples are drawn. The ELBO uses all images."""
     drawn: int = 0
-    """Number of samples that this project's classifier measures; 0: none. The first use trains it, for a minute or two."""
+    """Number of new images to measure with the project's classifier; 0: none. The first use trains the classifier (minutes)."""
     json: bool = False
     """Print the numbers as JSON, with the indices of the subset."""
     publish: Path | None = None
-    """Also write the weights to this file, with the measured ELBO in their header."""
+    """Also write the weights to this file. Its header gets the measured -ELBO."""
 
 
 @dataclass
 class Inspect(OfRun):
-    """Explain the loss: its terms, what they bound, bits, KL per latent, and how averages change beta."""
+    """Explain the loss: its terms in nats and bits, what they bound, the KL of each latent, and how averaging changes beta."""
 
     passes: int = 5
     """Number of samples of z for each image."""
@@ -64,13 +64,13 @@ class Sample(OfRun):
 
     sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
     """prior: the model's own prior; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
-    class: images of given labels, from the prior of a conditional model, or from a Gaussian fitted to z of the class."""
+    class: images of given labels: a conditional model uses its prior, another model a Gaussian fitted to z of the class."""
     label: Annotated[int | None, default("all classes in turn")] = None
     """The class to draw, with --sampler class."""
     count: int = 100
     """Number of images to draw."""
     out: Path = Path("runs/samples.png")
-    """File of the picture."""
+    """File for the picture."""
 
 
 @dataclass
@@ -81,32 +81,32 @@ class Figures(OfRun):
         "all", "reconstructions", "samples", "shared-latents", "manifold", "scatter", "traversals", "interpolation", "cvae-grid",
         "completions", "codebook-usage", "rate", "curves", "side-by-side", "animation",
     ] = "all"  # fmt: skip
-    """all: every kind that applies to the run, except the animation: to draw it, the run is trained again."""
+    """all: every kind that applies to the run, except animation, which trains the run again."""
     beside: str | None = None
     """The run, folder or weight file that --kind side-by-side compares with RUN."""
     image: int = 0
-    """Index of a test image. Traversals change one of its latents at a time; interpolations and completions begin with it."""
+    """Index of a test image: traversals change its latents one by one; interpolations and completions begin with this image."""
     out: Annotated[Path | None, default("RUN/figures, or runs/figures/NAME for a weight file")] = None
     """Folder for the pictures."""
 
 
 @dataclass
 class Explore:
-    """Write the explorer: a page for the browser to explore the latent space of a VAE. It needs no network."""
+    """Write the explorer: a web page that shows the latent space of a VAE. The page works offline."""
 
     run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d2"
-    """A run's name or folder, a weight file of any level, or the name of bundled weights: a vae or a cvae."""
-    source: Annotated[str | None, default("the data of the run's training, if it is on disk")] = None
-    """Source of test images, as in `train`; gray, 28x28 pixels."""
+    """A run's name or folder, a weight file of any level, or the name of bundled weights. The model is a vae or a cvae."""
+    source: Annotated[str | None, default("the data that the run was trained on, if on disk; else auto")] = None
+    """Source of the test images (names as for `train`). The images must be gray and have 28x28 pixels."""
     count: int = 300
     """Number of test digits in the page."""
     out: Path = Path("explorer.html")
-    """File of the page."""
+    """File for the page."""
 
 
 @dataclass
 class Reproduce:
-    """Repeat the measurement in results/NAME.json. python -m vae_paper.reproduce.NAME --help shows its options."""
+    """Repeat the measurement NAME and write results/NAME.json. python -m vae_paper.reproduce.NAME --help shows its options."""
 
     name: Annotated[
         Literal[
@@ -122,7 +122,7 @@ class Reproduce:
 
 @dataclass
 class Download:
-    """Download a data set through torchvision into $VAE_DATA (default: data/), whole or not at all."""
+    """Download a data set with torchvision into $VAE_DATA (default: data/). A failed download leaves no files."""
 
     source: Annotated[Literal["mnist", "fashion-mnist", "kmnist", "cifar10"], tyro.conf.Positional] = "mnist"
     """The data set."""
@@ -130,7 +130,7 @@ class Download:
     """Time limit in seconds."""
 
 
-# The groups of `train --help` are the bases of the flat Config.
+# Each base class of Config becomes a group of options in `train --help`.
 GROUPS = [(base.__name__.removesuffix("Options").lower(), base, field(default_factory=base)) for base in Config.__bases__[::-1]]
 Train = tyro.conf.configure(tyro.conf.OmitArgPrefixes)(make_dataclass("Train", GROUPS, namespace={"__doc__": Config.__doc__}))
 Command = Train | Evaluate | Inspect | Sample | Figures | Explore | Reproduce | Download
@@ -141,14 +141,14 @@ def main(command: Any) -> None:
     from vae_paper import distributed
 
     if distributed.processes() > 1 and not isinstance(command, Train):
-        raise ValueError(f"{type(command).__name__.lower()} runs in one process: start it without torchrun, which is for train")
+        raise ValueError(f"{type(command).__name__.lower()} runs in one process: start it without torchrun")
     match command:
         case Evaluate():
             from vae_paper.measuring import evaluate
 
             c = command
             if c.publish:
-                check_writable(c.publish)  # before the minutes of measuring
+                check_writable(c.publish)  # before the measuring, which takes minutes
             measured = evaluate.evaluate_run(c.run, c.source, c.passes, c.k, c.subset, c.drawn, c.seed)
             print(json.dumps(measured, indent=2) if c.json else evaluate.table(measured))
             if c.publish:
@@ -193,7 +193,7 @@ def main(command: Any) -> None:
 
 
 def start() -> None:
-    """Run the command line; under torchrun, as one process of several."""
+    """Run the command line. Under torchrun, join the other processes first."""
     joined: Any = contextlib.nullcontext
     if "TORCHELASTIC_RUN_ID" in os.environ:
         from vae_paper.distributed import joined

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def default(text: str) -> Any:
-    """Show `text` in the help as the default of an option whose value is None until it is needed."""
+    """Show `text` in the help as the default of an option. (In the code the default is None.)"""
     return tyro.conf.arg(help_behavior_hint=f"(default: {text})")
 
 
@@ -28,40 +28,40 @@ class ModelOptions:
 
     model: Annotated[str, tyro.conf.arg(help="; ".join(f"{name}: {models.summary(name)}" for name in models.names()))] = "vae"
     latent_dim: int = 20
-    """Latent size D: the length of z, or of a code's vector (vq-vae)."""
+    """Latent size D: the length of z. For a vq-vae: the length of a code's vector."""
     likelihood: Literal[
         "bernoulli", "bce", "mse", "gaussian", "learned-gaussian", "optimal-gaussian", "continuous-bernoulli",
         "discretised-logistic",
     ] = "bce"  # fmt: skip
-    """The likelihood p(x|z) of a pixel (docs/likelihoods.md). bernoulli needs binary images (--binarise)."""
+    """Likelihood p(x|z) of a pixel, or an objective (docs/likelihoods.md). bernoulli needs binary images (--binarise)."""
     sigma: Annotated[float | None, default("0.1")] = None
-    """Scale of the likelihood: the standard deviation of gaussian, or the first value of a learned scale."""
+    """Scale of the likelihood: the standard deviation of gaussian, or the initial value of a learned scale."""
     width: Annotated[int | None, default("32")] = None
-    """Channels of a vae's, cvae's or ae's first layer; each later layer of the encoder doubles them."""
-    depth: Annotated[int | None, default("2, or more: until the grid is at most 8x8")] = None
-    """Layers of stride 2 in the encoder of a vae, cvae or ae, and as many in the decoder."""
+    """Number of channels after the first layer of a vae, cvae or ae; each later layer of the encoder doubles this number."""
+    depth: Annotated[int | None, default("as many as give a grid of at most 8x8, at least 2")] = None
+    """Number of layers of stride 2 in the encoder of a vae, cvae or ae. The decoder has the same number."""
     seen: Annotated[int | None, default("1")] = None
     """Number of quadrants that a quadrant-cvae sees: 1 (lower left), 2 (the left half), 3 (all but the upper right)."""
     codes: Annotated[int | None, default("512")] = None
-    """Number K of codes of a vq-vae."""
+    """Number of codes, K, in the codebook of a vq-vae."""
     codebook: Annotated[Literal["ema", "loss"] | None, default("ema")] = None
     """How a vq-vae's codes learn: by moving averages (ema), or by a term of the loss."""
     commitment: Annotated[float | None, default("0.25")] = None
-    """Weight of the commitment loss of a vq-vae: the squared distance of the encoder's vectors to their codes, per image."""
+    """Weight of a vq-vae's commitment loss, which is the squared distance of encoder outputs to their codes, per image."""
     restart: Annotated[bool | None, default("True")] = None
-    """Move unused codes of a vq-vae to vectors of the encoder that have no code near them."""
+    """Move rarely used codes of a vq-vae to encoder outputs that are far from their codes."""
     channels: Annotated[int | None, default("64")] = None
-    """Channels of a pixel-prior."""
+    """Number of channels in the layers of a pixel-prior."""
     layers: Annotated[int | None, default("2")] = None
-    """Gated layers of a pixel-prior."""
+    """Number of gated layers in a pixel-prior."""
     class_conditional: Annotated[bool | None, default("False")] = None
     """Condition a pixel-prior on the label."""
     model_arguments: str = ""
     """Other arguments of the model's class, such as "nu=3 hidden=50"."""
     codes_of: Annotated[str | None, default("none")] = None
-    """The vq-vae whose codes a pixel-prior learns: a run's name, its folder, or a weight file."""
+    """The vq-vae whose codes a pixel-prior predicts: the name or the folder of a run, or a weight file."""
     start_from: Annotated[str | None, default("random parameters")] = None
-    """A run or a weight file of the same model, whose parameters this run starts with."""
+    """A run or a weight file of the same model. This run starts with its parameters."""
 
 
 @dataclass
@@ -76,10 +76,11 @@ class DataOptions:
     image_channels: Annotated[int | None, default("3")] = None
     """Channels of the images that are read from a folder: 1 is gray, 3 is colour."""
     binarise: Literal["none", "dynamic", "fixed", "threshold"] = "none"
-    """Make images binary: dynamic draws each pixel anew at each step, fixed draws it once, threshold is x > 1/2."""
+    """How to make images binary. dynamic: at each step, a pixel is 1 with probability x; fixed: this is drawn only once;
+    threshold: a pixel is 1 if x > 1/2; none: images stay as they are."""
     validation: float = 1 / 12
-    """Fraction of the training split kept for validation (1/12 is 5,000 of MNIST's 60,000 images). The weights with the best
-    validation loss are saved. 0: the last weights are saved."""
+    """Fraction of the training split for validation (1/12 is 5,000 of MNIST's 60,000 images). The weights with the best
+    validation loss are saved; with fraction 0, the last weights."""
 
 
 @dataclass
@@ -88,24 +89,26 @@ class ObjectiveOptions:
 
     objective: Literal["elbo", "free-bits", "capacity", "iwae", "stl", "dreg"] = "elbo"
     """elbo: distortion + beta · rate; free-bits: the same with a floor under the rate; capacity: distortion +
-    gamma · |rate - C|; iwae: the importance-weighted bound; stl and dreg: the ELBO and iwae, with less noise in the gradient."""
+    gamma · |rate - C|; iwae: the importance-weighted bound; stl: the ELBO with less gradient noise; dreg: iwae
+    with less gradient noise."""
     beta: float = 1.0
-    """Weight of the rate (the KL term) at the end of its schedule."""
+    """Weight of the rate (the KL term). With a --beta-schedule: its final value."""
     beta_schedule: Literal["constant", "linear", "cyclical"] = "constant"
-    """constant; linear: beta rises from 0 within --warmup-epochs; cyclical: four cycles, beta rises in the first half of each."""
+    """linear: beta rises from 0 in the first --warmup-epochs epochs; cyclical: four times, beta rises from 0 and then stays."""
     warmup_epochs: Annotated[int | None, default("half of the epochs")] = None
-    """Number of epochs in which beta (--beta-schedule linear) or C (--objective capacity) rises."""
+    """Number of epochs, from the first, in which beta (--beta-schedule linear) or the target C (--objective capacity) rises."""
     samples: int = 1
-    """Samples K of z per image."""
+    """Number of samples of z per image, K."""
     free_bits: Annotated[float | None, default("0.25")] = None
     """The floor of free-bits, in nats: a smaller rate counts as the floor."""
     free_bits_per: Annotated[Literal["latent", "image", "total"] | None, default("latent")] = None
-    """The rate that gets the floor. latent: each latent's mean over the batch; image: each latent of each image; total: the
-    sum over latents, mean over the batch."""
+    """What gets the floor. latent: each latent's rate, averaged over the batch; image: the rate of each latent of each image;
+    total: the rate of all latents together, averaged over the batch."""
     gamma: Annotated[float | None, default("1000")] = None
-    """Weight of |rate - C|. The default is the paper's, for long training; in a short training use 10 (docs/beta.md)."""
+    """Weight of |rate - C| (--objective capacity). The default is the paper's value, for long training; for short training use
+    10 (docs/beta.md)."""
     capacity: Annotated[float | None, default("25")] = None
-    """Target C of the rate, in nats, at the end of its rise."""
+    """Final value of the target C of the rate, in nats."""
 
 
 @dataclass
@@ -113,18 +116,18 @@ class StepOptions:
     """The training steps."""
 
     epochs: Annotated[int | None, default("20; 40 for fewer than 10,000 images")] = None
-    """Passes over the training images."""
+    """Number of passes over the training images."""
     batch_size: Annotated[int | None, default("128; 32 for fewer than 10,000 images")] = None
-    """Images per step, in all processes together. An epoch leaves out the images that do not fill a batch."""
+    """Number of images per step, in all processes together. An incomplete last batch of an epoch is left out."""
     learning_rate: float = 2e-3
     """Highest learning rate of AdamW."""
     lr_schedule: Literal["one-cycle", "constant"] = "one-cycle"
-    """one-cycle: the learning rate rises, then falls to nearly 0, each along half a cosine; constant: it does not change."""
+    """one-cycle: the learning rate rises, then falls to nearly 0 (both as half a cosine); constant: it stays the same."""
     weight_decay: float = 0.0
-    """Weight decay of AdamW; 0 makes it Adam."""
+    """Weight decay of AdamW. With 0, AdamW is Adam."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
-    """Precision of the network while training; losses and evaluation are float32. tf32: matrix products and convolutions in TF32
-    (CUDA only); bf16: bfloat16 (autocast)."""
+    """Precision of the network in training. Losses and evaluation are at least float32. tf32: matrix products and convolutions
+    use TF32 (CUDA only); bf16: the network uses bfloat16 (autocast)."""
     device: str = "cpu"
     """Device: cpu, cuda or mps."""
     seed: int = 0
@@ -140,7 +143,7 @@ class RunOptions:
     tensorboard: bool = False
     """Also write TensorBoard's event files (needs the tensorboard package)."""
     resume: bool = False
-    """Continue the run of this name where it stopped, with its own configuration."""
+    """Continue the run of this name where it stopped, with its stored configuration."""
 
 
 @dataclass
@@ -148,13 +151,13 @@ class Config(RunOptions, StepOptions, ObjectiveOptions, DataOptions, ModelOption
     """Train a model; its weights, state, metrics and configuration go to runs/NAME/."""
 
     def epochs_and_batch_size(self) -> tuple[int, int]:
-        """Epochs and batch size, which `checked` fills in."""
+        """Epochs and batch size, after `checked` has filled them in."""
         assert self.epochs is not None and self.batch_size is not None
         return self.epochs, self.batch_size
 
 
-OWN = "own data"  # the source of data that were given in Python
-FOLDER, ARRAY = "folder:", "array:"  # the beginnings of sources that name a path
+OWN = "own data"  # the value of `source` for data passed in Python
+FOLDER, ARRAY = "folder:", "array:"  # prefixes of sources that name a path
 # Options that only some objectives, schedules or sources use: (option, whether the configuration uses it, its default).
 NEEDS = [
     ("free_bits", lambda c: c.objective == "free-bits", 0.25),
@@ -165,13 +168,13 @@ NEEDS = [
     ("image_channels", lambda c: c.source.startswith(FOLDER), 3),
     ("warmup_epochs", lambda c: c.beta_schedule == "linear" or c.objective == "capacity", None),
 ]
-# Options that are arguments of some models' classes.
+# Options that only some model classes take as arguments.
 MODELS_OWN = ("width", "depth", "seen", "codes", "codebook", "commitment", "restart", "channels", "layers", "class_conditional")
-FEW_IMAGES = 10_000  # with fewer, an epoch has few steps: more epochs and smaller batches are needed
+FEW_IMAGES = 10_000  # with fewer images, an epoch has few steps: more epochs and smaller batches are needed
 
 
 def check_name(name: str) -> None:
-    """Refuse a run's name that is no plain name of a folder."""
+    """Refuse a name of a run that is not a plain folder name."""
     if not name or name != name.strip(".") or any(mark in name for mark in "/\\\0"):
         raise ValueError(f"name is {name!r}: expected a plain folder name; the run goes to runs/NAME")
 
@@ -196,7 +199,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
         models.checked_arguments(config.model, arguments)
     takes = models.options_of(model)
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
-    by_the_size = ("width", "depth")  # the model decides: these stay None
+    by_the_size = ("width", "depth")  # None: the model has its own default
     needs = [(option, option in takes, None if option in by_the_size else takes.get(option)) for option in MODELS_OWN]
     needs += [("codes_of", "codes_of" in model.parts, None), ("sigma", scale, 0.1)]
     needs += [(option, applies(config), value) for option, applies, value in NEEDS]
@@ -240,23 +243,17 @@ def _refuse_contradictions(c: Config) -> None:
     if c.warmup_epochs is not None and c.epochs is not None and c.warmup_epochs > c.epochs:
         raise ValueError(f"warmup_epochs is {c.warmup_epochs}, longer than the training; expected at most epochs = {c.epochs}")
     check_name(c.name)
-    no_beta = c.objective not in ("elbo", "free-bits")
-    contradictions: list[tuple[bool, str]] = [
-        (
-            # images of your own may be binary already: the likelihood checks their pixels (not on a GPU)
-            c.likelihood == "bernoulli" and c.binarise == "none" and not c.source.startswith((OWN, FOLDER, ARRAY)),
-            "bernoulli is for binary images: choose --binarise",
-        ),
-        (c.likelihood != "bernoulli" and c.binarise != "none", "binary images need --likelihood bernoulli"),
-        (no_beta and (c.beta, c.beta_schedule) != (1, "constant"), "this objective has no beta: leave beta out"),
-    ]
-    for refused, why in contradictions:
-        if refused:
-            raise ValueError(f"{_said(c)}: {why}")
+    # your own images may already be binary; the likelihood checks this (on a CPU only)
+    if c.likelihood == "bernoulli" and c.binarise == "none" and not c.source.startswith((OWN, FOLDER, ARRAY)):
+        raise ValueError(f"{_said(c)}: bernoulli is for binary images: choose --binarise")
+    if c.likelihood != "bernoulli" and c.binarise != "none":
+        raise ValueError(f"{_said(c)}: binary images need --likelihood bernoulli")
+    if c.objective not in ("elbo", "free-bits") and (c.beta, c.beta_schedule) != (1, "constant"):
+        raise ValueError(f"{_said(c)}: this objective has no beta: leave beta out")
 
 
 def arguments_in(config: Config) -> dict[str, Any]:
-    """The `model_arguments` as names and values. A Python literal (3, 0.5, True) gets its Python type; others stay text."""
+    """The `model_arguments` as a dict. A Python literal (3, 0.5, True) gets its Python type; any other value stays text."""
     found: dict[str, Any] = {}
     for part in config.model_arguments.replace(",", " ").split():
         name, equals, text = part.partition("=")
@@ -283,11 +280,11 @@ def from_dict(content: Any) -> Config:
 
 
 def check_types(options: Mapping[str, Any]) -> None:
-    """Refuse values that are not of their options' types; a command line cannot give such values, a file can."""
+    """Refuse unknown options, and values of a wrong type. A file can hold them; the command line refuses them itself."""
     types = get_type_hints(Config)
     for option, value in options.items():
         if option not in types:
-            raise ValueError(f"{option} is no option of train; remove it")
+            raise ValueError(f"{option} is not an option of train; remove it")
         if not _fits(value, types[option]):
             raise ValueError(f"{option} is {value!r}; expected {_words(types[option])}")
 
@@ -303,7 +300,7 @@ def _fits(value: Any, kind: Any) -> bool:
 def _words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"one of: {', '.join(get_args(kind))}"
-    return " or ".join(_words(one) for one in get_args(kind)) or getattr(kind, "__name__", str(kind))
+    return " or ".join(_words(one) for one in get_args(kind)) or kind.__name__
 
 
 def _said(c: Config) -> str:

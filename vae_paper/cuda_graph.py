@@ -1,12 +1,13 @@
 """CUDA graphs: a training step on a GPU is recorded once, then replayed.
 
-A step of this small network is a few hundred short kernels. To launch them one by one from Python takes longer than to run
-them. A CUDA graph launches all of them at once. It repeats the kernels, not the Python code. So every value that changes from
-step to step must be in a tensor, always in the same memory. `Replayed` copies the arguments of each call into such tensors.
+A step of this small network runs a few hundred short GPU kernels. Python needs more time to launch them one by one than the
+GPU needs to run them. A CUDA graph launches all kernels at once. It repeats the kernels, not the Python code. So every value
+that changes from step to step must be in a tensor that stays at the same address. `Replayed` copies the arguments of each call
+into such tensors.
 
-    first calls   run the function as it is; at the last of them, note whether it makes the CPU wait for the GPU
-    then          record one call
-    after that    copy the arguments, replay the record, return a copy of the result
+    first calls   run the function; the last of these calls notes whether the function makes the CPU wait for the GPU
+    then          record the function, unless it makes the CPU wait
+    later calls   copy the arguments, replay the recording, return a copy of the result
 """
 
 import sys
@@ -19,14 +20,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from vae_paper import distributed
-from vae_paper.vae import Model
 
-FIRST = 3  # calls before recording: in these the optimiser makes its state, and the GPU's libraries are set up
+FIRST = 3  # calls before the recording: in these calls the optimiser creates its state, and the GPU's libraries are initialised
 Argument = Tensor | float | None
 
 
 def replayed(step: Callable[..., Tensor], model: nn.Module, optimizer: Optimizer, own_objective: bool) -> Callable[..., Tensor]:
-    """The training step, recorded if that is possible. If not, the step as it is; the reason is printed."""
+    """The training step, recorded if this is possible. If not: the step itself, and the reason is printed."""
     why = reason_against(model, optimizer, own_objective)
     if why is None:
         return Replayed(step)
@@ -40,7 +40,7 @@ def reason_against(model: nn.Module, optimizer: Optimizer, own_objective: bool) 
         return "several processes exchange gradients in each step"
     if own_objective:
         return "an objective of your own may do something else in each step"
-    if not isinstance(model, Model) or not vars(type(model)).get("recordable"):
+    if not vars(type(model)).get("recordable"):
         return f"{type(model).__name__} does not say that it is recordable"
     if not all(group.get("capturable") and isinstance(group["lr"], Tensor) for group in optimizer.param_groups):
         return "the optimizer does not have capturable=True and a tensor as its learning rate"
@@ -48,11 +48,11 @@ def reason_against(model: nn.Module, optimizer: Optimizer, own_objective: bool) 
 
 
 class Replayed:
-    """A function of tensors, numbers and None that returns a tensor: on a CUDA GPU, a call replays the record of one call.
+    """A function of tensors, numbers and None that returns a tensor. On a CUDA GPU, later calls replay one recorded call.
 
-    All calls must have arguments of the same shapes. The result of the function must depend only on its arguments, on
-    parameters and buffers (it may change them in place), and on torch's global generator. If the
-    function makes the CPU wait for the GPU (it reads a value, for example), it is never recorded; one line on stderr says so.
+    All calls must have arguments of the same shapes. The function's result must depend only on its arguments, on parameters
+    and buffers (the function may change these in place), and on torch's global generator. If the function makes the CPU wait
+    for the GPU (for example, if it reads a value of a tensor), it is never recorded; one line on stderr says so.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -68,7 +68,7 @@ class Replayed:
             if isinstance(argument, Tensor):
                 buffer.copy_(argument)
             elif argument is not None:
-                buffer.fill_(argument)  # does not wait; copy_ would copy a number from the CPU's memory
+                buffer.fill_(argument)  # unlike a copy from CPU memory, this does not wait for the GPU
         if self.record is not None:
             replay, result = self.record
             replay()
@@ -98,7 +98,7 @@ def as_buffer(argument: Argument, like: Any) -> Tensor | None:
 
 def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Tensor, str]:
     """The result, and the line of code at which the CPU first waited for the GPU ("" if it never did)."""
-    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch asks for a side stream before a recording
+    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch requires a side stream before a recording
     stream.wait_stream(torch.cuda.current_stream())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

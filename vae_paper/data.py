@@ -1,6 +1,6 @@
-"""Data: images as tensors, with a description that is printed beside every number computed from them.
+"""Data: images as tensors, and a description of them, which is printed beside every number computed from the images.
 
-load_data("mnist", "test")                     a source that commands know by name, or a folder or array of your own
+load_data("mnist", "test")                     a named data set, or your own folder or array file
 Data(images, labels, about="my images")        your own arrays or tensors
 split(data, validation=1/12)                   training and validation images
 """
@@ -25,21 +25,21 @@ SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites", "cifar1
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
 class Data:
-    """Images and labels on one device, and a description that is printed beside every number computed from them."""
+    """Images and labels on one device, and a description of them."""
 
     images: Any
-    """(N, C, H, W), floats in [0, 1]: an array or a tensor; kept as a tensor."""
+    """(N, C, H, W), floats in [0, 1]. A NumPy array is copied to a tensor."""
     labels: Any = None
     """(N,), int64, or None."""
     about: str = OWN
-    """What the images are, in words."""
+    """The description of the images, in words."""
     binarisation: str = "none"
-    """How the images are made binary each time they are used (`likelihoods.binarise`): "none", "dynamic" or "threshold".
-    "fixed": they are binary already."""
+    """How the images are made binary (`likelihoods.binarise`). "dynamic" and "threshold": at each use. "fixed": they are
+    binary already. "none": never."""
     source: str = OWN
-    """The name under which `load_data` finds these images. For your own images: "own data"."""
+    """The `source` with which `load_data` loads these images. For your own images: "own data"."""
     classes: int | None = None
-    """Number of classes. By default the largest label + 1; None without labels."""
+    """Number of classes. By default the largest label + 1, or None if there are no labels."""
 
     def __post_init__(self) -> None:
         for name in ("images", "labels"):
@@ -55,22 +55,22 @@ class Data:
             object.__setattr__(self, "classes", int(self.labels.max()) + 1)
 
     def subset(self, chosen: Any) -> "Data":
-        """Some of the images: a slice, or a tensor of indices."""
+        """The data with some of the images. `chosen` is a slice, or a tensor of indices."""
         labels = None if self.labels is None else self.labels[chosen]
         return dataclasses.replace(self, images=self.images[chosen], labels=labels)
 
     def replace(self, **changes: Any) -> "Data":
-        """The same data with other fields."""
+        """The same data with other values of the named fields."""
         return dataclasses.replace(self, **changes)
 
     def like(self, model: Any) -> "Data":
-        """The data in a model's precision. (Images that are not floats stay as they are: the model refuses them.)"""
+        """The data with images in the model's precision. Images that are not floats stay unchanged: the model refuses them."""
         dtype = next((p.dtype for p in model.parameters()), self.images.dtype)
         alike = self.images.dtype == dtype or not self.images.is_floating_point()
         return self if alike else self.replace(images=self.images.to(dtype))
 
     def seen(self, seed: int) -> Any:
-        """The images as a model sees them: made binary as `binarisation` says. `seed` decides the noise."""
+        """The images that a model gets: made binary as `binarisation` says. `seed` is the random seed of "dynamic"."""
         return binarise(self.images, self.binarisation, torch.Generator(self.images.device).manual_seed(seed))
 
     @property
@@ -84,7 +84,7 @@ class Data:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of images and labels. A resumed run must have the same digest as the run that was stopped."""
+        """SHA-256 of images, their shape, binarisation and labels. A resumed run must have the same digest as before."""
         sha = hashlib.sha256(f"{tuple(self.images.shape)} {self.binarisation}".encode())
         for tensor in (self.images, self.labels):
             if tensor is not None:
@@ -93,7 +93,7 @@ class Data:
 
 
 def resolved(source: str) -> str:
-    """The source that a name stands for: "auto" is mnist if it is on disk, else handwriting. ValueError for an unknown name."""
+    """The name of a source. "auto" becomes mnist if mnist is on disk, otherwise handwriting. ValueError for an unknown name."""
     if source == "auto":
         return digits.resolved(source)
     if source not in (*SOURCES, OWN) and not source.startswith((FOLDER, ARRAY)):
@@ -103,9 +103,10 @@ def resolved(source: str) -> str:
 
 
 def count(source: str) -> int:
-    """The number of images, from which default epochs and batch size follow.
+    """The number of images of a source, for the default epochs and batch size.
 
-    For a named source that is not the handwriting, it is FEW_IMAGES in place of the real number: only "fewer or not" matters.
+    These defaults depend only on whether a source has fewer than FEW_IMAGES images. Every named source except handwriting has
+    more, so the function returns FEW_IMAGES for it.
     """
     if source.startswith((FOLDER, ARRAY)):
         return image_files.count(source)
@@ -120,11 +121,11 @@ def shape_asked(config: Config) -> image_files.Shape | None:
 def load_data(
     source: str, split: str, binarisation: str = "none", device: str = "cpu", shape: tuple[int, ...] | None = None
 ) -> Data:
-    """A split of a source as tensors; "fixed" binarisation draws each pixel here, once, from seed 0.
+    """Load one split of a source as tensors. With "fixed" binarisation, each pixel is drawn here, once, with seed 0.
 
-    `shape` is the (C, H, W) in which images of a folder are read (default (3, 32, 32)), and gives the size of sprites
-    (default 28). Other sources have their own shape.
-    Raises FileNotFoundError where the files of a source are not on disk, ValueError for an unknown name or a damaged file.
+    `shape` is (C, H, W). Images of a folder are read in this shape (default (3, 32, 32)). Sprites are drawn with this height H
+    (default 28). Other sources have a fixed shape.
+    Raises FileNotFoundError if the files of a source are not on disk, ValueError for an unknown name or a damaged file.
     """
     source = resolved(source)
     if source.startswith((FOLDER, ARRAY)):
@@ -132,19 +133,17 @@ def load_data(
         images, labels, about, classes = image_files.load(source, split, (C, H, W))
     elif source == "cifar10":
         images, labels, about, classes = cifar.load(split)
+    elif source == "sprites":
+        images, labels, about, classes = *sprites.load(split, shape[1] if shape else 28), None
     else:
-        images, labels, about = (
-            sprites.load(split, shape[1] if shape else 28) if source == "sprites" else digits.load(source, split)
-        )
-        classes = None
+        images, labels, about, classes = *digits.load(source, split), None
     about += "" if binarisation != "none" else ", grayscale" if images.shape[1] == 1 else ", colour"
-    with_labels = None if labels is None else torch.from_numpy(labels)
-    data = Data(torch.from_numpy(images), with_labels, about, source=source, classes=classes)
+    data = Data(torch.from_numpy(images), labels, about, source=source, classes=classes)
     return binarised(data, binarisation).to(device)
 
 
 def binarised(data: Data, how: str) -> Data:
-    """The data with a binarisation; "fixed" draws each pixel here, once, from seed 0."""
+    """The data with the binarisation `how`. If it is "fixed", each pixel is drawn here, once, with seed 0."""
     if how in ("none", data.binarisation):
         return data
     data = data.replace(binarisation=how, about=f"{data.about.removesuffix(', grayscale')}, binarisation: {how}")
@@ -154,7 +153,10 @@ def binarised(data: Data, how: str) -> Data:
 
 
 def check_data(data: Data) -> None:
-    """Refuse data without images, and labels that are not one per image. (Each model checks the values of the images.)"""
+    """Refuse images that are not floats (N, C, H, W) with N > 0, and labels that are not one per image.
+
+    The model checks the values of the images.
+    """
     check_alike(4, images=data.images)
     labels = len(data.images) if data.labels is None else len(data.labels)
     if not len(data.images) == labels > 0:
@@ -162,7 +164,7 @@ def check_data(data: Data) -> None:
 
 
 def split(data: Data, validation: float) -> tuple[Data, Data]:
-    """Training and validation images, both cut from `data`: the same ones for every seed."""
+    """Training and validation images. `validation` is the fraction for validation. The split is the same for every seed."""
     check_data(data)
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(data.images))).to(data.images.device)
     held_out = round(validation * len(order))
@@ -176,23 +178,23 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 def trained_on(about: dict[str, Any], data: Data) -> bool:
     """Whether the run with the header `about` was trained on these data. True if the header has no digest.
 
-    The run's training images are compared with `data` without the fraction that the header names as validation.
+    `data` are split with the validation fraction in the header. The training images must have the digest in the header.
     """
     held = about.get("config", {}).get("validation", 0.0)
     return "digest" not in about or split(data, held)[0].digest == about["digest"]
 
 
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
-    """A split of `source`; without `source`, of the data that a file's header `about` names. ValueError for your own data."""
+    """One split of `source`, by default of the source in a file's header `about`. ValueError if this is your own data."""
     config = about.get("config", {})
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:
         raise ValueError("the model was trained on data of your own: choose --source, or use vae_paper.evaluate in Python")
-    shape = about.get("image_shape")  # some files lack it: their images are digits, or sprites of 28x28
+    shape = about.get("image_shape")  # some files have no image_shape: their images are digits, or sprites of 28x28
     return load_data(source or named, split, config.get("binarise", "none"), shape=tuple(shape) if shape else None)
 
 
 def _source_in(about: str) -> str:
-    """The source of an older file, whose header describes the data in words only."""
+    """The source of a file whose header has only a description of the data. "auto" if the description has no known name."""
     words = {"FashionMNIST": "fashion-mnist", "KMNIST": "kmnist", "MNIST": "mnist", "handwriting": "handwriting"}
     return next((source for word, source in words.items() if word in about), "auto")

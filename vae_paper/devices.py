@@ -1,4 +1,4 @@
-"""Devices: whether one is available, and the precision of its products (matrix products and convolutions)."""
+"""Devices: whether a device is available, and the precision of matrix products and convolutions."""
 
 import contextlib
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-# The settings of torch that allow products of float32 matrices in a lower precision: two for a CUDA GPU, two for a CPU
+# torch's settings that allow a lower precision for float32 matrix products and convolutions: two for a CUDA GPU, two for a CPU
 backends: Any = torch.backends  # mypy does not know these settings
 PRODUCTS = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
 
@@ -26,9 +26,9 @@ def check(device: str, precision: str = "float32") -> None:
         raise ValueError(f"device is {device!r}: not available here; choose --device cpu")
     if precision == "tf32" and not is_cuda(device):
         raise ValueError(f"precision is tf32, and device is {device}: only CUDA GPUs have TF32; choose float32")
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # private, and absent on some platforms
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # a private function, absent on some platforms
     if precision == "bf16" and device == "cpu" and supported is not None and not supported():
-        print("bf16: this processor has no bfloat16 instructions: float32 is several times faster here", file=sys.stderr)
+        print("bf16 is slow: this processor has no bfloat16 instructions; float32 is several times faster", file=sys.stderr)
 
 
 def is_cuda(device: str) -> bool:
@@ -42,7 +42,7 @@ def sum_dtype(device: str) -> torch.dtype:
 
 
 def decodes_at_once(device: torch.device) -> int:
-    """The number of z that a measure decodes together: 500 on a CPU or MPS; on a CUDA GPU 2,000, or 20,000 from 16 GB on."""
+    """The number of z that a measure decodes together: 500 on a CPU or MPS; on a CUDA GPU 2,000, with at least 16 GB 20,000."""
     if device.type != "cuda":
         return 500
     return 20_000 if torch.cuda.get_device_properties(device).total_memory >= 16e9 else 2_000
@@ -50,11 +50,11 @@ def decodes_at_once(device: torch.device) -> int:
 
 @contextlib.contextmanager
 def numerics(precision: str = "float32") -> Iterator[None]:
-    """Compute products of float32 numbers in full float32 (the default), or in "tf32" on a GPU, whatever the caller has set.
+    """Compute matrix products and convolutions in full float32, or with "tf32" in TF32 on a GPU, whatever the caller has set.
 
-    TF32 keeps 10 of the 23 bits of a float32's mantissa. By default torch uses it in convolutions. Then the ELBO of one
-    image is off by up to 0.013 nats. Of cuDNN's algorithms, only those are used whose results repeat to the
-    last bit: so resuming on a GPU is exact. The caller's settings are restored at the end.
+    TF32 keeps 10 of the 23 bits of a float32's mantissa. By default torch uses TF32 in convolutions on a GPU. Then the ELBO of
+    one image is off by up to 0.013 nats. cuDNN uses only deterministic algorithms here, so that resuming on a GPU is exact. The
+    caller's settings are restored at the end.
     """
     before, repeatable = [setting.fp32_precision for setting in PRODUCTS], backends.cudnn.deterministic
     try:

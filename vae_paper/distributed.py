@@ -1,8 +1,8 @@
-"""Several processes: those that `torchrun` starts train one model together, each on its part of every batch.
+"""Several processes, started by `torchrun`, train one model together. Each process takes its part of every batch.
 
-The order of the images and the noise follow from the seed and the step. So every process draws both for the whole
-batch, and takes its own images from it. DistributedDataParallel (DDP) averages the gradients, so the steps are those of one
-process. If there is only one process, the functions here change nothing.
+The order of the images follows from the seed and the epoch, the noise follows from the seed and the step. So every process
+draws both for the whole batch, and keeps its own part. DistributedDataParallel (DDP) averages the gradients, so the steps are
+those of one process, up to rounding. If there is only one process, the functions here change nothing.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ OF_THE_WHOLE_BATCH = [
 
 
 def rank() -> int:
-    """The number of this process, from 0; 0 if there is only one."""
+    """The rank of this process: 0, 1, ...; 0 if there is only one process."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -45,19 +45,19 @@ def restarted() -> bool:
 
 
 def launch() -> str | None:
-    """The id of this call of torchrun; None without torchrun."""
+    """The id of this start of torchrun; None without torchrun."""
     return os.environ.get("TORCHELASTIC_RUN_ID")
 
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Be one of torchrun's processes. Rank 0 prints; another rank prints only an error, and only if rank 0 has none to print."""
+    """Join the processes of torchrun. Rank 0 prints. Another rank prints only an error, and only if rank 0 has no error."""
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield
         return
     store, number, count = next(dist.rendezvous("env://"))
     store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # a restart must not see older entries
-    # gloo always takes part: it carries the few numbers that are exchanged between the steps
+    # gloo is always needed: it exchanges a few numbers between the steps
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=number, world_size=count)
     kept = io.StringIO()
@@ -95,27 +95,23 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
     why = [f"{option} is {value}: {why}" for option, value, why in needs if why and getattr(config, option) == value]
     why += ["an objective of your own may need the whole batch"] * own_objective
     if why:
-        raise ValueError(f"{why[0]}, and each of {count} processes sees a part of it; train in one process")
+        raise ValueError(f"{why[0]}, and each of {count} processes sees only a part of the batch; train in one process")
     if config.epochs_and_batch_size()[1] % count:
-        raise ValueError(
-            f"batch_size is {config.batch_size}: expected a multiple of {count}, the processes that share it equally"
-        )
+        raise ValueError(f"batch_size is {config.batch_size}: expected a multiple of {count}, the number of processes")
     if 0 < held_out < count:
-        raise ValueError(
-            f"validation is {config.validation}, {held_out} images: expected one for each of {count} processes, or 0"
-        )
+        raise ValueError(f"validation is {config.validation}: {held_out} images; expected 0, or at least one per process")
     if config.device not in ("cpu", "cuda"):
         raise ValueError(f"device is {config.device}: expected cpu, or cuda (each of {count} processes takes a GPU of its own)")
 
 
 def take_device(device: str) -> None:
-    """Let "cuda" be this process's own GPU."""
+    """Make "cuda" mean the GPU of this process."""
     if processes() > 1 and device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
 def parallel(model: Model) -> Model | DistributedDataParallel:
-    """The model to call in a training step: DDP averages the gradients only if its own `forward` is called."""
+    """The model to call in a training step. With several processes it is a DDP module: calling it averages the gradients."""
     return model if processes() == 1 else DistributedDataParallel(model)
 
 
@@ -128,17 +124,17 @@ def ours(start: int = 0) -> slice:
 
 
 def whole(part: Tensor, total: int, dim: int) -> Tensor:
-    """The values for all images, joined from the `part` of every process; `dim` is the axis of the images."""
+    """The values for all `total` images, joined from the `part` of every process; `dim` is the axis of the images."""
     if processes() == 1:
         return part
     filled = part.new_zeros(total, *part.movedim(dim, 0).shape[1:])
     filled[ours()] = part.movedim(dim, 0)
-    dist.all_reduce(filled)  # the sum: each number is 0 in all processes but one
+    dist.all_reduce(filled)  # sums over the processes: each number is 0 in all processes but one
     return filled.movedim(0, dim)
 
 
 def mean(value: Tensor) -> Tensor:
-    """The mean over the processes. (With several processes, `value` itself then holds their sum.)"""
+    """The mean over the processes. (With several processes, `value` itself becomes the sum.)"""
     if processes() > 1:
         dist.all_reduce(value)
     return value / processes()
@@ -156,4 +152,4 @@ def any_of(noted: list[int]) -> bool:
 def wait() -> None:
     """Wait until all processes have come this far."""
     if processes() > 1:
-        dist.all_reduce(torch.zeros(()))  # on the CPU, where gloo carries it
+        dist.all_reduce(torch.zeros(()))  # on the CPU, so gloo is used

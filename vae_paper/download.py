@@ -1,4 +1,4 @@
-"""Fetch MNIST, Fashion-MNIST, KMNIST or CIFAR-10 through torchvision (its mirrors, its checksums), whole or not at all."""
+"""Download MNIST, Fashion-MNIST, KMNIST or CIFAR-10 (torchvision's mirrors and checksums). A failure leaves no new file."""
 
 import contextlib
 import gzip
@@ -21,7 +21,7 @@ FETCH = "import sys; from torchvision import datasets; getattr(datasets, sys.arg
 # torchvision's own CIFAR-10 is a pickle: this fetches the binary version instead.
 FETCH_CIFAR = f"""import sys; from torchvision.datasets.utils import download_url
 download_url({cifar.URL!r}, sys.argv[2] + "/CIFAR10", md5={cifar.MD5!r})"""
-# The other process ends when this one ends or is killed, because then its standard input ends.
+# If this process ends or is killed, the standard input of the download process ends. Then that process ends too.
 WATCH = "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()\n"
 
 
@@ -29,7 +29,7 @@ def download(source: str, seconds: float = 600) -> Path:
     """Fetch a data set into `digits.data_folder()` within a time limit; returns the folder of its files.
 
     If all files are complete, they are kept; otherwise all archives are fetched again. Unpacked files are repaired from their
-    archives. Raises ValueError, in one line, if the download fails; then nothing is left behind, and the next try starts anew.
+    archives. Raises ValueError if the download fails; then no new file is left behind.
     """
     if not 0 < seconds < threading.TIMEOUT_MAX:
         raise ValueError(f"seconds is {seconds:g}: expected more than 0, and a finite number")
@@ -40,7 +40,7 @@ def download(source: str, seconds: float = 600) -> Path:
     target = folder / archives[0].parent
     if not _is_whole(source, folder):
         if taken := [folder / path for path in archives if (folder / path).exists() and not (folder / path).is_file()]:
-            raise ValueError(f"{taken[0]}: is no regular file; remove it; nothing was downloaded")
+            raise ValueError(f"{taken[0]}: is no regular file; remove it. Nothing was downloaded")
         with _temporary(folder) as temporary:
             _fetch(name, temporary, seconds)
             _read(source, Path(temporary))
@@ -53,7 +53,7 @@ def download(source: str, seconds: float = 600) -> Path:
 
 @contextlib.contextmanager
 def _temporary(folder: Path) -> Iterator[str]:
-    """A temporary folder in `folder`, for the files while they arrive. Those of processes that were killed are removed."""
+    """A temporary folder in `folder`, for the download. Temporary folders of killed processes are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob(".download-*"):
         if is_gone(stale.name.split("-")[1]):
@@ -63,7 +63,7 @@ def _temporary(folder: Path) -> Iterator[str]:
 
 
 def _read(source: str, folder: Path) -> None:
-    """Read a data set, and so check it. (The checksum of CIFAR-10's one archive covers both splits.)"""
+    """Read a data set to check it. (CIFAR-10 has one archive for both splits: reading one split checks both.)"""
     for split in ("test",) if source == "cifar10" else ("train", "test"):
         cifar.load(split, folder) if source == "cifar10" else digits.load(source, split, folder)
 
@@ -93,16 +93,16 @@ def _fetch(name: str, folder: str, seconds: float) -> None:
         subprocess.run(command, timeout=seconds, check=True, capture_output=True, text=True, stdin=read)
     except subprocess.TimeoutExpired:
         raise ValueError(
-            f"{name} did not arrive within {seconds:g} seconds; nothing kept. Try again, or raise --seconds"
+            f"{name} did not arrive within {seconds:g} seconds; nothing was kept. Try again, or increase --seconds"
         ) from None
     except subprocess.CalledProcessError as error:
         said = (error.stderr.strip().splitlines() or ["no message"])[-1]
         if "torchvision::" in error.stderr or "import torchvision" in error.stderr or "No module" in said:
             raise ValueError(
-                f"torchvision cannot be imported ({said}): it must be built for the torch beside it; install the pair "
+                f"torchvision cannot be imported ({said}): its version must fit torch's version; install both "
                 "together: pip install --upgrade --force-reinstall torch torchvision"
             ) from None
-        raise ValueError(f"{name} could not be downloaded ({said}); nothing kept. Is there a network?") from None
+        raise ValueError(f"{name} could not be downloaded ({said}); nothing was kept. Is this machine online?") from None
     finally:
         os.close(read)
         os.close(write)

@@ -1,7 +1,7 @@
-"""A VAE whose KL(q(z|x) || p(z)) has no formula: it is estimated from the same samples of z as the distortion.
+"""A VAE without a formula for KL(q(z|x) || p(z)). The KL is estimated from the samples of z.
 
-What changes from vae.py: the prior may be learned (`log_prior`, `draw_prior`), and z may go through a flow after it is sampled
-(`flowed`). A model in `models/` changes the prior or the flow.
+What changes from vae.py: a model in `models/` may have another prior (`log_prior`, `draw_prior`), or a flow that transforms the
+sampled z (`flowed`).
 """
 
 import math
@@ -14,11 +14,13 @@ from vae_paper.vae import VAE, Images, Labels, Latents, Samples, Terms, reparame
 
 
 class EstimatedRate(VAE):
-    """By itself it is the VAE of vae.py, with a sampled KL."""
+    """Used directly, it is the VAE of vae.py with an estimated KL."""
 
     gaussian_q = True
-    """Whether q(z|x) is N(mu, diag(exp(logvar))), that is, whether `flowed` changes nothing."""
-    rate_is = "an estimate of KL(q(z|x) || p(z)) from the sampled z; in expectation an upper bound on the information I(x; z)"
+    """Whether q(z|x) is N(mu, diag(exp(logvar))). It is False if `flowed` changes z."""
+    rate_is = (
+        "an estimate of KL(q(z|x) || p(z)) from sampled z; its expectation is at least the information in z about x, I(x; z)"
+    )
     pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "interpolation", "curves", "animation")
 
     def log_prior(self, z: Samples) -> Float[Tensor, "K B"]:
@@ -26,7 +28,7 @@ class EstimatedRate(VAE):
         return -0.5 * (z.square() + math.log(2 * math.pi)).sum(2)
 
     def flowed(self, z: Samples, mu: Latents, logvar: Latents) -> tuple[Samples, Float[Tensor, "K B"]]:
-        """The z of the posterior, made from a sample of N(mu, diag(exp(logvar))), and log |det| of this map."""
+        """Map a sample of N(mu, diag(exp(logvar))) to a sample of q(z|x). Returns it, and log |det| of the map's Jacobian."""
         return z, torch.zeros_like(z[..., 0])
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
@@ -34,7 +36,7 @@ class EstimatedRate(VAE):
         self.check_noise(eps)
         z, log_det = self.flowed(reparameterize(mu, logvar, eps), mu, logvar)  # (K, B, D), (K, B)
         distortion = self.distortion(z, x, labels)  # (K, B)
-        # log q(z|x) = log N(eps; 0, I) - log σ - log |det|
+        # log q(z|x) = log N(eps; 0, I) - Σ log σ - log |det|
         log_q = -0.5 * (eps.square() + logvar + math.log(2 * math.pi)).sum(2) - log_det
         log_ratio = self.log_prior(z) - log_q
         rate, log_weight = -log_ratio.mean(0)[:, None], log_ratio - distortion

@@ -1,13 +1,15 @@
-"""Images of your own: a folder of image files, or arrays in one file. docs/images.md shows both.
+"""Your own images: a folder of image files, or one file of arrays. docs/images.md has examples.
 
-    folder:PATH       PNG, JPEG, GIF, BMP, WebP, TIFF, PPM; one subfolder per class, or no subfolders and no classes
-    array:FILE.npz    `images`, uint8 or floats in [0, 1]: (N, H, W), (N, H, W, C) or (N, C, H, W); `labels` (N,), integers, if
-                      there are classes; `test` (N,), bool, if you choose the split: True for test images
+    folder:PATH       PNG, JPEG, GIF, BMP, WebP, TIFF or PPM files; one subfolder per class, or no subfolders and no classes
+    array:FILE.npz    `images`: uint8, bool, or floats in [0, 1]; (N, H, W), (N, H, W, C) or (N, C, H, W)
+                      `labels`, optional: (N,), integers
+                      `test`, optional: (N,), bool, True for a test image
 
-About one image in ten is a test image: a hash of its path in the folder (or of its pixels in the array) decides.
-So if you add images later, all others stay in their split.
+A hash of each image makes about one image in ten a test image. It is the hash of the file's path in the folder or, in an array
+without `test`, of the pixels. So if you add images later, the old images stay in their split.
 
-A folder's images are read once, and kept in $VAE_DATA/cache in one file with a checksum, until a file of the folder changes.
+The images of a folder are decoded once for each `shape`, and stored in one file with a checksum in $VAE_DATA/cache. They are
+decoded again if a file of the folder changes.
 
 Legend: N images, C channels, H height, W width, S height and width of square images.
 """
@@ -38,17 +40,17 @@ FORMATS = {
     "PNG": "png", "JPEG": "jpg jpeg", "GIF": "gif", "BMP": "bmp", "WEBP": "webp", "TIFF": "tif tiff", "PPM": "ppm pgm pbm",
 }  # fmt: skip
 ENDINGS = tuple(f".{ending}" for endings in FORMATS.values() for ending in endings.split())
-MOST_PIXELS = 32_000_000  # of a file: decoding and converting it takes about 12 bytes a pixel
+MOST_PIXELS = 32_000_000  # in one image file: decoding and converting take about 12 bytes per pixel
 MOST_NUMBERS = 2_000_000_000  # in all images of a source: 8 GB as float32
-TESTED = 10  # one image in TESTED is a test image
-NAMED = 10  # broken files that are named; the others are only counted
-VERSION = 1  # of the cached file: raise it when images are read in another way
+TESTED = 10  # about one image in TESTED is a test image
+NAMED = 10  # how many broken files are printed by name; the others are only counted
+VERSION = 1  # of the cached file: increase it when the code reads images in another way
 
 Shape = tuple[int, int, int]
 
 
 class Pictures(NamedTuple):
-    """One split of a source. `about` describes it in words; print it with every number computed from it."""
+    """One split of a source. `about` is its description. Print it with every number computed from these images."""
 
     images: Float[np.ndarray, "N C H W"]
     labels: Int64[np.ndarray, " N"] | None
@@ -57,9 +59,9 @@ class Pictures(NamedTuple):
 
 
 def load(source: str, split: str, shape: Shape) -> Pictures:
-    """The "train" or "test" split of `folder:PATH`, whose images are read as `shape` = (C, S, S), or of `array:FILE.npz`.
+    """Load the "train" or "test" split of `folder:PATH` or `array:FILE.npz`. `shape` = (C, S, S) is for the images of a folder.
 
-    Raises FileNotFoundError, or ValueError for a source without images, or without an image in this split.
+    Raises FileNotFoundError, or ValueError if the source is not valid or this split has no image.
     """
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')
@@ -78,12 +80,12 @@ def load(source: str, split: str, shape: Shape) -> Pictures:
 
 
 def count(source: str) -> int:
-    """The number of images of `folder:PATH` or `array:FILE.npz`, both splits together; files that are broken count too."""
+    """The number of images in both splits of `folder:PATH` or `array:FILE.npz`. Broken files are counted too."""
     return len(_arrays(path_in(source))["images"]) if source.startswith(ARRAY) else len(listed(path_in(source)))
 
 
 def path_in(source: str) -> Path:
-    """The path that a source names."""
+    """The path in a source, such as PATH in "folder:PATH"."""
     kind, _, path = source.partition(":")
     if not path or f"{kind}:" not in (FOLDER, ARRAY):
         raise ValueError(f"source is {source!r}; expected {FOLDER}PATH or {ARRAY}FILE.npz")
@@ -91,7 +93,7 @@ def path_in(source: str) -> Path:
 
 
 def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[str]]:
-    """All images of a folder, uint8 (N, C, S, S); labels (N,) or None; which are test images; words about them."""
+    """All images of a folder, uint8 (N, C, S, S); labels (N,) or None; a mask (N,) of the test images; the parts of `about`."""
     names = listed(folder)
     if not names:
         raise ValueError(f"{FOLDER}{folder}: holds no image; expected files that end with {', '.join(ENDINGS)}")
@@ -106,19 +108,18 @@ def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | No
     if not len(images):
         raise ValueError(f"{FOLDER}{folder}: none of its {len(names):,} image files can be read")
     names = [names[index] for index in read]
-    labels = np.array([classes.index(name.split("/")[0]) for name in names]) if classes else None
     skipped = f", {broken:,} broken file{'s' if broken > 1 else ''} skipped" if broken else ""
-    # NFC: a name with accents has two spellings in Unicode, and file systems differ in which they keep
+    # Unicode can write an accented letter in two ways, and file systems differ in this. NFC always gives the same one
     numbers = np.array([hashed(os.fsencode(unicodedata.normalize("NFC", name))) for name in names], np.uint64)
-    order = np.argsort(numbers)  # so that the first images of a split, which pictures show, are of all classes
-    labels = None if labels is None else labels[order]
+    order = np.argsort(numbers)  # mixes the classes: pictures show the first images of a split
+    labels = np.array([classes.index(names[index].split("/")[0]) for index in order]) if classes else None
     return images[order], labels, numbers[order] % TESTED == 0, [f"folder {folder.name}", skipped]
 
 
 def listed(folder: Path) -> list[str]:
-    """The image files in a folder and below it: sorted paths relative to the folder, with "/". Hidden files are left out.
+    """The image files in a folder and its subfolders: sorted relative paths, with "/". Hidden files and folders are left out.
 
-    ValueError for a folder that cannot be read, and for a folder that is met twice (through a symbolic link).
+    ValueError if a folder cannot be read, or if a symbolic link leads to a folder that was read already.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{FOLDER}{folder}: no such folder")
@@ -138,26 +139,26 @@ def listed(folder: Path) -> list[str]:
 
 
 def classes_of(names: list[str]) -> list[str]:
-    """The classes, sorted: the subfolders with images. [] if all images lie in the folder itself; ValueError if only some do."""
+    """The classes: the subfolders with images, sorted. [] if no image is in a subfolder; ValueError if only some are."""
     beside = [name for name in names if "/" not in name]
     if beside and len(beside) < len(names):
         raise ValueError(
-            f"{beside[0]}: lies beside subfolders with images; expected every image in a subfolder (its class), or none"
+            f"{beside[0]}: lies beside subfolders with images; expected all in subfolders (the classes), or no subfolders"
         )
     return [] if beside else sorted({name.split("/")[0] for name in names})
 
 
 def hashed(content: bytes) -> int:
-    """A number of 64 bits for an image's name, or for its pixels. If it is a multiple of TESTED, the image is a test image."""
+    """The 64-bit hash of an image's path or pixels. If it is a multiple of TESTED, the image is a test image."""
     return int.from_bytes(hashlib.sha256(content).digest()[:8])
 
 
 def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.ndarray, int]:
-    """The images that could be read, the indices of their names, and the number of broken files: from the cache, or read now."""
+    """Decode the images, or take them from the cache: the images, the indices of their names, the number of broken files."""
     C, H, W = shape
     stats = []
     for name in names:
-        with contextlib.suppress(OSError):  # a link to nowhere, or to itself
+        with contextlib.suppress(OSError):  # a symbolic link without a target, or to itself
             status = (folder / name).stat()
             stats.append((name, status.st_size, status.st_mtime_ns))
     key = hashlib.sha256(json.dumps([VERSION, shape, stats]).encode()).hexdigest()
@@ -177,7 +178,7 @@ def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.
         try:
             images[len(read)] = read_image(folder / name, shape)
             read.append(index)
-        except Exception as error:  # decoders raise errors of every kind for a broken file
+        except Exception as error:  # for a broken file, a decoder may raise any exception
             broken += 1
             if broken <= NAMED:
                 tqdm.write(f"{folder / name}: skipped, not read ({' '.join(str(error).split())[:200]})", file=sys.stderr)
@@ -193,16 +194,17 @@ def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.
 
 
 def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C S S"]:
-    """The first frame of an image file in 8 bits: upright, on white if transparent, its middle square scaled to S x S.
+    """The first frame of an image file, uint8. It is turned upright (EXIF), and its central square is resized to S x S.
 
-    16-bit gray levels are divided by 257. Raises ValueError or OSError, or whatever its decoder raises, for a broken file.
+    Transparent parts become white. 16-bit gray levels are divided by 257. For a broken file: ValueError, OSError, or any other
+    exception of the decoder.
     """
     C, S, _ = shape
-    if not path.is_file():  # reading a pipe could wait for ever
+    if not path.is_file():  # for example a pipe: reading it may never end
         raise ValueError("not a file")
     with warnings.catch_warnings(action="ignore"), Image.open(path, formats=list(FORMATS)) as opened:
         if opened.width * opened.height > MOST_PIXELS:
-            opened.draft(None, (2 * S, 2 * S))  # a JPEG can be decoded at an eighth of its size
+            opened.draft(None, (2 * S, 2 * S))  # a JPEG can be decoded at 1/2, 1/4 or 1/8 of its size
         if opened.width * opened.height > MOST_PIXELS:
             raise ValueError(f"{opened.width}x{opened.height} pixels; expected at most {MOST_PIXELS:,}")
         image = ImageOps.exif_transpose(opened)
@@ -219,7 +221,7 @@ def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C S S"]:
 
 
 def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarray, " N"], list[str]]:
-    """All images of a file, uint8 or floats (N, C, H, W); labels (N,) or None; which are test images; words about them."""
+    """All images of a file, uint8 or floats (N, C, H, W); labels (N,) or None; a mask (N,) of the test images; `about`."""
     found = _arrays(path)
     x, labels, test = found["images"], found.get("labels"), found.get("test")
     if x.ndim == 3:
@@ -231,13 +233,13 @@ def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarr
             f"{path}: images are {found['images'].shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3"
         )
     try:
-        if x.dtype == bool or x.dtype.kind == "f":  # any precision and byte order
+        if x.dtype == bool or x.dtype.kind == "f":  # bool, or floats of any precision and byte order
             x = x.astype(np.float64 if x.dtype.itemsize > 4 else np.float32)
         if x.dtype != np.uint8:
             check_pixels(x)
         if labels is not None:
             if labels.dtype.kind not in "iu":
-                raise ValueError(f"labels are {labels.dtype}; expected whole numbers from 0, one for each class")
+                raise ValueError(f"labels are {labels.dtype}; expected whole numbers from 0: the class of each image")
             labels = labels.astype(np.int64)
             check_labels(labels, len(x), int(labels.max(initial=0)) + 1)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The model that a run starts with: random parameters, those of another run (`start_from`), or trained parts (`codes_of`)."""
+"""The model at the start of a run. Its parameters are random, or come from another run (`start_from`, `codes_of`)."""
 
 import copy
 import dataclasses
@@ -14,10 +14,10 @@ from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, l
 
 
 def initial_model(config: Config, model: Model | None = None, data: Data | None = None) -> Model:
-    """The model of a checked configuration, or the `model` given, with the parameters that the run starts with.
+    """Build the model of a checked configuration, or take the given `model`. Then set its parameters for the start of the run.
 
-    `data` are all images of the run, for training and validation; without them the model takes images of MNIST's shape. With
-    `resume` the parameters stay random here: the state is loaded later.
+    `data` are all images of the run, training and validation. Without `data`, the model is built for images of MNIST's shape.
+    With `resume`, no parameters are read here: the run's state is loaded later.
     """
     given = copy.deepcopy(model)  # the parameters of `start_from` are read into this copy
     if model is None:
@@ -30,11 +30,14 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
         if "classes" in takes and data and data.classes:
             arguments.setdefault("classes", data.classes)
         model = models.build(config.model, config.latent_dim, config.likelihood, config.seed, **arguments)
-    if config.resume:  # the state holds every parameter
+    if config.resume:  # its state holds every parameter, and is loaded later
         return model.train()
     for option, part in model.parts.items():
-        trained, about = load_with_header(getattr(config, option))
-        _check_images(f"{option} is {getattr(config, option)}", about, config.source, data and data.like(trained))
+        name = getattr(config, option)
+        trained, about = load_with_header(name)
+        if data and about.get("source") == config.source and not trained_on(about, data.like(trained)):
+            said = f"{option} is {name}: it was trained on {about.get('data')}, and this run has other images"
+            raise ValueError(f"{said}; train both on the same images")  # its images may include this run's validation images
         getattr(model, part).load_state_dict(trained.state_dict())
     if config.start_from is not None:
         start, about = load_with_header(config.start_from, given)
@@ -46,13 +49,13 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
 
 
 def check_made_with(path: Path, about: Any, model: Model) -> None:
-    """Refuse a file whose model was made with other arguments, even if its tensors fit: they would mean something else."""
+    """Refuse a file whose model was made with other arguments. Its tensors may fit, but they would have another meaning."""
     described = describe(model)
     ours = described["made_with"] | {"image_shape": tuple(described["image_shape"])}
     made = about.get("made_with", {}) if isinstance(about, dict) else None
     if not isinstance(made, dict):
-        raise ValueError(f"{path}: its header does not say how its model was made; expected made_with, arguments by name")
-    shape = {"image_shape": about["image_shape"]} if "image_shape" in about else {}  # some files do not say it
+        raise ValueError(f"{path}: its header does not say how its model was made; expected made_with, a dict of its arguments")
+    shape = {"image_shape": about["image_shape"]} if "image_shape" in about else {}  # some files have no image_shape
     for name, theirs in (made | shape).items():
         theirs = tuple(theirs) if isinstance(theirs, list) else theirs
         if ours.get(name, theirs) != theirs:
@@ -60,7 +63,10 @@ def check_made_with(path: Path, about: Any, model: Model) -> None:
 
 
 def inherit(config: Config) -> Config:
-    """The configuration, with options copied from the run that `codes_of` names. Other values for these options are refused."""
+    """Copy options from the run `codes_of`: source, shape and binarisation of its images, and the options of both models.
+
+    ValueError if `config` has another value than that run.
+    """
     parts = models.class_of(config.model).parts if config.model in models.names() else {}
     if config.codes_of is None or "codes_of" not in parts:
         return config
@@ -77,18 +83,12 @@ def inherit(config: Config) -> Config:
     for name, value in inherited.items():
         default = Config.__dataclass_fields__[name].default
         if getattr(config, name) not in (default, value):
-            raise ValueError(f"{name} is {getattr(config, name)}, but {path} has {value}; leave it out")
+            raise ValueError(f"{name} is {getattr(config, name)}, but {path} has {value}; leave {name} out")
     return dataclasses.replace(config, **inherited)
 
 
-def _check_images(said: str, about: dict[str, Any], source: str, data: Data | None) -> None:
-    """Refuse a part that was trained on other images of the same source: this run's validation images may be among them."""
-    if data is not None and about.get("source") == source and not trained_on(about, data):
-        raise ValueError(f"{said}: it was trained on {about.get('data')}, and this run has other images; train both on the same")
-
-
 def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data | None) -> None:
-    """Refuse parameters that mean something else in this run, or that may have been trained on its validation images."""
+    """Refuse parameters that would have another meaning in this run, or that may have seen this run's validation images."""
     for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
@@ -99,24 +99,24 @@ def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data |
 
 
 def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
-    """The fraction of a source's training images that the model of `start_from` has certainly not seen.
+    """The fraction of a source's training split that the model of `start_from` has certainly not seen.
 
-    Every run on a whole source shuffles in the same fixed order and holds out the first images of that order. So a smaller
-    held-out part lies inside a larger one.
+    Every run on a whole source takes its images in the same random order (`data.split`). It holds out the first ones. So a run
+    that holds out fewer images holds out only images that the other run held out too.
     """
     theirs, before = start.get("source"), start.get("start_from")
     if "validation" not in start or theirs is None:
-        return 0.0  # a weight file of level 2 does not say which images were left out
+        return 0.0  # for example, a file of level 2: it was trained on all images
     held = start["validation"] if isinstance(start["validation"], float) else 0.0
-    if theirs == source == OWN:  # the name says nothing: are they the same images, in the same order?
+    if theirs == source == OWN:  # this name does not tell which images: compare the digests
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # In an older file, "auto" may mean this source or another. We assume this source: then fewer images count as unseen.
-        # The header's text "data" begins with the number of training images (`data.split` writes it). In a run on the whole
-        # source it is `whole` minus its held-out images. With another number, the model of `start_from` saw only a part of the
-        # source. Then its held-out images are not those of this run.
+        # In an older file, "auto" may mean this source or another one. Assume this source: then fewer images count as unseen.
+        # The header's text "data" begins with the number of training images (from `data.split`). For a run on the whole source
+        # it is `whole` minus the held-out images. With any other number, that run used only a part of the source. Then it may
+        # have been trained on images that this run holds out.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)
         return 0.0 if of_a_part else held
-    return 1.0 if before is None else 0.0
+    return 1.0 if before is None else 0.0  # another source; but a run before it may have used this source

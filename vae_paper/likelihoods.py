@@ -1,8 +1,8 @@
-"""Likelihoods p(x|z): what the decoder's logits say about each pixel, as -log p(x|z) in nats.
+"""Likelihoods p(x|z): functions that compute -log p(x|z) of each pixel, in nats, from the decoder's logits.
 
-Every function takes logits and x of one shape and returns nats of that shape; a model sums them over the image.
-x_hat = sigmoid(logits), and `log_sigma` is the logarithm of a scale, one number. `LIKELIHOODS` below is the table of all.
-ValueError if shapes differ, or if x is outside the likelihood's support (on a GPU, values are not checked).
+`logits`, x and the result have the same shape; a model sums the result over the image. x_hat = sigmoid(logits). `log_sigma` is
+the logarithm of one scale for all pixels. The table `LIKELIHOODS` below lists all functions.
+ValueError if shapes differ, or if x is outside [0, 1] or outside the likelihood's support (on a GPU, values are not checked).
 """
 
 import math
@@ -30,19 +30,22 @@ def bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
 
 
 def soft_bce(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """The Bernoulli formula on grayscale images: an objective, not a likelihood. Its minimum is the entropy of x, not 0."""
+    """The formula of `bernoulli` for grayscale images: an objective, not a likelihood.
+
+    Its minimum is not 0. It is the entropy of a pixel that is 1 with probability x.
+    """
     _check(logits, x, log_sigma)
     return binary_cross_entropy_with_logits(logits, x, reduction="none")
 
 
 def squared_error(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """(x - x_hat)²: an objective. Up to a constant, it is -log p(x|z) of a Gaussian with variance 1/2."""
+    """(x - x_hat)², an objective. It is -log p(x|z) of a Gaussian with variance 1/2, without the constant."""
     _check(logits, x, log_sigma)
     return (x - torch.sigmoid(logits)).square()
 
 
 def gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """Normal pixels with mean x_hat and one standard deviation for all pixels, fixed or learned: p(x|z) is a density.
+    """Gaussian pixels with mean x_hat. All pixels have one standard deviation, fixed or learned. p(x|z) is a density.
 
     With a learned standard deviation, the model is a sigma-VAE: Rybkin et al. 2021, arXiv:2006.13202.
     """
@@ -51,37 +54,38 @@ def gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
 
 
 def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """`gaussian` with the best variance for this batch, its mean squared error (Rybkin et al. 2021, section 3.2).
+    """`gaussian` with the best variance for this batch: the mean squared error (Rybkin et al. 2021, section 3.2).
 
-    An objective, not a likelihood: the variance is fitted to the same images whose density is computed.
+    An objective, not a likelihood: the variance depends on the images x whose density is computed.
     """
     _check(logits, x, log_sigma)
-    variance = (x - torch.sigmoid(logits)).square().mean().clamp(min=1e-12)  # σ*² = MSE; the floor keeps log σ*² finite
+    variance = (x - torch.sigmoid(logits)).square().mean().clamp(min=1e-12)  # at least 1e-12, so that its logarithm is finite
     return gaussian(logits, x, 0.5 * variance.log())
 
 
 def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """The Bernoulli formula, normalised to a density on [0, 1] (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 6-8).
+    """The Bernoulli formula times C: a density on [0, 1] (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 6-8).
 
-    With λ = x_hat the constant is C(λ) = 2 atanh(1 - 2λ) / (1 - 2λ). In logits l it is l / tanh(l / 2), and 2 at l = 0.
+    The normalising constant is C = 2 atanh(1 - 2λ) / (1 - 2λ), with λ = x_hat. As a function of the logit l it is
+    l / tanh(l / 2), and 2 at l = 0.
     """
     return soft_bce(logits, x, log_sigma) - log_constant(logits)
 
 
 def log_constant(logits: Pixels) -> Pixels:
-    """log C of the continuous Bernoulli. Error in float64: 1e-12 (torch.distributions: up to 0.5 nats at |l| <= 60)."""
+    """log C of `continuous_bernoulli`. Error in float64: below 1e-12 (torch.distributions: up to 0.5 nats for |l| <= 60)."""
     near = logits.abs() < 0.1
-    far = torch.where(near, 1.0, logits)  # both branches are computed: without this, 0 / 0 would make the gradient NaN
-    # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, off by less than 1e-12
+    far = torch.where(near, 1.0, logits)  # torch computes both branches below: with l = 0, 0 / 0 would make the gradient NaN
+    # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, with an error below 1e-12
     square = torch.where(near, logits, 0.0).square()
     series = math.log(2) + square / 12 - 7 * square**2 / 1440 + 31 * square**3 / 90720
     return torch.where(near, series, torch.log(far / torch.tanh(far / 2)))
 
 
 def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """A logistic density with mean x_hat and one scale, integrated over an interval around each level k/255 (of each channel).
+    """Probabilities of the levels k/255: a logistic density with mean x_hat and one scale, integrated around each level.
 
-    It is a probability of the integers 0..255, so the ELBO is a bound that can be given in bits (Salimans et al. 2017,
+    p(x|z) is a probability of 8-bit images, not a density. So -ELBO can be given in bits (Salimans et al. 2017,
     "PixelCNN++", arXiv:1701.05517, eq. 2, with one component). ValueError if x holds a value that is not k/255.
     """
     _check(logits, x, log_sigma)
@@ -93,7 +97,7 @@ def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
     half = 0.5 / 255
     centre = x - torch.sigmoid(logits)
     above, below = (centre + half) / log_sigma.exp(), (centre - half) / log_sigma.exp()
-    # σ(a) - σ(b) = σ(a) σ(-b) (1 - e^(b-a)); level 0 reaches down to -∞ and level 255 up to ∞
+    # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - e^(b-a)); the levels 0 and 255 reach to -∞ and ∞
     middle = logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(below - above))
     log_p = torch.where(x < half, logsigmoid(above), torch.where(x > 1 - half, logsigmoid(-below), middle))
     return -log_p
@@ -103,44 +107,44 @@ def _check(logits: Tensor, x: Tensor, log_sigma: Tensor) -> None:
     check_pixels(x)
     check_alike(None, logits=logits, x=x)
     check_floats(log_sigma=log_sigma)
-    if log_sigma.ndim != 0:  # torch would broadcast it to one scale for each pixel, or broadcast the pixels
+    if log_sigma.ndim != 0:  # torch would broadcast log_sigma or the pixels
         raise ValueError(f"log_sigma is {tuple(log_sigma.shape)}: expected one number")
 
 
-# Each function below draws one x from p(x|z): (logits, log_sigma, generator) -> pixels. A pure objective has no such function.
+# Each draw_... function below draws one x from p(x|z). An objective that is not a likelihood has no such function.
 
 
 def draw_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
-    """Pixels of 0 and 1."""
+    """Pixels that are 0 or 1."""
     return torch.bernoulli(torch.sigmoid(logits), generator=generator)
 
 
 def draw_gaussian(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
-    """Normal pixels, clipped to [0, 1], because the density also covers values that no image has."""
+    """Gaussian pixels, clipped to [0, 1]: a Gaussian also has values outside this range."""
     noise = torch.randn(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
     return (torch.sigmoid(logits) + log_sigma.exp() * noise).clamp(0, 1)
 
 
 def draw_continuous_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
-    """Pixels in [0, 1], by the inverse of the distribution function."""
+    """Pixels in [0, 1], drawn with the inverse CDF."""
     u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
     return ContinuousBernoulli(logits=logits, validate_args=False).icdf(u).clamp(0, 1)
 
 
 def draw_discretised_logistic(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
-    """The gray level into which a sample of the logistic density falls."""
+    """A sample of the logistic density, rounded to the nearest level k/255."""
     u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device).clamp(1e-7, 1 - 1e-7)
     return ((torch.sigmoid(logits) + log_sigma.exp() * torch.logit(u)).clamp(0, 1) * 255).round() / 255
 
 
 class Likelihood(NamedTuple):
-    """A row of the table `LIKELIHOODS`: a likelihood, or an objective that takes its place."""
+    """A row of the table `LIKELIHOODS`: a likelihood, or an objective that is used instead."""
 
     nats: Callable[[Pixels, Pixels, Scalar], Pixels]
     support: str
     unit: str
     draw: Callable[[Pixels, Scalar, torch.Generator], Pixels] | None
-    """Draws x from p(x|z). None for an objective that is not a likelihood: then the ELBO bounds nothing."""
+    """Draws x from p(x|z). None for an objective that is not a likelihood: then the ELBO is not a bound."""
     scale: str = "none"
     """How sigma is set: "none" (there is no sigma), "fixed" or "learned"."""
     whole_batch: str | None = None
@@ -160,13 +164,14 @@ DENSITY = (
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
     "bce": Likelihood(
-        soft_bce, "[0, 1]", "nats of the Bernoulli formula on grayscale: not a probability; never below the entropy of x", None
+        soft_bce, "[0, 1]",
+        "nats of the Bernoulli formula on grayscale: not a probability; never below the entropy of a Bernoulli(x) pixel", None,
     ),
     "mse": Likelihood(squared_error, "[0, 1]", "squared error: nats of a Gaussian with variance 1/2, without its constant", None),
     "gaussian": Likelihood(gaussian, "real numbers", f"nats of {DENSITY}", draw_gaussian, scale="fixed"),
     "learned-gaussian": Likelihood(gaussian, "real numbers", f"nats of {DENSITY}", draw_gaussian, scale="learned"),
     "optimal-gaussian": Likelihood(
-        optimal_gaussian, "real numbers", "nats of a density whose variance is fitted to the batch that it explains", None,
+        optimal_gaussian, "real numbers", "nats of a density whose variance is fitted to the same batch", None,
         whole_batch="its variance is fitted to a batch",
     ),
     "continuous-bernoulli": Likelihood(
@@ -180,10 +185,10 @@ LIKELIHOODS = {
 
 
 def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
-    """Make pixels 0 or 1: "dynamic" draws 1 with probability x, "threshold" gives x > 1/2. "none" returns x unchanged, and so
-    does "fixed": `data.binarised` has drawn these pixels once, as "dynamic" does.
+    """Make pixels 0 or 1. "dynamic": a pixel is 1 with probability x (Burda et al. 2015, arXiv:1509.00519). "threshold": it is
+    1 if x > 1/2.
 
-    Dynamic binarisation: Burda et al. 2015, arXiv:1509.00519.
+    "none" and "fixed" return x unchanged. For "fixed", `data.binarised` has made x binary before, once.
     """
     if how not in ("none", "fixed", "dynamic", "threshold"):
         raise ValueError(f'binarise: how is {how!r}; expected "none", "fixed", "dynamic" or "threshold"')
@@ -191,6 +196,6 @@ def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
         raise ValueError('binarise: how is "fixed", and the images are grayscale; make them binary with data.binarised first')
     if how in ("none", "fixed"):
         return x
-    check_pixels(x)  # without this check, NaN would become 0, and a gray level of 128 would become 1
+    check_pixels(x)  # otherwise NaN would become 0, and a pixel that is not divided by 255 would become 1
     u = 0.5 if how == "threshold" else torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return (x > u).to(x.dtype)

@@ -1,7 +1,7 @@
-"""Objectives: functions of the terms that a model returns for each image, in nats.
+"""Objectives: functions of `Terms`, the result of a model, in nats.
 
-`elbo` and `iwae` return one number per image. A loss is a scalar, which training minimises. Your own objective is a function
-from `Terms` to such a loss: pass it to `vae_paper.train(..., objective=...)`.
+The bounds (`elbo` to `dreg`) return one number per image. A loss is one number for the batch, and training minimises it. Your
+own objective is a function from `Terms` to a loss: pass it to `vae_paper.train(..., objective=...)`.
 
 Legend: B batch, D latent size, K samples of z per image.
 """
@@ -24,9 +24,9 @@ def elbo(terms: Terms) -> PerImage:
 
 
 def iwae(terms: Terms) -> PerImage:
-    """The importance-weighted bound log 1/K Σ_k p(x, z_k) / q(z_k|x) (Burda et al. 2015, arXiv:1509.00519, eq. 8).
+    """The importance-weighted bound log(1/K Σ_k p(x, z_k) / q(z_k|x)) (Burda et al. 2015, arXiv:1509.00519, eq. 8).
 
-    With K = 1 it is the ELBO with a sampled KL: it equals `elbo` in expectation only.
+    With K = 1 it is the ELBO with a sampled KL. Its expectation is that of `elbo`, but its value may differ.
     """
     return torch.logsumexp(terms.log_weight, dim=0) - math.log(len(terms.log_weight))
 
@@ -34,7 +34,7 @@ def iwae(terms: Terms) -> PerImage:
 def sticking_the_landing(terms: Terms) -> PerImage:
     """The ELBO with a sampled KL. Its gradient reaches the encoder through z only (Roeder et al. 2017, arXiv:1703.09194).
 
-    If q is the exact posterior, this gradient is 0 for every sample: it has no noise where training should end.
+    If q(z|x) is the exact posterior, the encoder's gradient is 0 for every sample of z, so it has no noise.
     """
     return through_z(terms).mean(0)
 
@@ -44,47 +44,48 @@ def dreg(terms: Terms) -> PerImage:
 
     Let w_k = p(x, z_k) / q(z_k|x) and v_k = w_k / Σ w. The decoder's gradient is that of `iwae`: Σ_k v_k ∂ log w_k / ∂θ, with
     the decoder's parameters θ. The encoder's gradient is Σ_k v_k² ∂ log w_k / ∂z_k · ∂z_k / ∂φ, with the encoder's parameters
-    φ. It has the same mean as `iwae`'s, and less noise.
+    φ. This gradient has the same mean as the encoder's gradient of `iwae`, and less noise.
     """
     log_weight = through_z(terms)
     weight = torch.softmax(log_weight.detach(), 0)  # (K, B)
-    if terms.z is not None and terms.z.requires_grad:  # logsumexp gives z the gradient with v_k; the hook makes it v_k²
+    if terms.z is not None and terms.z.requires_grad:  # logsumexp weights the gradient of z with v_k; the hook makes this v_k²
         terms.z.register_hook(lambda gradient: weight[..., None] * gradient)
     return torch.logsumexp(log_weight, dim=0) - math.log(len(log_weight))
 
 
 def through_z(terms: Terms) -> Float[Tensor, "K B"]:
-    """`terms.log_weight`, but log q(z|x) has a gradient through z only: mu and logvar in it are taken as constants.
+    """The values of `terms.log_weight`. In its part log q(z|x), mu and logvar are constants: the gradient goes through z only.
 
-    `terms` must come from `Model.terms`: there, log q has the gradient of -logvar / 2 (eps is a constant), which is removed here.
-    ValueError if q is no Gaussian.
+    `terms` must come from `Model.terms` or `EstimatedRate.terms`. There, log q has the gradient of -logvar / 2, because eps is
+    constant. This gradient is removed here. ValueError if q is not Gaussian.
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:
         raise ValueError("terms have no mu, logvar and z: this objective needs a model with a Gaussian q(z|x)")
-    minus_log_q = 0.5 * ((z - mu.detach()).square() * torch.exp(-logvar.detach())).sum(2)  # (K, B), without its constant
+    minus_log_q = 0.5 * ((z - mu.detach()).square() * torch.exp(-logvar.detach())).sum(2)  # (K, B), the part with a gradient
     without = terms.log_weight - 0.5 * (logvar - logvar.detach()).sum(1)  # the same numbers, without the gradient of log q
     return without + minus_log_q - minus_log_q.detach()
 
 
-BOUNDS = {"iwae": iwae, "stl": sticking_the_landing, "dreg": dreg}  # names on the command line; none of them has a beta
+BOUNDS = {"iwae": iwae, "stl": sticking_the_landing, "dreg": dreg}  # by their names on the command line; they do not use beta
 
 
 def beta_loss(terms: Terms, beta: float | Tensor) -> Scalar:
     """distortion + beta · rate (Higgins et al. 2017, "beta-VAE", eq. 4).
 
-    With beta = 1 it is -ELBO. With beta > 1 its negative is a looser bound than the ELBO; with beta < 1 it is no bound.
+    With beta = 1, the loss is -ELBO. If the ELBO is a bound, -loss is a looser bound for beta > 1, and no bound for beta < 1.
     """
     return (terms.distortion.mean(0) + beta * terms.rate.sum(1)).mean()
 
 
 def free_bits(rate: Float[Tensor, "B R"], floor: float, per: str = "latent") -> Scalar:
-    """The rate, with `floor` nats in place of every smaller rate. Below the floor a latent's KL has no gradient, so the
-    loss does not push this KL to 0 (collapse).
+    """The rate with a minimum: a rate below `floor` nats counts as `floor`. Below the minimum it has no gradient, so the loss
+    does not push it to 0 (posterior collapse).
 
-    "latent": sum_j max(floor, mean_b KL_j) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);
+    `per` chooses the rate that has the minimum, for image b and latent j:
+    "latent": sum_j max(floor, mean_b KL_bj) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);
     "image":  mean_b sum_j max(floor, KL_bj);
-    "total":  max(mean_b sum_j KL_bj, floor), as some texts write it.
+    "total":  max(floor, mean_b sum_j KL_bj), a variant in some texts.
     """
     if per == "latent":
         return rate.mean(0).clamp(min=floor).sum()
@@ -96,5 +97,5 @@ def free_bits(rate: Float[Tensor, "B R"], floor: float, per: str = "latent") -> 
 
 
 def capacity(rate: Float[Tensor, "B R"], gamma: float, target: float | Tensor) -> Scalar:
-    """gamma |KL - C|: KL is the batch's mean, C the `target` in nats (Burgess et al. 2018, arXiv:1804.03599, eq. 8)."""
+    """gamma |KL - C| (Burgess et al. 2018, arXiv:1804.03599, eq. 8). KL is the mean over the batch. C is `target`, in nats."""
     return gamma * (rate.sum(1).mean() - target).abs()

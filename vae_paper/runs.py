@@ -1,6 +1,7 @@
 """Runs: the folder, its lock, resuming, Ctrl-C and logs. (The training itself is in training.py.)
 
-runs/NAME/ holds config.json, metrics.csv, weights.safetensors (the best epoch's) and state.safetensors (to resume from).
+The folder runs/NAME/ holds config.json, metrics.csv, weights.safetensors (the weights of the best epoch) and
+state.safetensors (the state from which a run resumes).
 """
 
 import contextlib
@@ -34,8 +35,8 @@ from vae_paper.initial import check_made_with, inherit, initial_model
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Model
 
-FEW_STEPS = 500  # after fewer, most latents are still collapsed
-Own = Callable[..., Any] | None  # an objective or an optimiser of the user's own
+FEW_STEPS = 500  # with fewer steps, most latents still hold no information about the image (they are collapsed)
+Own = Callable[..., Any] | None  # the user's own objective or optimiser; None: the library's
 
 
 @dataclass
@@ -49,11 +50,11 @@ class Progress:
     seconds: float = 0.0
     """Duration of this epoch's steps, in seconds."""
     best: float | None = None
-    """The lowest score so far: the validation loss, or, without validation images, the negative number of the epoch."""
+    """The lowest score so far. The score of an epoch is its validation loss; without validation images it is -epoch."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
     given: bool = False
-    """Whether the run began with the parameters of a model passed in Python. They do not follow from the configuration."""
+    """True if the initial parameters came from a model passed in Python. The configuration cannot give them again."""
 
 
 @dataclass
@@ -67,10 +68,11 @@ class Run:
     data: Data
     validation: Data
     own: dict[str, str]
-    """The parts that come from the user's own code, and must be passed again to resume: {"objective": its name}, etc."""
+    """The parts from the user's own code, such as {"objective": its name}. They must be passed again to resume the run."""
     progress: Progress
     bar: Any
     interrupted: list[int]
+    """One entry for each Ctrl-C (`interrupts`)."""
     writer: Any = None
     """TensorBoard's writer, or None."""
 
@@ -80,16 +82,16 @@ class Run:
 
     @property
     def per_epoch(self) -> int:
-        """Steps of an epoch."""
+        """Number of steps in an epoch."""
         return len(self.data.images) // self.config.epochs_and_batch_size()[1]
 
     def after_step(self, loss: Tensor) -> None:
-        """Count a step. After Ctrl-C: save the state and stop."""
+        """Count a step. After Ctrl-C, save the state and stop; after the last step of an epoch, `after_epoch` does this."""
         self.loss += loss
         self.progress.step += 1
         self.bar.update()
         if self.progress.step % self.per_epoch == 0:
-            self._add_up()  # before validation, so that its time is not counted
+            self._add_up()  # before validation: the time of validation is not counted
         elif distributed.any_of(self.interrupted):
             self._add_up()
             self._stop()
@@ -105,11 +107,11 @@ class Run:
         }
         row |= measured | {name: float(value) for name, value in self.model.end_epoch().items()}
         if bad := [name for name, value in row.items() if not math.isfinite(value)]:
-            raise ValueError(f"after epoch {epoch} not finite: {', '.join(bad)}; expected finite numbers")
+            raise ValueError(f"after epoch {epoch} these are not finite: {', '.join(bad)}; expected finite numbers")
         progress.rows.append(row)
         progress.loss = progress.seconds = 0.0
         self.loss.zero_()
-        score = measured.get("validation_loss", -float(epoch))  # without validation images the last epoch is the best
+        score = measured.get("validation_loss", -float(epoch))  # without validation images, the latest epoch counts as the best
         best = progress.best is None or score <= progress.best
         progress.best = score if best else progress.best
         if distributed.rank() == 0:
@@ -117,13 +119,13 @@ class Run:
                 about = self.header() | {"epoch": epoch, "selected_on": self.validation.about}
                 weight_files.save_model(self.folder / "weights.safetensors", self.model, about)
             weight_files.write_csv(self.folder / "metrics.csv", progress.rows)
-        self.save_state()  # last: if the state says that an epoch is finished, all other files of this epoch are on disk
+        self.save_state()  # last: if the state says that an epoch is finished, its weights and metrics.csv are on disk
         if self.writer is not None:
             for name, value in row.items():
                 self.writer.add_scalar(name, value, epoch)
         said = ", ".join(f"{k} {v:.1f}" for k, v in row.items() if k not in ("epoch", "step", "seconds"))
         self.bar.set_postfix_str(said)
-        if self.bar.disable and distributed.rank() == 0:  # in a log file, a bar would be one endless line
+        if self.bar.disable and distributed.rank() == 0:  # stderr is no terminal: a line for each epoch in place of the bar
             print(f"{self.config.name}: epoch {epoch} of {self.config.epochs}, {said}", file=sys.stderr)
         if distributed.any_of(self.interrupted):
             self._stop()
@@ -145,12 +147,12 @@ class Run:
         }
 
     def save_state(self) -> None:
-        """Write all that training needs to continue exactly: parameters, the optimiser's state, the progress."""
+        """Write all that a resumed run needs to take the same steps: parameters, the optimiser's state, the progress."""
         if distributed.rank() == 0:
             about: dict[str, Any] = {"config": as_dict(self.config), "own": self.own, "launch": distributed.launch()}
             about |= {"describes": weight_files.describe(self.model), "digest": self.data.digest, "data": self.data.about}
             state_files.save_state(self.folder, self.model, self.optimizer, vars(self.progress) | about)
-        distributed.wait()  # until the state is on disk
+        distributed.wait()  # all processes wait until rank 0 has written the state
 
     def _add_up(self) -> None:
         self.progress.loss = distributed.mean(self.loss).item()
@@ -159,7 +161,7 @@ class Run:
     def _stop(self) -> None:
         self.save_state()
         again = f"python -m vae_paper train --name {shlex.quote(self.config.name)} --resume"
-        again = "train(config, ..., resume=True) in Python" if self.own or self.data.source == OWN else again
+        again = "train(Config(name=..., resume=True), ...) in Python" if self.own or self.data.source == OWN else again
         raise KeyboardInterrupt(f"stopped after step {self.progress.step}, state saved; go on with: {again}")
 
 
@@ -167,9 +169,9 @@ class Run:
 def begun(
     config: Config, model: Model | None, data: Data | None, objective: Own, optimizer: Own, default_optimizer: Callable[..., Any]
 ) -> Iterator[Run]:
-    """A run, new or resumed, in its locked folder. ValueError, before any training, if such a run is not possible.
+    """Open a run, new or resumed, and lock its folder. Raises ValueError before any training if the run is not possible.
 
-    If a ValueError is raised inside the `with` block, the run's folder and step are added to its message.
+    If the `with` block raises a ValueError, the run's folder and step are added to the message of the error.
     """
     folder = weight_files.RUNS / config.name
     own = own_parts(model, objective, optimizer)
@@ -187,32 +189,30 @@ def begun(
     epochs, batch_size = config.epochs_and_batch_size()
     if len(training.images) < batch_size:
         raise ValueError(f"batch_size is {batch_size}: there are only {len(training.images)} training images")
-    # bfloat16 convolutions are faster on a GPU if the channels of a pixel lie side by side
+    # On a GPU, bfloat16 convolutions are faster if the channels of a pixel are neighbours in memory (channels_last)
     fast = config.precision == "bf16" and devices.is_cuda(config.device)
     model = model.to(config.device).to(memory_format=torch.channels_last if fast else torch.preserve_format)
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
-    for group in made.param_groups:
-        group.setdefault("initial_lr", float(group["lr"]))  # the schedule multiplies this learning rate
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        # weights without a configuration were written by another command
+        # weights.safetensors without config.json: another command wrote this file
         foreign = (folder / "weights.safetensors").exists() and not (folder / "config.json").exists()
         if not config.resume and ((folder / "state.safetensors").exists() or foreign):
             raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
         progress = _resumed(folder, config, model, made, own, training) if config.resume else Progress(given=given)
         if distributed.rank() == 0:
             for name in ("weights.safetensors", "metrics.csv", "state.safetensors"):
-                check_writable(folder / name)  # now, and not only when the first epoch ends
+                check_writable(folder / name)  # fail now, not when the first epoch ends
             weight_files.write_json(folder / "config.json", as_dict(config))
             resumed = f", resumed at step {progress.step}" if progress.step else ""
             print(f"{folder}: {training.about}{resumed}", file=sys.stderr)
         total = epochs * (len(training.images) // batch_size)
         if total < FEW_STEPS and distributed.rank() == 0:
-            print(f"only {total} steps: a good model takes about 2,000; raise --epochs or lower --batch-size", file=sys.stderr)
+            print(f"only {total} steps: a good model needs about 2,000; raise --epochs or lower --batch-size", file=sys.stderr)
         writer = _summary_writer()(folder / "tensorboard") if config.tensorboard and distributed.rank() == 0 else None
         bar = tqdm(
             total=total, initial=progress.step, unit="step", desc=config.name, disable=distributed.rank() > 0 or None
-        )  # None: tqdm draws no bar unless it writes to a terminal
+        )  # disable=None: tqdm draws a bar only if stderr is a terminal
         with bar, interrupts() as noted, writer or contextlib.nullcontext():
             run = Run(config, folder, model, made, training, validation, own, progress, bar, noted, writer)
             try:
@@ -222,7 +222,7 @@ def begun(
 
 
 def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, str]:
-    """The names of the parts with the user's own code. They must be passed again to resume the run."""
+    """The parts from the user's own code: {part: name}. To resume the run, these parts must be passed again."""
     own: dict[str, str] = {}
     if model is not None and models.name_of(model) not in models.names():
         own["model"] = models.name_of(model)
@@ -235,7 +235,7 @@ def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, 
 
 
 def refuse_unused(config: Config, own: dict[str, str]) -> None:
-    """Refuse options that an own part makes useless."""
+    """ValueError for an option that has no effect because the user's own part replaces it."""
     useless = {
         "objective": [option.name for option in dataclasses.fields(ObjectiveOptions) if option.name != "samples"],
         "optimizer": ["learning_rate", "weight_decay"],
@@ -249,10 +249,10 @@ def refuse_unused(config: Config, own: dict[str, str]) -> None:
 
 
 def fitting(data: Data, model: Model) -> Data:
-    """The data in the model's precision. ValueError, before any training, if they do not fit the model."""
+    """The data, with images in the model's dtype. ValueError if the data do not fit the model."""
     check_data(data)
     if data.shape != model.image_shape:
-        raise ValueError(f"images are {data.shape}, and the model expects {model.image_shape}; give it image_shape={data.shape}")
+        raise ValueError(f"images are {data.shape}, and the model expects {model.image_shape}; use image_shape={data.shape}")
     if data.labels is None and model.takes_labels:
         raise ValueError(f"labels: the model is conditioned on a class, and {data.about} has no labels; choose another model")
     if data.labels is not None:
@@ -261,7 +261,7 @@ def fitting(data: Data, model: Model) -> Data:
 
 
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
-    """The configuration to train. A resumed run has its stored one; a new run has `config`, checked, with defaults filled in."""
+    """The configuration of the run. Resumed run: the stored one. New run: `config`, checked, with its defaults filled in."""
     config = _of_model(config, model)
     if config.resume:
         config = stored_config(folder, config)
@@ -279,20 +279,20 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
 
 
 def _of_model(config: Config, model: Model | None) -> Config:
-    """The configuration with a given model's name and arguments. ValueError if the configuration has others."""
+    """The configuration, with the name and arguments of `model` filled in. ValueError if it has other arguments."""
     if model is None:
         return config
     if not isinstance(model, Model):
         raise ValueError(f"model is a {type(model).__name__}; expected a subclass of vae_paper.Model")
     found: dict[str, Any] = {"latent_dim": model.latent_dim, "likelihood": model.likelihood}
-    if models.name_of(model) in models.names():  # the options from which it can be made again
+    if models.name_of(model) in models.names():  # a model of the library: these options build it again
         defaults = models.options_of(model)
         made = {name: value for name, value in model.arguments.items() if value != defaults[name]}
         found |= {name: value for name, value in made.items() if name in MODELS_OWN}
         others = sorted(made.keys() - {*MODELS_OWN, "image_shape", "encoder", "decoder"})
         found |= {"model_arguments": " ".join(f"{name}={made[name]}" for name in others)} if others else {}
     if LIKELIHOODS[model.likelihood].scale != "none":
-        found["sigma"] = float(f"{model.log_sigma.exp().item():.6g}")  # float32's 0.1 becomes 0.1 again
+        found["sigma"] = float(f"{model.log_sigma.exp().item():.6g}")  # rounded: log_sigma is float32, and 0.1 must stay 0.1
     for option, value in found.items():
         if getattr(config, option) not in (Config.__dataclass_fields__[option].default, value):
             raise ValueError(
@@ -302,9 +302,11 @@ def _of_model(config: Config, model: Model | None) -> Config:
 
 
 def stored_config(folder: Path, config: Config) -> Config:
-    """The stored configuration of the run in a folder. Every value given must be the
-    stored one, but an option's default counts as not given. Only --device may change."""
-    check_name(config.name)  # first: it will be written into every file of the run
+    """The configuration that is stored in a run's folder. Only the device, and the name of a renamed folder, may differ.
+
+    ValueError if an option of `config` has neither its default nor the stored value.
+    """
+    check_name(config.name)  # before anything is read: the name is a part of the path
     path = folder / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no run of this name to resume; check --name, or leave out --resume")
@@ -316,7 +318,7 @@ def stored_config(folder: Path, config: Config) -> Config:
     for option in dataclasses.fields(Config):
         asked, stored = getattr(config, option.name), getattr(kept, option.name)
         if asked not in (option.default, stored) and option.name != "device":
-            begin = f"; to begin another run with its parameters: --start-from {config.name}"
+            begin = f"; --start-from {config.name} begins a new run with the parameters of this one"
             raise ValueError(f"{option.name} is {asked}, but {folder} was started with {stored}{begin}")
     if config.device != Config.device or not devices.is_available(kept.device):
         kept = dataclasses.replace(kept, device=config.device)
@@ -324,7 +326,7 @@ def stored_config(folder: Path, config: Config) -> Config:
 
 
 def _was_restarted(folder: Path, config: Config) -> bool:
-    """Whether torchrun restarts this run after a crash, and a state was saved. Then it resumes without --resume."""
+    """True if torchrun restarted this run after a crash, and its state was saved. Then the run resumes without --resume."""
     path = folder / "state.safetensors"
     if not distributed.restarted() or not path.exists():
         return False
@@ -333,13 +335,13 @@ def _was_restarted(folder: Path, config: Config) -> bool:
 
 
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
-    """Load the state into model and optimiser; return the progress. ValueError for a state of another run or of other data."""
+    """Load the state into model and optimiser; return the progress. ValueError if the run or the data are not the same."""
 
     def check(state: dict[str, Any]) -> None:
         check_made_with(folder / "state.safetensors", state.get("describes", {}), model)
         if (needed := state.get("own", {})) != own:
             raise ValueError(
-                f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same"
+                f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same parts"
             )
         if state.get("digest", data.digest) != data.digest:
             found = f"{folder} was trained on {state.get('data')}, and the data are now: {data.about}"
@@ -355,7 +357,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
 
 
 def progress_of(folder: Path, config: Config, state: dict[str, Any]) -> Progress:
-    """The progress in a state's header. ValueError if it is no valid progress, or if the configuration is another one."""
+    """The progress from the header of a state. ValueError if it is not valid, or if the header has another configuration."""
     path = folder / "state.safetensors"
     free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
     if "config" in state and as_dict(weight_files.config_of(path, state["config"])) | free != as_dict(config):
@@ -370,7 +372,7 @@ def progress_of(folder: Path, config: Config, state: dict[str, Any]) -> Progress
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder for this process alone; a second run into it is refused."""
+    """Lock a run's folder. ValueError if another process or thread has locked it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     if path.is_symlink():
@@ -380,7 +382,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise ValueError(f"{folder}: another process or thread is training into this folder; choose another --name") from None
-    except (OSError, NotImplementedError):  # this file system has no locks, so another process cannot be noticed
+    except (OSError, NotImplementedError):  # this file system has no locks: another process is not noticed
         pass
     try:
         yield
@@ -390,7 +392,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Ctrl-C adds an entry to the list, which the run reads between two steps. (Only the main thread gets signals.)"""
+    """Until the `with` block ends, Ctrl-C only adds an entry to the list. The run reads the list after each step.
+
+    In another thread the list stays empty: only the main thread gets signals.
+    """
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield noted

@@ -1,11 +1,11 @@
-"""Sprites whose factors are known exactly, in the spirit of dSprites (Matthey et al. 2017), drawn here (default 28x28).
+"""Sprites: images of one shape, with exactly known factors, similar to dSprites (Matthey et al. 2017). They are drawn here.
 
-A sprite is one shape: its pixels are 1 (gray at the edge), all others 0. Its 5 factors: shape, scale, rotation, x, y. Rotations
-stay within a quarter turn, so that no two combinations of factors give the same image. (In dSprites a square turns all the
-way round, so it looks the same again after each quarter turn.)
+Pixels inside the shape are 1, pixels outside it are 0, and pixels at its edge are gray. The 5 factors are shape, scale,
+rotation, x and y. A rotation is less than a quarter turn, so no two combinations of factors give the same image. (In dSprites a
+square makes a full turn, and looks the same after each quarter turn.)
 
-Legend: N images, V = 5 factors, S = 4 points along the side of a pixel, W pixels along the side of a window:
-a square of pixels around the shape; outside it all pixels are 0 (`_render`).
+Legend: N images, V = 5 factors, S = 4 points along the side of a pixel, W pixels along the side of a window. A window is a
+square of pixels around the shape; all pixels outside the window are 0 (`_render`).
 """
 
 import math
@@ -18,26 +18,26 @@ from tqdm import tqdm
 from vae_numpy.digits import Digits
 
 SHAPES = ("square", "ellipse", "heart")
-SIZES = {"shape": len(SHAPES), "scale": 6, "rotation": 15, "x": 16, "y": 16}  # values of each factor; 69,120 combinations
+SIZES = {"shape": len(SHAPES), "scale": 6, "rotation": 15, "x": 16, "y": 16}  # numbers of values; 69,120 combinations
 COUNT = math.prod(SIZES.values())
-POINTS = 4  # a pixel's gray is the share of its 4x4 points that lie in the shape
+POINTS = 4  # the gray level of a pixel is the fraction of its 4x4 points that lie in the shape
 
 Factors = Int64[np.ndarray, "N V"]
 
 
 def all_factors() -> Factors:
-    """Every combination, in the order of `numpy.ravel_multi_index`: y runs fastest."""
+    """All combinations of factors, one in each row, in the order of `numpy.ravel_multi_index`: y changes fastest."""
     return np.stack(np.unravel_index(np.arange(COUNT), tuple(SIZES.values())), axis=1)
 
 
 @cache
 def all_images(size: int = 28) -> Float[np.ndarray, "N 1 size size"]:
-    """The images of `all_factors`: drawn once in a process, 217 MB at 28x28, 1.1 GB at 64x64."""
+    """The images of `all_factors`. A process draws them once and keeps them: 217 MB at 28x28, 1.1 GB at 64x64."""
     return render(all_factors(), size)
 
 
 def load(split: str, size: int = 28) -> Digits:
-    """The sprites as a source of images. Nine in ten are the training split, the same ones in every call. Labels: the shape."""
+    """The sprites of a split: "train" is a fixed random 90% of all sprites, "test" is the rest. The label is the shape."""
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')
     images, factors = all_images(size), all_factors()
@@ -49,39 +49,38 @@ def load(split: str, size: int = 28) -> Digits:
 def render(factors: Factors, size: int = 28) -> Float[np.ndarray, "N 1 size size"]:
     """The images of these factors, float32 in [0, 1], `size` pixels wide and high. Raises ValueError if a factor is out of range.
 
-    `size` is even: the frame's centre lies between two pixels.
+    `size` must be even: then the centre of the image lies between two pixels.
     """
     if not 4 <= size <= 256 or size % 2:
         raise ValueError(f"size is {size}; expected an even number from 4 to 256")
-    sizes = np.array(list(SIZES.values()))
-    if factors.ndim != 2 or factors.shape[1] != len(sizes) or factors.dtype.kind not in "iu":
+    if factors.ndim != 2 or factors.shape[1] != len(SIZES) or factors.dtype.kind not in "iu":
         found = f"{factors.shape}, {factors.dtype}"
-        raise ValueError(f"factors are {found}; expected (N, {len(sizes)}), integers: {', '.join(SIZES)}")
+        raise ValueError(f"factors are {found}; expected (N, {len(SIZES)}), integers: {', '.join(SIZES)}")
     for index, (name, count) in enumerate(SIZES.items()):
         values = factors[:, index]
         if len(factors) and not 0 <= values.min() <= values.max() < count:
             raise ValueError(f"factor {name} reaches from {values.min()} to {values.max()}; expected 0 to {count - 1}")
     x = np.zeros((len(factors), 1, size, size), np.float32)
-    parts = np.array_split(np.arange(len(factors)), max(1, len(factors) * size**2 // 78_400))  # 100 images of 28x28 at a time
+    parts = np.array_split(np.arange(len(factors)), max(1, len(factors) * size**2 // 78_400))  # each: about 100 images of 28x28
     for part in tqdm(parts, desc="drawing sprites", leave=False, disable=None):
         x[part] = _render(factors[part], size)
     return x
 
 
 def _render(factors: Factors, size: int) -> Float[np.ndarray, "N 1 size size"]:
-    """Points are tested only in a window of W x W pixels around each shape, as wide as the largest shape; the rest is 0."""
+    """Draw the images. Only a window of W x W pixels around each shape is computed. The largest shape decides W."""
     shape = factors[:, 0]
-    along = factors[:, 1:] / (np.array(list(SIZES.values()))[1:] - 1)  # (N, 4), each in [0, 1]
-    radius = 0.2 + 0.25 * along[:, 0]  # the frame is [-1, 1]²
-    angle = math.pi / 2 * factors[:, 2] / SIZES["rotation"]  # a quarter turn itself is left out
-    place = along[:, 2:] - 0.5  # (N, 2), x and y: a radius of at most 0.45 about a centre within ±0.5 stays inside the frame
+    along = factors[:, 1:] / (np.array(list(SIZES.values()))[1:] - 1)  # (N, 4): scale, rotation, x, y, each in [0, 1]
+    radius = 0.2 + 0.25 * along[:, 0]  # the whole image is the square [-1, 1]²
+    angle = math.pi / 2 * factors[:, 2] / SIZES["rotation"]  # from 0 to 84°: less than a quarter turn
+    place = along[:, 2:] - 0.5  # (N, 2): the centre (x, y), within ±0.5. The radius is at most 0.45, so no shape is cut off
     W = min(size, math.ceil(size * radius.max(initial=0)) + 1)
-    first = (size / 2 * (place + 1 - radius[:, None])).astype(int).clip(max=size - W)  # (N, 2): the window's first pixel
-    line = (np.arange(size * POINTS) + 0.5) / (size / 2 * POINTS) - 1
-    points = line[POINTS * first[:, :, None] + np.arange(POINTS * W)] - place[:, :, None]  # (N, 2, W S)
+    first = (size / 2 * (place + 1 - radius[:, None])).astype(int).clip(max=size - W)  # (N, 2): its first column and row
+    line = (np.arange(size * POINTS) + 0.5) / (size / 2 * POINTS) - 1  # coordinates of all points along one side
+    points = line[POINTS * first[:, :, None] + np.arange(POINTS * W)] - place[:, :, None]  # (N, 2, W S), 0 at the centre
     right, down = points[:, 0, None, :], points[:, 1, :, None]
     cos, sin = (f(angle)[:, None, None] / radius[:, None, None] for f in (np.cos, np.sin))
-    u, v = cos * right + sin * down, cos * down - sin * right  # (N, W S, W S): the shape's own coordinates, in radii
+    u, v = cos * right + sin * down, cos * down - sin * right  # (N, W S, W S): relative to the turned shape; its radius is 1
     white = np.empty(u.shape, bool)
     for index, name in enumerate(SHAPES):
         chosen = shape == index
@@ -93,14 +92,17 @@ def _render(factors: Factors, size: int) -> Float[np.ndarray, "N 1 size size"]:
     return x
 
 
-def inside(shape: str, u: Float[np.ndarray, "*S"], v: Float[np.ndarray, "*S"]) -> Bool[np.ndarray, "*S"]:
-    """Which points lie inside a shape that just fits into the unit disc; v points down. NaN lies outside."""
+def inside(shape: str, u: Float[np.ndarray, "*points"], v: Float[np.ndarray, "*points"]) -> Bool[np.ndarray, "*points"]:
+    """Whether each point (u, v) lies inside the shape. v points down. Its smallest enclosing circle is the unit circle.
+
+    A point with a NaN is not inside.
+    """
     if shape not in SHAPES:
         raise ValueError(f"shape is {shape!r}; expected one of: {', '.join(SHAPES)}")
     if shape == "square":
         return np.maximum(np.abs(u), np.abs(v)) < math.sqrt(0.5)
     if shape == "ellipse":
         return u**2 + (2 * v) ** 2 < 1
-    # the heart (a² + b² - 1)³ = a² b³; the least circle around it has its centre at (0, 0.25) and the radius 1.25
+    # the heart (a² + b² - 1)³ = a² b³; its smallest enclosing circle has the centre (0, 0.25) and the radius 1.25
     a, b = 1.25 * u, 0.25 - 1.25 * v
     return (a**2 + b**2 - 1) ** 3 < a**2 * b**3

@@ -1,6 +1,7 @@
-"""Every tensor on the way from an image to its ELBO, by name, at each level, so that the levels can be compared.
+"""A trace holds the results between an image and its ELBO, by name. The traces of the three levels can be compared.
 
-Levels 1 and 2 are passed as Python modules (`level`); level 3 is passed as a torch module.
+These are the result of each layer (before its ReLU), z, the reconstruction loss, the KL and the ELBO.
+Levels 1 and 2 are passed as Python modules (`level`), level 3 as a torch module (`model`).
 """
 
 import contextlib
@@ -21,7 +22,7 @@ Call = tuple[Callable, tuple, dict[str, Any], Any]
 
 @contextlib.contextmanager
 def noted_calls(level: Any) -> Iterator[list[Call]]:
-    """While this is open, every call of a layer by level 1 or 2 is noted: (layer, arguments, options, result)."""
+    """The list gets an entry for each call of a layer in the `with` block: (layer, arguments, options, result)."""
     calls: list[Call] = []
     layers = {name: getattr(level, name) for name in ("linear", "conv2d", "conv_transpose2d")}
 
@@ -43,7 +44,7 @@ def noted_calls(level: Any) -> Iterator[list[Call]]:
 
 
 def trace_functions(level: Any, params: Any, x: Any, eps: Any) -> Trace:
-    """Every tensor of level 1 or 2. A layer's result gets the name of the weight with which the layer was called."""
+    """The trace of level 1 or 2. A layer's result is named after its weight: `encoder.conv1.weight` gives `encoder.conv1`."""
     name_of = {id(p): name.removesuffix(".weight") for name, p in params.items()}
     with noted_calls(level) as calls:
         mu, logvar = level.encode(params, x)
@@ -56,7 +57,7 @@ def trace_functions(level: Any, params: Any, x: Any, eps: Any) -> Trace:
 
 
 def trace_module(model: Model, x: Tensor, eps: Tensor) -> Trace:
-    """Every tensor of level 3. Its layers are modules, and forward hooks record their results."""
+    """The trace of level 3. Its layers are modules, and forward hooks record the results of these layers."""
     noted: dict[str, Any] = {}
     layers = [(name, m) for name, m in model.named_modules() if hasattr(m, "weight")]
     hooks = [m.register_forward_hook(lambda m, x, y, name=name: noted.__setitem__(name, y)) for name, m in layers]
@@ -71,7 +72,10 @@ def trace_module(model: Model, x: Tensor, eps: Tensor) -> Trace:
 
 @torch.inference_mode()
 def traces(levels: Sequence[Any], params: Trace, x: np.ndarray, eps: np.ndarray, dtype: str) -> list[Trace]:
-    """Pass the same weights, images and noise through `levels` (vae_numpy.vae and vae_lowlevel.vae) and through level 3."""
+    """The traces of the three levels, all in `dtype`, for the same weights, images and noise.
+
+    `levels` is (vae_numpy.vae, vae_lowlevel.vae).
+    """
     params, x, eps = {name: p.astype(dtype) for name, p in params.items()}, x.astype(dtype), eps.astype(dtype)
     tensors = {name: torch.from_numpy(p) for name, p in params.items()}
     model = models.build("vae", check_params(params)).to(getattr(torch, dtype))

@@ -1,8 +1,9 @@
-"""Training: batch, terms, loss, step, in one loop for all models. (Folders, resuming and logs are in runs.py.)
+"""Training: one loop for all models. A step computes the batch, the terms and the loss, and changes the parameters.
 
-Every random number is a function of (seed, purpose, step). The order of the images is a function of (seed, purpose, epoch).
-So a run that stops at any step, and is resumed in another process, takes exactly the steps that it would have taken without
-the stop.
+Folders, resuming and logs are in runs.py.
+
+The random numbers of a step follow from (seed, purpose, step), and the order of the images from (seed, purpose, epoch). So a
+run that was stopped and resumed, even in another process, takes the same steps as a run that was not stopped.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ Objective = Callable[[Terms], Tensor]
 
 
 class Scheduled(NamedTuple):
-    """The values of the schedules at one step. (On a GPU, where a step is recorded as a CUDA graph, they are tensors.)"""
+    """The values of the schedules at one step. If the step is recorded as a CUDA graph, the values are tensors."""
 
     beta: float | Tensor
     """The weight of the rate."""
@@ -44,15 +45,18 @@ def train(
     objective: Objective | None = None,
     optimizer: Callable[..., Optimizer] | None = None,
 ) -> Path:
-    """Train as configured; returns the run's folder. Ctrl-C saves the state, from which `resume` continues.
+    """Train as `config` says, and return the run's folder. Ctrl-C saves the state; `config.resume` continues from this state.
 
-    Your own parts take the place of the configuration's: a `model` (a subclass of `Model`), `data` (the training images),
-    an `objective` (from `Terms` to a loss), an `optimizer` (from parameters to an Optimizer). To resume, give them again.
-    `config.lr_schedule` also scales the learning rates of an own optimizer.
+    Your own parts replace those of the configuration. To resume the run, pass them again.
+
+        model      an instance of a subclass of `Model`
+        data       the images for training and validation
+        objective  a function from `Terms` to a loss
+        optimizer  a function from parameters to an Optimizer; `config.lr_schedule` scales its learning rates
 
     Raises ValueError before any training if the configuration contradicts itself or the folder holds another run. Raises
-    ValueError during training if the loss is not finite (on the CPU at once, on a GPU when the epoch ends); files that were saved
-    before stay intact.
+    ValueError during training if the loss is not finite: on the CPU at once, on a GPU when the epoch ends. Files that were
+    saved before stay intact.
     """
     with runs.begun(config, model, data, objective, optimizer, adamw) as run, devices.numerics(run.config.precision):
         in_parallel = distributed.parallel(run.model)
@@ -90,7 +94,7 @@ def steps(
 
 
 def batch(config: Config, data: Data, chosen: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The chosen images (binarised), their noise and their labels. With several processes: this process's part of them."""
+    """x, eps and labels of the chosen images; x is binarised. With several processes: only this process's images."""
     generator, mine = generator_of(config, NOISE, step), distributed.ours()
     x = binarise(data.images[chosen], data.binarisation, generator)  # (B, C, H, W)
     eps = torch.randn(config.samples, len(x), config.latent_dim, generator=generator, device=x.device, dtype=x.dtype)
@@ -107,14 +111,14 @@ def train_step(
     at: Scheduled,
     objective: Objective | None = None,
 ) -> Float[Tensor, ""]:
-    """One step down the gradient of the loss; `at`: the schedules' values at this step. Returns the loss."""
+    """Take one step of the optimiser, and return the loss. `at` holds the values of the schedules at this step."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         terms = model(x, eps, labels)
         loss = loss_of(config, terms, at, objective)
     if not isinstance(loss, Tensor) or loss.ndim:
         found = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-        raise ValueError(f"the objective returned {found}; expected a tensor of one number, such as the mean over the batch")
-    if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would stall every step
+        raise ValueError(f"the objective returned {found}; expected a scalar tensor, such as the mean over the batch")
+    if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would make the CPU wait in each step
         raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}; lower --learning-rate")
     optimizer.zero_grad()
     loss.backward()
@@ -123,7 +127,7 @@ def train_step(
 
 
 def loss_of(config: Config, terms: Terms, at: Scheduled, objective: Objective | None = None) -> Float[Tensor, ""]:
-    """The loss that the configuration, or an objective of your own, minimises; `at`: the schedules' values at this step."""
+    """The loss of your own objective, or else of `config.objective`. `at` holds the values of the schedules at this step."""
     if objective is not None:
         loss = objective(terms)
     elif config.objective in objectives.BOUNDS:
@@ -140,9 +144,9 @@ def loss_of(config: Config, terms: Terms, at: Scheduled, objective: Objective | 
 
 
 def validate(config: Config, model: Model, data: Data, objective: Objective | None = None) -> dict[str, float]:
-    """The loss and the ELBO on validation images; {} if there are none.
+    """The loss and the ELBO on the validation images. {} if there are no validation images.
 
-    The loss is computed in batches as large as those of training, with all schedules at their end.
+    The loss is computed in batches as large as those of training. The schedules have their final values.
     """
     if not len(data.images):
         return {}
@@ -158,25 +162,25 @@ def validate(config: Config, model: Model, data: Data, objective: Objective | No
 
 
 def adamw(config: Config, model: nn.Module) -> Optimizer:
-    """AdamW; without weight decay that is Adam. On a GPU its learning rate is a tensor, so that a step can be recorded."""
+    """AdamW; with weight decay 0 it is Adam. On a GPU its learning rate is a tensor: only then can a step be recorded."""
     gpu = devices.is_cuda(config.device)
     rate = torch.tensor(config.learning_rate, device=config.device) if gpu else config.learning_rate
     return AdamW(model.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True, capturable=gpu)
 
 
 def set_learning_rates(optimizer: Optimizer, factor: float) -> None:
-    """Set each group's learning rate to `factor` times its initial one."""
+    """Set the learning rate of each parameter group to `factor` times its initial learning rate."""
     for group in optimizer.param_groups:
         rate = group.setdefault("initial_lr", float(group["lr"])) * factor
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)  # in place: a recorded step reads this memory
+            group["lr"].fill_(rate)  # in place: a recorded step (cuda_graph.py) reads this tensor
         else:
             group["lr"] = rate
 
 
 def scheduled(config: Config, progress: float) -> Scheduled:
     """The values of the schedules at `progress` (0 to 1)."""
-    warmup = config.warmup_epochs  # in these epochs beta, or the target C, rises
+    warmup = config.warmup_epochs  # number of epochs in which beta, or the target C, rises
     risen = 1.0 if warmup is None else schedules.linear(progress, warmup / config.epochs_and_batch_size()[0])
     beta = {"constant": 1.0, "linear": risen, "cyclical": schedules.cyclical(progress)}[config.beta_schedule]
     return Scheduled(config.beta * beta, 0.0 if config.capacity is None else config.capacity * risen)
@@ -184,7 +188,10 @@ def scheduled(config: Config, progress: float) -> Scheduled:
 
 @contextlib.contextmanager
 def seeded_modules(config: Config, step: int) -> Iterator[None]:
-    """For modules with noise of their own (dropout): torch's global generators, seeded for this step and restored after it."""
+    """Seed torch's global generators for this step; afterwards restore those of the CPU and of the CUDA GPU.
+
+    Modules with noise of their own, such as dropout, draw it from these generators.
+    """
     cuda = [torch.cuda.current_device()] if devices.is_cuda(config.device) else []
     with torch.random.fork_rng(devices=cuda):
         seeded = torch.default_generator if config.device == "cpu" else torch  # torch.manual_seed seeds every device: slower
@@ -193,7 +200,7 @@ def seeded_modules(config: Config, step: int) -> Iterator[None]:
 
 
 def generator_of(config: Config, *purpose: int) -> torch.Generator:
-    """A random generator for one purpose, seeded from the run's seed and the purpose, well mixed."""
+    """A random generator. Its seed is mixed from the run's seed and `purpose`: one of the purposes, and a step or an epoch."""
     # A run that starts from another run gets other seeds, so that it does not repeat the shuffles and the noise of that run
     again = () if config.start_from is None else (AFTER_ANOTHER, zlib.crc32(config.start_from.encode()))
     seed = np.random.SeedSequence((config.seed, *again, *purpose)).generate_state(1)[0]
@@ -201,7 +208,7 @@ def generator_of(config: Config, *purpose: int) -> torch.Generator:
 
 
 def not_finite(terms: Terms) -> str:
-    """Which terms are not finite."""
+    """The names of the terms that are not finite, in words."""
     named = {name: getattr(terms, name) for name in ("distortion", "rate", "log_weight", "penalty")}
     bad = [name for name, value in named.items() if value is not None and not torch.isfinite(value).all()]
     return f"not finite: {', '.join(bad) or 'their sum'}"

@@ -1,14 +1,14 @@
-"""The VAE, level 3: a torch module. The same parameters under the same names as levels 1 and 2.
+"""The VAE, level 3: a torch module. Its parameters have the names and shapes of levels 1 and 2.
 
-What changes from level 2: modules own their parameters, so no parameters are passed to a layer. And a model returns
-`Terms` instead of one loss; every objective is computed from `Terms`.
+What changes from level 2: modules own their parameters, so no parameters are passed to a layer. A model returns `Terms`, not
+one loss. Every objective is computed from `Terms`.
 
     encoder  x -> conv1 -> conv2 -> fc -> mu, logvar             q(z|x) = N(mu, diag(exp(logvar)))
     sample   z = mu + exp(logvar / 2) * eps                      eps ~ N(0, I), given by the caller
     decoder  z -> fc1 -> fc2 -> conv_t1 -> conv_t2 -> logits     x_hat = sigmoid(logits)
 
-Read `VAE` first. `Model` above it is the contract between a model and the rest of the library: the variants in `models/`,
-and models of your own, are subclasses of `Model`.
+Read `VAE` first. `Model`, above `VAE`, is the base class of the variants in `models/` and of your own models. It says what the
+rest of the library expects from a model.
 
 Legend: B batch, C channels, H height, W width, D latent size, K samples of z per image.
 """
@@ -33,31 +33,32 @@ Latents = Float[Tensor, "B D"]
 Samples = Float[Tensor, "K B D"]
 Shape = tuple[int, int, int]
 MNIST: Shape = (1, 28, 28)
-WIDTH = 32  # channels after the first layer; each layer of the encoder doubles them
-GRID = 8  # the encoder halves the image at least twice, and until height and width are at most this
+WIDTH = 32  # channels after the encoder's first convolution; each further convolution doubles them
+GRID = 8  # by default, the encoder halves height and width at least twice, and until both are at most 8
 
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
 class Terms:
-    """The result of a model for a batch, in nats per image. Every objective is a function of these terms.
+    """The result of a model for a batch. Every objective is a function of these terms.
 
-    ValueError if the shapes do not fit together: torch would broadcast them to a wrong but plausible number.
+    distortion, rate and log_weight are in nats per image.
+    ValueError if the shapes do not fit together: torch would broadcast them, and the loss would be wrong without an error.
     """
 
     distortion: Float[Tensor, "K B"]
-    """The reconstruction loss: -log p(x|z), or an objective such as "bce" on grayscale images."""
+    """The reconstruction loss: -log p(x|z), or a formula that replaces it, such as "bce" on grayscale images."""
     rate: Float[Tensor, "B R"]
-    """KL(q(z|x) || p(z)), one number for each of R latents (or positions of a grid of codes). Their sum is the KL term."""
+    """The KL term KL(q(z|x) || p(z)) as the sum of R parts. VAE: one for each latent. VQ-VAE: one for each grid position."""
     log_weight: Float[Tensor, "K B"]
     """log p(x|z) + log p(z) - log q(z|x), at the sampled z."""
     mu: Latents | None = None
-    """Mean of q(z|x). For a model without noise, z itself. None if z is not a vector."""
+    """Mean of a Gaussian q(z|x); in an autoencoder, z itself. None for any other model."""
     logvar: Latents | None = None
-    """Log variance of q(z|x). None if q(z|x) is not a Gaussian."""
+    """Log variance of a Gaussian q(z|x). None for any other model."""
     z: Samples | None = None
-    """The sampled latents."""
+    """The sampled latents. None if the latents are not vectors (VQ-VAE)."""
     penalty: Float[Tensor, ""] | None = None
-    """An extra part of the training loss that belongs to no bound (VQ-VAE)."""
+    """A further term of the training loss, outside the ELBO (VQ-VAE)."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -65,7 +66,7 @@ class Terms:
             if not optional and not (isinstance(value, Tensor) and value.is_floating_point()):
                 raise ValueError(f"terms: {name} is {getattr(value, 'dtype', type(value).__name__)}; expected a tensor of floats")
         K, B = self.distortion.shape if self.distortion.ndim == 2 else (0, 0)
-        latent = self.mu if self.mu is not None else self.z  # a model without a Gaussian q may have z alone
+        latent = self.mu if self.mu is not None else self.z  # a model without a Gaussian q may have z, but no mu
         D = latent.shape[-1] if latent is not None and latent.ndim else -1
         expected = {"distortion": (K, B), "log_weight": (K, B), "mu": (B, D), "logvar": (B, D), "z": (K, B, D), "penalty": ()}
         found = {name: tuple(value.shape) for name, value in vars(self).items() if value is not None}
@@ -75,18 +76,20 @@ class Terms:
             raise ValueError(f"terms: found {found}; expected {said}")
 
     def of_images(self, chosen: slice) -> "Terms":
-        """The terms of some of the images; the penalty stays that of all images."""
+        """The terms of the `chosen` images. The penalty has no part for each image: it stays the penalty of all images."""
         mu, logvar, z = (None if t is None else t[..., chosen, :] for t in (self.mu, self.logvar, self.z))
         return Terms(self.distortion[:, chosen], self.rate[chosen], self.log_weight[:, chosen], mu, logvar, z, self.penalty)
 
 
 class Model(nn.Module):
-    """The contract: a model takes x and eps, and returns `Terms`. Its attributes tell the library what the model can do.
+    """The base class of all models. A model takes images x, noise eps and perhaps labels, and returns `Terms`. It defines:
 
-    A model with Gaussian q(z|x) and prior N(0, I) defines `encode` and `decode`. If its pixels depend on each other, it defines
-    `distortion` and `images_of` in place of `decode`. For another prior it also defines `terms`, and
-    `draw_prior` (or sets `drawn_from` to None). Any other model defines `forward` and `sample`.
-    Override an attribute only if its default is wrong.
+        encode, decode                     for a Gaussian q(z|x) and the prior N(0, I)
+        distortion, images_of              in place of `decode`, if the pixels depend on each other given z
+        terms, draw_prior                  in addition, for another prior (or drawn_from = None in place of `draw_prior`)
+        forward, sample                    for any other model
+
+    The attributes tell the library what the model can do. Override an attribute only if its default is wrong for your model.
     """
 
     drawn_from: str | None = "z ~ N(0, I)"
@@ -94,16 +97,16 @@ class Model(nn.Module):
     takes_labels: bool = False
     """Whether the model is conditioned on a class label."""
     classes: int = 10
-    """Number of class labels, for a model that takes them."""
+    """Number of classes, for a model that takes labels."""
     pixels_drawn: bool = False
     """Whether `sample` draws each pixel at random from p(x|z), even if its argument `noise` is False."""
     recordable: bool = False
-    """Whether `forward` runs the same kernels in every training step, and stores nothing in Python objects. Then a GPU records
-    one step and replays it (cuda_graph.py). This is not inherited: each subclass must set it."""
+    """Whether `forward` runs the same GPU kernels in every training step, and stores nothing in Python objects. If True, a CUDA
+    GPU can record one step and replay it (cuda_graph.py). A subclass does not inherit this attribute: it must set it itself."""
     whole_batch: str | None = None
-    """The reason why the loss needs the whole batch, or None. With a reason, training in several processes is refused."""
+    """The reason why the loss needs the whole batch, or None. If there is one, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
-    """Training options that must keep their default with this model, each with the reason."""
+    """{option: reason}: the training options that must keep their default values with this model."""
     parts: ClassVar[Mapping[str, str]] = {}
     """Parts that another run has trained: {option: attribute}. The option's value is the name of that run. The run's parameters
     are copied into this attribute of the model."""
@@ -112,7 +115,7 @@ class Model(nn.Module):
     log_sigma: Tensor
 
     def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:
-        """`likelihood` names a row of `likelihoods.LIKELIHOODS`. `sigma` is its scale; a learned scale starts at `sigma`."""
+        """`likelihood` is a name in `likelihoods.LIKELIHOODS`. `sigma` is the scale of p(x|z); a learned scale starts at it."""
         super().__init__()
         check_at_least(1, latent_dim=latent_dim)
         if not isinstance(latent_dim, int) or len(image_shape) != 3:
@@ -130,13 +133,13 @@ class Model(nn.Module):
             self.register_buffer("log_sigma", log_sigma, persistent=scale == "fixed")
 
     def check_input(self, x: Images) -> None:
-        """Refuse images of another shape or precision than the model's, or with values outside [0, 1]."""
+        """ValueError if images have another shape or dtype than the model, or values outside [0, 1] (not checked on a GPU)."""
         check_images(x, self.image_shape)
         if x.dtype != self.dtype:
-            raise ValueError(f"images are {x.dtype}, and the parameters {self.dtype}; expected the same: data.like(model)")
+            raise ValueError(f"images are {x.dtype}, and the parameters {self.dtype}; expected one dtype: use data.like(model)")
 
     def check_noise(self, eps: Tensor) -> None:
-        """Refuse noise that has no axis for the K samples."""
+        """ValueError if the noise has no axis for the K samples."""
         if eps.ndim != 3:
             raise ValueError(f"eps is {tuple(eps.shape)}: expected (K, B, D), K samples of noise for each image")
 
@@ -159,7 +162,7 @@ class Model(nn.Module):
         return self.terms(*self.encode(x, labels), x, eps, labels)
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
-        """The terms of the ELBO for any q(z|x) = N(mu, diag(exp(logvar))), the encoder's or another, with the prior N(0, I)."""
+        """The terms of the ELBO for q(z|x) = N(mu, diag(exp(logvar))) and the prior N(0, I). q need not be the encoder's."""
         self.check_noise(eps)
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
         distortion = self.distortion(z, x, labels)  # (K, B)
@@ -168,7 +171,7 @@ class Model(nn.Module):
         return Terms(distortion, kl_per_latent(mu, logvar), log_ratio - distortion, mu, logvar, z)
 
     def nats(self, logits: Float[Tensor, "K B C H W"], x: Images, weight: Tensor | float = 1.0) -> Float[Tensor, "K B"]:
-        """-log p(x|z) in nats per image, from the logits for K samples of z per image. `weight` of each pixel: 0 or 1."""
+        """-log p(x|z) in nats per image, from the logits for K samples of z per image. `weight`: 1 or 0 for each pixel."""
         per_pixel = LIKELIHOODS[self.likelihood].nats(logits.flatten(0, 1), x.repeat(len(logits), 1, 1, 1), self.log_sigma)
         return (weight * per_pixel).sum((1, 2, 3)).view(logits.shape[:2])
 
@@ -178,25 +181,25 @@ class Model(nn.Module):
         return torch.randn(count, self.latent_dim, generator=generator, device=generator.device, dtype=self.dtype)
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
-        """`count` images, decoded from latents of the prior: x_hat, or, with `noise`, one draw from p(x|z)."""
+        """`count` images, decoded from latents that are drawn from the prior. See `images_of` for `noise`."""
         return self.images_of(self.draw_prior(count, generator), labels, generator, noise)
 
     def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = False) -> Images:
-        """One image for each z: x_hat, or, with `noise`, one draw from p(x|z)."""
+        """One image for each z. Without `noise` it is x_hat; with `noise` it is drawn from p(x|z) (see `pixels_of`)."""
         return self.pixels_of(self.decode(z, labels), noise, generator)
 
     def pixels_of(self, logits: Images, noise: bool, generator: torch.Generator) -> Images:
-        """x_hat = sigmoid(logits). With `noise`, pixels drawn from p(x|z), unless the likelihood is only an objective."""
+        """x_hat = sigmoid(logits). With `noise`: pixels drawn from p(x|z), or x_hat if the likelihood is only an objective."""
         draw = LIKELIHOODS[self.likelihood].draw
         return draw(logits, self.log_sigma, generator) if noise and draw else torch.sigmoid(logits)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
-        """Reconstructions of x: {name: x_hat}. In a picture they are the rows below x."""
+        """Reconstructions of x: {name: x_hat}. A picture shows them as rows below x, with these names."""
         raise ValueError(f"{type(self).__name__} defines no reconstructions")
 
     @property
     def bound(self) -> str | None:
-        """The quantity that the ELBO bounds from below. None if the ELBO is only an objective, which bounds nothing."""
+        """The quantity of which the ELBO is a lower bound, in words. None if the ELBO is only an objective, not a bound."""
         if not LIKELIHOODS[self.likelihood].normalised:
             return None
         return "log p(x|label)" if self.takes_labels else "log p(x)"
@@ -221,7 +224,7 @@ class Model(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision of the parameters."""
+        """The dtype of the parameters."""
         return next((p.dtype for p in self.parameters()), torch.float32)
 
     def end_epoch(self) -> dict[str, float]:
@@ -230,19 +233,20 @@ class Model(nn.Module):
 
 
 def check_size(image_shape: Shape) -> Shape:
-    """Check the size of the images: two layers of stride 2 halve height and width exactly."""
+    """ValueError if H or W is not a multiple of 4: two layers of stride 2 must halve both exactly."""
     if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[1] % 4 or image_shape[2] % 4:
         raise ValueError(f"image_shape is {tuple(image_shape)}: expected (C, H, W), with H and W multiples of 4")
     return image_shape
 
 
 def stages(image_shape: Shape, width: int = WIDTH, depth: int = 0) -> list[Shape]:
-    """(C, H, W) of the image, and after each layer of stride 2. At (1, 28, 28): (1, 28, 28), (32, 14, 14), (64, 7, 7).
+    """(C, H, W) of the image, and of the result of each convolution of stride 2. MNIST: (1, 28, 28), (32, 14, 14), (64, 7, 7).
 
-    `depth` layers, at least 2; or 0: the fewest (2 or more) that give a grid of at most 8x8. Odd sizes are rounded up.
+    `depth` is the number of these convolutions, at least 2. Depth 0 chooses the smallest number (2 or more) that gives
+    a grid of at most 8x8. Half of an odd size is rounded up.
     """
     if width < 1 or depth < 0 or depth == 1:
-        raise ValueError(f"width is {width}, depth is {depth}: expected width 1 or more, depth 0 (by the size) or 2 or more")
+        raise ValueError(f"width is {width}, depth is {depth}: expected width 1 or more, depth 0 (automatic) or at least 2")
     found = [check_size(image_shape)]
     while len(found) <= (depth or 2) or (not depth and max(found[-1][1:]) > GRID):
         C, H, W = found[-1]
@@ -266,8 +270,8 @@ class Encoder(nn.Module):
         self.logvar = nn.Linear(256, latent_dim)
 
     def features(self, x: Tensor, condition: Tensor | float = 0.0) -> Tensor:
-        """The last hidden layer. A variant may add a `condition` to it before its ReLU."""
-        h = relu(self.conv1(x))  # (B, 32, 14, 14)
+        """The activations of the last hidden layer. A variant may add a `condition` before the ReLU."""
+        h = relu(self.conv1(x))  # (B, 32, 14, 14); these are the shapes for MNIST and the default width
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
         for conv in self.deeper:
             h = relu(conv(h))
@@ -287,7 +291,7 @@ class Decoder(nn.Module):
         self.grid = sizes[-1]
         self.fc1 = nn.Linear(latent_dim, 256)
         self.fc2 = nn.Linear(256, math.prod(self.grid))
-        self.deeper = nn.ModuleList(  # none at depth 2; an odd size needs no output padding
+        self.deeper = nn.ModuleList(  # none at depth 2; output_padding 1 gives an even size, 0 an odd size
             nn.ConvTranspose2d(2 * C, C, 3, stride=2, padding=1, output_padding=(1 - H % 2, 1 - W % 2))
             for C, H, W in reversed(sizes[2:-1])
         )
@@ -304,8 +308,10 @@ class Decoder(nn.Module):
 
 
 class VAE(Model):
-    """Kingma & Welling 2013, arXiv:1312.6114. Its state_dict has the 18 names of `vae_numpy.parameters.shapes`, and
-    `log_sigma` if the likelihood has a scale. With `depth` above 2, or by default above 32x32, it also has the layers `deeper`.
+    """The VAE of Kingma & Welling 2013, arXiv:1312.6114, with convolutions.
+
+    Its state_dict has the 18 names of `vae_numpy.parameters.shapes`, and `log_sigma` if the likelihood has a scale. It also has
+    the layers `deeper` if `depth` is above 2, or if `depth` is 0 and the images are larger than 32x32.
 
     `encoder` and `decoder` may be networks of your own. The encoder maps x (B, C, H, W) to (mu, logvar), (B, D) each; the
     decoder maps z (B, D) to logits (B, C, H, W).
@@ -337,7 +343,7 @@ class VAE(Model):
         """mu and logvar of q(z|x)."""
         self.check_input(x)
         mu, logvar = self.encoder(x)
-        return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; under autocast a network of your own returns bfloat16
+        return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; under autocast your own network may return bfloat16
 
     def decode(self, z: Latents, labels: Labels | None = None) -> Images:
         """The logits of p(x|z)."""
@@ -345,14 +351,14 @@ class VAE(Model):
         return self.decoder(z).to(z.dtype)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
-        """x_hat of mu, and of one sample of q(z|x)."""
+        """x_hat decoded from mu, and x_hat decoded from one sample of q(z|x)."""
         mu, logvar = self.encode(x, labels)
         z = reparameterize(mu, logvar, torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype))
         return {"x̂ of μ": torch.sigmoid(self.decode(mu, labels)), "x̂ of z ~ q(z|x)": torch.sigmoid(self.decode(z, labels))}
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments that build this model again. A network of your own is named by its class."""
+        """The arguments that build this model again. Of your own network they hold only the name of its class."""
         found = super().arguments
         for name, ours in (("encoder", Encoder), ("decoder", Decoder)):
             network = found.pop(name, None)
@@ -362,7 +368,7 @@ class VAE(Model):
 
 
 def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -> Float[Tensor, "*K B D"]:
-    """A sample of q(z|x) through which gradients reach mu and logvar (Kingma & Welling 2013, section 2.4)."""
+    """A sample of q(z|x). It is differentiable with respect to mu and logvar (Kingma & Welling 2013, section 2.4)."""
     check_alike(2, mu=mu, logvar=logvar)
     check_floats(eps=eps)
     if eps.shape[-2:] != mu.shape or eps.dtype != mu.dtype:
@@ -376,7 +382,7 @@ def kl_per_latent(mu: Latents, logvar: Latents) -> Latents:
     """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B).
 
     The sum over the latents is `kl_divergence` of levels 1 and 2. The closed form stays finite for very small logvar, where
-    torch.distributions rounds exp(logvar / 2)² to 0 and takes its logarithm.
+    torch.distributions rounds exp(logvar / 2)² to 0 and then computes log 0.
     """
     check_alike(2, mu=mu, logvar=logvar)
     return 0.5 * (mu.square() + torch.expm1(logvar) - logvar)

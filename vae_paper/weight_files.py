@@ -1,4 +1,4 @@
-"""Weight files: a model's parameters and a header that says how to build it again, what it was trained on, and how."""
+"""Weight files: parameters and a header. The header says how to build the model, how it was trained, and on which data."""
 
 import csv
 import io
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 DEFAULT = "vae_mnist_d20"
-DTYPES = {"float32": torch.float32, "float64": torch.float64}  # of the parameters that a file may hold
+DTYPES = {"float32": torch.float32, "float64": torch.float64}  # dtypes that the parameters of a file may have
 
 
 def find(run: str | Path) -> Path:
-    """The path of a run's folder or of a weight file. `run` is this path, a run's name, or the name of a bundled file."""
+    """The path of a run's folder or of a weight file. `run` is this path, a run's name, or the name of bundled weights."""
     for path in (Path(run), RUNS / run, weights.PRETRAINED / f"{run}.safetensors"):
         if path.is_file() or (path / "weights.safetensors").exists():
             return path
     if (RUNS / run).is_dir() or Path(run).is_dir():
-        raise FileNotFoundError(f"{run}: a folder without weights.safetensors; expected the folder of a run that was trained")
+        raise FileNotFoundError(f"{run}: a folder without weights.safetensors; expected the folder of a trained run")
     bundled = ", ".join(sorted(path.stem for path in weights.PRETRAINED.glob("*.safetensors")))
     raise FileNotFoundError(f"{run}: no such file, no run in {RUNS}/, and none of the bundled weights ({bundled})")
 
 
 def load(run: str | Path = DEFAULT, model: "Model | None" = None) -> Any:
-    """The model of a run (its folder or its name) or of a weight file (of any level, or bundled), in eval mode.
+    """Load a trained model, in eval mode. `run` is a run's folder or name, a weight file of any level, or a bundled name.
 
-    For a model of your own class, pass a `model`: its parameters are then filled. Raises FileNotFoundError, or ValueError for
-    a file that is damaged, was not saved by this project, or does not fit the model.
+    For your own class, pass an instance as `model`: the file's parameters are loaded into it. Raises FileNotFoundError, or
+    ValueError for a file that is damaged, was not saved by this project, or does not fit the model.
     """
     return load_with_header(run, model)[0]
 
@@ -91,33 +91,33 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
         check_types({"latent_dim": latent_dim, "likelihood": likelihood})
         if latent_dim < 1 or made.get("layers", 0) > len(tensors) or dtype not in DTYPES:
             raise ValueError(f"D = {latent_dim}, made with {made}, {dtype[:80]}")
-        with torch.device("meta"):  # takes no memory, however large the claimed size
+        with torch.device("meta"):  # uses no memory, whatever size the header claims
             claimed = models.class_of(name)(latent_dim, likelihood, **made).to(DTYPES[dtype])
     except (ValueError, TypeError, RuntimeError, OverflowError, AttributeError) as error:
-        raise ValueError(f"{path}: its header describes no {name} of this project ({str(error).splitlines()[0][:200]})") from None
+        raise ValueError(f"{path}: its header describes no valid {name} ({str(error).splitlines()[0][:200]})") from None
     check_tensors(path, claimed.state_dict(), tensors)
     return models.build(name, latent_dim, likelihood, **made).to(DTYPES[dtype])
 
 
 def has_beta(about: dict[str, Any]) -> bool:
-    """Whether the run of this header was trained with a loss that has a beta."""
+    """Whether the loss of the run with the header `about` has a beta."""
     objective = about.get("config", {}).get("objective") or "elbo"
     return objective in ("elbo", "free-bits") and "objective" not in (about.get("own") or {})
 
 
 def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
-    """Write a model's parameters and a header. Levels 1 and 2 can read it if it holds exactly the VAE's 18 parameters."""
+    """Write a model's parameters and a header. Levels 1 and 2 can read the file if it holds exactly their 18 parameters."""
     weights.save_tensors(path, as_arrays(model.state_dict()), about)
 
 
 def fill(path: Path, model: nn.Module, tensors: dict[str, np.ndarray]) -> None:
-    """Put the tensors of the file `path` into a model, or refuse them as `check_tensors` does."""
+    """Load the tensors of the file `path` into a model. ValueError if they do not fit (`check_tensors`)."""
     check_tensors(path, model.state_dict(), tensors)
     model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
 
 
 def check_tensors(path: Path, expected: dict[str, Tensor], tensors: dict[str, np.ndarray]) -> None:
-    """Refuse tensors of the file `path` that are not as expected: ValueError names the first that does not fit."""
+    """ValueError if names, shapes or dtypes of the file's tensors are not as `expected`; it names the first wrong tensor."""
     for name in sorted(expected.keys() ^ tensors.keys()):
         raise ValueError(f"{path}: {name} is {'missing' if name in expected else 'not part of this model'}")
     for name, tensor in expected.items():
@@ -131,11 +131,11 @@ def config_of(path: Path, content: Any) -> Config:
     try:
         return from_dict(content)
     except ValueError as error:
-        raise ValueError(f"{path}: its configuration is not one of this project's: {error}") from None
+        raise ValueError(f"{path}: its configuration is not valid: {error}") from None
 
 
 def as_arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """Tensors as they are saved: on the CPU, in C order."""
+    """The tensors as NumPy arrays in C order."""
     return {name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()}
 
 

@@ -1,3 +1,3 @@
-"""Pictures of a model: what they show (pictures.py, latent_space.py), and how they are drawn (plots.py)."""
+"""Pictures of a model. pictures.py and latent_space.py compute what a picture shows; plots.py draws it."""
 
-import vae_numpy.figures  # noqa: F401  (before matplotlib, because it handles an unknown MPLBACKEND)
+import vae_numpy.figures  # noqa: F401  (first, because with an unknown MPLBACKEND the import of matplotlib fails)

@@ -1,6 +1,6 @@
-"""An animation of the 2-D latent space during training. The run is trained again from its seed, and frames are drawn.
+"""An animation of the 2-D latent space during training. To get the frames, the run is trained again from its seed.
 
-(A run's folder keeps only its best weights: forty weight files, one for each frame, would take forty times the disk space.)
+(A run's folder keeps only the best weights. Weights for all 40 frames would take 40 times the disk space.)
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ FRAMES = 40
 
 
 def animation(subject: Subject, path: Path) -> None:
-    """A GIF of the decoded latent space (`decoded_manifold`), from the first step to the last."""
+    """Write a GIF of the decoded latent space (`decoded_manifold`) during training, from step 0 to the last step."""
     config = Config(**subject.about["config"])
     epochs, _ = config.epochs_and_batch_size()
     frames: list[Float[np.ndarray, "N C H W"]] = []
@@ -39,12 +39,12 @@ def animation(subject: Subject, path: Path) -> None:
 
 
 def replay(config: Config, look: Callable[[int, int, Model], None], times: int, digest: str | None = None) -> Model:
-    """Train as `config` says, writing nothing. Call look(step, total, model) at most `times` times, from step 0 on.
+    """Train as `config` says, but write no files. Call look(step, total, model) at most `times` times, first at step 0.
 
-    Returns the model as the last step left it.
+    Returns the model after the last step. ValueError if the training images do not have `digest` (None: not checked).
     """
     if config.device != "cpu":
-        raise ValueError(f"the run was trained on {config.device}; the animation repeats trainings on the CPU only")
+        raise ValueError(f"the run was trained on {config.device}; the animation can train again only on the CPU")
     whole = load_data(config.source, "train", config.binarise, "cpu", shape_asked(config))
     data, _ = split(whole, config.validation)
     if digest is not None and data.digest != digest:
@@ -55,7 +55,7 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int, 
     total = epochs * (len(data.images) // batch_size)
     wanted = moments(total, times)
     look(0, total, model)
-    bar = tqdm(steps(config, model, optimizer, data), total=total, desc="the same training again", disable=None)
+    bar = tqdm(steps(config, model, optimizer, data), total=total, desc="training again", disable=None)
     for step, _ in enumerate(bar, start=1):
         if step in wanted:
             look(step, total, model)
@@ -63,6 +63,6 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int, 
 
 
 def moments(total: int, times: int) -> set[int]:
-    """The steps to look at, from 0 to `total`. They are close together at first, when the model changes most."""
+    """The steps at which `replay` calls look, from 0 to `total`. Early steps are closer: there the model changes most."""
     check_at_least(1, total=total, times=times)
     return {round(total * share**2) for share in np.linspace(0, 1, times)}

@@ -1,4 +1,4 @@
-"""`python -m vae_paper figures`: the kinds of picture, and their files. `Model.pictures` lists the kinds of a model."""
+"""`python -m vae_paper figures`: draw the kinds of picture, one file each. `Model.pictures` lists the kinds for a model."""
 
 import sys
 from collections.abc import Callable
@@ -26,15 +26,15 @@ KINDS: dict[str, Callable[[Subject, Path], None]] = {
     "side-by-side": latent_space.side_by_side,
     "animation": animation.animation,
 }
-FLAT = ("manifold", "side-by-side", "animation")  # these draw the latent space itself, and need D = 2
+FLAT = ("manifold", "side-by-side", "animation")  # these kinds draw the latent space itself, so D must be 2
 
 
 def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> list[Path]:
-    """Draw one kind of picture, or all that apply to the subject (except the animation, which trains again).
+    """Draw one kind of picture. "all": every kind that applies to the subject, except the animation, which trains again.
 
-    Returns the files, in `folder`: by default RUN/figures, runs/figures/NAME for the weight file NAME.safetensors, or
-    runs/figures for a subject without a file. With "all", a picture that cannot be drawn is skipped, and
-    a line on stderr says why.
+    Returns the paths of the files. `folder` is by default RUN/figures for a run, runs/figures/NAME for a weight file
+    NAME.safetensors, and runs/figures for a subject without a file. With "all", a picture that raises a ValueError is
+    skipped, and a line on stderr gives the reason.
     """
     folder = folder or folder_of(subject)
     with evaluating(subject.model):
@@ -54,14 +54,14 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
 
 
 def folder_of(subject: Subject) -> Path:
-    """The folder for a subject's pictures: those of one weight file do not overwrite those of another."""
+    """The folder for a subject's pictures. Each run, and each name of a weight file, has its own folder."""
     if subject.path is None:
         return RUNS / "figures"
     return subject.path / "figures" if subject.path.is_dir() else RUNS / "figures" / subject.path.stem
 
 
 def file_of(folder: Path, kind: str) -> Path:
-    """The file of a kind of picture."""
+    """The path of the file for a kind of picture."""
     return folder / f"{kind}.{'gif' if kind == 'animation' else 'png'}"
 
 
@@ -71,9 +71,9 @@ def why_not(subject: Subject, kind: str) -> str | None:
     if kind not in KINDS:
         return f"no such kind; expected one of: {', '.join(KINDS)}"
     if kind not in subject.model.pictures:
-        return f"{of} holds the model {subject.about['model']}; expected one of its kinds: {', '.join(subject.model.pictures)}"
+        return f"{of} holds the model {subject.about['model']}; expected one of: {', '.join(subject.model.pictures)}"
     if kind in FLAT and subject.model.latent_dim != 2:
-        return f"{of} has D = {subject.model.latent_dim}; expected D = 2, as the latent space itself is drawn"
+        return f"{of} has D = {subject.model.latent_dim}; expected D = 2, because this kind draws the latent space itself"
     if kind == "scatter" and subject.model.latent_dim < 2:
         return f"{of} has D = 1; expected at least 2, one for each axis"
     if kind == "side-by-side":

@@ -1,4 +1,4 @@
-"""Pictures of the latent space: maps, traversals, interpolations. Pictures may show mu in place of z; the ELBO samples z."""
+"""Pictures of the latent space. Scatters, traversals and interpolations use mu, not a sample of z. (The ELBO samples z.)"""
 
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,20 @@ from vae_paper.sampling import interpolation, samplers
 from vae_paper.vae import Model
 
 Array = np.ndarray
-SHOWN = 5_000  # points of a map: more points would hide each other
-EMBEDDED = 2_000  # points of t-SNE, whose time grows faster than their number
-COLUMNS = 11  # of traversals and interpolations: odd, so that there is a middle
-LATENTS = 10  # rows of traversals, at most: latents with a small KL change little
+SHOWN = 5_000  # most points in a map: more points would hide each other
+EMBEDDED = 2_000  # most points for t-SNE: its time grows faster than the number of points
+COLUMNS = 11  # images in a row of traversals or interpolations; odd, so that a row has a middle
+LATENTS = 10  # most rows of traversals: latents with a small KL hardly change the image
 
 
 def manifold(subject: Subject, path: Path) -> None:
     """The decoded 2-D latent space."""
-    said = "The latent space decoded, evenly spaced in probability under N(0, I)"
+    said = "The decoded latent space, at evenly spaced probabilities of N(0, I)"
     plots.manifold(path, decoded_manifold(subject.model, 20), subject.caption(said, tested=False))
 
 
 def decoded_manifold(model: Model, size: int) -> Float[Array, "N C H W"]:
-    """x_hat at `size` x `size` points. Each coordinate takes evenly spaced quantiles of N(0, 1)."""
+    """x_hat at `size` x `size` points. Their coordinates are quantiles of N(0, 1) at evenly spaced probabilities."""
     return x_hat(model, torch.from_numpy(plots.manifold_latents(size))).numpy()
 
 
@@ -50,11 +50,12 @@ def scatter(subject: Subject, path: Path) -> None:
 
 
 def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2"], str]]:
-    """mu in two dimensions: by PCA, which is linear, and by t-SNE, which keeps neighbours but not distances.
+    """mu projected to two dimensions: by PCA (linear) and by t-SNE (keeps neighbours, not distances).
 
-    ValueError if there are fewer than 5 images or 2 latents, or if the latents do not vary.
+    Returns {title: (points, name of their coordinates)}. ValueError if there are fewer than 5 images or fewer than 2
+    latents, if mu is not finite, or if mu is the same for all images.
     """
-    from sklearn.decomposition import PCA  # imported here, since it takes a second
+    from sklearn.decomposition import PCA  # imported here, because the import takes a second
     from sklearn.manifold import TSNE
 
     check_alike(2, mu=mu)
@@ -71,7 +72,10 @@ def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2
 
 
 def traversals(subject: Subject, path: Path) -> None:
-    """One latent at a time from -3 to 3, the others at mu of an image. Active latents only (if any), the largest KL first."""
+    """One row for each latent: it changes from -3 to 3, and the other latents stay at mu of one image.
+
+    The rows are the active latents, or all latents if none is active: at most `LATENTS`, the largest KL first.
+    """
     terms, image = subject.terms(), subject.image
     assert terms.mu is not None
     kl = terms.rate.mean(0).numpy()
@@ -90,7 +94,10 @@ def traversals(subject: Subject, path: Path) -> None:
 
 
 def interpolations(subject: Subject, path: Path) -> None:
-    """From one image to another by three paths: the line, the arc, and through the means of their classes, if there are any."""
+    """From one image to another along the straight line (lerp) and the arc (slerp).
+
+    If the images have classes, also along a path through the mean of each image's class.
+    """
     mu, labels = means(subject), subject.labels(len(subject.test.images))
     in_classes = len(np.unique(labels)) > 1
     names = labels if in_classes else np.arange(len(labels))
@@ -106,11 +113,11 @@ def interpolations(subject: Subject, path: Path) -> None:
             images.append(x_hat(subject.model, torch.from_numpy(z)).numpy())
     columns = [f"{t:.1f}" for t in np.linspace(0, 1, COLUMNS)]
     said = "Interpolation from μ of one image to μ of another" + ("" if in_classes else "; images are numbered")
-    plots.grid(path, np.stack(images), subject.caption(said), rows, columns, "share of the way")
+    plots.grid(path, np.stack(images), subject.caption(said), rows, columns, "fraction of the path")
 
 
 def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[int, int]]:
-    """Pairs of images to interpolate between, from image `first` on. The two images of a pair have different labels."""
+    """At most `count` pairs of images with different labels: their indices. The search starts at image `first`."""
     check_labels(labels, len(labels), int(labels.max(initial=0)) + 1)
     if not 0 <= first < len(labels) or count < 1:
         raise ValueError(f"{count} pairs from image {first}: expected at least 1 pair, and an image from 0 to {len(labels) - 1}")
@@ -128,24 +135,24 @@ def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[in
 
 
 def side_by_side(subject: Subject, path: Path) -> None:
-    """Samples and latent maps of two 2-D models, treated alike: a Gaussian is fitted to the latents of each."""
+    """Latent maps and samples of two 2-D models. For both, the samples come from a Gaussian fitted to the latents."""
     assert subject.beside is not None  # `why_not` has checked it
     both = (subject, subject.beside)
     names = [name_of(one.about) for one in both]
     names = names if names[0] != names[1] else [f"{name}, {'first' if i == 0 else 'second'}" for i, name in enumerate(names)]
     models = {name: codes_and_samples(one) for name, one in zip(names, both, strict=True)}
-    said = " and ".join(names) + ": latents of test images, and samples of a Gaussian fitted to the latents of each"
+    said = " and ".join(names) + ": latents of test images, and samples from a Gaussian fitted to each model's latents"
     said += "".join(caption("", one.model, one.about) for one in both) + f"\nTest images: {subject.test.about}"
     plots.side_by_side(path, models, subject.labels(SHOWN)[: len(subject.test.images)], said)
 
 
 def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
-    """Latents of test images, samples of a Gaussian fitted to them, decoded, and the distance of samples from latents."""
+    """Latents of test images, samples from a Gaussian fitted to these latents, x_hat of the samples, and their distances."""
     rng = np.random.default_rng(subject.seed)
     codes = samplers.latents_of(subject.model, subject.test.subset(slice(SHOWN)), subject.seed)
     z = samplers.gaussian(codes, count, rng)
     apart = nearest(z / codes.std(0), codes / codes.std(0))
-    said = f"a sample's nearest latent is {np.median(apart):.3f} away (median; 9 of 10 within {np.quantile(apart, 0.9):.3f})"
+    said = f"sample to nearest latent: median {np.median(apart):.3f}, 90th percentile {np.quantile(apart, 0.9):.3f}"
     decoded = x_hat(subject.model, torch.from_numpy(z)).numpy()
     what = f"z of {len(codes):,} test images"
     return {"codes": codes, "what": what, "z": z, "x_hat": decoded, "measured": f"{said}\nin standard deviations of the latents"}
@@ -154,4 +161,4 @@ def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
 def nearest(z: Float[Array, "M D"], codes: Latents) -> Float[Array, " M"]:
     """The distance from each z to the nearest of `codes`."""
     check_alike(2, z=z[:1], code=codes[:1])
-    return torch.cdist(torch.tensor(z), torch.tensor(codes)).min(1).values.numpy()  # copies: a read-only array gives no warning
+    return torch.cdist(torch.tensor(z), torch.tensor(codes)).min(1).values.numpy()  # tensor() copies: no warning if read-only

@@ -1,4 +1,4 @@
-"""Pictures of images and of numbers: each function computes what its picture shows, and hands it to `plots`."""
+"""Pictures of images and of numbers. A function for each kind of picture computes the content; `plots` draws it."""
 
 import csv
 from pathlib import Path
@@ -13,13 +13,13 @@ from vae_paper.drawing.subject import Subject, x_hat
 from vae_paper.measuring.elbo import active_units
 from vae_paper.vae import Images
 
-SHOWN = 12  # images of a row
-DRAWS = 10  # images of one z, pixel by pixel
+SHOWN = 12  # most images in a row
+DRAWS = 10  # images for one z in `shared_latents`
 
 
 @torch.inference_mode()
 def reconstructions(subject: Subject, path: Path) -> None:
-    """x, and its reconstructions below it."""
+    """Test images x in the first row, their reconstructions in the rows below."""
     x = subject.x()[:SHOWN]
     labels = None if subject.test.labels is None else subject.test.labels[:SHOWN]
     rows = {"x": x} | subject.model.reconstructions(x, labels, torch.Generator().manual_seed(subject.seed))
@@ -30,7 +30,7 @@ def reconstructions(subject: Subject, path: Path) -> None:
 
 @torch.inference_mode()
 def samples(subject: Subject, path: Path) -> None:
-    """Ten rows of samples of the model. For a conditional model, each column is one class, if there are not too many."""
+    """Ten rows of samples of the model. For a conditional model with at most 20 classes, a column is a class."""
     model = subject.model
     by_class = model.takes_labels and model.classes <= plots.MOST_CLASSES
     length = model.classes if by_class else 10
@@ -38,23 +38,26 @@ def samples(subject: Subject, path: Path) -> None:
     images = model.sample(10 * length, torch.Generator().manual_seed(subject.seed), labels)
     said = f"Samples: {model.drawn_from or 'z ~ N(0, I), for which this model was not trained'}"
     columns = [str(label) for label in range(length)] if by_class else None
-    across = "class asked for" if columns else ""
+    across = "label given to the model" if columns else ""
     plots.grid(
         path, images.unflatten(0, (10, length)).numpy(), subject.caption(said, tested=False), columns=columns, across=across
     )
 
 
 def shared_latents(subject: Subject, path: Path) -> None:
-    """Ten images for each of five z, drawn pixel by pixel. If images in a row look alike, z holds information about them."""
+    """Five rows of ten images. All images of a row have the same z, and their pixels are drawn one by one.
+
+    If the images of a row look alike, z holds information about the image.
+    """
     generator = torch.Generator().manual_seed(subject.seed)
     z = subject.model.draw_prior(5, generator).repeat_interleave(DRAWS, 0)
     images = subject.model.images_of(z, None, generator).unflatten(0, (5, DRAWS))
-    said = subject.caption("Samples: each row has one z, and its pixels are drawn in turn", tested=False)
+    said = subject.caption("Samples: the images of a row have the same z; their pixels are drawn one by one", tested=False)
     plots.grid(path, images.numpy(), said, [f"z of sample {row + 1}" for row in range(5)])
 
 
 def cvae_grid(subject: Subject, path: Path) -> None:
-    """A style z in each row, a class in each column."""
+    """One z (the style) for each row, one class for each column."""
     model, classes = subject.model, min(subject.model.classes, plots.MOST_CLASSES)
     z = model.draw_prior(10, torch.Generator().manual_seed(subject.seed)).repeat_interleave(classes, 0)
     images = x_hat(model, z, torch.arange(classes).repeat(10)).unflatten(0, (10, classes)).numpy()
@@ -65,7 +68,7 @@ def cvae_grid(subject: Subject, path: Path) -> None:
 
 @torch.inference_mode()
 def completions(subject: Subject, path: Path) -> None:
-    """The seen part of an image, several completions of it, and the image."""
+    """One row for each image: its seen part, several completions, and the image itself."""
     x = subject.x()[subject.image :][:8]
     images = completed(subject.model, x, 8, subject.seed).numpy()
     columns = ["seen", *[str(k + 1) for k in range(images.shape[1] - 2)], "x"]
@@ -89,7 +92,7 @@ def rate(subject: Subject, path: Path) -> None:
     """KL per latent, and which latents are active."""
     terms = subject.terms()
     assert terms.mu is not None  # a model with this picture has vector latents
-    said = subject.caption("KL per latent; active: the variance over x of E[$z_j$|x] exceeds 0.01")
+    said = subject.caption("KL per latent. Latent j is active if the variance of E[$z_j$|x] over images is more than 0.01")
     plots.rate(path, terms.rate.mean(0).numpy(), active_units(terms.mu).numpy(), said)
 
 

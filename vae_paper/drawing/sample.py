@@ -10,8 +10,8 @@ from vae_paper.drawing.subject import caption
 from vae_paper.sampling.samplers import SAMPLERS, needs_images, sample_images
 from vae_paper.weight_files import load_with_header
 
-ROW = 10  # images
-MOST = 5_000  # images of a picture: matplotlib draws at most 2^16 pixels from top to bottom
+ROW = 10  # images in a row
+MOST = 5_000  # most images in a picture: matplotlib draws at most 2^16 pixels in height
 
 
 def sample(
@@ -23,7 +23,7 @@ def sample(
     source: str | None = None,
     seed: int = 0,
 ) -> None:
-    """Draw `count` samples of the model in a run's folder or weight file; `label` is for the sampler "class"."""
+    """Draw `count` images from a sampler to the file `out`. `run` is as in `load`; `label` is for the sampler "class" only."""
     if not 1 <= count <= MOST:
         raise ValueError(f"count is {count}: expected 1 to {MOST:,}, for one picture; or use sample_images in Python")
     if label is not None and sampler != "class":
@@ -43,4 +43,4 @@ def sample(
     sheet = torch.cat([images, blank]).unflatten(0, (-1, row)).numpy()
     said = f"Samples: {said}" + ("" if label is None else f", label {label}")
     rows = [f"{start + 1} to {min(start + row, count)}" for start in range(0, count, row)]
-    plots.grid(out, sheet, caption(said, model, about), rows, columns, "class asked for" if columns else "")
+    plots.grid(out, sheet, caption(said, model, about), rows, columns, "label given to the model" if columns else "")

@@ -1,4 +1,4 @@
-"""The subject of a picture: a model, the header of its file, test images; and the caption that every picture carries."""
+"""The subject of a picture: a model, the header of its file, and test images. It also writes the picture's caption."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ from vae_paper.vae import Images, Model, Terms
 from vae_paper.weight_files import describe, find, has_beta, load_with_header
 
 Latents = Float[np.ndarray, "N D"]
-ABBREVIATIONS = {"vae": "VAE", "ae": "AE", "cvae": "CVAE"}  # the parts of a model's name that are set in capitals
+ABBREVIATIONS = {"vae": "VAE", "ae": "AE", "cvae": "CVAE"}  # the parts of a model's name that captions write in capitals
 
 
 @dataclass
 class Subject:
-    """A model and its test images. `Subject(model, data)` is enough for most pictures; `read` makes one from a run."""
+    """A model and its test images. `Subject(model, data)` is enough for most pictures; `read` makes a subject from a run."""
 
     model: Model
     test: Data
@@ -32,9 +32,9 @@ class Subject:
     """The run's folder, or the weight file."""
     seed: int = 0
     image: int = 0
-    """The test image around which traversals go, and with which interpolations and completions begin."""
+    """Index of a test image. Traversals change its latents; interpolations and completions begin with it."""
     beside: "Subject | None" = None
-    """Another model, for the picture side by side."""
+    """Another subject, for the picture "side-by-side"."""
 
     def __post_init__(self) -> None:
         self.about = self.about or describe(self.model)
@@ -57,27 +57,27 @@ class Subject:
         return np.zeros(count, np.int64) if self.test.labels is None else self.test.labels[:count].numpy()
 
     def caption(self, what: str, tested: bool = True) -> str:
-        """A caption: the subject of the picture, the model, its training data, and, if `tested`, the test images."""
+        """A caption: `what` the picture shows, the model, its training data, and, if `tested`, the test images."""
         return caption(what, self.model, self.about) + (f"\nTest images: {self.test.about}" if tested else "")
 
 
 def read(run: str | Path, source: str | None = None, seed: int = 0, image: int = 0, beside: str | Path | None = None) -> Subject:
-    """A run, and the test split of the data that it was trained on, or of `source`."""
+    """The subject of a run: its model, and the test split of `source` (default: the source of its training data)."""
     model, about = load_with_header(run)
     test, other = data_of(about, "test", source), None
-    if beside is not None:  # both are shown on the same images
+    if beside is not None:  # both models use the same test images
         its_model, its_about = load_with_header(beside)
         other = Subject(its_model, test, its_about, find(beside), seed)
     return Subject(model, test, about, find(run), seed, image, other)
 
 
 def name_of(about: dict[str, Any]) -> str:
-    """A model's name as a caption has it: "quadrant-cvae" is quadrant-CVAE, "my_file.MyVAE" is MyVAE."""
+    """A model's name for captions: quadrant-CVAE for "quadrant-cvae", MyVAE for "my_file.MyVAE"."""
     return "-".join(ABBREVIATIONS.get(part, part) for part in str(about["model"]).rpartition(".")[2].split("-"))
 
 
 def caption(what: str, model: Model, about: dict[str, Any]) -> str:
-    """A caption: the subject of the picture, the model, and its training data."""
+    """A caption: `what` the picture shows, the model, and its training data."""
     words = [name_of(about), f"D = {model.latent_dim}"]
     beta = about.get("config", {}).get("beta", 1.0)
     words += [f"β = {beta:g}"] if has_beta(about) and "beta" not in model.fixed_options else []
@@ -85,10 +85,10 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)
     described = f"{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
-    return what + "\n" + described.replace("$", r"\$")  # matplotlib would take what is between two $ for a formula
+    return what + "\n" + described.replace("$", r"\$")  # matplotlib would read the text between two $ as a formula
 
 
 @torch.inference_mode()
 def x_hat(model: Any, z: Float[Tensor, "N D"], labels: Tensor | None = None) -> Images:
-    """sigmoid(logits), in the model's precision. Only a model that is conditioned on labels gets them."""
+    """sigmoid(logits), in the model's precision. `labels` are used only if the model takes labels."""
     return torch.sigmoid(model.decode(z.to(model.dtype), labels if model.takes_labels else None))

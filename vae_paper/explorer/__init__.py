@@ -1,1 +1,1 @@
-"""The VAE a fourth time, in plain JavaScript, and the page that shows it: `explore.py` writes the page, `vae.js` is the model."""
+"""The explorer: a page with the VAE in plain JavaScript. `explore.py` writes the page; `vae.js` is the model."""

@@ -1,5 +1,5 @@
 "use strict";
-/* The check: every tensor that this browser computes, against the golden values of level 1. */
+/* The check: compare every tensor that this browser computes with the golden values of level 1. */
 
 const ALLOWED = 1e-10;
 
@@ -9,21 +9,17 @@ function* checkNumbers() {
     byId("check-verdict").textContent = say("checkBusy", { done: b, count });
     yield;
     for (const [name, got] of Object.entries(tensorsOf(b))) {
-      if (b >= golden[name].shape[0]) continue; // kept for the first digits only
-      const expected = rows(golden[name], b).data;
-      got.data.forEach((v, k) => {
-        const difference = Math.abs(v - expected[k]);
-        if (!(difference <= (apart[name] || 0))) apart[name] = difference; // NaN stays
-      });
-      apart[name] = apart[name] || 0;
+      if (b >= golden[name].shape[0]) continue; // this tensor is kept for the first digits only
+      const expected = rowOf(golden[name], b).data;
+      apart[name] = Math.max(apart[name] ?? 0, ...got.data.map((v, k) => Math.abs(v - expected[k]))); // NaN stays NaN
     }
   }
   showCheck(apart);
 }
 
-/** Every tensor of golden digit b, under the names of the golden values. */
+/** Every tensor of digit b, with the same names as the golden values. */
 function tensorsOf(b) {
-  const parameters = paramsFor(facts.labels[b]), x = rows(digits, b), eps = rows(golden.eps, b), found = {};
+  const parameters = paramsFor(facts.labels[b]), x = rowOf(digits, b), eps = rowOf(golden.eps, b), found = {};
   const [mu, logvar] = encode(parameters, x, found);
   found.z = reparameterize(mu, logvar, eps);
   const logits = decode(parameters, found.z, found);

@@ -1,9 +1,9 @@
 "use strict";
-/* Part 2: one digit, and what the ELBO trades. */
+/* Part 2: one digit, and the trade-off in the ELBO between reconstruction and KL. */
 
 function chooseDigit(index) {
   state.strokes = [];
-  setDigit({ x: rows(digits, index), index, label: facts.labels[index] });
+  setDigit({ x: rowOf(digits, index), index, label: facts.labels[index] });
   drawPad();
 }
 
@@ -25,24 +25,23 @@ function newNoise() {
   const half = noise(SAMPLES / 2, D);
   state.eps = tensor([SAMPLES, D]);
   state.eps.data.set(half.data);
-  state.eps.data.set(half.data.map((v) => -v), half.data.length); // antithetic: -eps is as likely as eps
+  state.eps.data.set(half.data.map((v) => -v), half.data.length); // antithetic samples: -eps is as likely as eps
 }
 
-/** The terms of `count` samples from row `first` on, with q's width as given: {z, logits, recon, kl, weight}. */
-function termsOf(first, count, width) {
-  const mu = repeated(state.q.mu, count), logvar = repeated(widened(state.q.logvar, width), count);
-  const eps = rows(state.eps, first, count), x = repeated(state.digit.x, count);
+/** {z, logits, recon, kl, weight} of sample k of q, with the σ of q times `width`. */
+function termsOf(k, width) {
+  const { mu } = state.q, logvar = widened(state.q.logvar, width), eps = rowOf(state.eps, k);
   const z = reparameterize(mu, logvar, eps);
   const logits = decode(paramsFor(state.digit.label), z);
-  const recon = reconstructionLoss(logits, x, facts.kind);
+  const recon = reconstructionLoss(logits, state.digit.x, facts.kind);
   return { z, logits, recon, kl: klDivergence(mu, logvar), weight: logWeight(recon, mu, logvar, eps) };
 }
 
 const mean = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
 
-/** This sample: images, numbers, and the bar of the loss. */
+/** Draw the chosen sample: its images, its numbers, and the loss as a bar. */
 function drawDigit() {
-  const terms = termsOf(state.chosen, 1, state.width);
+  const terms = termsOf(state.chosen, state.width);
   const recon = terms.recon.data[0], kl = terms.kl.data[0];
   paintImage(byId("x"), state.digit.x.data);
   paintImage(byId("x-hat-mu"), xHatOf(state.q.mu, state.digit.label).data);
@@ -53,7 +52,7 @@ function drawDigit() {
   put("weight", terms.weight.data[0], fixed(terms.weight.data[0], 2));
   put("width-value", state.width, say("times", { value: fixed(state.width, 2) }));
   put("beta-value", state.beta, fixed(state.beta, 2));
-  const start = termsOf(state.chosen, 1, 1);
+  const start = termsOf(state.chosen, 1);
   drawLoss(recon, state.beta * kl, start.recon.data[0], start.kl.data[0]);
 }
 
@@ -74,11 +73,11 @@ function drawLoss(recon, kl, reconAtStart, klAtStart) {
   for (const mark of [reconAtStart, reconAtStart + klAtStart]) context.fillRect(mark * scale, 0, 1.5, height);
 }
 
-/** The eight samples: images, log weights, and the means of the terms. */
+/** Draw the eight samples: images, log weights, and the mean of each number. */
 function* drawSamples() {
   const sum = { recon: [], kl: [], weight: [] }, zs = [];
   for (let k = 0; k < SAMPLES; k++) {
-    const terms = termsOf(k, 1, state.width);
+    const terms = termsOf(k, state.width);
     zs.push(terms.z.data);
     for (const name of Object.keys(sum)) sum[name].push(terms[name].data[0]);
     const button = byId("samples").children[k];
@@ -120,7 +119,7 @@ function markSample() {
   Array.from(byId("samples").children).forEach((button, k) => button.setAttribute("aria-checked", String(k === state.chosen)));
 }
 
-/** q on the whole plane, and enlarged around mu. */
+/** Draw q on the whole plane, and on an enlarged plane around mu. */
 function drawQ() {
   const sigma = onPlane(widened(state.q.logvar, state.width).data.map((v) => Math.exp(v / 2)));
   if (AXES.length === 1) sigma[1] = 0;
@@ -130,7 +129,7 @@ function drawQ() {
   drawQOn("q-zoom", onPlane(state.q.mu.data), near, sigma, zoom.canvas);
 }
 
-/** How far the enlarged plane goes from mu: five standard deviations of q; in steps of two, so that q is seen to grow. */
+/** Half the side of the enlarged plane: 5 σ of q at width 1. It doubles above widths 2, 4 and 8, so that q visibly grows. */
 function zoomReach() {
   const most = Math.max(...AXES.map((k) => Math.exp(state.q.logvar.data[k] / 2)));
   return 5 * most * 2 ** Math.max(0, Math.ceil(Math.log2(state.width / 2)));
@@ -155,7 +154,7 @@ function drawQOn(id, [a, b], reach, sigma, decoded) {
   const [x, y] = onPlane(state.q.mu.data), pixels = sigma.map((v) => (v * size) / (2 * reach));
   drawEllipse(context, px(x), py(y), pixels);
   state.zs.forEach((z, k) => {
-    if (id === "q-plane" && k !== state.chosen) return; // there they lie on one another
+    if (id === "q-plane" && k !== state.chosen) return; // on the whole plane the samples would cover each other
     const [u, v] = onPlane(z);
     context.beginPath();
     context.arc(px(u), py(v), k === state.chosen ? 5 : 3.5, 0, 2 * Math.PI);
@@ -168,7 +167,7 @@ const ZOOM = 5; // decoded tiles along each side of the enlarged plane
 const zoom = { canvas: document.createElement("canvas"), reach: 0 };
 [zoom.canvas.width, zoom.canvas.height] = [ZOOM * 28, ZOOM * 28];
 
-/** Decode the enlarged plane: over the width of q the image hardly changes. */
+/** Decode the enlarged plane. A few tiles are enough, because the image hardly changes within q. */
 function* decodeZoom() {
   const palette = colours.inkPalette, [a, b] = onPlane(state.q.mu.data), reach = zoomReach();
   zoom.reach = reach;
@@ -197,13 +196,13 @@ function drawEllipse(context, x, y, radii) {
   }
 }
 
-/** Reconstruction loss and KL for widths of q from 1/8 to 16, means over the samples. beta needs no new computation. */
+/** Reconstruction loss (mean over the samples) and KL, for widths of q from 1/8 to 16. A new beta needs no new computation. */
 function* computeTrade() {
   const trade = { widths: [], recon: [], kl: [] };
   for (let power = -3; power <= 4.001; power += 0.5) {
     const recon = [];
     for (let k = 0; k < SAMPLES; k++) {
-      recon.push(termsOf(k, 1, 2 ** power).recon.data[0]);
+      recon.push(termsOf(k, 2 ** power).recon.data[0]);
       yield;
     }
     trade.widths.push(2 ** power);
@@ -286,7 +285,7 @@ function drawTradeAxes(context, frame, px, py, least, most) {
   context.restore();
 }
 
-/** The least value of a curve over log width: of the parabola through the lowest point and its neighbours. */
+/** The minimum of a curve over log width: the minimum of the parabola through the lowest point and its two neighbours. */
 function lowest(widths, values) {
   const k = values.indexOf(Math.min(...values));
   if (k === 0 || k === values.length - 1) return { width: widths[k], value: values[k] };
@@ -295,7 +294,7 @@ function lowest(widths, values) {
   return { width: widths[k] * (widths[k + 1] / widths[k]) ** shift, value: b - ((a - c) * shift) / 4 };
 }
 
-/** The value of a curve at a width between its points: a line in log width. */
+/** The value of a curve at `width`, by linear interpolation in log width. */
 function between(widths, values, width) {
   const place = Math.min(widths.length - 1.001, Math.max(0, (Math.log2(width) + 3) * 2)), k = Math.floor(place);
   return values[k] + (place - k) * (values[k + 1] - values[k]);
@@ -324,7 +323,7 @@ function drawSheet() {
   context.strokeStyle = colours.accent;
   const [left, top] = corner(at), sheet = canvas.parentElement;
   context.strokeRect(left + 1.5, top + 1.5, cell - 3, cell - 3);
-  sheet.scrollTop = Math.max(Math.min(sheet.scrollTop, top), top + cell - sheet.clientHeight); // so that it is seen
+  sheet.scrollTop = Math.max(Math.min(sheet.scrollTop, top), top + cell - sheet.clientHeight); // scroll the digit into view
 }
 
 function drawPad() {
@@ -336,7 +335,7 @@ function drawPad() {
   for (const [first, ...others] of state.strokes) {
     context.beginPath();
     context.moveTo(first[0] * size, first[1] * size);
-    context.lineTo(first[0] * size + 0.01, first[1] * size); // a dot, where the stroke is one point
+    context.lineTo(first[0] * size + 0.01, first[1] * size); // a stroke of one point becomes a dot
     others.forEach(([x, y]) => context.lineTo(x * size, y * size));
     context.stroke();
   }
@@ -403,7 +402,7 @@ function listenToDigit() {
   byId("to-plane").addEventListener("click", () => {
     state.label = state.digit.label;
     byId("label").value = String(state.label);
-    setZ(termsOf(state.chosen, 1, state.width).z.data);
+    setZ(termsOf(state.chosen, state.width).z.data);
     byId("plane").scrollIntoView();
   });
 }

@@ -1,13 +1,15 @@
-"""Write the explorer: one HTML file with the model in JavaScript, its weights and test digits. It needs no network. No torch.
+"""Write the explorer: one HTML file that holds the model in JavaScript, its weights, and test digits.
 
-    vae.js        the model: read it beside vae_numpy/vae.py
+The page needs no network. This file needs no torch, except for images of your own and sprites.
+
+    vae.js        the model: compare it with vae_numpy/vae.py
     page_math.js  the mathematics that only the page needs
-    page.html     the parts of the page; page.css their looks; strings.js every text that a reader sees
-    page.js       the start; state.js and painting.js what the parts share
+    page.html     the structure of the page;    page.css    its style;    strings.js    its texts
+    page.js       the start of the page;    state.js painting.js    what the four parts share
     plane.js digit.js network.js latents.js    the four parts;    check.js    the button "Check the numbers"
 
-The page also carries golden values, computed here by level 1 in float64: its button "Check the numbers" compares
-every tensor that the browser computes with them.
+The page also holds golden values: reference results that level 1 computes here in float64. The button "Check the numbers"
+compares the tensors that the browser computes with the golden values.
 """
 
 import base64
@@ -29,8 +31,8 @@ HERE = Path(__file__).parent
 SHOWS = "the explorer shows a vae or a cvae: Gaussian latents and 28x28 images"
 LABEL_WEIGHTS = {"encoder_label.weight": (256, 10), "decoder_label.weight": (256, 10)}  # of a CVAE
 KINDS = {"bce": "bce", "bernoulli": "bce", "continuous-bernoulli": "bce"}  # likelihood -> kind of reconstruction loss; else "mse"
-MOST_BYTES = 12_000_000  # of the page
-GOLDEN, WHOLE = 64, 2  # digits with golden values (as in tests/golden), and how many of them keep the tensors of every layer
+MOST_BYTES = 12_000_000  # largest size of the page
+GOLDEN, WHOLE = 64, 2  # digits with golden values (as in tests/golden); digits with those of every layer
 
 
 def explore(
@@ -39,12 +41,12 @@ def explore(
     source: str | None = None,
     count: int = 300,
 ) -> Path:
-    """Write the page for a run's folder, or for a weight file of any level, to `out`; return `out`.
+    """Write the page of a run's folder, or of a weight file of any level, to the file `out`. Returns `out`.
 
-    `source` names the test digits (default: as the run was trained on, where they are on disk; else MNIST where it is on
-    disk; else the handwriting), `count` says how many of them the page holds.
-    Raises FileNotFoundError, or ValueError where the model is no vae or cvae of 28x28 images, where the file is damaged
-    or not ours, or where the page would take more than 12 MB.
+    `source`: the source of the test digits. Default: the run's own source if it is on disk, otherwise MNIST if it is on
+    disk, otherwise the handwriting. `count`: the largest number of test digits in the page.
+    Raises FileNotFoundError, or ValueError if the model is not a vae or cvae of 28x28 images, if the file is damaged or was
+    not saved by this project, or if the page would take more than 12 MB.
     """
     if count < 1:
         raise ValueError(f"count is {count}: expected at least 1 test digit")
@@ -84,15 +86,15 @@ def explore(
 def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """The parameters of a vae or cvae, in float32, and the header of its file.
 
-    Raises FileNotFoundError, or ValueError that says what the page shows, where the file holds anything else.
+    Raises FileNotFoundError, or ValueError if the file holds another model.
     """
     tensors, header = weights.load_tensors(path)
     model = header.get("model")
     if model not in ("vae", "cvae"):
         raise ValueError(f"{path}: holds {model or 'no model'}; {SHOWS}")
     expected = LABEL_WEIGHTS if model == "cvae" else {}
-    not_shared = {*expected, "log_sigma"}  # of a likelihood; the page needs none
-    shared = {name: array for name, array in tensors.items() if name not in not_shared}
+    # log_sigma belongs to a likelihood; the page does not need it
+    shared = {name: array for name, array in tensors.items() if name not in {*expected, "log_sigma"}}
     try:
         checks.check_params(shared)
         for name, shape in expected.items():
@@ -106,7 +108,10 @@ def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def with_label(params: Mapping[str, np.ndarray], label: int) -> Arrays:
-    """The vae that a cvae is for one label: fc(concat[h, one_hot(c)]) = W h + V[:, c] + b, so a label moves two biases."""
+    """The parameters of the vae that equals a cvae at one label. (The parameters of a vae are returned unchanged.)
+
+    fc(concat[h, one_hot(c)]) = W h + V[:, c] + b, where V is the weight of the label. So label c adds V[:, c] to two biases.
+    """
     told = {name: array for name, array in params.items() if name not in LABEL_WEIGHTS}
     if "encoder_label.weight" in params:
         told["encoder.fc.bias"] = params["encoder.fc.bias"] + params["encoder_label.weight"][:, label]
@@ -115,16 +120,16 @@ def with_label(params: Mapping[str, np.ndarray], label: int) -> Arrays:
 
 
 def golden(params: Mapping[str, np.ndarray], images: np.ndarray, labels: np.ndarray) -> Arrays:
-    """Noise and what level 1 computes from it, in float64: eps, then every tensor; the recipe of tests/golden/make.py.
+    """The noise eps, and every tensor that level 1 computes with it, in float64, as in tests/golden/make.py.
 
-    The terms, mu and logvar are those of all images; the layers' outputs, z and x_hat those of the first two.
+    The losses, the ELBO, mu and logvar are kept for all images; z, x_hat and the other layers' outputs for the first two.
     """
     params = {name: array.astype(np.float64) for name, array in params.items()}
     latent_dim = len(params["encoder.mu.bias"])
     eps = np.random.default_rng(latent_dim).standard_normal((len(images), latent_dim))
     values: Arrays = {"eps": eps}
     told = labels if LABEL_WEIGHTS.keys() <= params.keys() else np.zeros_like(labels)
-    for label in np.unique(told):  # a cvae takes one batch for each label, a vae one for all
+    for label in np.unique(told):  # one batch for each label of a cvae; one batch in all for a vae
         batch = np.flatnonzero(told == label)
         traced = every_tensor(with_label(params, int(label)), images[batch].astype(np.float64), eps[batch])
         for name, array in traced.items():
@@ -134,7 +139,7 @@ def golden(params: Mapping[str, np.ndarray], images: np.ndarray, labels: np.ndar
 
 
 def every_tensor(params: Arrays, x: np.ndarray, eps: np.ndarray) -> Arrays:
-    """What each layer of level 1 gives (before its ReLU), in order, then z, x_hat and the terms per image."""
+    """The output of each layer of level 1 (before its ReLU), z, x_hat, and the losses and the ELBO per image."""
     layer_of = {id(array): name.removesuffix(".weight") for name, array in params.items()}
     noted: Arrays = {}
 
@@ -146,7 +151,7 @@ def every_tensor(params: Arrays, x: np.ndarray, eps: np.ndarray) -> Arrays:
         return call
 
     linear, conv2d, conv_transpose2d = map(noting, (layers.linear, layers.conv2d, layers.conv_transpose2d))
-    # the layers are watched from outside, so that the network stands in vae.py alone
+    # the layers are wrapped from outside, so that the network is defined in vae.py only
     with mock.patch.multiple(vae, linear=linear, conv2d=conv2d, conv_transpose2d=conv_transpose2d):
         mu, logvar = vae.encode(params, x)
         noted["z"] = z = vae.reparameterize(mu, logvar, eps)
@@ -161,7 +166,7 @@ def every_tensor(params: Arrays, x: np.ndarray, eps: np.ndarray) -> Arrays:
 
 
 def assemble(facts: Mapping[str, Any], tensors: Mapping[str, Arrays]) -> str:
-    """page.html with its style, its scripts and the data in it: each tensor as base64, little-endian."""
+    """The whole page: page.html with style, scripts and data. Each group of tensors is one base64 text, little-endian."""
     page = (HERE / "page.html").read_text(encoding="utf-8")
     style = (HERE / "page.css").read_text(encoding="utf-8")
     page = _replaced(page, '<link rel="stylesheet" href="page.css">', f"<style>\n{style}</style>")
@@ -172,7 +177,7 @@ def assemble(facts: Mapping[str, Any], tensors: Mapping[str, Arrays]) -> str:
         group: {name: {"shape": list(a.shape), "dtype": a.dtype.name} for name, a in arrays.items()}
         for group, arrays in tensors.items()
     }
-    # "<" is written as an escape: no text of a run's header can end the script element
+    # "<" is escaped, so that no text from a header can end the script element
     text = json.dumps({**facts, "tensors": described}, ensure_ascii=False).replace("<", "\\u003c")
     data = [f'<script type="application/json" id="facts">{text}</script>']
     for group, arrays in tensors.items():
@@ -183,19 +188,19 @@ def assemble(facts: Mapping[str, Any], tensors: Mapping[str, Arrays]) -> str:
 
 def _replaced(page: str, mark: str, text: str) -> str:
     if page.count(mark) != 1:
-        raise RuntimeError(f"page.html: {mark} stands in it {page.count(mark)} times; expected once")
+        raise RuntimeError(f"page.html: holds {mark} {page.count(mark)} times; expected once")
     return page.replace(mark, text)
 
 
 def _test_images(header: Mapping[str, Any], source: str | None) -> digits.Digits:
-    """The test images of `source`; by default of the run's own source, if it is on disk; else of `auto`."""
+    """The test images of `source`. Default: the run's own source if it is on disk, otherwise `auto`."""
     config = header.get("config")
     trained_on = config.get("source") if isinstance(config, dict) else None
     wanted = source or str(trained_on)
     if not wanted.startswith(("folder:", "array:", "sprites")):
         there = wanted == "handwriting" or (wanted in digits.SOURCES and digits.is_on_disk(wanted))
         return digits.load(wanted if source or there else "auto", "test")
-    from vae_paper.data import data_of  # needs torch, which a page of digits does not
+    from vae_paper.data import data_of  # imported here: it needs torch, and a page of digits does not
 
     data = data_of({**header, "image_shape": [1, 28, 28]}, "test", wanted)
     labels = np.zeros(len(data.images), np.int64) if data.labels is None else data.labels.numpy()

@@ -1,7 +1,7 @@
 "use strict";
 /* Part 4: latents one by one. */
 
-let order = []; // the latents, by KL
+let order = []; // indices of the latents, largest KL first
 
 function buildSliders() {
   const kl = meanKl(), box = byId("latent-sliders");
@@ -56,7 +56,7 @@ function* drawTraversal() {
 const WAYS = { straight: lerp, spherical: slerp };
 
 function walkEnds() {
-  const [mu] = encode(paramsFor(facts.labels[state.other]), rows(digits, state.other));
+  const [mu] = encode(paramsFor(facts.labels[state.other]), rowOf(digits, state.other));
   return [state.q.mu.data, mu.data];
 }
 
@@ -86,7 +86,6 @@ function listenToLatents() {
   byId("latents-zero").addEventListener("click", () => setZ(new Float64Array(D)));
   byId("another").addEventListener("click", () => {
     do state.other = (state.other + 1) % COUNT; while (COUNT > 1 && state.other === state.digit.index);
-    background("walk", drawWalks());
     walk();
   });
   byId("walk-t").addEventListener("input", walk);

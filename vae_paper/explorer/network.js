@@ -4,7 +4,7 @@
 const LAYERS = layersOf(D);
 const SHAPES = { x: [1, 28, 28], z: [D, 1, 1], x_hat: [1, 28, 28] };
 for (const [name, { shape }] of Object.entries(LAYERS)) SHAPES[name] = shape;
-// name, caption, group, columns, CSS pixels for each number (bars: none), palette, whether a ReLU follows
+// name, caption, group, columns, CSS pixels for each number (bars: 0), palette, whether a ReLU follows
 const MAPS = [
   ["x", "mapX", "encoder", 1, 5, "ink", false],
   ["encoder.conv1", "mapConv1", "encoder", 8, 2, "ink", true],
@@ -85,7 +85,7 @@ function listenToMap(map) {
     if (!state.unit || state.unit.name !== map.name) return choose(0);
     const [left, top, width, height] = boxOf(map, state.unit.index);
     const go = (times) => [left + width / 2 + step[0] * times * width, top + height / 2 + step[1] * times * height];
-    for (const times of [1, 2]) { // over a gap in two steps
+    for (const times of [1, 2]) { // a second step crosses the gap between two channels
       const [x, y] = go(times);
       if (x < 0 || y < 0 || x >= map.width || y >= map.height) return;
       const unit = unitAt(map, x, y);
@@ -100,7 +100,7 @@ function* drawNetwork() {
   trace = { x: state.digit.x };
   const [mu, logvar] = encode(parameters, state.digit.x, trace);
   yield;
-  trace.z = reparameterize(mu, widened(logvar, state.width), rows(state.eps, state.chosen));
+  trace.z = reparameterize(mu, widened(logvar, state.width), rowOf(state.eps, state.chosen));
   trace.x_hat = sigmoid(decode(parameters, trace.z, trace));
   if (!state.unit) state.unit = { name: "encoder.conv2", index: strongest(trace["encoder.conv2"].data) };
   schedule(paintNetwork);
@@ -108,7 +108,7 @@ function* drawNetwork() {
 
 const strongest = (values) => values.indexOf(Math.max(...values));
 
-/** What the next layer sees of a tensor: after the ReLU, where one follows. */
+/** The values that the next layer reads: after the ReLU, if one follows. */
 const seen = (map) => (map.followedByRelu ? relu(trace[map.name]).data : trace[map.name].data);
 
 function paintNetwork() {
@@ -128,7 +128,7 @@ function paintNetwork() {
   }
 }
 
-/** The size of values that only one in a hundred exceeds: full ink, so that one outlier does not make the others pale. */
+/** The 99th percentile of the absolute values. It gets full ink, so that one outlier does not make all others pale. */
 function nearlyLargest(values) {
   const sizes = values.map(Math.abs).sort();
   return Math.max(sizes[Math.floor(0.99 * sizes.length)], 1e-12);
@@ -147,7 +147,7 @@ function paintBars(context, values, most) {
   context.fillRect(BAR_WIDTH / 2, 0, 1, values.length * barHeight);
 }
 
-/** Frames: the chosen unit, what it reads in the layer before, and the pixels that it depends on or can change. */
+/** Frame the chosen unit, its inputs in the layer before, and the pixels that it depends on or can change. */
 function frameUnits(context, map, unit) {
   const frame = ([left, top, width, height], colour, thick) => {
     context.strokeStyle = colour;
@@ -168,12 +168,12 @@ function frameUnits(context, map, unit) {
   if (map.name === state.unit.name) frame(boxOf(map, state.unit.index), colours.accent, 2);
 }
 
-/** Fill the inspector; returns what the chosen unit reads, depends on and reaches. */
+/** Fill the inspector. Returns the inputs of the chosen unit, and the pixels that it depends on or can change. */
 function describeUnit() {
   const { name, index } = state.unit, [C, H, W] = SHAPES[name];
   const [c, i, j] = [Math.floor(index / (H * W)), Math.floor(index / W) % H, index % W];
   const position = H === 1 ? `[${index}]` : C === 1 ? `[${i}, ${j}]` : `[${c}, ${i}, ${j}]`;
-  byId("unit-title").textContent = say("unitTitle", { name, position });
+  byId("unit-title").textContent = name + position;
   const value = trace[name].data[index];
   const unit = { patch: [], depends: receptiveField(name, i, j), reaches: projectiveField(name, i, j) };
   const layer = LAYERS[name];
@@ -211,7 +211,7 @@ function describeSource(name, index, value) {
   return say("unitPixel", { value: fixed(value, 3) });
 }
 
-/** Inputs, weights and products of a unit, each as small maps: one for each channel that it reads. */
+/** Draw the inputs, weights and products of a unit: one small map for each channel that the unit reads. */
 function paintPatches(layer, patch, inputs) {
   const [C, H, W] = SHAPES[layer.reads];
   const tall = Math.max(...patch.map((p) => p.row)) + 1, wide = Math.max(...patch.map((p) => p.column)) + 1;

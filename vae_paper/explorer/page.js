@@ -1,8 +1,8 @@
 "use strict";
-/* The page starts here. The model is in vae.js, the rest of the mathematics in page_math.js, every text in strings.js, the
-   four parts in plane.js, digit.js, network.js and latents.js. All scripts share one scope.
+/* The page starts here. vae.js holds the model, page_math.js the rest of the mathematics, strings.js the texts. The four
+   parts of the page are plane.js, digit.js, network.js and latents.js. All scripts share one scope.
 
-   Every number on the page also stands, with all digits, in the attribute data-value of its element. */
+   `put` also stores a number, with all its digits, in the attribute data-value of its element. */
 
 // Labels, for a cvae
 
@@ -72,7 +72,7 @@ function start() {
     drawEverything();
     background("map", decodeMap());
   });
-  window.explorer = { state, facts, tasks }; // for the tests, and for the curious at the console
+  window.explorer = { state, facts, tasks }; // for the tests, and for readers who use the browser's console
   if (location.hash) byId(location.hash.slice(1))?.scrollIntoView();
 }
 

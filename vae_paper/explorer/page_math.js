@@ -1,10 +1,12 @@
 "use strict";
-/* Mathematics that only the page needs, in pure functions: nothing here touches the page, so Node can test it.
-   vae.js comes first: this file uses its `tensor`. */
+/* Mathematics that only the page needs. These functions do not touch the page, so Node can test them.
+   Load vae.js first: this file uses `tensor` of vae.js. */
 
 const CLASSES = 10;
 
-/** The vae that a cvae is for one label: fc(concat[h, one_hot(c)]) = W h + V[:, c] + b, so a label moves two biases. */
+/** The parameters of the vae that equals a cvae at one label. (The parameters of a vae are returned unchanged.)
+
+    fc(concat[h, one_hot(c)]) = W h + V[:, c] + b, where V is the weight of the label. So label c adds V[:, c] to two biases. */
 function withLabel(params, label) {
   if (!("encoder_label.weight" in params)) return params;
   const moved = (bias, weight) => tensor(bias.shape, bias.data.map((v, o) => v + weight.data[o * CLASSES + label]));
@@ -20,9 +22,10 @@ function klPerLatent(mu, logvar) {
   return tensor(mu.shape, mu.data.map((m, k) => 0.5 * (m ** 2 + Math.expm1(logvar.data[k]) - logvar.data[k])));
 }
 
-/** log p(x, z) / q(z|x) of z = mu + exp(logvar / 2) eps, in nats: recon (B), the others (B, D) -> (B).
+/** The log weight log [p(x, z) / q(z|x)] at z = mu + exp(logvar / 2) eps, in nats: recon (B), the others (B, D) -> (B).
 
-    Its mean over eps is the ELBO; the log of the mean of its exponential is log p(x) (Burda et al. 2015, eq. 8). */
+    Its mean over eps is the ELBO. If recon is -log p(x|z), log of the mean of exp(log weight) tends to log p(x) with more
+    eps (Burda et al. 2015, eq. 8). */
 function logWeight(recon, mu, logvar, eps) {
   const [B, D] = mu.shape;
   const weights = tensor([B]);
@@ -38,16 +41,9 @@ function logWeight(recon, mu, logvar, eps) {
   return weights;
 }
 
-/** q with its standard deviation times `width`, but no wider than the prior: σ -> min(width σ, 1) where width > 1. */
+/** logvar of q with σ times `width`, but not beyond the prior's σ = 1: σ -> min(width σ, max(σ, 1)). */
 function widened(logvar, width) {
   return tensor(logvar.shape, logvar.data.map((v) => Math.min(v + 2 * Math.log(width), Math.max(v, 0))));
-}
-
-/** `count` copies of the one row of x (1, D) -> (count, D). */
-function repeated(x, count) {
-  const data = new Float64Array(count * x.data.length);
-  for (let k = 0; k < count; k++) data.set(x.data, k * x.data.length);
-  return tensor([count, ...x.shape.slice(1)], data);
 }
 
 /** The straight line from a to b (arrays of D numbers). */
@@ -55,14 +51,14 @@ function lerp(a, b, t) {
   return Float64Array.from(a, (v, k) => (1 - t) * v + t * b[k]);
 }
 
-/** Along the sphere from a to b: the direction turns at constant speed, the length goes from |a| to |b| in a line.
+/** The arc from a to b (Shoemake 1985): the direction turns at constant speed, the length changes linearly.
 
-    Shoemake 1985. Where a and b have no angle, or are opposite, no great circle is the shortest: then the straight line. */
+    The straight line if a and b are parallel or opposite, or if one of them is 0. */
 function slerp(a, b, t) {
   const lengthA = norm(a), lengthB = norm(b);
   if (lengthA === 0 || lengthB === 0) return lerp(a, b, t);
   const u = a.map((v) => v / lengthA), v = b.map((w) => w / lengthB);
-  // ω = 2 atan2(|u - v|, |u + v|) keeps its digits near 0 and π, where arccos(u·v) does not
+  // ω = 2 atan2(|u - v|, |u + v|) is accurate near 0 and π; arccos(u·v) is not
   const omega = 2 * Math.atan2(norm(u.map((w, k) => w - v[k])), norm(u.map((w, k) => w + v[k])));
   if (Math.sin(omega) < 1e-9) return lerp(a, b, t);
   const length = (1 - t) * lengthA + t * lengthB;
@@ -74,7 +70,7 @@ function norm(a) {
   return Math.hypot(...a);
 }
 
-/** A generator of standard normal numbers with a seed (mulberry32, then Box & Muller 1958): the same page, the same noise. */
+/** A generator of standard normal numbers with a seed (mulberry32, then Box & Muller 1958). Each reload has the same noise. */
 function normals(seed) {
   let state = seed >>> 0;
   const uniform = () => {
@@ -87,9 +83,9 @@ function normals(seed) {
   return (...shape) => tensor(shape, tensor(shape).data.map(normal));
 }
 
-// What a unit looks at
+// The inputs and pixels of a unit
 
-/** The layers in order: what each reads, and the shape (C, H, W) of its output. D stands for the latent size. */
+/** The layers in order: the tensor that each reads, its kind, and the shape (C, H, W) of its output. */
 function layersOf(latentDim) {
   return {
     "encoder.conv1": { reads: "x", kind: "conv", shape: [32, 14, 14] },
@@ -104,10 +100,10 @@ function layersOf(latentDim) {
   };
 }
 
-/** The inputs that one unit reads, with their weights: [{input, weight, channel, row, column}], rows from 0 within its patch.
+/** The inputs that one unit reads, with their weights: [{input, weight, channel, row, column}]; rows start at 0 in the patch.
 
     All convolutions of the model have 3x3 kernels, stride 2 and padding 1; `layer` is an entry of layersOf,
-    `inputShape` the (C, H, W) that it reads, `unit` a position in its output. */
+    `inputShape` is the (C, H, W) that the layer reads, `unit` is a flat index in its output. */
 function patchOf(layer, inputShape, weight, unit) {
   const [O, OH, OW] = layer.shape, [C, H, W] = inputShape;
   const o = Math.floor(unit / (OH * OW)), i = Math.floor(unit / OW) % OH, j = unit % OW;
@@ -127,7 +123,7 @@ function patchOf(layer, inputShape, weight, unit) {
       const weightAt = ((o * C + c) * 3 + m) * 3 + n;
       found.push({ input: (c * H + h) * W + w, weight: weight.data[weightAt], channel: c, row: m, column: n });
     } else {
-      const h = (i + 1 - m) / 2, w = (j + 1 - n) / 2; // conv_transpose2d: input (h, w) stamps output (2h + m - 1, 2w + n - 1)
+      const h = (i + 1 - m) / 2, w = (j + 1 - n) / 2; // conv_transpose2d: input (h, w) adds to output (2h + m - 1, 2w + n - 1)
       if (!Number.isInteger(h) || !Number.isInteger(w) || h < 0 || h >= H || w < 0 || w >= W) continue;
       const row = h - Math.ceil((i - 1) / 2), column = w - Math.ceil((j - 1) / 2);
       const weightAt = ((c * O + o) * 3 + m) * 3 + n;
@@ -137,14 +133,14 @@ function patchOf(layer, inputShape, weight, unit) {
   return found;
 }
 
-/** The pixels of x on which a unit of the encoder depends: [first, last] row and column; null where there is no such unit. */
+/** The pixels of x on which a unit of the encoder depends: [first, last] row and column; null for any other tensor. */
 function receptiveField(name, i, j) {
   if (name === "encoder.conv1") return { rows: inside(2 * i - 1, 2 * i + 1), columns: inside(2 * j - 1, 2 * j + 1) };
   if (name === "encoder.conv2") return { rows: inside(4 * i - 3, 4 * i + 3), columns: inside(4 * j - 3, 4 * j + 3) };
   return name.startsWith("encoder.") ? { rows: [0, 27], columns: [0, 27] } : null;
 }
 
-/** The pixels of x_hat that a unit of the decoder can change: [first, last] row and column; null where there is no such unit. */
+/** The pixels of x_hat that a unit of the decoder can change: [first, last] row and column; null for any other tensor. */
 function projectiveField(name, i, j) {
   if (name === "decoder.conv_t2") return { rows: [i, i], columns: [j, j] };
   if (name === "decoder.conv_t1") return { rows: inside(2 * i - 1, 2 * i + 1), columns: inside(2 * j - 1, 2 * j + 1) };
@@ -158,12 +154,12 @@ function inside(first, last) {
 
 // From a drawing to an image like those of MNIST
 
-const BOX = 20, PEN = 1.3; // pixels: MNIST's box; half a stroke's width, which gives as much ink as MNIST has
+const BOX = 20, PEN = 1.3; // pixels: the side of MNIST's box; half the width of a stroke (as much ink as MNIST)
 
 /** Strokes (arrays of [x, y] in [0, 1]) -> 784 pixels as MNIST prepares them (LeCun et al. 1998, section III.A).
 
-    The drawing is scaled into a 20x20 box (at most 4 times), drawn with a pen of soft edges, and moved so that its
-    centre of mass lies at the centre of the 28x28 image. No strokes: an empty image. */
+    The drawing is scaled into a 20x20 box (enlarged at most 4 times), drawn with a soft pen, and moved so that its
+    centre of mass lies at the centre of the 28x28 image. Without strokes the image is empty. */
 function likeMnist(strokes) {
   const points = strokes.flat();
   if (points.length === 0) return new Float64Array(784);
@@ -186,7 +182,7 @@ function centreOfMass(pixels) {
   return [x / mass, y / mass];
 }
 
-/** Ink of a round pen along the strokes: 1 near a stroke, 0 far from it, and in between over one pixel. */
+/** Ink of a round pen along the strokes: 1 near a stroke, 0 far from it. It falls from 1 to 0 within one pixel. */
 function inked(strokes) {
   return new Float64Array(784).map((_, k) => {
     const x = (k % 28) + 0.5, y = Math.floor(k / 28) + 0.5;
@@ -209,10 +205,10 @@ function range(values) {
 }
 
 if (typeof module !== "undefined") {
-  // Node, where vae.js is another module
+  // in Node, vae.js is a separate module
   globalThis.tensor = require("./vae.js").tensor;
   module.exports = {
-    withLabel, klPerLatent, logWeight, widened, repeated, lerp, slerp, normals,
+    withLabel, klPerLatent, logWeight, widened, lerp, slerp, normals,
     layersOf, patchOf, receptiveField, projectiveField, likeMnist, centreOfMass,
   };
 }

@@ -1,7 +1,7 @@
 "use strict";
 /* Drawing once per frame, long computations in small steps, and images on canvases. */
 
-// Work: drawing once per frame; long computations in small steps, the urgent ones first
+// Work: a drawing function runs at most once per frame; long computations run in small steps, in the order of TASKS
 
 const wanted = new Set();
 let dragging = false;
@@ -17,7 +17,7 @@ function drawWanted() {
   draws.forEach((draw) => draw());
 }
 
-const tasks = new Map(); // name -> generator, in the order of TASKS
+const tasks = new Map(); // name -> generator
 const TASKS = ["check", "line", "traversal", "samples", "walk", "network", "trade", "zoom", "codes", "map"];
 
 /** Run a generator step by step; a new one of the same name replaces the old one. */
@@ -27,7 +27,7 @@ function background(name, generator) {
 }
 
 function workOn() {
-  const end = performance.now() + (dragging ? 3 : 12); // milliseconds: a dragged point comes first
+  const end = performance.now() + (dragging ? 3 : 12); // milliseconds; fewer during a drag, so that it stays smooth
   while (tasks.size > 0 && performance.now() < end) {
     const name = TASKS.find((task) => tasks.has(task));
     if (tasks.get(name).next().done) tasks.delete(name);
@@ -37,7 +37,7 @@ function workOn() {
 
 // Painting
 
-/** The canvas's drawing context, in CSS pixels, sharp on every screen; returns [context, width, height]. */
+/** Clear a canvas and give it the screen's resolution. Returns [context, width, height], in CSS pixels. */
 function sharp(canvas, height = null) {
   const ratio = window.devicePixelRatio || 1;
   if (height !== null) canvas.style.height = `${height}px`;
@@ -51,7 +51,7 @@ function sharp(canvas, height = null) {
   return [context, width, tall];
 }
 
-/** Maps (C, H, W) side by side, `columns` in a row with a gap of `gap`, one canvas pixel for each number. */
+/** Draw C maps of H x W numbers: `columns` in a row, `gap` pixels apart, one canvas pixel for each number. */
 function tiled(data, [C, H, W], columns, gap, palette, scale = 1, canvas = document.createElement("canvas")) {
   const width = columns * (W + gap) - gap, height = Math.ceil(C / columns) * (H + gap) - gap;
   [canvas.width, canvas.height] = [width, height];
@@ -77,7 +77,7 @@ function paintImage(canvas, pixels) {
 
 const imageOf = (batch, k = 0) => batch.data.subarray(784 * k, 784 * (k + 1));
 
-/** A row of images with a caption under each; `bars` (one fewer than images) stand between neighbours, `marked` is framed. */
+/** A row of images with captions. `bars` (one fewer than images) are drawn between neighbours; image `marked` has a frame. */
 function paintStrip(canvas, images, { captions = [], bars = [], marked = -1 }) {
   const count = images.length, gap = 4, width = canvas.clientWidth || 300;
   const size = Math.min(64, (width - gap * (count - 1)) / count);

@@ -10,7 +10,7 @@ let backdropIsOld = true;
 
 const onPlane = (z) => [z[AXES[0]], AXES.length > 1 ? z[AXES[1]] : 0];
 
-/** The z of a place on the plane: the other latents stay as they are. */
+/** The z of a point (a, b) on the plane. The other latents keep their values. */
 function fromPlane(a, b) {
   const z = Float64Array.from(state.z);
   z[AXES[0]] = a;
@@ -23,12 +23,12 @@ function setZ(z) {
   schedule(drawPoint, drawPlane, drawSliders);
   background("traversal", drawTraversal());
   if (mapKey() !== decodedMap.key) {
-    clearTimeout(decodedMap.waiting); // until the other latents have come to rest
+    clearTimeout(decodedMap.waiting); // wait until the other latents stop changing
     decodedMap.waiting = setTimeout(() => background("map", decodeMap()), 300);
   }
 }
 
-/** All that the decoded map depends on: the label, and the latents that are not its axes. */
+/** A key of all that the decoded map depends on: the label, and the latents that are not axes of the plane. */
 const mapKey = () => `${state.label} ${state.z.filter((_, k) => !AXES.includes(k)).join(" ")}`;
 
 /** Decode the tiles of the map, from the middle outwards. */
@@ -51,11 +51,11 @@ function* decodeMap() {
   schedule(drawQ);
 }
 
-/** Encode the test digits: each gives a point of the plane, and its KL. */
+/** Encode the test digits. mu gives the point on the plane; mu and logvar give the KL. */
 function* encodeDigits() {
   state.codes = [];
   for (let k = 0; k < COUNT; k++) {
-    const [mu, logvar] = encode(paramsFor(facts.labels[k]), rows(digits, k));
+    const [mu, logvar] = encode(paramsFor(facts.labels[k]), rowOf(digits, k));
     state.codes.push({ mu, logvar });
     if (k % 10 === 9 || k === COUNT - 1) {
       backdropIsOld = true;
@@ -93,10 +93,10 @@ function drawBackdrop(size) {
   backdropIsOld = false;
 }
 
-/** The share of a standard normal in two dimensions that lies within r of 0. */
+/** The probability that a sample of the 2-D standard normal is nearer to 0 than r. */
 const within = (r) => 1 - Math.exp(-(r ** 2) / 2);
 
-/** The prior: circles of radius 1, 2, 3. */
+/** Draw the prior as circles of radius 1, 2, 3. */
 function drawPrior(context, px, size) {
   for (const radius of [1, 2, 3]) {
     context.strokeStyle = colours.ink;
@@ -137,7 +137,7 @@ function drawPlane() {
   if (dragging) drawBeside(context, px(a), px(-b), size);
 }
 
-/** While the point is dragged: its image beside it, where the eye is, and inside the plane. */
+/** While the point is dragged, draw its image beside it, inside the plane. */
 function drawBeside(context, x, y, size) {
   const side = 84, left = x < size - side - 24 ? x + 20 : x - side - 20, top = y > side + 24 ? y - side - 20 : y + 20;
   context.imageSmoothingEnabled = false;
@@ -147,7 +147,7 @@ function drawBeside(context, x, y, size) {
   context.strokeRect(left, top, side, side);
 }
 
-/** The point's image and numbers, in parts 1 and 4. */
+/** Show the point's image in parts 1 and 4, and its numbers in part 1. */
 function drawPoint() {
   const started = performance.now();
   const xHat = xHatOf(row(state.z), state.label).data;

@@ -1,8 +1,8 @@
 "use strict";
-/* What the page knows: the data that explore.py has put into it, the state that the reader changes, texts and colours. */
+/* What the page knows: the data from explore.py, the state that the reader changes, texts and colours. */
 
 const byId = (id) => document.getElementById(id);
-const SAMPLES = 8; // of q(z|x); the second half mirrors the noise of the first
+const SAMPLES = 8; // samples of q(z|x); the noise of the second half is minus that of the first
 
 // Data
 
@@ -33,10 +33,10 @@ const isCvae = facts.model === "cvae";
 const paramsOf = Array.from({ length: isCvae ? CLASSES : 1 }, (_, label) => withLabel(params, label));
 const paramsFor = (label) => paramsOf[isCvae ? label : 0];
 
-/** Rows `first` to `first + count` of a tensor. */
-function rows(x, first, count = 1) {
+/** Row k of a tensor, as a batch of one. */
+function rowOf(x, k) {
   const size = x.data.length / x.shape[0];
-  return tensor([count, ...x.shape.slice(1)], x.data.subarray(first * size, (first + count) * size));
+  return tensor([1, ...x.shape.slice(1)], x.data.subarray(k * size, (k + 1) * size));
 }
 
 const row = (values) => tensor([1, values.length], Float64Array.from(values));
@@ -48,25 +48,25 @@ const xHatOf = (z, label) => sigmoid(decode(paramsFor(label), z));
 
 const state = {
   z: new Float64Array(D), // the point of parts 1 and 4
-  label: 0, // that a cvae is asked for in parts 1 and 4
+  label: 0, // the label that a cvae gets in parts 1 and 4
   line: null, // {from, to}: two z
-  strokes: [], // of the drawing, in [0, 1]
+  strokes: [], // strokes of the drawing: arrays of [x, y] in [0, 1]
   digit: null, // {x, index, label}: index is null for a drawing
   q: null, // {mu, logvar} of the digit, (1, D)
   eps: null, // (SAMPLES, D)
-  chosen: 0, // "this sample"
-  zs: [], // the samples, as soon as they are computed
+  chosen: 0, // index of the sample that the page calls "this sample"
+  zs: [], // z of the samples, after drawSamples
   width: 1,
   beta: 1,
   trade: null, // {widths, recon, kl}: means over the samples
   unit: null, // {name, index}
-  latent: 0, // the slider of which a traversal is shown
+  latent: 0, // index of the latent that the traversal changes
   other: 1, // the test digit at the end of the walk
-  codes: [], // {mu, logvar} of each test digit, as far as they are computed
+  codes: [], // {mu, logvar} of each test digit that is encoded so far
 };
 const noise = normals(1);
 
-/** The mean KL of each latent over the test digits encoded so far (at first: over the digits of the golden values). */
+/** The mean KL of each latent over all test digits. Until all are encoded: over the digits with golden values. */
 function meanKl() {
   const known = state.codes.length === COUNT;
   const mu = known ? state.codes.map((code) => code.mu) : [golden["encoder.mu"]];
@@ -77,10 +77,10 @@ function meanKl() {
 }
 
 const byKl = (kl) => Array.from(kl.keys()).sort((a, b) => kl[b] - kl[a]);
-const AXES = D === 2 ? [0, 1] : byKl(meanKl()).slice(0, 2); // the plane's latents: two with the largest KL; one where D = 1
+const AXES = D === 2 ? [0, 1] : byKl(meanKl()).slice(0, 2); // the plane's axes: the two largest KL, or all if D < 3
 const REACH = planeReach();
 
-/** How far the plane goes from 0: as far as the prior mostly does, and farther where digits are coded farther out. */
+/** Half the side of the plane: at least 3.2, which covers most of the prior, and more if some mu is farther out (at most 8). */
 function planeReach() {
   const onAxes = golden["encoder.mu"].data.filter((_, k) => AXES.includes(k % D));
   return Math.min(8, Math.max(3.2, 1.1 * Math.max(...onAxes.map(Math.abs))));
@@ -88,7 +88,7 @@ function planeReach() {
 
 // Texts
 
-// The language that the address names, as in explorer.html?lang=ko, or else the browser's
+// The language in the address (explorer.html?lang=ko), otherwise the browser's, otherwise English
 const asked = new URLSearchParams(location.search).get("lang") || navigator.language.slice(0, 2);
 const language = asked in strings ? asked : "en";
 const table = strings[language];
@@ -126,12 +126,11 @@ function fillTexts() {
 
 // Colours, from page.css
 
-let colours = {};
+const colours = {};
 
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   const read = (name) => style.getPropertyValue(`--${name}`).trim();
-  colours = {};
   const names = ["paper", "ink", "soft", "line", "recon", "kl", "accent", "positive", "negative", "image-paper", "image-ink"];
   for (const name of names) colours[name] = read(name);
   colours.inkPalette = inkPalette();

@@ -1,5 +1,5 @@
 "use strict";
-/* Every text that a reader of the page sees, apart from the first line of page.html. {name} is filled in by page.js.
+/* Every text that a reader of the page sees, except the two texts in page.html. `say` in state.js fills in {name}.
    Each language is a table with the same names. */
 
 const strings = {
@@ -12,10 +12,10 @@ const strings = {
     check: "Check the numbers",
     otherLanguage: "한국어",
     lead:
-      "A variational autoencoder (VAE) encodes an image x as a small cloud q(z|x) of latents z, and decodes each z to an image x̂. " +
-      "Its loss is the sum of two parts, in nats (1 nat = 1.44 bits): the reconstruction loss, small where x̂ resembles x, and the " +
-      "KL, small where the cloud resembles the prior N(0, I). The ELBO (evidence lower bound) is minus this sum. " +
-      "Part 2 shows how one part is traded against the other. Your browser computes every number here.",
+      "A variational autoencoder (VAE) encodes an image x as a distribution q(z|x) of latents z. It decodes each z to an " +
+      "image x̂. Its loss is the sum of two terms. The reconstruction loss is small if x̂ resembles x. The KL is small if " +
+      "q(z|x) resembles the prior N(0, I). Both are in nats (1 nat = 1.44 bits). The ELBO (evidence lower bound) is minus " +
+      "their sum. Part 2 shows the trade-off between the two terms. Your browser computes every number here.",
     facts:
       "Weights: {name}, a {model} with D = {D} latents, trained on {trainedOn}. " +
       "Test digits: {digits}, of which the page holds the first {count}.",
@@ -24,7 +24,7 @@ const strings = {
     planeTitle: "1 The latent plane",
     planeLook:
       "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, " +
-      "for gradual changes between them, and for places where the prior draws z but no test digit is coded.",
+      "for gradual changes between them, and for places where the prior draws z but no test digit has its μ.",
     planeSlice:
       "Drag the point: the decoder turns its z into an image at once. The plane shows the two latents with the largest KL, " +
       "{a} and {b}; the other latents keep their values from part 4. Look for gradual changes.",
@@ -39,7 +39,7 @@ const strings = {
     decoded: "x̂ = sigmoid(logits), decoded from z",
     zIs: "z",
     distance: "distance from 0",
-    within: "{r}; the prior draws {percent} of its z nearer to 0",
+    within: "{r}; {percent} of the samples of the prior are nearer to 0",
     nearest: "nearest test digit",
     nearestIs: "a {label}, at distance {distance}",
     coding: "encoding the test digits: {done} of {count}",
@@ -55,15 +55,16 @@ const strings = {
     lineHint: "Shift-drag (or press “Draw a line”, then drag) to walk along a straight line.",
     lineSteps:
       "Eleven points of the line. The bars show the change ‖Δx̂‖ from one image to the next: {least} to {most}. " +
-      "A high bar is a border between two digits.",
+      "A high bar often marks a border between two digits.",
     lineStripLabel: "Images along the line, and the change from each to the next",
     priorCircle: "{percent} of the prior",
 
-    digitTitle: "2 One digit: what the ELBO trades",
+    digitTitle: "2 One digit: the trade-off in the ELBO",
     digitLook:
-      "Draw or pick a digit, then move the two sliders. Look for the trade: a wider q costs reconstruction and saves KL. " +
-      "At β = 1 the best width is near 1, where training has put it. Raise β, and the best q is wider; lower β, and it shrinks " +
-      "towards a point. At the right end of the noise slider q is nearly as wide as the prior: its samples are other digits.",
+      "Draw or pick a digit, then move the two sliders. Look for the trade-off: a wider q has a larger reconstruction loss " +
+      "and a smaller KL. At β = 1 the best width is near 1, because training found it. A larger β makes the best q wider; " +
+      "a smaller β shrinks it towards a point. At the right end of the noise slider, q is about as wide as the prior: " +
+      "its samples are other digits.",
     drawTitle: "Draw a digit",
     padLabel: "Drawing pad: draw a digit with the mouse, a pen or a finger",
     padHint: "draw here",
@@ -88,26 +89,26 @@ const strings = {
     kl: "KL",
     klFormula: "KL(q(z|x) ‖ N(0, I))",
     elbo: "ELBO",
-    elboFormula: "−(reconstruction + KL); on gray pixels no bound",
+    elboFormula: "−(reconstruction + KL); for gray pixels not a bound",
     weight: "Log weight",
     weightFormula: "log p(x, z) / q(z|x)",
-    width: "Noise: σ of q, times",
-    beta: "β: price of a nat of KL",
+    width: "Noise: factor for the σ of q",
+    beta: "β: weight of the KL",
     times: "× {value}",
     lossText: "loss of this sample = reconstruction {recon} + β·KL {kl} = {loss}",
-    lossChange: "Change from × 1, β = 1 (thin marks): reconstruction {recon}, β·KL {kl}.",
+    lossChange: "Change from σ × 1 and β = 1 (thin marks): reconstruction {recon}, β·KL {kl}.",
     lossBarLabel: "The loss as a bar: reconstruction loss, then β times KL. Thin lines mark the loss at width 1 and β = 1",
-    tradeTitle: "The trade: what a wider or narrower q costs and saves, mean of 8",
+    tradeTitle: "The trade-off: the loss for a wider or narrower q, mean of 8 samples",
     tradeLabel: "Change of reconstruction loss, of β times KL, and of their sum, against the width of q",
     tradeRecon: "reconstruction",
     tradeKl: "β·KL",
     tradeLoss: "sum",
-    tradeAxis: "σ of q, times (at most the prior's σ = 1)",
+    tradeAxis: "factor for the σ of q (up to the prior's σ = 1)",
     tradeNats: "change from × 1, in nats",
     tradeBusy: "computing the curves",
     tradeText:
-      "The sum is least at × {best}. You are at × {now}, where it is {excess} nats higher. Only the price β changes here: " +
-      "the network stays as it was trained. A network trained with this β would also move μ and the images.",
+      "The sum is smallest at × {best}. At your × {now} it is {excess} nats larger. Here only the weight β changes, not the " +
+      "network. A network trained with this β would also have other μ and other images.",
     tradeBest: "best × {best}",
     reset: "Reset",
     posteriorTitle: "q(z|x) on the plane",
@@ -117,8 +118,8 @@ const strings = {
     qZoomLabel: "q enlarged: ellipses at 1 and 2 standard deviations, and the samples",
     samplesTitle: "Eight samples of q(z|x), decoded",
     samplesNote:
-      "Under each: its log weight, in nats; the mean of many log weights is the ELBO. Choose one as “this sample”. " +
-      "The lower four mirror the noise of the upper four, which makes the mean less noisy.",
+      "Below each sample: its log weight in nats. The mean of many log weights is the ELBO. Click a sample to make it “this " +
+      "sample”. The lower four use the noise of the upper four with the opposite sign. This makes the mean less noisy.",
     sampleLabel: "sample {k}",
     newNoise: "New noise",
     toPlane: "Send this z to the plane",
@@ -126,7 +127,7 @@ const strings = {
     networkTitle: "3 Through the network",
     networkLook:
       "The digit and the sample of part 2, in every layer. Click a unit (or focus a layer and use the arrow keys). " +
-      "Look for how little a unit of conv1 sees, and how much of the image a unit of conv2 sees.",
+      "Compare how many pixels of the image a unit of conv1 sees, and how many a unit of conv2 sees.",
     encoderTitle: "Encoder",
     decoderTitle: "Decoder, from this sample",
     mapX: "x",
@@ -142,45 +143,44 @@ const strings = {
     mapConvT2: "conv_t2: 3×3, stride 2: logits",
     mapXHat: "x̂ = sigmoid(logits)",
     mapLabel: "{caption}, shape {shape}. Arrow keys choose a unit.",
-    unitTitle: "{name}{position}",
     unitPixel: "A pixel, with the value {value}.",
     unitReadsPixels:
-      "It reads {count} numbers of {from}. Through the layers below it depends on {rows} × {columns} pixels of x (framed).",
+      "It reads {count} numbers of {from}. Through the earlier layers it depends on {rows} × {columns} pixels of x (framed).",
     unitReaches: "It reads {count} numbers of {from}. It can change {rows} × {columns} pixels of x̂ (framed).",
     unitReads: "It reads all {count} numbers of {from}.",
-    unitZ: "z = μ + σ ε: {mu} + {sigma} × {eps}. σ = exp(log σ² / 2), with the width of part 2.",
+    unitZ: "z = μ + σ ε: {mu} + {sigma} × {eps}. σ = exp(log σ² / 2), changed by the noise slider of part 2.",
     unitXHat: "x̂ = 1 / (1 + exp(−{logit})).",
     unitSum: "bias {bias} + sum of products {sum} = {value}",
     unitRelu: "bias {bias} + sum of products {sum} = {value}, after ReLU {relu}",
     patchInputs: "inputs",
     patchWeights: "weights",
     patchProducts: "products",
-    colours: "Ink is large. Where values have a sign, red is positive and teal is negative.",
+    colours: "More ink is a larger value. If values have a sign, red is positive and teal is negative.",
 
     latentsTitle: "4 Latents one by one",
     latentsLook:
-      "Move one slider at a time. Look for what each latent changes. A latent with a KL near 0 tells the decoder nothing, " +
-      "so its slider changes nothing: it has collapsed to the prior.",
+      "Move one slider at a time, and see what each latent changes. A latent with a KL near 0 has collapsed to the prior: " +
+      "it tells the decoder nothing, so its slider changes almost nothing.",
     traversalText: "{name} from −3 to 3, the other latents as they are:",
     traversalLabel: "Images for nine values of one latent",
     fromDigit: "μ of the digit of part 2",
     zero: "z = 0",
     walkTitle: "From one digit to another",
     walkLook:
-      "Under each image: the length of z. In many dimensions the straight line passes through shorter z than the prior draws. " +
-      "The spherical walk keeps the length between those of its ends.",
+      "Below each image: the length of z. In many dimensions, the z on the straight line are shorter than samples of the " +
+      "prior. On the spherical path, the length stays between the lengths of the two ends.",
     walkA: "digit of part 2",
     walkB: "other digit",
     another: "Another digit",
     straight: "straight",
     spherical: "spherical",
-    walkT: "t along the way:",
+    walkT: "t along the path:",
     walkStraightLabel: "Images along the straight line",
     walkSphericalLabel: "Images along the sphere",
     slidersTitle: "Latents, ordered by KL",
     latentName: "z{sub}",
     latentKl: "{kl} nats",
-    latentsKl: "KL in nats: mean over {count} test digits, {total} in all. {active} of {D} latents have more than 0.01 nats.",
+    latentsKl: "Mean KL over {count} test digits: {total} nats in total. {active} of {D} latents have more than 0.01 nats.",
 
     footer:
       "The same model stands in this project three more times: in NumPy, in PyTorch functions, and as a PyTorch module. " +
@@ -188,8 +188,8 @@ const strings = {
 
     checkTitle: "Check the numbers",
     checkNote:
-      "Level 1 (NumPy, float64) wrote down these values when the page was made. Your browser has computed the same tensors " +
-      "from the same weights, digits and noise. Allowed: 1e-10.",
+      "Level 1 (NumPy, float64) computed reference values when the page was written. Your browser computes the same tensors " +
+      "from the same weights, digits and noise. The largest allowed difference is 1e-10.",
     checkBusy: "computing: {done} of {count} digits",
     checkPassed: "All {count} tensors agree. The largest difference is {largest}.",
     checkFailed:
@@ -339,7 +339,6 @@ const strings = {
     mapConvT2: "conv_t2: 3×3, 스트라이드 2: 로짓",
     mapXHat: "x̂ = sigmoid(logits)",
     mapLabel: "{caption}, 모양 {shape}. 화살표 키로 유닛을 고릅니다.",
-    unitTitle: "{name}{position}",
     unitPixel: "픽셀 하나, 값은 {value}입니다.",
     unitReadsPixels: "{from}의 수 {count}개를 읽습니다. 아래층을 거쳐 x의 {rows} × {columns} 픽셀에 의존합니다(테두리).",
     unitReaches: "{from}의 수 {count}개를 읽습니다. x̂의 {rows} × {columns} 픽셀을 바꿀 수 있습니다(테두리).",

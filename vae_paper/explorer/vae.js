@@ -1,19 +1,20 @@
 "use strict";
-/* The VAE a fourth time, in plain JavaScript: read it beside vae_numpy/layers.py and vae_numpy/vae.py.
+/* The VAE in plain JavaScript. Compare it with vae_numpy/layers.py and vae_numpy/vae.py.
 
     encoder  x -> conv1 -> conv2 -> fc -> mu, logvar             q(z|x) = N(mu, diag(exp(logvar)))
     sample   z = mu + exp(logvar / 2) * eps                      eps ~ N(0, I), given by the caller
     decoder  z -> fc1 -> fc2 -> conv_t1 -> conv_t2 -> logits     x_hat = sigmoid(logits)
 
 The model of Kingma & Welling, "Auto-Encoding Variational Bayes", 2013, arXiv:1312.6114, with convolutions.
-Same names, order of arguments and shapes as level 1, in float64; every tensor is within 1e-10 of level 1's.
+The names (in camelCase), the order of arguments and the shapes are those of level 1. Numbers are float64; every tensor is
+within 1e-10 of level 1's.
 Losses are per image, in nats: summed over pixels and latents, never averaged over either.
 
 A tensor is {data, shape}: a Float64Array in C order (the last index runs fastest), and its sizes.
 `params` maps the 18 names of vae_numpy/parameters.py to tensors in torch's layout.
-A layer skips the zeros in its input: after a ReLU about half of the inputs are 0.
+To save time, a layer skips inputs that are 0: after a ReLU, this is about half of them.
 
-Legend: B batch, D latent size, I/C inputs/channels in, O outputs/channels out, H height, W width, KH x KW kernel. */
+Legend: B batch, D latent size, I inputs, C channels in, O outputs (channels out), H height, W width, KH x KW kernel. */
 
 function tensor(shape, data = new Float64Array(shape.reduce((product, n) => product * n, 1))) {
   return { data, shape };
@@ -70,7 +71,7 @@ function linear(x, weight, bias = null) {
 /** Slide O kernels over each image (cross-correlation): x (B, C, H, W), weight (O, C, KH, KW), bias (O) -> (B, O, OH, OW).
 
     y[b,o,i,j] = bias[o] + Σ_{c,m,n} weight[o,c,m,n] x[b, c, i*stride + m - padding, j*stride + n - padding],
-    where x is 0 outside the image; OH = floor((H + 2 padding - KH) / stride) + 1, and OW alike. */
+    where x is 0 outside the image; OH = floor((H + 2 padding - KH) / stride) + 1, and the same formula with W gives OW. */
 function conv2d(x, weight, bias = null, stride = 1, padding = 0) {
   checkFit("conv2d", x, 4, "(B, C, H, W)", weight, "(O, C, KH, KW)", weight.shape[1], bias, weight.shape[0]);
   const [sh, sw] = pair("stride", stride, 1), [ph, pw] = pair("padding", padding, 0);
@@ -97,11 +98,12 @@ function conv2d(x, weight, bias = null, stride = 1, padding = 0) {
   return y;
 }
 
-/** The transpose of conv2d: every pixel stamps its kernel onto a canvas, `stride` apart, and the stamps add up.
+/** The transpose of conv2d: each input pixel adds the kernel, times the pixel's value, to the output, `stride` apart.
 
     x (B, C, H, W), weight (C, O, KH, KW), bias (O) -> (B, O, OH, OW).
-    y[b, o, i*stride + m - padding, j*stride + n - padding] = bias[o] + Σ_{c,(i,m),(j,n)} x[b,c,i,j] weight[c,o,m,n];
-    OH = (H - 1) stride - 2 padding + KH + outputPadding, and OW alike. */
+    y[b,o,h,w] = bias[o] + Σ x[b,c,i,j] weight[c,o,m,n]. The sum is over all c, i, j, m, n with
+    h = i*stride + m - padding and w = j*stride + n - padding.
+    OH = (H - 1) stride - 2 padding + KH + outputPadding, and the same formula with W gives OW. */
 function convTranspose2d(x, weight, bias = null, stride = 1, padding = 0, outputPadding = 0) {
   checkFit("convTranspose2d", x, 4, "(B, C, H, W)", weight, "(C, O, KH, KW)", weight.shape[0], bias, weight.shape[1]);
   const [sh, sw] = pair("stride", stride, 1), [ph, pw] = pair("padding", padding, 0);
@@ -135,7 +137,7 @@ function relu(x) {
   return tensor(x.shape, x.data.map((v) => (v < 0 ? 0 : v)));
 }
 
-/** 1 / (1 + exp(-x)), from exp(-|x|), which cannot overflow and keeps all digits of small values; NaN stays NaN. */
+/** 1 / (1 + exp(-x)), computed from exp(-|x|): it cannot overflow, and small results keep all digits. NaN stays NaN. */
 function sigmoid(x) {
   return tensor(x.shape, x.data.map((v) => {
     const e = Math.exp(-Math.abs(v));
@@ -143,7 +145,7 @@ function sigmoid(x) {
   }));
 }
 
-// The model. `trace`, where it is given, receives the output of every layer by the layer's name, before its ReLU.
+// The model. If `trace` is given, it receives the output of every layer (before its ReLU), by the layer's name.
 
 /** The approximate posterior q(z|x) = N(mu, diag(exp(logvar))): x (B, 1, 28, 28) -> its mean and its log variance. */
 function encode(params, x, trace = {}) {
@@ -164,7 +166,7 @@ function reparameterize(mu, logvar, eps) {
   return tensor(mu.shape, mu.data.map((m, k) => m + Math.exp(logvar.data[k] / 2) * eps.data[k]));
 }
 
-/** p(x|z), as logits: z (B, D) -> (B, 1, 28, 28); the probability of white is x_hat = sigmoid(logits). */
+/** p(x|z), as logits: z (B, D) -> (B, 1, 28, 28); the probability that a pixel is 1 (ink) is x_hat = sigmoid(logits). */
 function decode(params, z, trace = {}) {
   checkLatents(z, params["encoder.mu.weight"].shape[0]);
   let h = relu((trace["decoder.fc1"] = linear(z, ...layer(params, "decoder.fc1")))); // (B, 256)
@@ -174,11 +176,12 @@ function decode(params, z, trace = {}) {
   return (trace["decoder.conv_t2"] = convTranspose2d(h, ...layer(params, "decoder.conv_t2"), 2, 1, 1)); // (B, 1, 28, 28)
 }
 
-/** How badly x_hat explains x, in nats per image (summed over pixels): logits and x (B, 1, 28, 28) -> (B).
+/** How badly x_hat reconstructs x, in nats per image (summed over pixels): logits and x (B, 1, 28, 28) -> (B).
 
-    "bce": -log p(x|z) of independent Bernoulli pixels where x is 0 or 1. For grayscale x the same formula is an
-    objective and not a likelihood: its least value is the entropy of x, not 0.
-    "mse": squared error, which is -log N(x; x_hat, 1/2) up to a constant. */
+    "bce": binary cross-entropy. Where x is 0 or 1 it is -log p(x|z) for independent Bernoulli pixels. For grayscale x it
+    is an objective, not a likelihood. It is smallest at x_hat = x, where it is the entropy of Bernoulli pixels with
+    probabilities x, and not 0.
+    "mse": squared error. Up to a constant, it equals -log N(x; x_hat, 1/2) (variance 1/2). */
 function reconstructionLoss(logits, x, kind = "bce") {
   checkImages(x);
   checkAlike(4, { logits, x });
@@ -205,8 +208,8 @@ function klDivergence(mu, logvar) {
 
 /** The evidence lower bound with one sample of z per image, in nats: larger is better (Kingma & Welling 2013, eq. 10).
 
-    x (B, 1, 28, 28), eps (B, D) -> (B). A lower bound of log p(x) where the reconstruction loss is a negative
-    log-likelihood ("bce" on binary images); otherwise a training objective, and no bound. */
+    x (B, 1, 28, 28), eps (B, D) -> (B). A lower bound on log p(x) if the reconstruction loss is a negative
+    log-likelihood ("bce" on binary images). Otherwise it is a training objective, not a bound. */
 function elbo(params, x, eps, kind = "bce") {
   const [mu, logvar] = encode(params, x);
   const logits = decode(params, reparameterize(mu, logvar, eps));

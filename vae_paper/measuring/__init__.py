@@ -1,1 +1,1 @@
-"""Measures of a model: ELBO, log p(x), information, samples, disentanglement; most with a standard error."""
+"""Measures of a model: ELBO, log p(x), information, quality of samples, disentanglement. Most have a standard error."""

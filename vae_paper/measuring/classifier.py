@@ -1,6 +1,7 @@
-"""A small classifier of digits, which measures samples. It has the encoder's layers and ten outputs.
+"""A small classifier of images from one source. With it, `evaluate` measures the quality of a model's samples.
 
-It sees half of each training batch in grayscale and half binarised, so it can judge x_hat as well as images of 0 and 1.
+Its layers are those of the VAE's encoder, with dropout; ten outputs take the place of mu and logvar. Half of each training
+batch is grayscale, half is binarised. So the classifier can be used on x_hat and on images of 0 and 1.
 """
 
 from pathlib import Path
@@ -24,7 +25,7 @@ EPOCHS, BATCH, LEARNING_RATE = 6, 128, 2e-3
 
 
 class Classifier(nn.Module):
-    """x -> ten logits."""
+    """x -> logits of the ten classes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class Classifier(nn.Module):
         return self.out(self.dropout(self.features(x)))  # (B, 10)
 
     def features(self, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B 256"]:
-        """The last hidden layer."""
+        """The values of the last hidden layer."""
         check_images(x)
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
@@ -52,54 +53,52 @@ def probabilities(model: Classifier, x: Float[Tensor, "B 1 28 28"]) -> Float[Ten
 
 
 def accuracy(model: Classifier, x: Float[Tensor, "B 1 28 28"], labels: Labels) -> Estimate:
-    """The fraction of images whose most probable label is the given label."""
+    """The accuracy: the fraction of images whose most probable label is the one in `labels`."""
     check_labels(labels, len(x))
     return mean_of((probabilities(model, x).argmax(1) == labels).double())
 
 
 def trained(source: str = "auto") -> Classifier:
-    """A classifier for a source's digits, in eval mode: read from runs/, or trained now (a minute or two) and saved there.
+    """The classifier for the images of `source`, in eval mode. It is read from runs/, or trained now and saved there.
 
-    It is trained on the train split only. The header of its file holds its test accuracy: about 99 % on MNIST.
+    Training takes a minute or two, on the train split only. The file's header holds the test accuracy: about 99 % on MNIST.
     """
     source = digits.resolved(source)
-    model, path = Classifier(), weight_files.RUNS / f"classifier-{source}.safetensors"
+    path = weight_files.RUNS / f"classifier-{source}.safetensors"
     if path.is_file():
+        model = Classifier()
         read(path, model)
         return model.eval()
     data, test = load_data(source, "train"), load_data(source, "test")
-    _train(model, data)
+    model = _train(data)
     report = {"model": "classifier", "data": data.about, "test_data": test.about, "epochs": EPOCHS}
     weight_files.save_model(path, model, report | {"test_accuracy": accuracy(model, test.images, test.labels).value})
     return model
 
 
-def _train(model: Classifier, data: Data) -> None:
+def _train(data: Data) -> Classifier:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # for the initial parameters and for dropout
-        for layer in (model.conv1, model.conv2, model.fc, model.out):
-            layer.reset_parameters()
+        torch.manual_seed(0)  # decides the initial parameters and dropout
+        model = Classifier()
         generator = torch.Generator().manual_seed(0)
         optimizer = Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
         per_epoch = len(data.images) // BATCH
-        model.train()
         with tqdm(total=EPOCHS * per_epoch, unit="step", desc="classifier", disable=None) as bar:
             for _ in range(EPOCHS):
                 for chosen in torch.randperm(len(data.images), generator=generator).split(BATCH)[:per_epoch]:
                     gray, other = data.images[chosen].chunk(2)
                     x = torch.cat([gray, binarise(other, "dynamic", generator)])
                     loss = cross_entropy(model(x), data.labels[chosen])
-                    for group in optimizer.param_groups:
-                        group["lr"] = LEARNING_RATE * schedules.one_cycle(bar.n / bar.total)
+                    optimizer.param_groups[0]["lr"] = LEARNING_RATE * schedules.one_cycle(bar.n / bar.total)
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
                     bar.update()
-    model.eval()
+    return model.eval()
 
 
 def read(path: Path, model: Classifier) -> None:
-    """Read the parameters of a classifier's file into `model`. ValueError if the file is damaged or holds another model."""
+    """Read a classifier's parameters from `path` into `model`. ValueError if the file is damaged or holds another model."""
     tensors, about = weights.load_tensors(path)
     if about.get("model") != "classifier":
         raise ValueError(f"{path}: holds {about.get('model')!r}; expected a classifier; delete the file")

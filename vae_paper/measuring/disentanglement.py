@@ -1,11 +1,11 @@
-"""Disentanglement: three metrics of how well single latents match the factors that made the images, and what each misses.
+"""Three metrics of disentanglement: how well single latents represent the factors from which the images were made.
 
-A representation is a table, (N, D). It has a row of latents (codes) for each combination of factors, in the order of
-`numpy.ravel_multi_index`; N is the product of the factors' `sizes`. So pairs and batches are looked up in the table, and the
-mutual information gap (MIG) is a sum over all images.
+A representation is a table of codes, (N, D). Row n holds the D latents (the codes) of image n. There is one image for each
+combination of factor values, in the order of `numpy.ravel_multi_index`. `sizes` holds the number of values of each factor; N
+is their product. So a metric looks up the images that it needs in the table. The mutual information gap (MIG) uses all rows.
 
-Legend: N combinations, D latent size, V factors, L pairs of images behind one data point of the classifier
-(or L images behind one vote).
+Legend: N combinations, D latent size, V factors, M data points. One data point of the classifier comes from L pairs of images,
+one vote from L images.
 """
 
 import math
@@ -21,13 +21,14 @@ from vae_paper.vae import Model
 
 Representation = Float[np.ndarray, "N D"]
 Sizes = tuple[int, ...]
-BINS = 20  # number of bins of a latent for MIG, as in disentanglement_lib (Locatello et al. 2019, arXiv:1811.12359)
+BINS = 20  # MIG puts the values of a latent into 20 bins, like disentanglement_lib (Locatello et al. 2019, arXiv:1811.12359)
 
 
 class Accuracy(NamedTuple):
-    """The share of right answers, and its standard error; `chance` is the share that guessing reaches.
+    """The accuracy (fraction of correct answers) and its standard error. `chance` is the accuracy of guessing.
 
-    `f1` holds the F1 score of each factor: the harmonic mean of precision and recall, NaN for a factor that never came up.
+    `f1` holds the F1 score of each factor: the harmonic mean of precision and recall. It is NaN for a factor that is neither a
+    true answer nor a prediction.
     """
 
     value: float
@@ -38,7 +39,7 @@ class Accuracy(NamedTuple):
 
 @torch.inference_mode()
 def codes_of_sprites(model: Model) -> Representation:
-    """mu of every sprite. The first call draws the sprites, which takes 15 seconds; encoding them takes 15 seconds more."""
+    """mu of every sprite. Encoding takes 15 seconds. The first call also draws the sprites: 15 seconds more."""
     images = sprites.all_images(model.image_shape[1])
     return torch.cat([model.encode(part)[0] for part in torch.from_numpy(images).split(500)]).double().numpy()
 
@@ -46,13 +47,14 @@ def codes_of_sprites(model: Model) -> Representation:
 def higgins(
     codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
 ) -> Accuracy:
-    """The beta-VAE metric (Higgins et al. 2017, section 3): can a linear classifier tell which factor the images of a pair share?
+    """The beta-VAE metric (Higgins et al. 2017, section 3): the test accuracy of a linear classifier.
 
-    The classifier sees the mean of |z_1 - z_2| over L pairs that agree in one factor. The defaults of `train`, `test` and
-    `L` are those of disentanglement_lib. The metric hardly sees most linear mixtures of the factors: the classifier undoes them.
-    (It cannot undo a rotation of two factors by 45 degrees.)
+    In L pairs of images, one factor has the same value in both images of a pair. The classifier predicts which factor, from
+    the mean of |z_1 - z_2| over these pairs. `train` and `test` are numbers of data points; the defaults are those of
+    disentanglement_lib. The metric hardly notices if the latents are a linear mixture of the factors, because the linear
+    classifier can undo most mixtures. (It cannot undo a rotation of two factors by 45 degrees.)
     """
-    from sklearn.linear_model import LogisticRegression  # imported here, since only this metric needs it, and it takes a second
+    from sklearn.linear_model import LogisticRegression  # imported here: it takes a second, and only this metric needs it
 
     check(codes, sizes, train=train, test=test, L=L)
     codes = codes / np.maximum(codes.std(0), 1e-12)
@@ -66,23 +68,24 @@ def higgins(
 def factor_vae(
     codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000, L: int = 64
 ) -> Accuracy:
-    """FactorVAE's metric (Kim & Mnih 2018, arXiv:1802.05983, section 4): which latent varies least while one factor is fixed?
+    """The FactorVAE metric (Kim & Mnih 2018, arXiv:1802.05983, section 4): the test accuracy of a majority vote.
 
-    Take L images that agree in one factor. The latent with the smallest variance, relative to its variance over all images,
-    votes for that factor. Each latent then stands for the factor with most of its training votes. Constant latents do not vote.
+    One factor has the same value in L images. Each latent's variance over these images is divided by its variance over all
+    images. The latent with the smallest result votes for the fixed factor. After `train` votes, each latent predicts the factor
+    that it voted for most often. `test` votes measure the accuracy. Constant latents do not vote.
     """
     check(codes, sizes, train=train, test=test, L=L)
     spread = codes.std(0)
     alive = spread > 1e-6 * spread.max()
     if not alive.any():
-        raise ValueError("codes are the same for every combination: there is no latent to vote")
+        raise ValueError("codes are the same for every combination: no latent can vote; expected one that varies")
     return vote(codes[:, alive] / spread[alive], sizes, rng, train, test, L)
 
 
 def differences(
     codes: Representation, sizes: Sizes, factor: Int64[np.ndarray, " M"], rng: np.random.Generator, L: int
 ) -> Float[np.ndarray, "M D"]:
-    """The mean of |z_1 - z_2| over L random pairs of images, M times. The images of a pair agree in the given factor."""
+    """M means of |z_1 - z_2|, each over L random pairs. In the pairs of row m, both images have one value of `factor[m]`."""
     features = np.empty((len(factor), codes.shape[1]))
     for index, shared in enumerate(factor):
         first, second = (np.stack([rng.integers(size, size=L) for size in sizes]) for _ in range(2))  # (V, L) each
@@ -92,8 +95,8 @@ def differences(
 
 
 def vote(codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int, test: int, L: int) -> Accuracy:
-    """The majority vote of FactorVAE's metric, by latents that are scaled to variance 1."""
-    kept, steady = np.zeros((2, train + test), int)
+    """The majority vote of the FactorVAE metric. Every latent in `codes` has variance 1."""
+    kept, steady = np.zeros((2, train + test), int)  # of each vote: the fixed factor, and the latent with the least variance
     for index in range(train + test):
         kept[index] = rng.integers(len(sizes))
         factors = np.stack([rng.integers(size, size=L) for size in sizes])  # (V, L)
@@ -108,9 +111,10 @@ def vote(codes: Representation, sizes: Sizes, rng: np.random.Generator, train: i
 def mig(codes: Representation, sizes: Sizes) -> Float[np.ndarray, " V"]:
     """The mutual information gap of each factor, 0 to 1; MIG is their mean (Chen et al. 2018, arXiv:1802.04942, eq. 6).
 
-    (I(z_a; v) - I(z_b; v)) / H(v), where z_a and z_b are the two latents with the most information about v. It is 1 if one
-    latent alone has all information about v. It is computed over all combinations, with mu in 20 bins of equal width. (The
-    paper samples z from q(z|x) in place of mu, and leaves out the factor shape.)
+    The gap of factor v is (I(z_a; v) - I(z_b; v)) / H(v). z_a is the latent with the most information about v, z_b the second.
+    The gap is 1 if z_a determines v, and no other latent has information about v. It is computed from all combinations, with
+    the codes in 20 bins of equal width. (The paper samples z from q(z|x), where this project uses mu. It leaves out the factor
+    shape.)
     """
     check(codes, sizes)
     factors = np.unravel_index(np.arange(len(codes)), sizes)
@@ -122,7 +126,7 @@ def mig(codes: Representation, sizes: Sizes) -> Float[np.ndarray, " V"]:
 
 
 def bins(latent: Float[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
-    """The bin of each code."""
+    """The index of the bin of each code, 0 to 19. All bins have the same width."""
     if latent.ndim != 1 or not len(latent) or not np.isfinite(latent).all():
         raise ValueError(f"latent is {latent.shape}: expected (N,), all finite")
     latent = latent.astype(np.float64)  # float32 would round the 1e-300 below to 0
@@ -131,9 +135,9 @@ def bins(latent: Float[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
 
 
 def mutual_information(a: Int64[np.ndarray, " N"], b: Int64[np.ndarray, " N"]) -> float:
-    """I(a; b) of two columns of small integers, in nats."""
+    """The mutual information I(a; b) of two columns of small integers, 0 or more, in nats."""
     if a.ndim != 1 or a.shape != b.shape or not len(a) or {a.dtype.kind, b.dtype.kind} - {*"iu"} or min(a.min(), b.min()) < 0:
-        raise ValueError(f"found {a.dtype} {a.shape} and {b.dtype} {b.shape}; expected two columns of integers, 0 or more")
+        raise ValueError(f"found {a.dtype} {a.shape} and {b.dtype} {b.shape}; expected integers of one shape (N,), 0 or more")
     joint = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
     np.add.at(joint, (a, b), 1 / len(a))
     independent = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
@@ -142,17 +146,17 @@ def mutual_information(a: Int64[np.ndarray, " N"], b: Int64[np.ndarray, " N"]) -
 
 
 def look_up(codes: Representation, factors: Int64[np.ndarray, "V L"], sizes: Sizes) -> Float[np.ndarray, "L D"]:
-    """The codes of L combinations. ValueError if a factor is out of its range. (`check` checks the table itself.)"""
+    """The codes of L combinations. ValueError if a factor value is out of range. (`check` checks the table.)"""
     return codes[np.ravel_multi_index(tuple(factors), sizes)]
 
 
 def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], factors: int) -> Accuracy:
-    """The accuracy of the predicted factors `answered`; the true factors are `asked`."""
+    """The accuracy of the predictions `answered`. `asked` are the true factors; `factors` is the number of factors."""
     for name, values in {"answered": answered, "asked": asked}.items():
         if values.shape != (len(asked),) or not len(values) or values.dtype.kind not in "iu":
             raise ValueError(f"{name} is {values.dtype} {values.shape}: expected ({len(asked)},), integers, and at least one")
         if not 0 <= values.min() <= values.max() < factors:
-            raise ValueError(f"{name} reaches from {values.min()} to {values.max()}: expected factors from 0 to {factors - 1}")
+            raise ValueError(f"{name} holds {values.min()} to {values.max()}: expected factors from 0 to {factors - 1}")
     share = float(np.mean(answered == asked))
     both = np.zeros((factors, factors))
     np.add.at(both, (answered, asked), 1)
@@ -162,14 +166,17 @@ def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], 
 
 
 def check(codes: Representation, sizes: Sizes, **counts: int) -> None:
-    """ValueError if the table does not have one row for every combination, or if a count is below 2."""
+    """ValueError if `codes` is not finite or has not one row for each combination, or if a count or a size is below 2.
+
+    With counts, at least 2 factors are expected too.
+    """
     check_alike(None, codes=codes)
     check_at_least(2, **counts)
     if counts and len(sizes) < 2:
-        raise ValueError(f"sizes are {sizes}: expected at least 2 factors, or there is nothing to tell apart")
+        raise ValueError(f"sizes are {sizes}: expected at least 2 factors, because this metric tells factors apart")
     if min(sizes, default=0) < 2:
         raise ValueError(f"sizes are {sizes}: expected at least 2 values of each factor")
     if codes.ndim != 2 or len(codes) != math.prod(sizes):
-        raise ValueError(f"codes are {codes.shape}; expected ({math.prod(sizes)}, D): a row for every combination of {sizes}")
+        raise ValueError(f"codes are {codes.shape}; expected ({math.prod(sizes)}, D), a row per combination of sizes {sizes}")
     if not np.isfinite(codes).all():
         raise ValueError("codes hold NaN or infinity")

@@ -1,6 +1,6 @@
-"""ELBO, distortion and rate on a whole data set: z is sampled, never replaced by mu. Full float32: no bfloat16, no TF32.
+"""ELBO, distortion and rate on a whole data set. z is sampled; mu is never used in its place. No bfloat16, no TF32.
 
-Legend: N images, D latent size, K samples of z per image. Nats per image.
+Legend: N images, D latent size, K samples of z per image. The terms are in nats per image.
 """
 
 import contextlib
@@ -30,19 +30,20 @@ class Estimate(NamedTuple):
 
 
 def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
-    """The mean over images. ValueError for fewer than two images, which have no standard error."""
+    """The mean over images and its standard error. ValueError for fewer than two images: one image has none."""
     check_alike(1, nats=nats)
     nats = torch.as_tensor(nats)  # NumPy's std divides by N, torch's by N - 1
     if len(nats) < 2:
-        raise ValueError(f"mean_of: found {len(nats)} images; expected at least 2, as the standard error is over images")
+        raise ValueError(f"mean_of: found {len(nats)} images; expected at least 2 for a standard error over images")
     return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
 
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put the model into eval mode, and compute in full float32, for measures and pictures.
+    """For measures and pictures: put the model into eval mode, and turn TF32 off.
 
-    In eval mode, dropout is off and a codebook's averages do not move. Both settings are restored at the end.
+    In eval mode, dropout is off, and the codebook of a VQ-VAE does not change. At the end, the old mode and the old settings
+    of torch are restored.
     """
     training = model.training
     model.eval()
@@ -82,7 +83,10 @@ def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_si
 
 
 def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
-    """The terms of all images. Nats are means over `passes` draws of z and binarisation; mu, logvar, z are the first draw's."""
+    """The terms of all images. distortion, rate and log_weight are means over `passes` draws; the other fields are of draw 0.
+
+    Each draw has its own binarisation and its own z.
+    """
     check_at_least(1, passes=passes)
     first, *others = (terms_of(model, data, seed=mixed(seed, index)) for index in range(passes))
     nats = {
@@ -92,8 +96,8 @@ def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
 
 
 def mixed(seed: int, index: int) -> int:
-    """The seed of draw number `index`: `seed` itself for draw 0. Runs from different small seeds use different draws."""
-    return seed if index == 0 else seed + index * 0x9E3779B1  # so large that the sums for small seeds never coincide
+    """The seed of draw number `index`. Draw 0 has `seed` itself. Two different small seeds share no draw."""
+    return seed if index == 0 else seed + index * 0x9E3779B1  # the large factor keeps the seeds of different runs apart
 
 
 def times(passes: int) -> str:
@@ -108,7 +112,7 @@ def summary(model: Model, data: Data, passes: int = 5, seed: int = 0) -> dict[st
 
 
 def summary_of(model: Model, terms: Terms) -> dict[str, Any]:
-    """The terms' means over images, their standard errors, and whether the ELBO is a bound."""
+    """The means of the terms over images, their standard errors, and in `elbo_is` whether the ELBO is a bound."""
     distortion, rate = terms.distortion.mean(0), terms.rate.sum(1)
     report: dict[str, Any] = {"elbo_is": f"a lower bound on {model.bound}" if model.bound else "an objective, not a bound"}
     for name, nats in {"elbo": -(distortion + rate), "distortion": distortion, "rate": rate}.items():
@@ -117,15 +121,15 @@ def summary_of(model: Model, terms: Terms) -> dict[str, Any]:
 
 
 def variance_of_means(mu: Float[Tensor, "N D"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
-    """Var_x(E_q[z_j]) of each latent, and its standard error."""
+    """Var_x(E_q[z_j]), the variance of each latent's mu over images, and its standard error."""
     check_alike(2, mu=mu)
     if len(mu) < 2 or not torch.isfinite(mu).all():
         raise ValueError(f"variance_of_means: mu is {tuple(mu.shape)}; expected finite means of at least 2 images")
     off = mu.double() - mu.double().mean(0)
-    # the variance is a mean of squares, so its standard error is that of this mean
+    # a variance is a mean of squared deviations: its standard error is the standard error of a mean
     return off.square().sum(0) / (len(mu) - 1), off.square().std(0) / len(mu) ** 0.5
 
 
 def active_units(mu: Float[Tensor, "N D"]) -> Bool[Tensor, " D"]:
-    """Which latents depend on x: Var_x(E_q[z_j]) > 0.01 (Burda et al. 2015, arXiv:1509.00519, section 5.2)."""
+    """Whether each latent is an active unit: Var_x(E_q[z_j]) > 0.01 (Burda et al. 2015, arXiv:1509.00519, section 5.2)."""
     return variance_of_means(mu)[0] > 0.01

@@ -1,4 +1,4 @@
-"""`python -m vae_paper evaluate`: every measure of a model on test images, with its standard error and its meaning.
+"""`python -m vae_paper evaluate`: measure a model on test images. Each measure has a standard error and its meaning in words.
 
 The estimators themselves are in elbo.py (ELBO, distortion, rate), estimators.py (log p(x), information) and
 sample_quality.py (samples).
@@ -27,28 +27,28 @@ Measures = dict[str, dict[str, Any]]
 def evaluate(
     model: Model, data: Data, passes: int = 5, k: int = 100, subset: int = 400, drawn: int = 0, seed: int = 0
 ) -> dict[str, Any]:
-    """Every measure that applies to a model, on images that it was not trained on.
+    """All measures that apply to the model, on images that the model was not trained on.
 
     z is sampled `passes` times for each image. log p(x) is estimated from `k` samples of z for each of `subset` random
-    images. `drawn` samples are measured by a classifier. In the result, "measures" holds for each measure: value,
-    standard_error, unit, data, images, and `is`, its meaning in words; "subset" holds the indices of the random images.
-    ValueError for data that do not fit the model.
+    images. If `drawn` is not 0, `drawn` samples are drawn from the model, and a classifier measures their quality.
+    In the result, "measures" holds for each measure: value, standard_error, unit, data, images (their number), and "is" (its
+    meaning in words). "subset" holds the indices of the random images. ValueError if the data do not fit the model.
     """
     check_at_least(1, passes=passes, k=k)
     check_at_least(2, subset=subset)
-    check_at_least(estimators.GROUPS if drawn else 0, drawn=drawn)  # fewer samples have no standard error
+    check_at_least(estimators.GROUPS if drawn else 0, drawn=drawn)  # fewer samples have no jackknife standard error
     if drawn and model.drawn_from is not None and data.source not in ("mnist", "fashion-mnist", "kmnist", "handwriting"):
-        raise ValueError(f"drawn is {drawn}: the classifier of samples knows digits only, not {data.source}; leave drawn out")
+        raise ValueError(f"drawn is {drawn}: no classifier for {data.source}, only for MNIST-like data; leave drawn out")
     data = data.like(model)
     terms = averaged(model, data, passes, seed)
     measures, chosen = of_terms(model, terms, data, passes), []
-    if type(model).encode is not Model.encode:  # it has a q(z|x), from which z can be drawn
+    if type(model).encode is not Model.encode:  # the model has a q(z|x), from which z can be drawn
         indices = estimators.random_subset(len(data.images), subset, seed)
         measures |= of_likelihood(model, data, -(terms.distortion.mean(0) + terms.rate.sum(1)), indices, k, seed)
         chosen = indices.tolist()
     pixels = round(model.counted.sum().item())
-    scale = 1 / (pixels * math.log(2))  # from nats per image to bits per pixel
-    for name, sign, says in (("elbo", -1, "minus elbo, in bits"), ("nll", 1, "nll, in bits")):
+    scale = 1 / (pixels * math.log(2))  # from nats per image to bits per dimension: a dimension is one pixel value
+    for name, sign, says in (("elbo", -1, "-elbo in bits per dim"), ("nll", 1, "nll in bits per dim")):
         if name in measures:
             bits = {"value": sign * scale * measures[name]["value"], "standard_error": scale * measures[name]["standard_error"]}
             measures[f"{name}_bits_per_dim"] = measures[name] | bits | {"unit": f"bits/dim, {pixels} dims", "is": says}
@@ -66,7 +66,7 @@ def evaluate(
 def evaluate_run(
     run: str | Path, source: str | None = None, passes: int = 5, k: int = 100, subset: int = 400, drawn: int = 0, seed: int = 0
 ) -> dict[str, Any]:
-    """`evaluate` for a run or a weight file, on the test split of the data that it was trained on, or of `source`."""
+    """`evaluate` for a run or a weight file, on the test split of `source`, by default the source of its training data."""
     model, about = load_with_header(run)
     report = evaluate(model, data_of(about, "test", source), passes, k, subset, drawn, seed)
     return report | {"weights": find(run).name}
@@ -82,14 +82,17 @@ def of_terms(model: Model, terms: Terms, data: Data, passes: int) -> Measures:
     found = summary_of(model, terms)
     says = {
         "elbo": f"{times(passes)}; {found['elbo_is']}",
-        "distortion": f"{times(passes)}; the reconstruction loss E_q[-log p(x|z)], or the objective used for it",
+        "distortion": f"{times(passes)}; the reconstruction loss: E_q[-log p(x|z)], or an objective in place of it",
         "rate": f"the KL term KL(q(z|x) || p(z)): {model.rate_is}",
     }
     return {name: one(Estimate(found[name], found[f"{name}_standard_error"]), NATS, data, how) for name, how in says.items()}
 
 
 def of_likelihood(model: Model, data: Data, elbo: Float[Tensor, " N"], indices: Tensor, k: int, seed: int) -> Measures:
-    """IWAE bounds for 1, 10, 100, ... up to k, and for k, on the chosen images; and log p(x), estimated for all images."""
+    """IWAE bounds for 1, 10, 100, ... and k samples, on the images `indices`; and nll, -log p(x), estimated for all images.
+
+    `elbo` is the ELBO of every image.
+    """
     ks = sorted({10**power for power in range(len(str(k)))} | {k})
     few = data.subset(indices.to(data.images.device))
     own, bounds = estimators.importance(model, few, ks, seed)
@@ -100,12 +103,12 @@ def of_likelihood(model: Model, data: Data, elbo: Float[Tensor, " N"], indices: 
     }
     log_p = estimators.corrected(elbo, indices, own, bounds[-1])
     how = f"-(mean ELBO of all images + mean of (IWAE-{k} - ELBO) over {len(few.images)} random images)"
-    what = f"an estimate of -{model.bound}, from above" if model.bound else "an objective, no likelihood"
+    what = f"an estimate of -{model.bound}, from above" if model.bound else "an objective, not a likelihood"
     return measures | {"nll": one(Estimate(-log_p.value, log_p.standard_error), NATS, data, f"{how}; {what}")}
 
 
 def of_information(model: Model, found: estimators.Information, data: Data) -> Measures:
-    """The two parts of the rate."""
+    """The two parts of the rate: I(x; z) and KL(q(z) || p(z))."""
     x, log_n = "x, label" if model.takes_labels else "x", math.log(len(data.images))
     says = {
         "mutual_information_low": f"I({x}; z), a lower bound in expectation, never above log N = {log_n:.2f}",
@@ -117,29 +120,29 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
 
 
 def active(mu: Float[Tensor, "N D"], data: Data) -> dict[str, Any]:
-    """The number of active latents. Its ± counts the latents within two standard errors of the threshold."""
+    """The number of active units. Its ± is not a standard error, but the number of latents that are near the threshold."""
     variance, error = variance_of_means(mu)
     undecided = int(((variance - 0.01).abs() < 2 * error).sum())
-    says = f"latents with Var_x(E_q[z_j]) > 0.01, of {mu.shape[1]}; ±: those within two standard errors of 0.01"
+    says = f"latents with Var_x(E_q[z_j]) > 0.01, of {mu.shape[1]}; ±: how many are within two standard errors of 0.01"
     return one(Estimate(int((variance > 0.01).sum()), undecided), "latents", data, says)
 
 
 def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
-    """`count` samples, measured by the classifier: their distance from test images, and whether they show the requested label."""
+    """The quality of `count` samples: their Fréchet distance to test images, and how many show the requested label."""
     judge = classifier.trained(data.source)
     images, labels = sample_quality.samples(model, count, seed)
     train = load_data(data.source, "train", data.binarisation)
     real = train.subset(estimators.random_subset(len(train.images), count, seed)).seen(seed)
-    test = data.seen(mixed(seed, 1))  # other noise than the training images'
+    test = data.seen(mixed(seed, 1))  # not the binarisation noise of `real`
     unit, drawn = "squared features of the classifier", model.pixels_drawn or model.likelihood == "bernoulli"
     kind = "pixels drawn from p(x|z)" if drawn else "x_hat"
-    says = f"{count} samples, {kind}: Fréchet distance in this project's classifier (not FID), an estimate that is too large: "
-    says += "compare equal numbers of samples only"
+    says = f"{count} samples, {kind}: Fréchet distance in features of this project's classifier (not FID); too large for few "
+    says += "samples: compare equal numbers of samples only"
     found = {"frechet_distance": one(sample_quality.distance(judge, test, images), unit, data, says)}
-    says = f"{len(real)} training images in place of the samples: the distance of real images"
+    says = f"the same for {len(real)} training images in place of the samples"
     found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
     if labels is not None and data.labels is not None:
-        says = f"{count} samples, {kind}, all labels in turn: the share in which the classifier sees the requested label"
+        says = f"{count} samples, {kind}, all labels in turn: how many the classifier gives the requested label"
         found["conditional_accuracy"] = one(classifier.accuracy(judge, images, labels), "fraction", data, says)
         says = "the same for the test images and their labels"
         found["classifier_accuracy"] = one(classifier.accuracy(judge, test, data.labels), "fraction", data, says)
@@ -147,7 +150,7 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
 
 
 def publish(path: Path, run: str | Path, report: dict[str, Any]) -> None:
-    """Write a run's weights with the measured objective in their header."""
+    """Write the weights of a run to `path`. The header also holds the measured -ELBO."""
     model, about = load_with_header(run)
     elbo = report["measures"]["elbo"]
     measured = {
@@ -164,14 +167,15 @@ def table(report: dict[str, Any]) -> str:
     lines = [
         f"{report['weights']}: {report['model']}, D = {report['latent_dim']}, likelihood {report['likelihood']}",
         f"Units: {report['units']}.",
-        f"Measured on {report['data']}, seed {report['seed']}; ±: standard errors. For elbo and iwae, larger is better.",
+        f"Measured on {report['data']}, seed {report['seed']}; ±: standard errors (except active_units). "
+        "For elbo and iwae, larger is better.",
         "",
     ]
     for name, m in report["measures"].items():
         lines.append(f"{name:<26}{m['value']:>z10.3f} ± {m['standard_error']:<8.3f}{m['unit']}; {m['images']:,} images")
         lines.append(f"{'':<8}{m['is']}")
     lines.append("")
-    lines.append("Standard errors are over images. Training with another seed changes the numbers by more than that.")
+    lines.append("Standard errors are over images. Another training seed changes a number by more than its standard error.")
     if "frechet_distance" not in report["measures"]:
-        lines.append("No samples were measured: --drawn 10000 measures 10,000 with a classifier (if the model has a prior).")
+        lines.append("No samples were measured. If the model has a prior, --drawn 10000 measures 10,000 with a classifier.")
     return "\n".join(lines)

@@ -1,9 +1,10 @@
 """The inference gap between ELBO and log p(x), in two parts (Cremer, Li & Duvenaud 2018, arXiv:1801.03558, section 3).
 
-    log p(x) - ELBO[q]  =  log p(x) - ELBO[q*]     approximation gap: no q of the family is the posterior
+    log p(x) - ELBO[q]  =  log p(x) - ELBO[q*]     approximation gap: no factorised Gaussian is the posterior
                          + ELBO[q*] - ELBO[q]      amortisation gap: one encoder serves all images
 
-q* is the best factorised Gaussian for an image, optimised for that image alone; q is the encoder's.
+q* is the factorised Gaussian with the largest ELBO for one image: its mu and logvar are optimised for this image alone.
+q is the q(z|x) of the encoder.
 """
 
 from typing import NamedTuple
@@ -21,27 +22,28 @@ from vae_paper.measuring.estimators import importance
 from vae_paper.objectives import sticking_the_landing
 from vae_paper.vae import Images, Labels, Model
 
-# Added to logvar of q* when z is drawn from it to estimate log p(x). The best q is narrower than a correlated posterior, and
-# if q is too narrow, the importance weights have infinite variance. (Without it, IWAE-1000 is
-# a few hundredths of a nat too low on a test model with a correlated posterior: docs/oracles.md.)
+# To estimate log p(x), z is drawn from a wider q*: WIDER is added to its logvar. q* itself is narrower than a correlated
+# posterior, and if q is too narrow, the importance weights have infinite variance. (With q* itself, IWAE-1000 is a few
+# hundredths of a nat too low on a linear model with a correlated posterior: docs/oracles.md.)
 WIDER = 0.5
 
 
 class Gaps(NamedTuple):
-    """Both gaps of each image, in nats. They add up to log_p - elbo."""
+    """log p(x), ELBO and both gaps of each image, in nats. The gaps add up to log_p - elbo."""
 
-    log_p: Float[Tensor, " N"]  # IWAE-k, a lower bound in expectation: so the approximation gap may be too small
+    log_p: Float[Tensor, " N"]  # IWAE-k: a lower bound in expectation, so the approximation gap may be too small
     elbo: Float[Tensor, " N"]  # of the encoder's q
     approximation: Float[Tensor, " N"]
     amortisation: Float[Tensor, " N"]
 
 
 def gaps(model: Model, data: Data, k: int = 1000, steps: int = 200, samples: int = 4, seed: int = 0) -> Gaps:
-    """Both gaps of each image; k importance samples for log p(x), `steps` of Adam with `samples` of z each for q*.
+    """Both gaps of each image. log p(x) and the ELBOs are estimated from k samples of z.
 
-    ValueError for a model without a Gaussian q(z|x): these gaps are not defined for it.
+    q* is found with `steps` steps of Adam, each with `samples` samples of z. ValueError for a model without a Gaussian q(z|x):
+    these gaps are not defined for it.
     """
-    x = data.seen(seed)  # once: the same pixels for all parts
+    x = data.seen(seed)  # binarised once, so that all parts see the same pixels
     data = data.replace(images=x, binarisation="none")
     best = best_factorised(model, x, data.labels, steps, samples, seed)
     elbo = importance(model, data, [k], mixed(seed, 1)).elbo
@@ -60,11 +62,11 @@ def best_factorised(
     learning_rate: float = 0.05,
     batch: int = 100,
 ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
-    """mu and logvar of each image that maximise its ELBO. Adam starts at the encoder's values; its learning rate falls to 0.
+    """mu and logvar of q* for each image: they maximise its ELBO. Adam starts at the encoder's mu and logvar.
 
-    Sticking-the-landing gradient (Roeder, Wu & Duvenaud 2017, arXiv:1703.09194): only the path through z is
-    differentiated, so that the gradient has no noise where q is the posterior. For each eps, -eps is used too (antithetic pairs).
-    Then the part of the noise that changes its sign with eps cancels. So an odd number of `samples` is rounded up.
+    The learning rate falls to 0. The gradient is the sticking-the-landing gradient (Roeder, Wu & Duvenaud 2017,
+    arXiv:1703.09194): only the path through z is differentiated. So the gradient has no noise if q is the posterior. For each
+    eps, -eps is used too (antithetic sampling): noise that changes its sign with eps cancels. An odd `samples` is rounded up.
     """
     for name, value in (("steps", steps), ("samples", samples), ("learning_rate", learning_rate), ("batch", batch)):
         if not value > 0:
@@ -85,7 +87,7 @@ def best_factorised(
                 eps = torch.randn(-(-samples // 2), *mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
                 eps = torch.cat([eps, -eps])
                 terms = model.terms(mu, logvar, x[part], eps, of)
-                loss = -sticking_the_landing(terms).sum()  # over images: each has its own q
+                loss = -sticking_the_landing(terms).sum()  # a sum over images, because each image has its own mu and logvar
                 mu.grad, logvar.grad = torch.autograd.grad(loss, [mu, logvar])  # the decoder's weights get no gradient
                 optimizer.step()
                 bar.update()

@@ -1,7 +1,7 @@
-"""`python -m vae_paper inspect`, the loss microscope: the two terms of the loss, their units, and what they bound.
+"""`python -m vae_paper inspect`: the two terms of the loss, their units, the bounds, and the KL of each latent.
 
-Legend: P number of pixel values in the distortion: C H W (784 for a digit), or, in a quadrant-cvae, only the unseen ones;
-D latent size, B batch size.
+Legend: P pixel values that the distortion counts: C H W (784 for a digit); in a quadrant-cvae only the unseen ones. B batch
+size, D distortion, R rate.
 """
 
 import math
@@ -21,7 +21,7 @@ from vae_paper.weight_files import has_beta, load_with_header
 
 
 def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, seed: int = 0) -> dict[str, Any]:
-    """`inspect` for a run or a weight file, on the test split of the data that it was trained on, or of `source`."""
+    """`inspect` for a run or a weight file, on the test split of `source`, by default the source of its training data."""
     model, about = load_with_header(run)
     config = about.get("config", {})
     trained = {name: config.get(name) for name in ("objective", "beta", "batch_size")} if config else {}
@@ -31,14 +31,15 @@ def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, see
 
 
 def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: float | None = None) -> dict[str, Any]:
-    """Terms, units, bounds and latents of a model on test images. `beta` is that of its training (None: unknown).
+    """Terms, units, bounds and latents of a model on test images.
 
-    ValueError for a model whose latents are not vectors.
+    `beta` is the beta of the model's training. None: it is unknown, or the training loss has no beta. ValueError for a model
+    whose terms have no mu.
     """
     data = data.like(model)
     terms = averaged(model, data, passes, seed)
     if terms.mu is None:
-        raise ValueError(f"inspect: a {type(model).__name__} has codes or no Gaussian q(z|x); expected a model with mu")
+        raise ValueError(f"inspect: the terms of {type(model).__name__} have no mu; expected a model with mu")
     summary = summary_of(model, terms)
     pixels = round(model.counted.sum().item())
     nats_to_bits = 1 / (pixels * math.log(2))
@@ -61,9 +62,9 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
 
 
 def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, Any]]:
-    """Ways to sum or average the two terms, and the `beta` that each of them hides.
+    """Ways to sum or average the two terms of a loss, and the `beta` to which each is equivalent.
 
-    A row's loss has the same optimum as distortion + `beta` · rate, where both terms are sums.
+    The loss of a row has the same optimum as distortion + `beta` · rate, where both terms are sums.
     """
     check_at_least(1, pixels=pixels, latents=latents, batch=batch)
     ways = [
@@ -74,19 +75,19 @@ def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, An
         ("sum over pixels", "mean over latents", 1 / latents),
         ("mean over pixels and batch", f"sum over latents and batch of {batch}", pixels * batch),
     ]
-    # Σ(x - x̂)² + β KL = β (Σ(x - x̂)² / 2σ² + KL) at σ² = β / 2
+    # with σ² = β / 2: Σ(x - x̂)² + β KL = β (Σ(x - x̂)² / 2σ² + KL)
     return [{"distortion": d, "kl": kl, "beta": beta, "sigma_squared": beta / 2} for d, kl, beta in ways]
 
 
 def entropy(data: Data, counted: Tensor) -> float:
-    """The smallest "bce" that any decoder can reach: the entropy of the pixels, read as probabilities, in nats per image."""
+    """The smallest "bce" that any decoder can reach: the entropy of pixels that are 1 with probability x. Nats per image."""
     check_images(data.images, (counted.shape[0], counted.shape[1], counted.shape[2]))
     x = data.images.cpu().double()
     return ((torch.special.entr(x) + torch.special.entr(1 - x)) * counted.cpu()).sum((1, 2, 3)).mean().item()
 
 
 def variances(model: Model, distortion: float, beta: float) -> dict[str, float] | None:
-    """For a likelihood with a squared error: its variance, the variance times beta, and the mean squared error per pixel."""
+    """For a Gaussian likelihood or mse: its variance, beta times it, and the mean squared error per pixel. Otherwise None."""
     pixels = round(model.counted.sum().item())
     if model.likelihood == "mse":
         variance, error = 0.5, distortion / pixels
@@ -108,9 +109,9 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _head(r: dict[str, Any]) -> str:
-    trained = ", ".join(f"{name} {value}" for name, value in r["trained_with"].items()) or "its file does not say how"
+    trained = ", ".join(f"{name} {value}" for name, value in r["trained_with"].items()) or "not recorded"
     return (
-        f"{r['run']}: {r['model']}, D = {r['latent_dim']}, likelihood {r['likelihood']}; trained: {trained}\n"
+        f"{r['run']}: {r['model']}, latent size {r['latent_dim']}, likelihood {r['likelihood']}; trained: {trained}\n"
         f"Measured on {r['data']}; {times(r['passes'])} per image, seed {r['seed']}"
     )
 
@@ -120,12 +121,12 @@ def _terms(r: dict[str, Any]) -> str:
     for name, words in (("distortion", "distortion D"), ("rate", "rate R"), ("elbo", "ELBO = -(D + R), beta = 1")):
         lines.append(f"{words:<34}{r[name]:>10.3f}{r[f'{name}_standard_error']:>9.3f}{r['bits_per_dim'][name]:>10.4f}")
     if "distortion_plus_beta_rate" in r:
-        words = f"D + {r['trained_with'].get('beta', 1.0):g} R, with the trained beta"
+        words = f"D + {r['trained_with'].get('beta', 1.0):g} R (beta of training)"
         lines.append(f"{words:<34}{r['distortion_plus_beta_rate']:>10.3f}")
     if "least_distortion" in r:
         lines.append(f"{'least D of any decoder: entropy of x':<34}{r['least_distortion']:>8.3f}")
-    lines.append(f"Dimensions: {r['pixels']}, the pixel values that the distortion counts. Units: {r['units']}.")
-    lines.append("Standard errors are over images. Training with another seed changes the numbers by more than that.")
+    lines.append(f"A dim is a pixel value; the distortion counts {r['pixels']}. Units: {r['units']}.")
+    lines.append("Standard errors are over images. Another training seed changes a number by more than its standard error.")
     return "\n".join(lines)
 
 
@@ -141,7 +142,7 @@ def _bounds(r: dict[str, Any]) -> str:
 
 def _latents(r: dict[str, Any]) -> str:
     lines = [f"{'latent':<8}{'KL, nats':>10}{'Var of mu':>11}"]
-    by_kl = len(r["kl_per_latent"]) == r["latent_dim"]  # a learned prior has one rate for all latents together
+    by_kl = len(r["kl_per_latent"]) == r["latent_dim"]  # with a learned prior there is one rate for all latents together
     size = r["kl_per_latent"] if by_kl else r["variance_of_mu"]
     for j in sorted(range(r["latent_dim"]), key=lambda j: -size[j]):
         word, kl = "active" if r["active"][j] else "collapsed", f"{size[j]:.3f}" if by_kl else "-"
@@ -156,14 +157,14 @@ def _variance(r: dict[str, Any]) -> str:
         return ""
     v = r["variance"]
     return (
-        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} with the trained "
-        f"beta; the squared error per pixel is {v['squared_error_per_pixel']:.4g}"
+        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} with the beta of "
+        f"training (1 if unknown); the mean squared error per pixel is {v['squared_error_per_pixel']:.4g}"
     )
 
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Sums and means: each row acts like this beta (for a squared error, also like this variance)",
+        "Sums and means: the loss of a row acts like sums with this beta (for mse: with this variance sigma^2)",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

@@ -1,9 +1,10 @@
-"""The variants of the VAE, one file each. A new file here is a new model: its name on the command line is the file's name.
+"""The variants of the VAE, one file each. To add a model, add a file here: no list must be changed.
 
-For example, a file `student_t.py` would hold the model `student-t`: the last subclass of `Model` in it. There is no registry.
+A model's name on the command line is the file's name with - in place of _: `student_t.py` holds the model `student-t`. The
+model's class is the last subclass of `Model` in the file.
 
-To read them, begin with vae_paper/vae.py. Then each group in this order: ae; cvae, quadrant_cvae; pixel_vae; vq_vae, pixel_prior;
-flow_prior, vamp_prior, iaf (with estimated_rate.py beside models/); ladder.
+Read vae_paper/vae.py first. Then read these groups, in this order: ae; cvae, quadrant_cvae; pixel_vae; vq_vae, pixel_prior;
+vae_paper/estimated_rate.py, flow_prior, vamp_prior, iaf; ladder.
 """
 
 import ast
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """The names of all models, the VAE first. (It imports no model, so the command line answers at once.)"""
+    """The names of all models, the VAE first. No model is imported here, so --help does not wait for torch."""
     return ["vae", *sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(__path__))]
 
 
@@ -35,7 +36,7 @@ def class_of(name: str) -> type["Model"]:
 
 
 def name_of(model: "Model") -> str:
-    """The name of a model on the command line; for a model of your own, its module and class, joined by a dot."""
+    """A model's name on the command line. For a model of your own: MODULE.CLASS."""
     module, _, stem = type(model).__module__.rpartition(".")
     name = stem.replace("_", "-")
     ours = (module == "vae_paper" and name == "vae") or module == __name__
@@ -43,24 +44,25 @@ def name_of(model: "Model") -> str:
 
 
 def options_of(model: "type[Model] | Model") -> dict[str, Any]:
-    """The names of the arguments that a model's class takes, with their defaults."""
+    """The arguments of a model's class: {name: default}."""
     cls = model if inspect.isclass(model) else type(model)
     return {name: p.default for name, p in inspect.signature(cls).parameters.items()}
 
 
 def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
-    """Arguments for a model's class, as a file or a command gives them. ValueError for an unknown name or a wrong type."""
+    """Arguments from a file or a command, checked. A list becomes a tuple, and an int a float, where the default is one.
+
+    ValueError for an unknown name or a wrong type.
+    """
     if not isinstance(arguments, dict):
-        raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected names and values")
+        raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected a dictionary of names and values")
     options, found = options_of(class_of(name)), {}
     for option, value in arguments.items():
         if option not in options:
-            raise ValueError(f"{option} is no argument of a {name}; expected one of: {', '.join(options)}")
+            raise ValueError(f"{option} is not an argument of {name}; expected one of: {', '.join(options)}")
         kind = type(options[option])
-        if kind is tuple and isinstance(value, list):
-            value = tuple(value)
-        if kind is float and type(value) is int:
-            value = float(value)
+        if (kind, type(value)) in ((tuple, list), (float, int)):
+            value = kind(value)
         if type(value) is not kind:
             raise ValueError(f"{option} is {str(value)[:80]!r}; expected {kind.__name__}")
         found[option] = value
@@ -68,7 +70,7 @@ def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
 
 
 def summary(name: str) -> str:
-    """The beginning of a model's file, up to the first ".", ":" or "(": what the command line says about it."""
+    """What `train --help` says about a model: the first words of its file, up to ".", ":" or "("."""
     if name == "vae":
         return "the variational autoencoder"
     source = (Path(__file__).parent / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
@@ -76,14 +78,14 @@ def summary(name: str) -> str:
 
 
 def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 0, **arguments: Any) -> Any:
-    """A new model. Parameters shared with levels 1 and 2 start with the values that these levels draw from the same seed."""
+    """A new model. A parameter that levels 1 and 2 have too starts with the value that they draw from the same seed."""
     import numpy as np
     import torch
 
     from vae_numpy.vae import init_params
 
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # for the parameters that only some models have
+        torch.default_generator.manual_seed(seed)  # for the parameters that levels 1 and 2 do not have
         model = class_of(name)(latent_dim, likelihood, **arguments)
     ours, drawn = model.state_dict(), init_params(latent_dim, np.random.default_rng(seed))
     shared = {name: torch.from_numpy(p) for name, p in drawn.items() if name in ours and ours[name].shape == p.shape}

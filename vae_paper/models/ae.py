@@ -1,6 +1,6 @@
 """The plain autoencoder: no noise, no prior. z = mu(x), and the loss is the distortion alone.
 
-What changes from vae.py: the encoder has no logvar, the rate is 0, and the ELBO bounds nothing.
+What changes from vae.py: the encoder has no logvar, the rate is 0, and the ELBO is not a bound.
 """
 
 from typing import ClassVar
@@ -12,12 +12,12 @@ from vae_paper.vae import MNIST, WIDTH, Decoder, Encoder, Images, Labels, Latent
 
 
 class AE(Model):
-    """An autoencoder with the VAE's layers. Its decoder is not trained on samples of N(0, I), but can decode them."""
+    """An autoencoder with the VAE's layers. `sample` decodes z ~ N(0, I), but the decoder was not trained on such z."""
 
     drawn_from = None
     recordable = True
     bound = None  # without a prior there is no p(x)
-    rate_is = "0 by definition: an autoencoder has neither noise nor prior"
+    rate_is = "0 by definition: an autoencoder has no noise and no prior"
     fixed_options: ClassVar = dict.fromkeys(("beta", "beta_schedule", "objective"), "an autoencoder has no rate") | {
         "samples": "an autoencoder has no noise"
     }
@@ -49,7 +49,7 @@ class AE(Model):
         return self.decoder(z)
 
     def forward(self, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
-        """The distortion at z = mu; eps is not used."""
+        """The distortion at z = mu(x). eps is not used."""
         mu = self.code(x)
         distortion = self.distortion(mu[None], x)  # (1, B)
         return Terms(distortion, torch.zeros_like(mu), -distortion, mu, z=mu[None])

@@ -1,8 +1,8 @@
 """The conditional VAE (Sohn et al. 2015, "Learning Structured Output Representation using Deep Conditional Generative
-Models"): q(z|x, c) and p(x|z, c), conditioned on the class label c, with the prior N(0, I).
+Models"). It is conditioned on the class label c: the encoder is q(z|x, c), the decoder is p(x|z, c). The prior is N(0, I).
 
-What changes from vae.py: the label enters encoder and decoder. For a model that is conditioned on a part of the image, see
-quadrant_cvae.py.
+What changes from vae.py: the label is an input of the encoder and of the decoder. quadrant_cvae.py is conditioned on a part of
+the image instead.
 """
 
 from jaxtyping import Float
@@ -14,9 +14,11 @@ from vae_paper.vae import MNIST, VAE, WIDTH, Images, Labels, Latents, Shape
 
 
 class CVAE(VAE):
-    """The label enters before the ReLU of fc and fc1: fc(concat[h, one_hot(c)]) = W h + V one_hot(c) + b. V is a separate layer.
+    """The one-hot label is a second input of the encoder's layer fc, and of the decoder's layer fc1.
 
-    So the parameters shared with the VAE keep their names and shapes, and with V = 0 this model is the VAE.
+    A linear layer of the concatenation [h, one_hot(c)] is W h + V one_hot(c) + b. W and b are the VAE's fc (or fc1). V is a
+    separate layer, `encoder_label` (or `decoder_label`). So the VAE's parameters keep their names and shapes. If V = 0, this
+    model is the VAE.
     """
 
     takes_labels = True
@@ -35,7 +37,7 @@ class CVAE(VAE):
     ) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape, width, depth)
         if classes < 2:
-            raise ValueError(f"classes is {classes}: expected at least 2; a model of one class is a vae")
+            raise ValueError(f"classes is {classes}: expected at least 2; for one class, use the model vae")
         self.classes = classes
         self.encoder_label = nn.Linear(classes, 256, bias=False)
         self.decoder_label = nn.Linear(classes, 256, bias=False)

@@ -1,7 +1,9 @@
-"""A VAE whose posterior is an inverse autoregressive flow (IAF: Kingma et al. 2016, arXiv:1606.04934): z ~ N(mu, diag(σ²)) goes
-through steps in which each latent is scaled and moved by a function of the latents before it.
+"""A VAE whose posterior is an inverse autoregressive flow (IAF: Kingma et al. 2016, arXiv:1606.04934).
+First z is drawn from N(mu, diag(σ²)). Then z goes through steps. A step scales and shifts each latent. The scale and the shift
+depend on the latents before it, on mu and on logvar.
 
-What changes from vae.py: q(z|x). It can be correlated and skewed. The Jacobian of a step is triangular, so log |det| is a sum.
+What changes from vae.py: q(z|x). Its latents can be correlated, and their distributions skewed. The Jacobian of a step is
+triangular, so log |det| is the sum of the logs of its diagonal. The rate is estimated (estimated_rate.py).
 """
 
 import torch
@@ -14,28 +16,26 @@ from vae_paper.vae import MNIST, Images, Labels, Latents, Samples, Shape, repara
 
 
 class Step(nn.Module):
-    """One step (eq. 10 to 14 of the paper): z ← s ⊙ z + (1 - s) ⊙ m, with m_i and s_i computed from z_1 ... z_(i-1).
+    """One step (eq. 10 to 14 of the paper): z ← g ⊙ z + (1 - g) ⊙ m, with g = sigmoid(s).
 
-    The network has one hidden layer, which also sees mu and logvar. Its weights are masked (MADE: Germain et al. 2015,
-    arXiv:1502.03509): a hidden unit of degree d sees z_1 to z_d, and output i sees the units of degree below i.
+    A network with one hidden layer computes m_i and s_i from z_1 ... z_(i-1), mu and logvar. Masks on its weights hide the
+    other latents (MADE: Germain et al. 2015, arXiv:1502.03509). Each hidden unit has a degree d from 1 to D - 1. It sees
+    z_1 ... z_d. Output i sees the hidden units whose degree is below i.
     """
-
-    before: Tensor
-    after: Tensor
 
     def __init__(self, latent_dim: int, hidden: int) -> None:
         super().__init__()
         inputs, degrees = torch.arange(1, latent_dim + 1), torch.arange(hidden) % max(1, latent_dim - 1) + 1
-        self.register_buffer("before", (degrees[:, None] >= inputs).float(), persistent=False)  # (hidden, D)
-        self.register_buffer("after", (inputs[:, None] > degrees).float().repeat(2, 1), persistent=False)  # (2 D, hidden)
+        self.before = nn.Buffer((degrees[:, None] >= inputs).float(), persistent=False)  # (hidden, D)
+        self.after = nn.Buffer((inputs[:, None] > degrees).float().repeat(2, 1), persistent=False)  # (2 D, hidden)
         self.first = nn.Linear(latent_dim, hidden)
         self.context = nn.Linear(2 * latent_dim, hidden, bias=False)
         self.last = nn.Linear(hidden, 2 * latent_dim)
-        nn.init.zeros_(self.last.weight)  # at first m = 0 and s = sigmoid(2) = 0.88: nearly the identity
+        nn.init.zeros_(self.last.weight)  # at first m = 0 and g = sigmoid(2) = 0.88: a step is z ← 0.88 z
         nn.init.zeros_(self.last.bias)
 
     def forward(self, z: Samples, context: Float[Tensor, "B 2*D"]) -> tuple[Samples, Float[Tensor, "K B"]]:
-        """The new z, and log |det|, which is the sum of log s."""
+        """The new z, and log |det| of the step: the sum of log g."""
         h = relu(linear(z, self.first.weight * self.before, self.first.bias) + self.context(context))  # (K, B, hidden)
         m, s = linear(h, self.last.weight * self.after, self.last.bias).chunk(2, dim=-1)
         s = s + 2
@@ -43,7 +43,7 @@ class Step(nn.Module):
 
 
 class IAF(EstimatedRate):
-    """`steps` steps, with networks of `hidden` units. The order of the latents is reversed after each step."""
+    """q(z|x) has `steps` steps. The network of each has `hidden` hidden units. The latents are reversed after each step."""
 
     gaussian_q = False
     recordable = True
@@ -73,7 +73,7 @@ class IAF(EstimatedRate):
         return z, log_det
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
-        """x_hat of two samples of q(z|x). (mu is no mean of this q.)"""
+        """x_hat of two samples of q(z|x). (There is no x_hat of mu, because mu is not the mean of this q.)"""
         mu, logvar = self.encode(x, labels)
         eps = torch.randn(2, *mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
         z, _ = self.flowed(reparameterize(mu, logvar, eps), mu, logvar)

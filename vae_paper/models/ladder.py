@@ -1,7 +1,7 @@
 """A VAE with two layers of latents, z2 -> z1 -> x: a ladder VAE (Sønderby et al. 2016, arXiv:1602.02282).
 
-What changes from vae.py: the prior of z1 is a Gaussian p(z1|z2), learned too. And q(z1|x, z2) is this prior, multiplied by the
-encoder's Gaussian for z1: the encoder need only add what x says about z1 beyond what z2 says. (docs/hierarchy.md)
+What changes from vae.py: the prior of z1 is a learned Gaussian p(z1|z2). q(z1|x, z2) is the product of this prior and the
+encoder's Gaussian for z1, normalised. So the encoder only adds what x says about z1 and z2 does not say. See docs/hierarchy.md.
 """
 
 import torch
@@ -27,12 +27,14 @@ from vae_paper.vae import (
 
 
 class Ladder(Model):
-    """z is (z1, z2). The last `top` of the D latents are z2 (top=0: a third of D). Two small networks of `hidden` units join the
-    layers: `above` from the encoder's features to q(z2|x), and `below` from z2 to p(z1|z2).
+    """z is (z1, z2). The last `top` of the D latents are z2; top = 0 means a third of D.
+
+    Each of two networks has one hidden layer of `hidden` units: `above` maps the encoder's features to q(z2|x), and `below`
+    maps z2 to p(z1|z2).
     """
 
     drawn_from = "z2 ~ N(0, I), z1 ~ p(z1|z2)"
-    rate_is = "KL(q(z1|x, z2) || p(z1|z2)) and KL(q(z2|x) || p(z2)); in expectation their sum is at least the information I(x; z)"
+    rate_is = "KL(q(z1|x, z2) || p(z1|z2)) + KL(q(z2|x) || p(z2)); in expectation an upper bound on the information I(x; z)"
     recordable = True
     pictures = ("reconstructions", "samples", "curves")
 
@@ -48,7 +50,7 @@ class Ladder(Model):
         super().__init__(latent_dim, likelihood, sigma, image_shape)
         if latent_dim < 2 or not 0 <= top < latent_dim or hidden < 1:
             raise ValueError(
-                f"latent_dim, top, hidden are {latent_dim}, {top}, {hidden}: expected at least 2, below D, at least 1"
+                f"latent_dim, top, hidden are {latent_dim}, {top}, {hidden}: expected at least 2, 0 to D - 1, at least 1"
             )
         self.top, self.hidden = top or max(1, latent_dim // 3), hidden
         self.bottom = latent_dim - self.top  # number of latents in z1
@@ -57,12 +59,12 @@ class Ladder(Model):
         self.below = nn.Sequential(nn.Linear(self.top, hidden), nn.ReLU(), nn.Linear(hidden, 2 * self.bottom))
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
-        """mu and logvar of the encoder's Gaussian for z1, which `terms` multiplies by p(z1|z2); and those of q(z2|x)."""
+        """mu and logvar for (z1, z2). For z1: the encoder's Gaussian, which `terms` multiplies by p(z1|z2). For z2: q(z2|x)."""
         self.check_input(x)
         h = self.encoder.features(x)  # (B, 256)
         mu2, logvar2 = self.above(h).chunk(2, dim=1)
         mu, logvar = torch.cat([self.encoder.mu(h), mu2], dim=1), torch.cat([self.encoder.logvar(h), logvar2], dim=1)
-        return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; under autocast they are bfloat16
+        return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; `.to` matters under autocast only
 
     def decode(self, z: Latents, labels: Labels | None = None) -> Images:
         """The logits of p(x|z1)."""
@@ -75,21 +77,21 @@ class Ladder(Model):
         return mu, logvar
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
-        """The terms of the ELBO; a rate for each of the two layers."""
+        """The terms of the ELBO. The rate has two numbers per image: one for z1, one for z2."""
         self.check_noise(eps)
         mu1, mu2 = mu.split([self.bottom, self.top], dim=1)
         logvar1, logvar2 = logvar.split([self.bottom, self.top], dim=1)
         eps1, eps2 = eps.split([self.bottom, self.top], dim=2)
         z2 = reparameterize(mu2, logvar2, eps2)  # (K, B, top)
         mu_p, logvar_p = self.prior_of_z1(z2)  # (K, B, bottom)
-        # The product of two Gaussians (eq. 11, 12): precisions add up, and each mean is weighted by its precision
+        # The product of two Gaussians (eq. 11, 12): precisions (1 / variance) add up, and weight the means
         mu_q = mu_p + torch.sigmoid(logvar_p - logvar1) * (mu1 - mu_p)
-        log_ratio = -softplus(logvar_p - logvar1)  # log of the variance of q over that of p: q is never wider than p
+        log_ratio = -softplus(logvar_p - logvar1)  # log (var_q / var_p), at most 0: q is never wider than p
         sigma_p = torch.exp(0.5 * logvar_p)
-        u = (mu_q - mu_p) / sigma_p + torch.exp(0.5 * log_ratio) * eps1  # z1 in units of p(z1|z2)
+        u = (mu_q - mu_p) / sigma_p + torch.exp(0.5 * log_ratio) * eps1  # this is (z1 - mu_p) / sigma_p
         z = torch.cat([mu_p + sigma_p * u, z2], dim=2)
         distortion = self.distortion(z, x, labels)  # (K, B)
-        # KL and log p - log q do not change when q and p are moved and scaled alike: p becomes N(0, I)
+        # The KL and log p - log q are the same for u as for z1. The prior of u is N(0, I)
         rate1 = kl_per_latent(((mu_q - mu_p) / sigma_p).flatten(0, 1), log_ratio.flatten(0, 1)).sum(1).view(distortion.shape)
         rate = torch.stack([rate1.mean(0), kl_per_latent(mu2, logvar2).sum(1)], dim=1)  # (B, 2)
         of_z1 = 0.5 * (eps1.square() + log_ratio - u.square()).sum(2)
@@ -97,13 +99,13 @@ class Ladder(Model):
         return Terms(distortion, rate, of_z1 + of_z2 - distortion, z=z)
 
     def draw_prior(self, count: int, generator: torch.Generator) -> Float[Tensor, "N D"]:
-        """`count` latents: z2 of N(0, I), then z1 of p(z1|z2)."""
+        """`count` latents: z2 ~ N(0, I), then z1 ~ p(z1|z2)."""
         eps1, z2 = super().draw_prior(count, generator).split([self.bottom, self.top], dim=1)
         mu, logvar = self.prior_of_z1(z2)
         return torch.cat([reparameterize(mu, logvar, eps1), z2], dim=1)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
-        """x_hat of a sample of q(z|x), and of the mean of p(z1|z2) for its z2: what the upper layer knows of x."""
+        """x_hat of a sample (z1, z2) of q(z|x), and x_hat of the mean of p(z1|z2). The second shows what z2 alone says of x."""
         eps = torch.randn(1, len(x), self.latent_dim, generator=generator, device=x.device, dtype=x.dtype)
         z = self(x, eps).z[0]
         mu, _ = self.prior_of_z1(z[:, self.bottom :])

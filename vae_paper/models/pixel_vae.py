@@ -1,5 +1,5 @@
 """A VAE whose decoder also sees earlier pixels, in reading order: p(x|z) = Π_i p(x_i | x_<i, z) (Gulrajani et al. 2016,
-"PixelVAE", arXiv:1611.05013). It is here to show posterior collapse: if the earlier pixels predict a pixel, z need not hold
+"PixelVAE", arXiv:1611.05013). This model shows posterior collapse: if the earlier pixels predict a pixel, z needs no
 information about this pixel (Bowman et al. 2015).
 
 What changes from vae.py: the logits of `before`, a stack of masked convolutions over x, are added to the decoder's logits.
@@ -15,21 +15,19 @@ from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Model, Samples, Shape
 
 CHANNELS = 16
-DILATIONS = (1, 2, 4, 8)  # of the layers after the first: with few weights, a logit sees most of the earlier pixels
-REACH = 3 + sum(DILATIONS)  # a logit sees REACH rows above it and REACH columns on each side; the first kernel, 7x7, gives 3
+DILATIONS = (1, 2, 4, 8)  # of the layers after the first; dilated kernels reach far with few weights
+REACH = 3 + sum(DILATIONS)  # a logit sees at most REACH rows above its own; the first kernel, 7x7, gives 3
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution that sees only earlier pixels, in reading order. Layers after the `first` also see the same position."""
-
-    mask: Tensor
+    """A convolution that sees earlier positions only, in reading order. Without `first`, it also sees its own position."""
 
     def __init__(self, inputs: int, outputs: int, size: int, dilation: int = 1, first: bool = False) -> None:
         super().__init__(inputs, outputs, size, padding=size // 2 * dilation, dilation=dilation)
         mask = torch.ones(1, 1, size, size)
-        mask[..., size // 2, size // 2 + (0 if first else 1) :] = 0  # to the right
+        mask[..., size // 2, size // 2 + (0 if first else 1) :] = 0  # to the right; in the first layer, also its own position
         mask[..., size // 2 + 1 :, :] = 0  # below
-        self.register_buffer("mask", mask, persistent=False)
+        self.mask = nn.Buffer(mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return conv2d(x, self.weight * self.mask, self.bias, padding=self.padding, dilation=self.dilation)
@@ -42,14 +40,14 @@ class Before(nn.Module):
         super().__init__()
         C, H, W = image_shape
         self.first = MaskedConv2d(C, CHANNELS, 7, first=True)
-        # A convolution does not know positions. Digits are centred, so the position alone says much about a pixel. With
-        # `where`, z need not hold this information.
+        # A convolution does not know the position of a pixel. Digits are centred, so the position says much about a pixel.
+        # `where` gives the position to the layers. Then z does not need this information.
         self.where = nn.Parameter(torch.zeros(CHANNELS, H, W))
         self.layers = nn.ModuleList(MaskedConv2d(CHANNELS, CHANNELS, 3, dilation) for dilation in DILATIONS)
         self.out = nn.Conv2d(CHANNELS, C, 1)
 
     def forward(self, x: Float[Tensor, "B C rows W"], top: int = 0) -> Float[Tensor, "B C rows W"]:
-        """The logits for some rows of the image; the first of them is row `top`."""
+        """The logits of images, or of some of their rows, from `top` on. Then only rows >= `top` + REACH are exact."""
         h = self.first(x) + self.where[:, top : top + x.shape[2]]  # (B, 16, rows, W)
         for layer in self.layers:
             h = h + layer(relu(h))
@@ -57,7 +55,7 @@ class Before(nn.Module):
 
 
 class PixelVAE(Model):
-    """The logits of pixel i are decoder(z)_i + before(x_<i). The channels of one pixel do not see each other."""
+    """The logits of pixel i are decoder(z)_i + before(x_<i). Given these, the channels of a pixel are independent."""
 
     pixels_drawn = True
     recordable = True
@@ -68,7 +66,7 @@ class PixelVAE(Model):
         self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
         self.before = Before(image_shape)
         if not LIKELIHOODS[likelihood].normalised:
-            self.drawn_from, self.pictures = None, ("scatter", "rate", "curves")  # an objective has no p(x_i | x_<i, z)
+            self.drawn_from, self.pictures = None, ("scatter", "rate", "curves")  # no likelihood: no pixel can be drawn
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
@@ -83,7 +81,7 @@ class PixelVAE(Model):
 
     @torch.no_grad()
     def images_of(self, z: Latents, labels: Labels | None, generator: torch.Generator, noise: bool = True) -> Images:
-        """One image for each z. Pixels are always drawn, one after the other (`noise` has no effect): each needs earlier pixels.
+        """One image for each z. Pixels are always drawn, one by one: each depends on earlier pixels. `noise` has no effect.
 
         ValueError if the likelihood is only an objective.
         """

@@ -1,7 +1,8 @@
-"""A conditional VAE that completes images (Sohn et al. 2015, section 5.1): 1, 2 or 3 quadrants are seen, the rest is drawn.
+"""A conditional VAE that completes images (Sohn et al. 2015, section 5.1). It sees 1, 2 or 3 quadrants of an image, x_seen, and
+predicts the others, x_unseen.
 
-What changes from vae.py: the prior p(z|x_seen) is learned, the decoder sees the features of x_seen too, and the distortion
-counts the unseen pixels only. So the ELBO bounds log p(x_unseen|x_seen).
+What changes from vae.py: the prior p(z|x_seen) is learned. The decoder gets the features of x_seen too. The distortion counts
+only the unseen pixels. So the ELBO is a lower bound on log p(x_unseen|x_seen).
 """
 
 import torch
@@ -12,13 +13,12 @@ from vae_paper.vae import MNIST, Decoder, Encoder, Images, Labels, Latents, Mode
 
 
 class QuadrantCVAE(Model):
-    """p(x_unseen | z, x_seen). The learned prior p(z|x_seen) of eq. 4 and section 4.1 is a second encoder."""
+    """The decoder is p(x_unseen | z, x_seen). The prior p(z|x_seen) is a second encoder (eq. 4, section 4.1)."""
 
     recordable = True
-    drawn_from = None  # the prior depends on an image: this model completes images, and cannot draw one without an image
+    drawn_from = None  # the prior needs x_seen: without an image, nothing can be drawn
     rate_is = "an upper bound on the information in z about x, I(x; z|x_seen)"
     pictures = ("scatter", "rate", "curves", "completions")
-    mask: Tensor  # (1, 1, H, W), 1 where the image is seen
 
     def __init__(
         self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST, seen: int = 1
@@ -31,11 +31,11 @@ class QuadrantCVAE(Model):
         self.prior = Encoder(latent_dim, image_shape)
         self.decoder_seen = nn.Linear(256, 256, bias=False)
         H, W = image_shape[1:]
-        mask = torch.zeros(1, 1, H, W)
-        mask[..., H // 2 :, : W // 2] = 1  # 1: lower left
-        mask[..., : H // 2 if seen >= 2 else 0, : W // 2] = 1  # 2: the left half
-        mask[..., H // 2 :, W // 2 : W if seen >= 3 else W // 2] = 1  # 3: all but the upper right
-        self.register_buffer("mask", mask)
+        mask = torch.zeros(1, 1, H, W)  # 1 where the image is seen
+        mask[..., H // 2 :, : W // 2] = 1  # seen = 1: lower left
+        mask[..., : H // 2 if seen >= 2 else 0, : W // 2] = 1  # seen = 2: the left half
+        mask[..., H // 2 :, W // 2 : W if seen >= 3 else W // 2] = 1  # seen = 3: all but the upper right
+        self.mask = nn.Buffer(mask)
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x), from the whole image."""
@@ -43,16 +43,16 @@ class QuadrantCVAE(Model):
         return self.encoder(x)
 
     def prior_of(self, x: Images) -> tuple[Latents, Latents, Float[Tensor, "B 256"]]:
-        """mu and logvar of p(z|x_seen), and the features of x_seen that the decoder is given."""
+        """mu and logvar of p(z|x_seen), and the decoder's input from x_seen: `decoder_seen` of its features."""
         h = self.prior.features(x * self.mask)
         return self.prior.mu(h).to(x.dtype), self.prior.logvar(h).to(x.dtype), self.decoder_seen(h)
 
     def decode_with(self, z: Samples, seen: Float[Tensor, "B 256"]) -> Float[Tensor, "K B C H W"]:
-        """The logits of p(x_unseen | z, x_seen); `seen` are the features of x_seen."""
+        """The logits of p(x_unseen | z, x_seen); `seen` comes from `prior_of`."""
         return self.decoder(z.flatten(0, 1), seen.repeat(len(z), 1)).unflatten(0, z.shape[:2])
 
     def complete(self, x: Images, eps: Samples) -> Float[Tensor, "K B C H W"]:
-        """Logits of K completions of each image, with z from the learned prior; only x's seen quadrants are used."""
+        """The logits of K completions of each image, with z ~ p(z|x_seen). The unseen pixels of x are not used."""
         self.check_input(x)
         mu, logvar, seen = self.prior_of(x)
         return self.decode_with(reparameterize(mu, logvar, eps), seen)
@@ -67,7 +67,7 @@ class QuadrantCVAE(Model):
         prior_mu, prior_logvar, seen = self.prior_of(x)
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
         distortion = self.unseen_nats(self.decode_with(z, seen), x)  # (K, B)
-        # KL(N(μ, σ²) || N(m, s²)) = ½ (log s²/σ² + (σ² + (μ - m)²) / s² - 1)
+        # KL(N(μ, σ²) || N(m, s²)) = ½ (log(s²/σ²) + (σ² + (μ - m)²) / s² - 1)
         gap = logvar - prior_logvar
         rate = 0.5 * ((mu - prior_mu).square() * torch.exp(-prior_logvar) + torch.expm1(gap) - gap)
         # log p(z|x_seen) - log q(z|x)

@@ -1,8 +1,9 @@
-"""A VAE with a VampPrior: p(z) is a mixture of the encoder's own q(z|u) for learned images u, the pseudo-inputs
-(Tomczak & Welling 2018, arXiv:1705.07120, eq. 9).
+"""A VAE with a VampPrior (Tomczak & Welling 2018, arXiv:1705.07120, eq. 9): p(z) = 1/M Σ_m q(z|u_m), with the
+VAE's own encoder q. The M images u_m are learned. They are called pseudo-inputs.
 
-What changes from vae.py: the prior. If the u were the training images, p(z) would be the mean of all q(z|x). No other
-prior gives a larger ELBO, averaged over the training images. A few hundred learned u take the place of these images.
+What changes from vae.py: the prior. For a given encoder and decoder, the best prior is the mean of q(z|x) over all training
+images: it gives the largest mean ELBO. Here a few hundred learned images take the place of the training images. The rate is
+estimated (estimated_rate.py).
 """
 
 import math
@@ -16,9 +17,9 @@ from vae_paper.vae import MNIST, Latents, Samples, Shape, reparameterize
 
 
 class VampPrior(EstimatedRate):
-    """`inputs` is the number of pseudo-inputs. Each is an image: the sigmoid of free parameters."""
+    """`inputs` is M, the number of pseudo-inputs. A pseudo-input is an image: the sigmoid of learned parameters."""
 
-    drawn_from = "z ~ q(z|u) of a random pseudo-input u"
+    drawn_from = "z ~ q(z|u), u a random pseudo-input"
     recordable = True
 
     def __init__(
@@ -31,11 +32,11 @@ class VampPrior(EstimatedRate):
         self.logits = nn.Parameter(torch.randn(inputs, *image_shape) - 2)  # mostly dark, as digits are
 
     def components(self) -> tuple[Latents, Latents]:
-        """mu and logvar of q(z|u) for each pseudo-input."""
+        """mu and logvar of q(z|u_m), (M, D) each."""
         return self.encode(torch.sigmoid(self.logits))
 
     def log_prior(self, z: Samples) -> Float[Tensor, "K B"]:
-        """log p(z) = log 1/M Σ_m q(z|u_m)."""
+        """log p(z) = log(1/M Σ_m q(z|u_m))."""
         mu, logvar = self.components()  # (M, D)
         off = (z[..., None, :] - mu).square() * torch.exp(-logvar)  # (K, B, M, D)
         log_q = -0.5 * (off + logvar + math.log(2 * math.pi)).sum(-1)  # (K, B, M)

@@ -1,9 +1,10 @@
-"""A VAE whose latent is a grid of codes, 7x7 for a digit: the VQ-VAE (van den Oord et al. 2017, arXiv:1711.00937). Codes
-are 0 to K - 1.
+"""A VAE whose latent is a grid of codes, 7x7 for a digit: the VQ-VAE (van den Oord et al. 2017, arXiv:1711.00937). A
+code is the index of a learned vector, an integer from 0 to K - 1.
 
-What changes from `vae.py`: the encoder stops at its 7x7 grid. Each of the 49 vectors is replaced by the nearest of K
-learned vectors. The choice is deterministic: q(z|x) = 1 for one grid of codes. So with a uniform prior the KL is the
-constant log K per position: it counts in the bound, but has no gradient. `pixel_prior.py` learns a better prior afterwards.
+What changes from `vae.py`: the encoder ends with the 7x7 grid of its convolutions, 49 vectors. Each is replaced by the nearest
+of K learned vectors e_0 ... e_(K-1), the codebook. Nothing is drawn: q(z|x) = 1 for one grid of codes. So with a uniform prior
+the KL is log K per position. It is part of the bound, but it is constant and has no gradient. `pixel_prior.py` learns a better
+prior afterwards.
 
     encoder  x -> conv1 -> conv2 -> to_code, + where -> z_e      49 vectors
     codes    k = argmin_j |z_e - e_j|,  z_q = e_k                nothing is drawn
@@ -29,7 +30,7 @@ Codes = Int64[Tensor, "B h w"]
 
 
 class Encoder(nn.Module):
-    """x -> z_e. conv1 and conv2 are the VAE's."""
+    """x -> z_e. conv1 and conv2 are the same layers as in vae.py."""
 
     def __init__(self, latent_dim: int, image_shape: Shape = MNIST) -> None:
         super().__init__()
@@ -37,19 +38,18 @@ class Encoder(nn.Module):
         self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
-        # A fixed offset for each position. Without it, blank positions (half of MNIST's) would get the same code. The
-        # offset is not learned: a learned offset would shrink until blank positions get the same code again.
-        self.where: Tensor
-        self.register_buffer("where", 0.015 * torch.randn(latent_dim, H // 4, W // 4))
+        # A fixed offset for each position. Without it, all positions without ink (half of the positions in MNIST) would get
+        # the same code. A learned offset would shrink, and these positions would get the same code again.
+        self.where = nn.Buffer(0.015 * torch.randn(latent_dim, H // 4, W // 4))
 
     def forward(self, x: Tensor) -> Tensor:
         h = relu(self.conv1(x))  # (B, 32, 14, 14)
         h = relu(self.conv2(h))  # (B, 64, 7, 7)
-        return self.to_code(h).to(x.dtype) + self.where  # (B, D, 7, 7); x.dtype matters under autocast only
+        return self.to_code(h).to(x.dtype) + self.where  # (B, D, 7, 7); `.to` matters under autocast only
 
 
 class Decoder(nn.Module):
-    """z_q -> logits. conv_t1 and conv_t2 are the VAE's."""
+    """z_q -> logits. conv_t1 and conv_t2 are the same layers as in vae.py."""
 
     def __init__(self, latent_dim: int, image_shape: Shape = MNIST) -> None:
         super().__init__()
@@ -64,22 +64,22 @@ class Decoder(nn.Module):
 
 
 class VQVAE(Model):
-    """van den Oord et al. 2017. The K vectors are the codebook. They learn by a term of the loss (`codebook` = "loss", eq. 3)
-    or by moving averages ("ema", appendix A.1).
+    """van den Oord et al. 2017. The K vectors are the codebook. A term of the loss trains them (`codebook` = "loss",
+    eq. 3), or they are moving averages of z_e ("ema", appendix A.1).
 
-    While training, a forward pass also moves the codebook's averages and restarts dead codes; in eval mode it changes
-    nothing. All of that is in the state_dict, so a resumed run goes on exactly.
+    In train mode, a forward pass also updates the averages and restarts dead codes. In eval mode it changes nothing. Averages,
+    counts and codebook are in the state_dict, so a resumed run continues exactly.
     """
 
-    # γ of the moving averages. Appendix A.1 has 0.99. With 0.95 they cover about 1 / (1 - γ) = 20 batches. This is enough
-    # here, and the vectors keep up with the encoder.
+    # γ, the decay of the moving averages. Appendix A.1 uses 0.99. With 0.95 an average covers about 1 / (1 - γ) = 20 batches.
+    # This is enough here, and the codebook follows the changes of the encoder faster.
     DECAY = 0.95
     DEAD = 0.25  # a code is dead if its usage is below this fraction of N / K, the mean usage of a code
 
-    drawn_from = "uniform codes"
-    whole_batch = "its codebook follows the averages of a batch"
+    drawn_from = "codes from the uniform prior"
+    whole_batch = "its codebook is updated from the whole batch"
     fixed_options: ClassVar = dict.fromkeys(("beta", "beta_schedule", "objective"), "the rate of a VQ-VAE is constant") | {
-        "samples": "codes are chosen, not drawn"
+        "samples": "the codes of an image are not sampled"
     }
     pictures = ("reconstructions", "samples", "curves", "codebook-usage")
 
@@ -101,16 +101,11 @@ class VQVAE(Model):
         self.grid = (image_shape[1] // 4, image_shape[2] // 4)
         self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
         vectors = torch.randn(codes, latent_dim)
-        self.usage: Tensor
-        self.counts: Tensor
-        self.sums: Tensor
-        if codebook == "loss":
-            self.vectors = nn.Parameter(vectors)
-        else:
-            self.register_buffer("vectors", vectors)
-            self.register_buffer("sums", vectors.clone())  # m_i: sum of a batch's vectors with code i, a moving average
-        self.register_buffer("usage", torch.ones(codes))  # N_i: the average number of such vectors in a batch
-        self.register_buffer("counts", torch.zeros(codes, dtype=torch.int64))  # choices since the epoch began
+        self.vectors = nn.Parameter(vectors) if codebook == "loss" else nn.Buffer(vectors)
+        if codebook == "ema":
+            self.sums = nn.Buffer(vectors.clone())  # m_i: moving average of the sum of the z_e with code i in a batch
+        self.usage = nn.Buffer(torch.ones(codes))  # N_i: moving average of the number of these z_e
+        self.counts = nn.Buffer(torch.zeros(codes, dtype=torch.int64))  # how often each code was chosen in this epoch
 
     def codes_of(self, x: Images) -> Codes:
         """The code at each position."""
@@ -122,7 +117,7 @@ class VQVAE(Model):
         return self.decoder(self.embed(codes))
 
     def embed(self, codes: Codes) -> Grid:
-        """z_q, the vectors of the codes."""
+        """z_q: the codebook vector at each position."""
         return embedding(codes, self.vectors).permute(0, 3, 1, 2)  # (B, D, 7, 7)
 
     def nearest(self, z_e: Grid) -> Codes:
@@ -130,44 +125,41 @@ class VQVAE(Model):
         return nearest(_rows(z_e), self.vectors).view(len(z_e), *self.grid)
 
     def forward(self, x: Images, eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
-        """The terms of eq. 3 and of the bound with the uniform prior; eps only decides where dead codes restart.
+        """The terms of the bound with the uniform prior, and the penalty of eq. 3. eps only decides where dead codes restart.
 
-        The penalty is |sg[z_e] - z_q|² + commitment |z_e - sg[z_q]|²: summed over the h w D numbers of an image, mean
-        over images, as the distortion is. With an "ema" codebook the first term is left out.
+        The penalty is |sg[z_e] - z_q|² + commitment |z_e - sg[z_q]|². It is summed over the h w D numbers of an image, and
+        averaged over images. With codebook = "ema" the first term is left out.
         """
         z_e = self._z_e(x)
         codes = self.nearest(z_e.detach())
         z_q = self.embed(codes)
         distortion = self.grid_distortion(straight_through(z_e, z_q), x)
-        # β |z_e - sg[e]|²  pulls the encoder to its codes
+        # commitment |z_e - sg[z_q]|²  pulls z_e to the codebook
         penalty = self.commitment * squared_distance(z_e, z_q.detach())
         if self.codebook == "loss":
-            # |sg[z_e] - e|²  pulls the codes to the encoder
+            # |sg[z_e] - z_q|²  pulls the codebook to z_e
             penalty = penalty + squared_distance(z_e.detach(), z_q)
         if self.training:
             self._follow(z_e.detach(), codes, z_q.detach(), eps)
-        # KL(q(z|x) || 1/K) = log K at each position, because q puts probability 1 on one code
+        # KL(q(z|x) || 1/K) = log K at each position, because q is 1 for one code
         rate = torch.full((len(x), math.prod(self.grid)), math.log(self.codes), dtype=x.dtype, device=x.device)  # (B, 49)
         return Terms(distortion[None], rate, -(distortion + rate.sum(1))[None], penalty=penalty)
 
     def grid_distortion(self, z_q: Grid, x: Images) -> Float[Tensor, " B"]:
-        """-log p(x|z) in nats per image, for a grid of vectors."""
+        """-log p(x|z) in nats per image, for grids z_q of vectors."""
         return self.nats(self.decoder(z_q)[None], x)[0]
-
-    def draw_codes(self, count: int, generator: torch.Generator) -> Codes:
-        """Codes from the uniform prior."""
-        return torch.randint(self.codes, (count, *self.grid), generator=generator, device=generator.device)
 
     def sample(self, count: int, generator: torch.Generator, labels: Labels | None = None, noise: bool = False) -> Images:
         """`count` images, decoded from codes of the uniform prior."""
-        return self.pixels_of(self.decode(self.draw_codes(count, generator)), noise, generator)
+        codes = torch.randint(self.codes, (count, *self.grid), generator=generator, device=generator.device)
+        return self.pixels_of(self.decode(codes), noise, generator)
 
     def reconstructions(self, x: Images, labels: Labels | None, generator: torch.Generator) -> dict[str, Images]:
         """x_hat, decoded from the codes of x."""
         return {"x̂ of its codes": torch.sigmoid(self.decode(self.codes_of(x)))}
 
     def end_epoch(self) -> dict[str, float]:
-        """The perplexity of the codes chosen since the last call: over a whole epoch, not a mean over batches."""
+        """The perplexity of all codes chosen in this epoch. It is not a mean over batches."""
         counts = self.counts.clone()
         self.counts.zero_()
         return {"perplexity": perplexity(counts)}
@@ -180,34 +172,34 @@ class VQVAE(Model):
     def _follow(self, z_e: Tensor, codes: Tensor, z_q: Tensor, eps: Tensor) -> None:
         chosen = codes.flatten()  # (N,)
         n = counts_of(codes, self.codes)  # (K,)
-        self.counts += n
+        self.counts.add_(n)
         # N_i ← γ N_i + (1 - γ) n_i
         self.usage.lerp_(n.to(self.usage.dtype), 1 - self.DECAY)
         if self.codebook == "ema":
             # m_i ← γ m_i + (1 - γ) Σ z_e of code i;   e_i = m_i / N_i
             self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, chosen, _rows(z_e)), 1 - self.DECAY)
-            alive = self.usage[:, None] > 1e-5  # a code long unused stays where it is
+            alive = self.usage[:, None] > 1e-5  # else N_i is almost 0, and the vector stays as it is
             self.vectors.copy_(torch.where(alive, self.sums / self.usage[:, None], self.vectors))
         if self.restart:
             self._restart(z_e, z_q, eps)
 
     def _restart(self, z_e: Tensor, z_q: Tensor, eps: Tensor) -> None:
-        """Move dead codes to encoded vectors (Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, section 3.1).
+        """Replace the vectors of dead codes by vectors z_e (Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, section 3.1).
 
-        Each dead code gets one image of the batch, and a position in it, drawn with probability proportional to |z_e - z_q|².
-        So dead codes move to vectors that have no code near them, not to blank paper (Arthur & Vassilvitskii 2007, "k-means++").
-        If there are more dead codes than images, the others wait for a later step.
+        Each dead code gets another image of the batch. In this image a position is drawn, with probability proportional to
+        |z_e - z_q|² (Arthur & Vassilvitskii 2007, "k-means++"). So dead codes move mostly to z_e that are far from every code,
+        and rarely to the background. If there are more dead codes than images, the rest wait for a later step.
         """
         positions = math.prod(self.grid)
         fair = len(z_e) * positions / self.codes
         dead = (self.usage < self.DEAD * fair).nonzero().flatten()[: len(z_e)]
         up_to = (z_e - z_q).square().sum(1).flatten(1).cumsum(1)  # (B, 49)
-        # eps is normal, so ndtr(eps) is uniform in 0 to 1: no other random generator is needed
+        # ndtr is the distribution function of N(0, 1). So ndtr(eps) is uniform in [0, 1], without another random generator
         uniform = torch.special.ndtr(eps[0, :, :1])  # (B, 1)
         at = (up_to < uniform * up_to[:, -1:]).sum(1).clamp(max=positions - 1)  # (B,)
         rows = z_e.flatten(2)[torch.arange(len(z_e)), :, at][: len(dead)]  # (dead, D)
         self.vectors[dead] = rows
-        self.usage[dead] = 2 * self.DEAD * fair  # if never chosen, the code is dead again after log 2 / (1 - γ) = 14 steps
+        self.usage[dead] = 2 * self.DEAD * fair  # dead again after (log 2) / (1 - γ) = 14 steps without a choice
         if self.codebook == "ema":
             self.sums[dead] = rows * self.usage[dead, None]
 
@@ -221,22 +213,22 @@ def check_codes(codes: Codes, size: int, grid: tuple[int, int]) -> None:
 
 
 def nearest(z: Float[Tensor, "N D"], vectors: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
-    """The index of the vector nearest to each z; of equally near vectors, the first."""
+    """For each z, the index of the nearest vector. If several are equally near: the first."""
     with torch.autocast(z.device.type, enabled=False):  # bfloat16 has too few digits to compare distances
-        centre = vectors.mean(0)  # a large common offset would cost digits of the distances
+        centre = vectors.mean(0)  # a large offset of all vectors would make the distances less exact
         z, vectors = z - centre, vectors - centre
         # |z - e|² = |z|² - 2 z·e + |e|², and |z|² is the same for every code
         return (vectors.square().sum(1) - 2 * z @ vectors.T).argmin(1)
 
 
 def straight_through(z_e: Grid, z_q: Grid) -> Grid:
-    """z_q; the gradient passes to z_e as if z_q were z_e (section 3.2)."""
+    """The value is z_q. Its gradient goes to z_e unchanged, and not to z_q (section 3.2)."""
     check_alike(4, z_e=z_e, z_q=z_q)
     return z_e + (z_q - z_e).detach()
 
 
 def squared_distance(a: Grid, b: Grid) -> Float[Tensor, ""]:
-    """|a - b|², summed over an image's grid, mean over images."""
+    """|a - b|²: the sum over an image's grid, the mean over images."""
     check_alike(4, a=a, b=b)
     return (a - b).square().sum((1, 2, 3)).mean()
 
@@ -250,7 +242,7 @@ def counts_of(codes: Codes, size: int) -> Int64[Tensor, " K"]:
 
 
 def perplexity(counts: Int64[Tensor, " K"]) -> float:
-    """exp of the entropy of the codes' frequencies. If n codes are used equally often, it is n. 0 if none was used."""
+    """exp(entropy) of the codes' frequencies: n if n codes are used equally often. 0 if no code was used."""
     if counts.ndim != 1 or not counts.min() >= 0:
         raise ValueError(f"counts are {tuple(counts.shape)}, the smallest is {counts.min()}; expected (K,), none below 0")
     counts = counts.cpu()  # some devices have no float64

@@ -1,8 +1,8 @@
-"""One file per measurement: it trains, measures and writes results/NAME.json, with the protocol in it.
+"""Each file here, except oracle_models.py, is one measurement. It writes its numbers and its protocol to results/NAME.json.
 
-`python -m vae_paper reproduce NAME` runs one. A file whose paper published numbers also has a function `ledger`: it makes the
-lines of the ledger of reproductions from the numbers in results/NAME.json. The verdict of a line is computed by a rule, which
-stands in that file.
+`python -m vae_paper reproduce NAME` runs the measurement NAME. It first trains the models that it needs. Some files also have a
+function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The rule of the verdict is
+written in the same file.
 """
 
 import csv
@@ -30,43 +30,43 @@ from vae_paper.vae import Model
 
 @dataclasses.dataclass
 class Row:
-    """A line of the ledger: the published result, our result, and whether they agree."""
+    """A line of docs/ledger.md: the published result, our result, and whether they agree."""
 
     what: str
     published: str
     ours: str
     verdict: str
     holds: bool | None  # None: not decided, or not comparable
-    secondary: bool = False  # whether the published value was read in a secondary source
+    secondary: bool = False  # True: the published value was read in a text that quotes the paper
     protocol: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Seeds, binarisation, k, split, epochs, ... of this line, where the report does not hold them at its top."""
+    """Seeds, binarisation, k, split, epochs, ... of this line, if the top of the report lacks them or has other values."""
 
     def stored(self) -> dict[str, Any]:
-        """The line as results/NAME.json holds it."""
+        """The line as a dict, to be stored in results/NAME.json."""
         line = vars(self).copy()
         return line | line.pop("protocol")
 
 
 VERDICTS = {True: "holds", False: "does not hold", None: "not decided"}
-FLOOR = (45.53, 0.11)  # `pixel_entropy` of MNIST's test images, and its standard error: a test computes it
-QUALITATIVE = "qualitative claim"  # the published result of a line, where the paper gives no number
+FLOOR = (45.53, 0.11)  # nats: `pixel_entropy` of MNIST's test images, and its standard error; checked by a test
+QUALITATIVE = "qualitative claim"  # `published` in a line whose paper gives no number
 
 
 @dataclasses.dataclass
 class NoOptions:
-    """Train the missing runs, measure, write. This measurement has no options."""
+    """Train the missing runs (if there are any), measure, and write the results. This measurement has no options."""
 
 
 def trained(config: Config, model: Model | None = None, optimizer: Callable[..., Optimizer] | None = None) -> tuple[Any, float]:
-    """The model of a run, and the seconds of its training steps. A run that is missing or unfinished is trained now.
+    """Return the model of a run, and the seconds of its training steps. Train the run first if it is missing or unfinished.
 
-    `model` is an untrained model with a class or networks of your own; `optimizer` is as in `train`. ValueError where runs/NAME
-    holds a run of another configuration.
+    `model`: the model with which training starts; by default it is built from `config`. `optimizer`: as in `training.train`.
+    ValueError if runs/NAME holds a run with another configuration. (Only the device may differ.)
     """
     folder = weight_files.RUNS / config.name
     path = folder / "config.json"
     if path.is_file():
-        kept = as_dict(weight_files.config_of(path, json.loads(path.read_text())))  # options newer than the file get defaults
+        kept = as_dict(weight_files.config_of(path, json.loads(path.read_text())))  # with defaults for what the file lacks
         wanted = as_dict(runs.configured(folder, config, model))
         if other := [f"{o} is {kept[o]}, not {wanted[o]}" for o in kept if kept[o] != wanted[o] and o != "device"]:
             raise ValueError(f"{folder}: holds another run ({', '.join(other)}); remove the folder or rename it")
@@ -77,24 +77,24 @@ def trained(config: Config, model: Model | None = None, optimizer: Callable[...,
 
 
 def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The result of `measure`: read from runs/NAME/measured.json if it was measured with the same `key`, else measured now."""
+    """The result of `measure()`: read from runs/NAME/measured.json if the same `key` is stored there, else measured now."""
     path = weight_files.RUNS / name / "measured.json"
     key = json.loads(json.dumps(key))  # tuples become lists, as in the file
     if path.is_file():
         kept = json.loads(path.read_text())
-        defaults = {name: value for name, value in as_dict(Config()).items() if name in key}  # of options newer than the file
+        defaults = {name: value for name, value in as_dict(Config()).items() if name in key}  # for options that the file lacks
         if defaults | kept["key"] == key:
             return kept["found"]
     found = measure()
-    path.parent.mkdir(parents=True, exist_ok=True)
     weight_files.write_json(path, {"key": key, "found": found})
     return found
 
 
 def nll_of(model: Model, data: Data, elbo: Float[Tensor, " N"], k: int, subset: int) -> dict[str, float]:
-    """-log p(x), mean over all images, in nats: an estimate from above.
+    """The NLL, the mean of -log p(x) over all images, in nats. The estimate is too large in expectation.
 
-    It is minus the mean `elbo` of all images, less the mean gap, IWAE-k - ELBO, of `subset` random images.
+    NLL = -(mean `elbo` of all images + mean gap IWAE-k - ELBO of `subset` random images). The dict also holds the standard
+    error of the NLL, and the mean `elbo`.
     """
     chosen = estimators.random_subset(len(elbo), subset)
     own, bounds = estimators.importance(model, data.subset(chosen.to(data.images.device)), [k])
@@ -103,10 +103,10 @@ def nll_of(model: Model, data: Data, elbo: Float[Tensor, " N"], k: int, subset: 
 
 
 def pixel_entropy(images: Float[Tensor, "N C H W"]) -> Estimate:
-    """The entropy of binary pixels drawn with the probabilities x, in nats per image, mean over images.
+    """The entropy of binary pixels that are drawn with the probabilities x: nats per image, mean over images.
 
-    With dynamic binarisation it is a floor: no model's mean -log p(x) on these images can be below it, in expectation over the
-    draws, because the cross entropy of a distribution is at least its entropy.
+    It is the floor of the NLL with dynamic binarisation: in expectation over the draws, no model's mean -log p(x) on these
+    images is smaller. The reason: the cross entropy of a distribution is at least its entropy.
     """
     x = images.double()
     # H(x) = -Σ [x log x + (1 - x) log(1 - x)]
@@ -114,16 +114,16 @@ def pixel_entropy(images: Float[Tensor, "N C H W"]) -> Estimate:
 
 
 def floor_of(report: dict[str, Any]) -> float:
-    """The pixel entropy of a report's test images. Reports from before it was stored are all of MNIST."""
+    """The pixel entropy of a report's test images. A report that does not hold it is about MNIST."""
     return report.get("floor", FLOOR)[0]
 
 
 def at_least(options: Any, **least: int) -> None:
-    """Refuse an option that is too small, or has too few values, before hours of training."""
+    """ValueError, before any training, if an option is too small or has too few values."""
     for name, needed in least.items():
         value = getattr(options, name)
         if isinstance(value, tuple) and len(value) < needed:
-            raise ValueError(f"{name} are {value}: expected at least {needed}")
+            raise ValueError(f"{name} are {value}: expected {needed} or more values")
         if not isinstance(value, tuple) and value < needed:
             raise ValueError(f"{name} is {value}: expected at least {needed}")
 
@@ -138,13 +138,13 @@ def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def spread(report: dict[str, Any], name: str, digits: int = 1, times: int | float = 1) -> str:
-    """Mean ± standard deviation over seeds as text, from a report of `over_seeds`."""
+    """The text "mean ± standard deviation over seeds", from a result of `over_seeds`. Both are multiplied by `times`."""
     mean = f"{times * report['mean'][name]:.{digits}f}"
     return f"{mean} ± {abs(times) * report['sd'][name]:.{digits}f}" if "sd" in report else mean
 
 
 def machine(device: str = "cpu") -> str:
-    """The processor and its number of threads, or the GPU, in one line."""
+    """The GPU; or the processor, its logical cores and the number of torch's threads, in one line."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     found = about_machine()
@@ -152,8 +152,10 @@ def machine(device: str = "cpu") -> str:
 
 
 def about_machine(device: str = "cpu") -> dict[str, Any]:
-    """The processor, the threads of torch, the processor's bfloat16 instructions, and versions. It names no user and no host."""
-    found = cpuinfo()
+    """Processor, logical cores, bfloat16 instructions, torch's threads, versions, GPU. No names of users or hosts."""
+    path = Path("/proc/cpuinfo")  # only Linux has it
+    lines = [line.partition(":") for line in path.read_text().splitlines()] if path.is_file() else []
+    found = {name.strip(): value.strip() for name, _, value in lines}
     flags = found.get("flags", "").split()
     report = {
         "processor": found.get("model name") or platform.processor() or platform.machine(),
@@ -166,14 +168,7 @@ def about_machine(device: str = "cpu") -> dict[str, Any]:
     return report | ({"device": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {})
 
 
-def cpuinfo() -> dict[str, str]:
-    """Linux's description of the processor; empty on other systems."""
-    path = Path("/proc/cpuinfo")
-    lines = [line.partition(":") for line in path.read_text().splitlines()] if path.is_file() else []
-    return {name.strip(): value.strip() for name, _, value in lines}
-
-
 def epochs_of(folder: Path) -> list[dict[str, str]]:
-    """The rows of a run's metrics.csv."""
+    """The rows of a run's metrics.csv, one for each epoch. Without the file: none."""
     path = folder / "metrics.csv"
     return list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []

@@ -1,7 +1,8 @@
-"""python -m vae_paper.reproduce.autoencoder: a VAE beside a plain autoencoder: the effect of noise and rate
+"""python -m vae_paper.reproduce.autoencoder: compare a VAE with a plain autoencoder, which has no noise and no rate
 -> results/autoencoder.json, docs/ae-beside-vae.png.
 
-An autoencoder has no prior. To treat both models alike, a Gaussian is fitted to the latents of each, and sampled from.
+An autoencoder has no prior from which z can be drawn. So, for both models, a Gaussian is fitted to the latents, and z is drawn
+from this Gaussian.
 """
 
 from pathlib import Path
@@ -25,21 +26,21 @@ SEEDS, EPOCHS, LATENT_DIM, COUNT = (0, 1, 2), 3, 8, 2000
 
 
 def main() -> None:
-    """Train both models from every seed, measure; then draw both at D = 2."""
+    """Train both models with every seed, and measure them. Then draw both models with D = 2."""
     judge = classifier.trained("mnist")
     train, test = (load_data("mnist", split, "dynamic") for split in ("train", "test"))
     report: dict[str, Any] = {
         "command": "python -m vae_paper.reproduce.autoencoder",
         "model": f"ae and vae, D = {LATENT_DIM}, Bernoulli",
         "training": f"{EPOCHS} epochs of 55,000 images of MNIST's train split, dynamic binarisation, batches of 64",
-        "codes": "the latents that the decoder was trained on: mu of the ae, a sample of q(z|x) of the vae; standardised, each "
-        "latent by its mean and standard deviation over 10,000 training images",
+        "codes": "the latents that the decoder saw in training: mu (ae), or a sample of q(z|x) (vae). Each latent is "
+        "standardised with its mean and standard deviation over 10,000 training images",
         "reconstructions": f"x_hat of the codes of the first {COUNT:,} test images",
         "samples": f"x_hat of {COUNT:,} draws from the Gaussian fitted to the training codes (mean and full covariance)",
-        "mixture": f"the same from a mixture of {samplers.COMPONENTS} Gaussians; prior: from N(0, I), of the vae only",
+        "mixture": f"as samples, but from a mixture of {samplers.COMPONENTS} Gaussians; prior (only vae): from N(0, I)",
         "half_way": f"x_hat of the points half-way between the codes of {COUNT:,} random pairs of test images",
-        "confidence": "largest probability of a classifier of this project; sd over images",
-        "neighbours": "mean distance |x_hat - x_hat'| of a test code and its nearest other code, divided by that of random pairs",
+        "confidence": "largest probability of a classifier, mean over images; confidence_sd: standard deviation over images",
+        "neighbours": "mean of |x_hat - x_hat'| over pairs (test code, nearest other code), divided by that of random pairs",
         "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels).value,
         "models": {},
     }
@@ -56,22 +57,16 @@ def main() -> None:
 
 
 def config(model: str, latent_dim: int, seed: int) -> Config:
-    """The run of a model and a seed; both models have the same training."""
-    how: dict[str, Any] = {
-        "source": "mnist",
-        "likelihood": "bernoulli",
-        "binarise": "dynamic",
-        "batch_size": 64,
-        "epochs": EPOCHS,
-    }
-    return Config(name=f"{model}-d{latent_dim}-{seed}", model=model, latent_dim=latent_dim, seed=seed, **how)
+    """The configuration of one run. Both models are trained in the same way."""
+    how: dict[str, Any] = {"source": "mnist", "likelihood": "bernoulli", "binarise": "dynamic", "batch_size": 64}
+    return Config(name=f"{model}-d{latent_dim}-{seed}", model=model, latent_dim=latent_dim, seed=seed, epochs=EPOCHS, **how)
 
 
 @torch.inference_mode()
 def measure(model: Model, train: Data, test: Data, judge: classifier.Classifier, seed: int) -> dict[str, float]:
     """All numbers of one model."""
     rng = np.random.default_rng(seed)
-    noise = rng.integers(2**31, size=2).tolist()  # other noise for test images than for training images
+    noise = rng.integers(2**31, size=2).tolist()  # two seeds: the noise of the test images is not that of the training images
     fitted = samplers.latents_of(model, train.subset(slice(samplers.FITTED_ON)), noise[0])
     center, scale = fitted.mean(0), fitted.std(0)
     codes = (samplers.latents_of(model, test.subset(slice(COUNT)), noise[1]) - center) / scale
@@ -104,7 +99,7 @@ def nearest_other(codes: Float[np.ndarray, "N D"]) -> np.ndarray:
 
 
 def apart(images: torch.Tensor, partner: np.ndarray) -> torch.Tensor:
-    """The Euclidean distance of each image from its partner."""
+    """The Euclidean distance between each image and image number `partner` of the same batch."""
     return (images - images[partner]).flatten(1).norm(dim=1).double()
 
 

@@ -1,8 +1,10 @@
 """python -m vae_paper.reproduce.collapse: posterior collapse, and two cures: annealing of beta (Bowman et al. 2015,
 arXiv:1511.06349) and free bits (Kingma et al. 2016, arXiv:1606.04934) -> results/collapse.json, docs/collapse.png.
 
-Rule of the verdicts, set after the measurement: without the cure at most 2 latents are active on every seed; with the cure, more
-are active on every seed.
+Posterior collapse: the decoder ignores z, and the KL of the latents falls to 0.
+
+Rule of the verdicts, set after the measurement. The claim about a cure holds if, without the cure, at most 2 latents are active
+on every seed, and if every seed with the cure has more active latents than any seed without it.
 """
 
 from dataclasses import dataclass
@@ -38,10 +40,10 @@ SHARED: dict[str, Any] = {
 
 @dataclass
 class Options:
-    """Count the active latents after five kinds of training."""
+    """Train models in five ways (cases), and count their active latents."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Random seeds: one run for each, in every case."""
+    """Random seeds: one run for each seed and each case."""
     epochs: int = 2
     """Epochs of each run."""
     out: Path = Path("results/collapse.json")
@@ -51,17 +53,17 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Train every case from every seed; count active units."""
+    """Train a model for each case and each seed, and count its active units (latents)."""
     at_least(options, seeds=1, epochs=1)
     test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
         "command": command_of("python -m vae_paper.reproduce.collapse", options),
         "model": "pixel-vae or vae, D = 20, Bernoulli",
         "training": f"{options.epochs} epochs of all 60,000 images of MNIST's train split, dynamic binarisation, batches of 32, "
-        "constant learning rate; annealing takes the first half (of one epoch, all of it); the weights are the last ones",
+        "constant learning rate; beta rises in half of the epochs (rounded down, at least 1); the weights are the last ones",
         "measured_on": f"{test.about}, all images, z sampled, 1 pass; a unit is active if Var_x(E_q[z_j]) > 0.01",
         "machine": machine(),
-        "units": "nats per image; elbo is the beta = 1 ELBO, a lower bound on log p(x)",
+        "units": "nats per image; elbo: -(distortion + rate), a lower bound on log p(x)",
         "cases": {},
         "kl_per_latent": {},
     }
@@ -85,20 +87,20 @@ def main(options: Options) -> None:
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """A line for each cure."""
+    """One line for each cure, with the autoregressive decoder."""
     active = {case: [seed["active_units"] for seed in found["seeds"]] for case, found in report["cases"].items()}
     protocol = {"seeds": len(active[PLAIN]), "binarisation": "dynamic", "k": 1, "split": "test split"}
     rows = []
     for paper, cure in (("Bowman et al. 2015: annealing", ANNEALED), ("Kingma et al. 2016: free bits", FREE_BITS)):
         holds = max(active[PLAIN]) <= 2 and min(active[cure]) > max(active[PLAIN])
         gain = report["cases"][cure]["mean"]["elbo"] - report["cases"][PLAIN]["mean"]["elbo"]
-        late = "; measured one epoch after beta reached 1" if cure == ANNEALED else ""
+        late = "; measured soon after beta reached 1" if cure == ANNEALED else ""
         rows.append(
             Row(
-                f"{paper} against posterior collapse under an autoregressive decoder, with and without",
-                "without it the latents can go unused",
+                f"{paper} against posterior collapse with an autoregressive decoder: first with the cure, then without it",
+                "without the cure, latents can stay unused",
                 " and ".join(f"{spread(report['cases'][case], 'active_units')} active units" for case in (cure, PLAIN)),
-                f"{VERDICTS[holds]} on every seed; the ELBO is {gain:+.1f} nats with it{late}",
+                f"{VERDICTS[holds]} (the rule is about every seed); the cure changes the mean ELBO by {gain:+.1f} nats{late}",
                 holds,
                 secondary=True,
                 protocol=protocol | {"epochs": report["training"].split()[0]},
@@ -108,7 +110,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
 
 
 def draw(report: dict[str, Any], seed: int, path: Path) -> None:
-    """The KL of each latent, largest first, one curve per case."""
+    """Draw the KL of each latent, in falling order, one curve for each case."""
     figure = Figure(figsize=(8, 4))
     axis = figure.add_subplot()
     for case, kl in report["kl_per_latent"].items():

@@ -1,10 +1,10 @@
-"""python -m vae_paper.reproduce.disentanglement: metrics of disentanglement on made-up representations, where the right values
+"""python -m vae_paper.reproduce.disentanglement: metrics of disentanglement on constructed representations, whose right values
 are known, and on PCA, raw pixels and untrained encoders -> results/disentanglement.json, docs/sprites.png.
 
-The beta-VAE metric and FactorVAE's metric are computed twice: ours, and as disentanglement_lib computes them ("theirs").
+The beta-VAE metric and FactorVAE's metric are computed twice: in this project's way ("ours"), and as disentanglement_lib
+computes them ("theirs").
 """
 
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from vae_numpy.figures import image_rows
 from vae_paper import models, sprites
 from vae_paper.measuring.disentanglement import Representation, codes_of_sprites, factor_vae, higgins, mig
 from vae_paper.measuring.disentanglement_lib import beta_vae_sklearn, dci, factor_vae_score, sap_score
-from vae_paper.reproduce import at_least
+from vae_paper.reproduce import at_least, over_seeds
 from vae_paper.weight_files import write_json
 
 SIZES = tuple(sprites.SIZES.values())
-MAPS = 5  # random mixtures, and untrained encoders: the mean over them is reported
-WIDTHS = (7, 8, 8, 8, 6, 6, 6, 6, 6)  # of the columns of `table`
-FEWEST = 50  # training points of DCI: 50 random images are never all of one shape (3⁻⁴⁹)
-COLLAPSED = 1e-3  # standard deviation of a collapsed latent's mu
-ADDED = {  # what results/ may lack: numbers of `measure` that were added later, and their headings
+MAPS = 5  # number of random mixtures, and of untrained encoders; the mean over them is reported
+WIDTHS = (7, 8, 8, 8, 6, 6, 6, 6, 6)  # characters of each column of `table`
+FEWEST = 50  # smallest number of training points for DCI: 50 random images all have one shape with probability 3⁻⁴⁹
+COLLAPSED = 1e-3  # standard deviation of mu, for a collapsed latent
+ADDED = {  # numbers of `measure` that an older file in results/ may lack, and their headings
     "higgins_lib": "beta-VAE metric, theirs, %",
     "factor_vae_lib": "FactorVAE, theirs, %",
     "dci_disentanglement": "DCI disentanglement, %",
@@ -36,10 +36,10 @@ ADDED = {  # what results/ may lack: numbers of `measure` that were added later,
 
 @dataclass
 class Options:
-    """Measure the disentanglement of representations without training."""
+    """Measure the disentanglement of representations that need no training."""
 
     dci: int = 1_000
-    """Training points of DCI's trees. disentanglement_lib takes 10,000, which takes ten times as long."""
+    """Number of points on which DCI's trees are trained. disentanglement_lib uses 10,000, which takes ten times as long."""
     latent_dim: int = 10
     """Latent size D of the untrained encoders, and the number of principal components."""
     out: Path = Path("results/disentanglement.json")
@@ -56,7 +56,7 @@ def perfect() -> Representation:
 
 
 def rotated() -> Representation:
-    """Perfect, except that x and y are rotated by 45 degrees: each of two latents depends on both factors."""
+    """`perfect`, but the latents of x and y are rotated by 45 degrees: each of these two latents depends on x and on y."""
     codes = perfect()
     x, y = codes[:, 3].copy(), codes[:, 4].copy()
     codes[:, 3], codes[:, 4] = (x + y) / 2**0.5, (y - x) / 2**0.5
@@ -86,7 +86,7 @@ def untrained(latent_dim: int, seed: int) -> Representation:
 
 
 def pixels() -> Representation:
-    """One latent for each pixel that is not black in all sprites."""
+    """One latent for each pixel that is not black in at least one sprite."""
     x = sprites.all_images().reshape(-1, 784)
     return x[:, x.any(0)]
 
@@ -95,14 +95,15 @@ def pca(latent_dim: int) -> Representation:
     """The first `latent_dim` principal components of all sprites."""
     x = pixels()
     x = x - x.mean(0)
-    _, axes = np.linalg.eigh(x.T @ x)  # ascending
+    _, axes = np.linalg.eigh(x.T @ x)  # in order of rising eigenvalues
     return x @ axes[:, ::-1][:, :latent_dim]
 
 
 def measure(codes: Representation, train: int = 10_000, test: int = 5_000, dci_train: int = 0) -> dict[str, float]:
-    """All metrics, and the F1 score of each factor in the answers of `higgins`. The names of theirs end in _lib.
+    """All metrics, and the F1 score of each factor in the predictions of the beta-VAE metric's classifier.
 
-    DCI is computed with `dci_train` training points. DCI and SAP are left out if `dci_train` is 0.
+    Names that end in _lib: the metric as disentanglement_lib computes it. `dci_train`: training points for DCI; 0 leaves out
+    DCI and SAP.
     """
     by_metric = {
         "higgins": higgins, "factor_vae": factor_vae, "higgins_lib": beta_vae_sklearn, "factor_vae_lib": factor_vae_score
@@ -119,7 +120,7 @@ def measure(codes: Representation, train: int = 10_000, test: int = 5_000, dci_t
 
 
 def main(options: Options) -> None:
-    """Measure and draw."""
+    """Measure all representations, write and print the report, and draw sprites."""
     at_least(options, dci=FEWEST, latent_dim=2)
 
     def measured(codes: Representation) -> dict[str, float]:
@@ -135,12 +136,12 @@ def main(options: Options) -> None:
         "representations": {
             "perfect": measured(perfect()),
             "x, y rotated": measured(rotated()),
-            f"randomly mixed, {MAPS} maps": mean_of(mixtures),
+            f"randomly mixed, {MAPS} maps": over_seeds(mixtures)["mean"],
             "three known, seven collapsed": measured(collapsed()),
             "noise": measured(noise()),
             f"PCA, D = {options.latent_dim}": measured(pca(options.latent_dim)),
             "raw pixels": measure(pixels()),
-            f"untrained encoder, {MAPS} seeds": mean_of(encoders),
+            f"untrained encoder, {MAPS} seeds": over_seeds(encoders)["mean"],
         },
         "mixtures": mixtures,
         "encoders": encoders,
@@ -150,13 +151,8 @@ def main(options: Options) -> None:
     draw(options.picture)
 
 
-def mean_of(measured: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each number."""
-    return {name: statistics.fmean(one[name] for one in measured) for name in measured[0]}
-
-
 def table(report: dict[str, Any]) -> str:
-    """The report as text. D, C and I are the three parts of DCI."""
+    """The report as text. D, C and I are disentanglement, completeness and informativeness, the three parts of DCI."""
     groups = f"{'':<31}{'beta-VAE':^14}{'FactorVAE':^17}{'':5}{'DCI':^20}"
     heads = ("ours", "theirs", "ours", "theirs", "MIG", "D", "C", "I", "SAP")
     lines = [groups.rstrip(), f"{'':<31}" + "".join(f"{head:>{width}}" for head, width in zip(heads, WIDTHS, strict=True))]
@@ -168,7 +164,7 @@ def table(report: dict[str, Any]) -> str:
 
 
 def draw(path: Path) -> None:
-    """A row for each factor: from its first value to its last, with the other factors fixed."""
+    """Draw a row of sprites for each factor: it goes from its first value to its last, and the other factors are fixed."""
     start = np.array([2, 4, 3, 7, 8])
     rows = {}
     for index, (name, size) in enumerate(sprites.SIZES.items()):

@@ -26,15 +26,15 @@ class Options:
     run: Annotated[str, tyro.conf.Positional] = weight_files.DEFAULT
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
     source: str | None = None
-    """Test images: mnist, fashion-mnist, kmnist, handwriting, sprites. By default the data of the run's training."""
+    """Source of the test images, such as mnist (see train --help). By default the source of the training images."""
     images: int = 100
     """Number of random test images."""
     k: int = 500
-    """Importance samples for log p(x), drawn from the best q of each image."""
+    """Importance samples per image for log p(x), drawn from the image's best q after it is widened."""
     steps: int = 200
-    """Steps of Adam towards the best q of each image."""
+    """Steps of Adam that search for the best q of each image."""
     samples: int = 2
-    """Samples of z in each step."""
+    """Samples of z per image in each step. An odd number is rounded up."""
     seed: int = 0
     """Random seed for choosing images, for binarisation and for noise."""
     out: Path = Path("results/gaps.json")
@@ -42,7 +42,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Measure and write."""
+    """Measure both gaps, write the report and print the gaps."""
     at_least(options, images=2, k=1, steps=1, samples=1)
     model, about = weight_files.load_with_header(options.run)
     report = measure(model, data_of(about, "test", options.source), options)
@@ -69,8 +69,8 @@ def measure(model: Model, data: Data, options: Options) -> dict[str, Any]:
         "seed": options.seed,
         "machine": machine(),
         "seconds": time.perf_counter() - started,
-        "is": f"log_p: IWAE-{options.k} with samples from each image's best factorised q, widened; "
-        + (f"an estimate of {model.bound} from below" if model.bound else "an objective, no log-likelihood"),
+        "is": f"log_p: IWAE-{options.k}, with z drawn from each image's best factorised q after it is widened; "
+        + (f"an estimate of {model.bound} from below" if model.bound else "an objective, not a log-likelihood"),
         "nats per image": {name: list(mean_of(nats)) for name, nats in found._asdict().items()},
         "amortisation less approximation": list(mean_of(found.amortisation - found.approximation)),
         "chosen": chosen.tolist(),
@@ -78,18 +78,18 @@ def measure(model: Model, data: Data, options: Options) -> dict[str, Any]:
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """One line: which part of the gap is larger. Not decided, because of the direction of the error in log p(x)."""
+    """One line: which of the two gaps is larger? It is never decided: the estimate of log p(x) makes one gap too small."""
     (a, a_error), (b, b_error) = (report["nats per image"][name] for name in ("amortisation", "approximation"))
     difference, error = report["amortisation less approximation"]
-    split = f"{report['images']} random images of the test split; after `reproduce nll`, which trains the run"
+    split = f"{report['images']} random images of the test split; run `reproduce nll` first: it trains the model"
     return [
         Row(
-            "Cremer et al. 2018: amortisation is the larger part of the inference gap",
+            "Cremer et al. 2018: the amortisation gap is the larger part of the inference gap",
             QUALITATIVE,
-            f"amortisation {a:.2f} ± {a_error:.2f}, approximation {b:.2f} ± {b_error:.2f} nats (standard errors)",
-            f"not decided: amortisation is larger by {difference:.2f} ± {error:.2f}, but log p(x) is estimated from below, and "
-            "the missing part belongs to the approximation gap. The best q is found by few steps, which errs the other way. The "
-            "sizes are not comparable: another network",
+            f"amortisation gap {a:.2f} ± {a_error:.2f}, approximation gap {b:.2f} ± {b_error:.2f} nats (±: standard error)",
+            f"not decided: the amortisation gap is larger by {difference:.2f} ± {error:.2f}, but two errors are unknown. The "
+            "estimate of log p(x) is too low, so the approximation gap is too small. The search for the best q has few steps, "
+            "so the amortisation gap is too small. The sizes are not comparable with the paper's: another network",
             None,
             secondary=True,
             protocol={"seeds": 1, "split": split},

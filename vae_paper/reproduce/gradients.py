@@ -1,8 +1,9 @@
-"""python -m vae_paper.reproduce.gradients: how much noise has the encoder's gradient under each objective?
+"""python -m vae_paper.reproduce.gradients: how noisy is the encoder's gradient with each objective?
 -> results/gradients.json.
 
-The pretrained VAE and 10 bundled test digits, made binary, stay fixed. Only the noise eps is drawn again. The variance of a
-gradient is the sum of the variances of its numbers, over the draws of eps.
+The weights of the pretrained VAE and 10 binary test digits stay fixed. Only the noise eps is drawn again and again. The
+variance of each component of the gradient is computed over the draws of eps. The variance of the gradient is the sum of these
+variances.
 """
 
 from pathlib import Path
@@ -24,11 +25,11 @@ IMAGES, DRAWS, GROUPS, KS = 10, 200, 10, (1, 5, 50)
 
 
 def sampled_elbo(terms: Terms) -> Float[Tensor, " B"]:
-    """The ELBO with a sampled KL and the usual gradient."""
+    """The ELBO with a sampled KL, mean over K samples. Unlike in `stl`, no part of its gradient is left out."""
     return terms.log_weight.mean(0)
 
 
-# dreg comes last: it leaves a hook on z
+# dreg must be last: its hook on z would change the gradients of objectives after it
 OBJECTIVES = {
     "elbo, KL by its formula": objectives.elbo,
     "elbo, KL sampled": sampled_elbo,
@@ -39,7 +40,7 @@ OBJECTIVES = {
 
 
 def main() -> None:
-    """Measure the variances for each number of samples K."""
+    """Measure the variance of each objective's gradient, for each number K of samples of z, and write the report."""
     model = vae_paper.load("vae_mnist_d20")
     model.likelihood = "bernoulli"
     data = load_data("handwriting", "test", "threshold").subset(slice(IMAGES))
@@ -63,7 +64,7 @@ def main() -> None:
 
 
 def of_draws(model: Any, x: Float[Tensor, "B C H W"], K: int) -> dict[str, Float[Tensor, "N P"]]:
-    """For each objective, the gradients of N draws of the noise, for P parameters."""
+    """For each objective: N gradients, one for each draw of the noise, with respect to P parameters."""
     parameters = [*model.encoder.mu.parameters(), *model.encoder.logvar.parameters()]
     generator = torch.Generator().manual_seed(K)
     found: dict[str, list[Tensor]] = {name: [] for name in OBJECTIVES}
@@ -76,7 +77,7 @@ def of_draws(model: Any, x: Float[Tensor, "B C H W"], K: int) -> dict[str, Float
 
 
 def variance(gradients: Float[Tensor, "N P"]) -> Any:
-    """The sum of the variances of all parameters, as the mean over groups of draws, with its standard error."""
+    """The variance of the gradient (a sum over parameters), computed in groups of draws: mean over groups, standard error."""
     return mean_of(torch.stack([group.var(0).sum() for group in gradients.chunk(GROUPS)]))
 
 

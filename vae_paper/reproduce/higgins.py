@@ -1,16 +1,18 @@
 """python -m vae_paper.reproduce.higgins: does beta = 4 disentangle? (Higgins et al. 2017, Fig. 6) -> results/higgins.json.
 
-The beta-VAE metric of VAEs trained on sprites, and of three representations without training: PCA, raw pixels, an untrained
-encoder. Other metrics are given beside it, because the linear classifier of the beta-VAE metric is blind to linear mixtures of
-the factors (docs/disentanglement.md): FactorVAE's metric, MIG, DCI and SAP. The beta-VAE metric and FactorVAE's metric are also
-given as disentanglement_lib computes them.
+The beta-VAE metric is measured for VAEs trained on sprites, and for three representations without training: PCA, raw pixels and
+an untrained encoder. FactorVAE's metric, MIG, DCI and SAP are measured too, because the beta-VAE metric hardly sees linear
+mixtures of the factors: its linear classifier undoes most of them (docs/disentanglement.md). The beta-VAE metric and
+FactorVAE's metric are also computed as in disentanglement_lib.
 
-beta weighs a sum over latents against a sum over pixels. The paper has D = 10 and 64x64 pixels. At 28x28 pixels and the same D,
-its beta = 4 and beta = 1 correspond to 784 / 4096 as much: 0.766 and 0.191. Both pairs of beta are measured.
-Differences from the paper: sprites of 28x28 pixels with rotations within a quarter turn, a convolutional network, few epochs.
+beta multiplies a sum over latents (the rate). The other term of the loss is a sum over pixels. So with fewer pixels the same
+beta weighs more. The paper has D = 10 and 64x64 pixels. With 28x28 pixels and the same D, its beta = 4 and beta = 1 are
+multiplied by 784 / 4096: 0.766 and 0.191. Both pairs of beta are measured. Other differences from the paper: rotations of the
+sprites stay within a quarter turn, the network is convolutional, and there are few epochs.
 
-Rule of the verdict for each pair, fixed before the measurement: the mean of the metric over seeds is higher for the larger beta,
-by more than the larger of the two standard deviations. The metric of the rule is ours (`measuring.disentanglement.higgins`).
+Rule of the verdict for each pair, fixed before the measurement. The claim holds if the mean of the metric over seeds is higher
+for the larger beta, by more than the larger of the two standard deviations. The rule uses our metric
+(`measuring.disentanglement.higgins`).
 """
 
 import functools
@@ -27,9 +29,9 @@ from vae_paper.reproduce import VERDICTS, Row, at_least, machine, once, over_see
 from vae_paper.reproduce.disentanglement import FEWEST, measure, pca, pixels, untrained
 
 SCALE = 28**2 / 64**2  # the paper's beta corresponds to SCALE * beta at 28x28, with the same D
-PAIRS = {(1.0, 4.0): "the paper's numbers", (SCALE, 4 * SCALE): "the paper's weight, beta D / N"}
-UNKNOWN = 0.75  # below this F1 score of the metric's answers, a factor counts as confused with others
-PUBLISHED = {"beta = 4": 99.23, "beta = 1": 61.58, "PCA": 84.9, "raw pixels": 45.75}  # %, dSprites
+PAIRS = {(1.0, 4.0): "the paper's beta", (SCALE, 4 * SCALE): "beta D / N as in the paper, N pixels"}
+UNKNOWN = 0.75  # a factor with a smaller F1 score counts as confused with other factors
+PUBLISHED = {"beta = 4": 99.23, "beta = 1": 61.58, "PCA": 84.9, "raw pixels": 45.75}  # beta-VAE metric in %, on dSprites
 
 
 @dataclass
@@ -37,23 +39,23 @@ class Options:
     """Measure the disentanglement of beta-VAEs on sprites, and of representations without training."""
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Random seeds: one run for each, at every beta."""
+    """Random seeds: one run for each seed and each beta."""
     epochs: int = 3
     """Epochs of each run, over nine tenths of all sprites."""
     latent_dim: int = 10
     """Latent size D, and the number of principal components."""
     train: int = 10_000
-    """Training points of the classifier and of the majority vote."""
+    """Training points of each metric, except MIG and DCI."""
     test: int = 5_000
-    """Test points of the classifier and of the majority vote."""
+    """Test points of each metric, except MIG."""
     dci: int = 1_000
-    """Training points of DCI's trees; 0 leaves out DCI and SAP. They are always left out for raw pixels (hours)."""
+    """Training points of DCI's trees; 0 leaves out DCI and SAP. For raw pixels both are left out: they would take hours."""
     out: Path = Path("results/higgins.json")
     """File for the numbers."""
 
 
 def main(options: Options) -> None:
-    """Train the missing runs, measure, write."""
+    """Train the missing runs, measure all representations, and write the report."""
     check_options(options)
     report: dict[str, Any] = {
         "command": command_of("python -m vae_paper.reproduce.higgins", options),
@@ -61,12 +63,12 @@ def main(options: Options) -> None:
         "binarisation": "none",
         "seeds": list(options.seeds),
         "k": 1,
-        "split": f"trained on nine tenths of {sprites.COUNT:,} sprites; metrics of mu of all",
+        "split": f"trained on nine tenths of {sprites.COUNT:,} sprites; the metrics are computed from mu of all sprites",
         "epochs": options.epochs,
         "machine": machine(),
-        "units": "higgins and factor_vae: share of right answers, chance 1/5; mig, dci and sap: 0 to 1; "
-        "_lib: as disentanglement_lib computes it; normalised: beta D / N; "
-        "f1: the F1 score of a factor in the beta-VAE metric's answers, the harmonic mean of precision and recall",
+        "units": "higgins (the beta-VAE metric) and factor_vae: share of right answers, chance 1/5; mig, dci and sap: 0 to 1; "
+        "_lib: as disentanglement_lib computes it; normalised: beta D / N, with N pixels; f1: the F1 score of a factor "
+        "(harmonic mean of precision and recall) in the predictions of the beta-VAE metric's classifier",
         "normalised": {f"{beta:.3g}": beta * options.latent_dim / 784 for pair in PAIRS for beta in pair},
         "representations": {},
     }
@@ -90,7 +92,7 @@ def main(options: Options) -> None:
 
 
 def check_options(options: Any) -> None:
-    """Refuse options that are too small, before any training."""
+    """ValueError, before any training, if an option is too small."""
     at_least(options, seeds=1, epochs=1, latent_dim=2 if options.dci else 1, train=2, test=2)
     if options.dci and options.dci < FEWEST:
         raise ValueError(f"dci is {options.dci}: expected 0, or at least {FEWEST} points, so that no factor is constant")
@@ -106,7 +108,7 @@ def of_beta(options: Options, beta: float, seed: int) -> dict[str, float]:
 
 
 def measured(options: Any, name: str, codes: Any, dci: int, key: dict[str, Any] | None = None) -> dict[str, float]:
-    """All metrics of the codes that the function `codes` returns."""
+    """All metrics of the codes that `codes()` returns. `dci`: training points of DCI; `key`: other settings (see `once`)."""
 
     def found() -> dict[str, float]:
         started = time.perf_counter()
@@ -134,17 +136,17 @@ def ledger(report: dict[str, Any]) -> list[Row]:
 
 
 def pair(found: dict[str, Any], low: float, high: float, why: str) -> Row:
-    """The line of two betas."""
+    """The line that compares two betas."""
     a, b = found[f"beta = {low:.3g}"], found[f"beta = {high:.3g}"]
     gain = b["mean"]["higgins"] - a["mean"]["higgins"]
     mistaken = [name for name in sprites.SIZES if max(r["mean"][f"f1_{name}"] for r in (a, b)) < UNKNOWN]
     confused = (
-        f"; for both betas {' and '.join(mistaken)} are confused with other factors (F1 below {UNKNOWN:g}), so there was no room "
-        "for a gain: other sprites and far fewer steps than in the paper"
+        f"; with both betas the classifier confuses {' and '.join(mistaken)} with other factors (F1 below {UNKNOWN:g}). The "
+        "sprites are not the paper's, and there are far fewer training steps"
     )
     spreads = [r["sd"]["higgins"] for r in (a, b) if "sd" in r]
     holds = gain > max(spreads) if spreads else None
-    rule = f"the rule needs more than {100 * max(spreads):.1f}" if spreads else "one seed has no standard deviation"
+    rule = f"the rule needs more than {100 * max(spreads):.1f} points" if spreads else "one seed has no standard deviation"
     return Row(
         f"Higgins et al. 2017, Fig. 6: beta-VAE metric in %, beta = {high:.3g} and {low:.3g} ({why})",
         f"{PUBLISHED['beta = 4']} and {PUBLISHED['beta = 1']} (dSprites, 64x64)",
@@ -157,7 +159,7 @@ def pair(found: dict[str, Any], low: float, high: float, why: str) -> Row:
 
 
 def scores(r: dict[str, Any]) -> str:
-    """The beta-VAE metric; MIG, which linear mixtures lower; and, if measured, the metric as disentanglement_lib computes it."""
+    """Text: the beta-VAE metric in %; MIG; and, if measured, the beta-VAE metric in % as disentanglement_lib computes it."""
     theirs = f"; disentanglement_lib: {spread(r, 'higgins_lib', 1, 100)}" if "higgins_lib" in r["mean"] else ""
     return f"{spread(r, 'higgins', 1, 100)} (MIG {r['mean']['mig']:.2f}{theirs})"
 

@@ -1,15 +1,15 @@
-"""python -m vae_paper.reproduce.higgins_paper: beta = 4 and 1 with the paper's network, at the paper's image size (Higgins et al.
-2017, Fig. 6 and the table of architectures in the appendix) -> results/higgins_paper.json.
+"""python -m vae_paper.reproduce.higgins_paper: does beta = 4 disentangle more than beta = 1, with the paper's network and image
+size? (Higgins et al. 2017, Fig. 6 and the table of architectures in the appendix) -> results/higgins_paper.json.
 
-Sprites of 64x64 pixels, D = 10. The encoder has two layers of 1200 ReLU units, the decoder three layers of 1200 tanh units, both
-fully connected. The optimiser is Adagrad with a learning rate of 1e-2, which stays the same. `reproduce/higgins.py` has the
-metrics, and the rule of the verdict. The network and the optimiser come in through `train(config, model=..., optimizer=...)`.
+The sprites have 64x64 pixels, and D = 10. The encoder has two layers of 1200 ReLU units, the decoder has three layers of 1200
+tanh units, and both are fully connected. The optimiser is Adagrad with a constant learning rate of 1e-2. The metrics and the
+rule of the verdict are those of `reproduce/higgins.py`. Model and optimiser are arguments of `training.train`.
 
-The defaults are a reduced run for a CPU: one seed, one epoch for each beta. The full run is for a GPU:
+By default the measurement is small enough for a CPU: one seed, one epoch for each beta. The full measurement is for a GPU:
 
     python -m vae_paper.reproduce.higgins_paper --seeds 0 1 2 3 4 --epochs 20 --dci 10000 --device cuda
 
-Differences from the paper: our sprites in place of dSprites, with rotations within a quarter turn; and few epochs.
+Two things differ from the paper: the sprites are our own, with rotations within a quarter turn; and there are few epochs.
 """
 
 import functools
@@ -37,17 +37,17 @@ class Options:
     """Measure the disentanglement of beta-VAEs with the paper's network on sprites of 64x64 pixels."""
 
     seeds: tuple[int, ...] = (0,)
-    """Random seeds: one run for each, at both betas."""
+    """Random seeds: one run for each seed and each beta."""
     epochs: int = 1
     """Epochs of each run, over nine tenths of all sprites."""
     batch_size: int = 64
-    """Images of a step."""
+    """Images per step."""
     latent_dim: int = 10
     """Latent size D."""
     train: int = 10_000
-    """Training points of the classifier and of the majority vote."""
+    """Training points of each metric, except MIG and DCI."""
     test: int = 5_000
-    """Test points of the classifier and of the majority vote."""
+    """Test points of each metric, except MIG."""
     dci: int = 1_000
     """Training points of DCI's trees; 0 leaves out DCI and SAP."""
     device: str = "cpu"
@@ -87,7 +87,7 @@ class Decoder(nn.Module):
 
 
 def build(latent_dim: int, seed: int) -> VAE:
-    """An untrained model."""
+    """An untrained VAE with the paper's networks, initialised from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         shape = (1, SIZE, SIZE)
@@ -100,7 +100,7 @@ def adagrad(parameters: Any) -> torch.optim.Optimizer:
 
 
 def main(options: Options) -> None:
-    """Train the missing runs, measure, write."""
+    """Train the missing runs, measure all representations, and write the report."""
     check_options(options)
     at_least(options, batch_size=1)
     devices.check(options.device)
@@ -111,7 +111,7 @@ def main(options: Options) -> None:
         "binarisation": "none",
         "seeds": list(options.seeds),
         "k": 1,
-        "split": f"trained on nine tenths of {sprites.COUNT:,} sprites; metrics of mu of all",
+        "split": f"trained on nine tenths of {sprites.COUNT:,} sprites; the metrics are computed from mu of all sprites",
         "epochs": options.epochs,
         "machine": machine(options.device),
         "representations": {},
@@ -152,12 +152,12 @@ def of_beta(options: Options, beta: float, seed: int) -> dict[str, float]:
 
 
 def codes_of(model: VAE) -> Representation:
-    """mu of all sprites, computed on the CPU: the images are there."""
+    """mu of all sprites. The model is moved to the CPU, because the sprites are on the CPU."""
     return codes_of_sprites(model.cpu())
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """The line of the two betas."""
+    """The line that compares the two betas."""
     low, high = BETAS
     return [pair(report["representations"], low, high, "the paper's network, 64x64")]
 

@@ -1,17 +1,18 @@
-"""python -m vae_paper.reproduce.kingma: the bound against the number of training samples, for five latent sizes N_z (Kingma &
-Welling 2013, arXiv:1312.6114, Fig. 2), with the paper's network and with this project's; and samples of the paper's network
-(Fig. 5) -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png. (Fig. 4 is part of the README's first picture.)
+"""python -m vae_paper.reproduce.kingma: the ELBO as a function of the number of training samples, for five latent sizes N_z
+(Kingma & Welling 2013, arXiv:1312.6114, Fig. 2). Two networks are trained: the paper's and this project's. Images drawn from
+the paper's network show Fig. 5. -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png.
+(Fig. 4 is part of the README's first picture.)
 
-Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about a hundredth of its 10^8 samples.
-Pixels are drawn as zeros and ones at every step, so that the curves are bounds on log p(x). The paper does not describe its
-binarisation.
+Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 training samples instead of
+10^8. Each image is binarised again at every step, so that the curves are lower bounds on log p(x). The paper does not describe
+its binarisation.
 
-Rule of the verdict for each network, fixed before the measurement, on test images at the end of training:
+Rule of the verdict for each network, fixed before the measurement, with the ELBO of all test images at the end of training:
     every curve ends between -150 and -90 nats (in the paper between -150 and -100);
-    the bound rises from N_z = 3 to 5 to 10;
-    superfluous latents do not overfit: the bound at N_z = 200 is at most 2 nats below the bound at N_z = 20, and the gap between
+    the ELBO rises from N_z = 3 to 5, and from 5 to 10;
+    superfluous latents do no harm: at N_z = 200 the ELBO is at most 2 nats lower than at N_z = 20, and the gap between
     training and test images is at most 1 nat larger.
-This project's network was measured with 3 epochs, then with 10. The bound at N_z = 200 was still too low both times.
+This project's network failed this rule with 3 epochs and with 10: both times the ELBO at N_z = 200 was too low.
 """
 
 import itertools
@@ -36,19 +37,19 @@ from vae_paper.reproduce import VERDICTS, Row, at_least, floor_of, machine, once
 from vae_paper.vae import VAE
 
 HIDDEN = 500
-BATCH = 100  # images of a step
-LOWER, GAP = 2.0, 1.0  # nats that the rule allows
+BATCH = 100  # images per step
+LOWER, GAP = 2.0, 1.0  # nats: how much lower the ELBO, and how much larger the gap, may be
 NETWORKS = {"mlp": "the paper's network (one hidden layer of 500 tanh units each way)", "conv": "this project's network"}
 
 
 @dataclass
 class Options:
-    """Measure the bound against the number of training samples."""
+    """Measure the ELBO as a function of the number of training samples."""
 
     latents: tuple[int, ...] = (3, 5, 10, 20, 200)
     """Latent sizes N_z: one curve for each."""
     sampled: tuple[int, ...] = (2, 5, 10, 20)
-    """Latent sizes N_z of Fig. 5, with the paper's network."""
+    """Latent sizes N_z for which images are drawn (Fig. 5), with the paper's network."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds: one run for each, at every N_z."""
     epochs: int = 20
@@ -56,7 +57,7 @@ class Options:
     points: int = 8
     """Number of points on each curve, evenly spaced in the logarithm of the number of samples."""
     images: int = 2000
-    """Number of training images, and of test images, for each point. The last bound uses all test images."""
+    """Number of training images, and of test images, for each point. The ELBO at the end uses all test images."""
     source: str = "mnist"
     """Data set."""
     out: Path = Path("results/kingma.json")
@@ -66,7 +67,7 @@ class Options:
 
 
 class Hidden(nn.Module):
-    """One hidden layer of tanh units, and a linear layer for each output (appendix C): the encoder, x -> mu, logvar."""
+    """One hidden layer of 500 tanh units, then a linear layer for each output (appendix C). The encoder: x -> mu, logvar."""
 
     def __init__(self, inputs: int, *outputs: int) -> None:
         super().__init__()
@@ -79,7 +80,7 @@ class Hidden(nn.Module):
 
 
 class HiddenDecoder(Hidden):
-    """z -> logits, with the same layers."""
+    """The decoder: z -> logits, with the same kinds of layers."""
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__(latent_dim, 784)
@@ -115,7 +116,8 @@ def main(options: Options) -> None:
         "images": options.images,
         "machine": machine(),
         "floor": list(pixel_entropy(test.images)),
-        "units": f"nats per image, z sampled; `curve`: the bound on {options.images} training and test images; `test`: on all",
+        "units": f"nats per image, z sampled once; `curves`: training samples, then the ELBO on {options.images} training and "
+        f"{options.images} test images; `bounds`: the ELBO at the end, on all test images and as many training images",
         "bounds": {network: {} for network in NETWORKS},
         "curves": {network: {} for network in NETWORKS},
     }
@@ -136,7 +138,7 @@ def main(options: Options) -> None:
 
 
 def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data, test: Data) -> dict[str, Any]:
-    """Train one model with the library's own steps, and measure its bound during training and at the end."""
+    """Train one model, and measure its ELBO during training and at the end. Read the numbers if they were measured before."""
     config = Config(
         name=f"kingma-{network}-{latent_dim}-{seed}",
         latent_dim=latent_dim,
@@ -162,11 +164,8 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
             if step in at:
                 bounds = (bound(model, part.subset(slice(options.images))) for part in (data, test))
                 found.append([step * BATCH, *bounds])
-        folder = weight_files.RUNS / config.name
-        folder.mkdir(parents=True, exist_ok=True)
-        weight_files.save_model(
-            folder / "weights.safetensors", model, weight_files.describe(model) | {"network": network, "seed": seed}
-        )
+        about = weight_files.describe(model) | {"network": network, "seed": seed}
+        weight_files.save_model(weight_files.RUNS / config.name / "weights.safetensors", model, about)
         ends = {"train": bound(model, data.subset(slice(len(test.images)))), "test": bound(model, test)}
         return ends | {"curve": found, "seconds": time.perf_counter() - started}
 
@@ -175,12 +174,12 @@ def curve(options: Options, network: str, latent_dim: int, seed: int, data: Data
 
 
 def bound(model: VAE, data: Data) -> float:
-    """The ELBO, mean over images."""
+    """The ELBO in nats, mean over images."""
     return elbo.summary(model, data, passes=1)["elbo"]
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """A line for each network: the ends of the curves, and whether superfluous latents hurt."""
+    """A line for each network: the ELBO at the end of each curve, and the verdict of the rule."""
     rows = []
     for network, bounds in report["bounds"].items():
         ends = {int(latent_dim): r["mean"] for latent_dim, r in bounds.items()}
@@ -193,8 +192,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         holds = within and rising and worse <= LOWER and more <= GAP
         rows.append(
             Row(
-                f"Kingma & Welling 2013, Fig. 2, {NETWORKS[network]}: superfluous latents do not overfit, nor (a rule of "
-                "this project) lower the bound",
+                f"Kingma & Welling 2013, Fig. 2, {NETWORKS[network]}: superfluous latents do not overfit; and (a rule of this "
+                "project) they do not lower the bound",
                 "bound between -150 and -100 nats; superfluous latents do not overfit",
                 ", ".join(f"{n}: {end['test']:.1f}" for n, end in sorted(ends.items()))
                 + f" (no model can be above {-floor_of(report):.2f})",
@@ -202,7 +201,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"{'below' if worse > 0 else 'above'} N_z = {usual} (the rule allows {LOWER:g} below), and its gap between "
                 f"training and test images is {more:.1f} nats larger (the rule allows {GAP:g}); the curves "
                 f"{'end' if within else 'do not end'} between -150 and -90, and {'rise' if rising else 'do not rise'} up to 10. "
-                "The paper has 10^8 training samples; with so few as here no model has time to overfit",
+                "The paper trains on 10^8 samples. Here there are far fewer: too few to show overfitting",
                 holds,
             )
         )
@@ -210,7 +209,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
 
 
 def draw_bounds(report: dict[str, Any], path: Path) -> None:
-    """A panel for each N_z, as in the paper: training and test images, both networks."""
+    """Draw Fig. 2: a panel for each N_z, with the curves of both networks on training and test images."""
     figure = Figure(figsize=(2.4 * len(report["bounds"]["mlp"]), 3.2))
     panels = figure.subplots(1, len(report["bounds"]["mlp"]), sharey=True, squeeze=False)[0]
     for axis, latent_dim in zip(panels, report["bounds"]["mlp"], strict=True):
@@ -232,7 +231,7 @@ def draw_bounds(report: dict[str, Any], path: Path) -> None:
 
 
 def draw_samples(options: Options, path: Path) -> None:
-    """x_hat of z ~ N(0, I), a row for each N_z, with the paper's network."""
+    """Draw Fig. 5: x_hat of random z ~ N(0, I) from the paper's network, a row for each N_z."""
     rows = {}
     for latent_dim in options.sampled:
         seed = options.seeds[0]

@@ -1,8 +1,9 @@
-"""python -m vae_paper.reproduce.nll: -log p(x) of this project's network; each command measures one model -> results/nll.json.
+"""python -m vae_paper.reproduce.nll: the NLL, -log p(x), of this project's network -> results/nll.json. Each command measures
+one model:
 
     VAE, aim: at most 85.5 nats
         python -m vae_paper.reproduce.nll
-    IWAE-5, aim: at most 84.8 nats; and VAE-5, its control: the same steps with the same number of samples, and the ELBO
+    IWAE-5, aim: at most 84.8 nats; and its control VAE-5: as many steps and samples, but trained with the ELBO
         python -m vae_paper.reproduce.nll --objective iwae --samples 5 --vae-epochs 80 --epochs 12 --learning-rate 7e-4
         python -m vae_paper.reproduce.nll --objective elbo --samples 5 --vae-epochs 80 --epochs 12 --learning-rate 7e-4
     IWAE-5 with a flow prior, aim: at most 82.5 nats
@@ -12,15 +13,15 @@
         python -m vae_paper.reproduce.nll --objective iwae --samples 50 --vae-epochs 80 --epochs 54 --learning-rate 1e-3
         --subset 10000 --device cuda
 
--log p(x), mean over all test images, is minus the ELBO of all images, less the mean gap, IWAE-k - ELBO, of random images. Its
-mean over several binarisations of the test images is given. There are two estimates, on the same images with the same pixels.
-Both are too large in expectation, so the smaller one is closer:
-    nll:       z of the encoder's q, k = 5000 as in Burda et al. 2015. This one is compared with published numbers.
-    nll_best:  z of the best Gaussian of each image, made wider (measuring/inference_gap.py). Its k may be smaller.
-Models measured before stay in the file.
+The estimate of the NLL is -(mean ELBO of all test images + mean gap of random test images), with gap = IWAE-k - ELBO. It is
+the mean over several binarisations of the test images. There are two estimates, on the same images with the same pixels. Both
+are too large in expectation. So the smaller one is closer, up to noise:
+    nll:       z is drawn from the encoder's q; k = 5000 as in Burda et al. 2015. This one is compared with published numbers.
+    nll_best:  z is drawn from the best Gaussian of each image, made wider (measuring/inference_gap.py). Its k may be smaller.
+The results of other models stay in the file.
 
 Rule for IWAE-5 against VAE-5, fixed before the run: IWAE-5 is better if its nll is lower for every seed, and the mean difference
-is more than twice the standard deviation of the differences. With one seed it is not decided.
+is more than twice the standard deviation of the differences. One seed decides nothing.
 """
 
 import dataclasses
@@ -43,9 +44,9 @@ from vae_paper.measuring import elbo, estimators, inference_gap
 from vae_paper.reproduce import VERDICTS, Row, at_least, floor_of, machine, over_seeds, pixel_entropy, spread, trained
 from vae_paper.vae import Model
 
-AIMS = {"VAE": 85.5, "IWAE-5": 84.8, "IWAE-50": 82.9, "IWAE-5, flow-prior": 82.5}  # nats, at most: the rule of the verdict
+AIMS = {"VAE": 85.5, "IWAE-5": 84.8, "IWAE-50": 82.9, "IWAE-5, flow-prior": 82.5}  # nats: nll must be at most this
 BURDA = {"VAE": 86.76, "VAE-5": 86.47, "IWAE-5": 85.54, "IWAE-50": 84.78}  # Table 1: two hidden layers of 200 units, D = 50
-BEST_STEPS, BEST_SAMPLES = 200, 4  # of the search for the best Gaussian of each image
+BEST_STEPS, BEST_SAMPLES = 200, 4  # optimiser steps, and samples of z per step, to find the best Gaussian of an image
 
 
 @dataclass
@@ -53,33 +54,34 @@ class Options:
     """Train one model, and measure its NLL on all test images."""
 
     model: Literal["vae", "flow-prior", "vamp-prior", "iaf", "ladder"] = "vae"
-    """The model. With --vae-epochs, encoder and decoder start with the VAE's parameters, where shapes agree."""
+    """The model. With --vae-epochs it starts with the VAE's parameters, except those whose shapes differ."""
     objective: Literal["elbo", "iwae"] = "elbo"
-    """elbo, or iwae: the importance-weighted bound with --samples samples."""
+    """Training objective: elbo, or iwae, the importance-weighted bound. Both use --samples samples of z."""
     samples: int = 1
-    """Samples of z per image in training."""
+    """Number of samples of z per image in training."""
     latent_dim: int = 32
     """Latent size D."""
     epochs: int = 80
-    """Epochs of training."""
+    """Epochs of training (after --vae-epochs)."""
     vae_epochs: int = 0
-    """Epochs of the VAE before these epochs. This first part is the VAE's own run."""
+    """Epochs of a VAE that is trained first, as a run of its own. The model starts with its parameters. 0: no such VAE."""
     batch_size: int = 64
     """Images per step."""
     learning_rate: float = 1.5e-3
-    """Learning rate at its highest."""
+    """Highest learning rate of the schedule."""
     validation: float = 0.0
-    """Fraction of the training images on which weights are selected. 0: the last weights are kept."""
+    """Fraction of the training images kept for validation, to select weights. 0: the last weights are kept."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds: one run for each."""
     binarisations: int = 3
-    """How often the test images are binarised. The numbers are means over them."""
+    """Number of binarisations of the test images. The results are means over these binarisations."""
     k: int = 5000
     """Importance samples per image from the encoder's q."""
     k_best: int = 500
     """Importance samples per image from the best Gaussian of the image."""
     subset: int = 100
-    """Number of random test images, new ones for each binarisation, on which the gap between IWAE-k and the ELBO is estimated."""
+    """Number of random test images for the gap between IWAE-k and the ELBO, others for each binarisation. If there are too few
+    test images, each binarisation gets an equal part of them."""
     device: str = "cpu"
     """cpu, cuda, mps."""
     source: str = "mnist"
@@ -89,7 +91,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Train the missing runs, measure, add the model to the file."""
+    """Train the missing runs, measure the model, and add its results to the file."""
     at_least(options, seeds=1, epochs=1, samples=1, latent_dim=1, binarisations=1, k=1, k_best=1, subset=2)
     name = name_of(options)
     if options.vae_epochs and name == "VAE":
@@ -115,20 +117,20 @@ def main(options: Options) -> None:
 
 
 def name_of(options: Options) -> str:
-    """VAE, VAE-5, IWAE-5, ...; for another model its name is added."""
+    """VAE, VAE-5, IWAE-5, ...; a model other than the VAE adds its name: "IWAE-5, flow-prior"."""
     name = "IWAE" if options.objective == "iwae" else "VAE"
     name = name if options.samples == 1 else f"{name}-{options.samples}"
     return name if options.model == Options.model else f"{name}, {options.model}"
 
 
 def measure(options: Options, name: str, seed: int) -> dict[str, Any]:
-    """Train from one seed, and estimate the NLL: the ELBO of all images, and the mean gap of random ones, over all draws."""
+    """Train from one seed, and estimate the NLL over all draws (binarisations) of the test images."""
     model, seconds = trained_model(options, name, seed)
     started = time.perf_counter()
     model.to(options.device)
     test = load_data(options.source, "test", "dynamic", options.device)
     chosen = estimators.random_subset(len(test.images), options.subset * options.binarisations)
-    parts = [chosen[draw :: options.binarisations] for draw in range(options.binarisations)]  # other images for each draw
+    parts = [chosen[draw :: options.binarisations] for draw in range(options.binarisations)]  # no image is in two draws
     draws = [measured_draw(options, model, test, part, draw) for draw, part in enumerate(parts)]
     bounds = torch.stack([one["bound"] for one in draws])  # (draws, N)
     found = {"elbo": bounds.mean().item(), "elbo_sd_of_draws": bounds.mean(1).std().item() if len(draws) > 1 else 0.0}
@@ -142,13 +144,13 @@ def measure(options: Options, name: str, seed: int) -> dict[str, Any]:
 
 
 def measured_draw(options: Options, model: Model, test: Data, chosen: Int64[Tensor, " n"], draw: int) -> dict[str, Any]:
-    """With one binarisation: the ELBO of all images; and for the `chosen` ones their ELBO and both estimates of log p(x)."""
+    """With one binarisation: the ELBO of all images, and the ELBO and both estimates of log p(x) of the `chosen` images."""
     pixels, noise, search, again = (elbo.mixed(purpose, draw) for purpose in range(4))  # a seed for each purpose
-    seen = test.replace(images=test.seen(pixels), binarisation="none")  # from here on, all numbers are of the same pixels
+    seen = test.replace(images=test.seen(pixels), binarisation="none")  # binarised once: all numbers below use the same pixels
     terms, part = elbo.terms_of(model, seen, seed=noise), seen.subset(chosen.to(seen.images.device))
     own, iwae = estimators.importance(model, part, [options.k], noise)
     found = {"bound": objectives.elbo(terms), "rate": terms.rate.sum(1).mean().item(), "own": own, "nll": iwae[-1]}
-    if terms.mu is None:  # q(z|x) is no Gaussian: the search for the best one is not defined
+    if terms.mu is None:  # q(z|x) is not Gaussian: there is no best Gaussian to search for
         return found
     best = inference_gap.best_factorised(model, part.images, part.labels, BEST_STEPS, BEST_SAMPLES, search)
     wider = best[0], best[1] + inference_gap.WIDER
@@ -157,7 +159,7 @@ def measured_draw(options: Options, model: Model, test: Data, chosen: Int64[Tens
 
 
 def trained_model(options: Options, name: str, seed: int) -> tuple[Model, float]:
-    """The model of a run, trained now if it is missing, and the seconds of all its training."""
+    """The model of a run, trained now if it is missing, and the seconds of its training steps, those of the VAE included."""
     config = config_of(options, name, seed)
     if not options.vae_epochs:
         return trained(config)
@@ -171,12 +173,12 @@ def trained_model(options: Options, name: str, seed: int) -> tuple[Model, float]
         shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
         shared = {name: tensor for name, tensor in vae.state_dict().items() if shapes[name] == tensor.shape}
         model.load_state_dict(shared, strict=False)  # the prior, or the flow of q, keeps its initial parameters
-        model, seconds = trained(dataclasses.replace(config, seed=elbo.mixed(seed, 1)), model)  # not the VAE's batches again
+        model, seconds = trained(dataclasses.replace(config, seed=elbo.mixed(seed, 1)), model)  # no batch of the VAE again
     return model, before + seconds
 
 
 def config_of(options: Options, name: str, seed: int) -> Config:
-    """The run of a model and a seed."""
+    """The configuration of the run of a model and a seed."""
     shared = (
         "model", "objective", "samples", "latent_dim", "epochs", "batch_size", "learning_rate", "validation", "device", "source",
     )  # fmt: skip
@@ -186,12 +188,12 @@ def config_of(options: Options, name: str, seed: int) -> Config:
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """A line for each model, with its own protocol: the models may be measured on different machines. And IWAE-5 - VAE-5."""
+    """A line for each model, with its own protocol, as each has its own command. Then the line of VAE-5 - IWAE-5."""
     rows = []
     for name, r in report["models"].items():
         aim = AIMS.get(name)
         holds = None if aim is None else r["mean"]["nll"] <= aim
-        best = f"; by the best q {spread(r, 'nll_best', 2)}" if "nll_best" in r["mean"] else ""
+        best = f"; with z from the best q {spread(r, 'nll_best', 2)}" if "nll_best" in r["mean"] else ""
         row = Row(
             f"NLL of this project's network, {name}" + (", beside Burda et al. 2015, Table 1" if name in BURDA else ""),
             f"{BURDA[name]:.2f}" if name in BURDA else "none",
@@ -204,22 +206,22 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         )
         rows.append(row)
     iwae, vae = (report["models"].get(name) for name in ("IWAE-5", "VAE-5"))
-    alike = ("binarisation", "k", "split", "epochs", "nll_best")  # only then they have the same images and noise
+    alike = ("binarisation", "k", "split", "epochs", "nll_best")  # if these agree, both used the same images and the same noise
     comparable = iwae and vae and all(iwae.get(key) == vae.get(key) for key in alike) and len(iwae["seeds"]) == len(vae["seeds"])
     return [*rows, against_control(iwae, vae)] if comparable else rows
 
 
 def against_control(iwae: dict[str, Any], vae: dict[str, Any]) -> Row:
-    """VAE-5 - IWAE-5: how many nats the bound saves, with equal steps and equal numbers of samples."""
+    """The gain, NLL of VAE-5 - NLL of IWAE-5: the effect of the objective, with equal steps and equal numbers of samples."""
     gains = [a["nll"] - b["nll"] for a, b in zip(vae["seeds"], iwae["seeds"], strict=True)]
     found, best = over_seeds([{"gain": gain} for gain in gains]), vae["mean"]["nll_best"] - iwae["mean"]["nll_best"]
     holds = min(gains) > 0 and found["mean"]["gain"] > 2 * found["sd"]["gain"] if len(gains) > 1 else None
-    rule = "the rule needs a gain for every seed, and a mean of more than twice its spread"
+    rule = "the rule needs a gain above 0 for every seed, and a mean gain above twice its standard deviation"
     rule = rule if len(gains) > 1 else "one seed has no spread"
     return Row(
         "NLL of VAE-5 minus NLL of IWAE-5, this project's network",
-        f"{BURDA['VAE-5'] - BURDA['IWAE-5']:.2f} (Burda et al. 2015, Table 1: each is trained from the start)",
-        f"{spread(found, 'gain', 2)} (by the best q {best:.2f}; same images, same noise)",
+        f"{BURDA['VAE-5'] - BURDA['IWAE-5']:.2f} (Burda et al. 2015, Table 1: each is trained from random parameters)",
+        f"{spread(found, 'gain', 2)} (with z from the best q {best:.2f}; same images, same noise)",
         f"{VERDICTS[holds]}: {rule}",
         holds,
         secondary=True,
@@ -228,7 +230,7 @@ def against_control(iwae: dict[str, Any], vae: dict[str, Any]) -> Row:
 
 
 def protocol_of(r: dict[str, Any]) -> dict[str, Any]:
-    """How a model was measured."""
+    """The protocol of a model's measurement."""
     names = ("command", "model", "binarisation", "k", "split", "epochs", "machine", "seconds")
     return {name: r[name] for name in names} | {"seeds": len(r["seeds"])}
 

@@ -1,7 +1,8 @@
-"""Oracles: models whose log p(x), ELBO and information are known exactly, on which estimators are tested.
+"""Oracles: models whose log p(x), ELBO and information are known exactly. The estimators are tested on them.
 
-`LinearVAE` is Gaussian throughout. Its exact values are formulas, expectations over images x ~ p(x). `GridVAE` is this library's
-VAE with one latent. Its exact values are sums over a grid of z, for given images. Both are float64; values are in nats per image.
+All distributions of `LinearVAE` are Gaussian. Its exact values come from formulas, for given images and as expectations over
+x ~ p(x). `GridVAE` is this library's VAE with one latent. Its exact values are sums over a grid of z, for given images.
+Both use float64. Values are in nats per image.
 
 Legend: N images, D latent size, G points of a grid.
 """
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Bernoulli, MultivariateNormal, Normal
+from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
 from vae_numpy.vae import init_params
 from vae_paper.data import Data
@@ -26,8 +27,9 @@ class LinearVAE(Model):
     """Probabilistic PCA (Tipping & Bishop 1999): z ~ N(0, I), p(x|z) = N(W z + b, sigma²), D = 3.
 
     The posterior is N(m(x), P⁻¹) with P = I + WᵀW / sigma², m = P⁻¹ Wᵀ(x - b) / sigma². If the columns of W are orthogonal, P is
-    diagonal, and a factorised q can be the posterior. If they are `correlated`, no factorised q is the posterior. With `exact`
-    the encoder is the best factorised q, N(m, diag(1 / P_jj)); otherwise it differs from that by a known amount.
+    diagonal, and a factorised q can be the posterior. With `correlated` they are not orthogonal, and no factorised q is the
+    posterior. With `exact` the encoder gives the best factorised q, N(m, diag(1 / P_jj)). Otherwise mu and logvar differ
+    from it by known amounts.
     """
 
     def __init__(self, exact: bool = True, correlated: bool = False) -> None:
@@ -48,7 +50,7 @@ class LinearVAE(Model):
         return torch.eye(3, dtype=torch.float64) + self.W.T @ self.W / SIGMA**2
 
     def posterior_mean(self, x: Images) -> Float[Tensor, "N D"]:
-        """m(x)."""
+        """m(x), the mean of the posterior."""
         return torch.linalg.solve(self.precision, self.W.T @ (x.flatten(1) - self.b).T / SIGMA**2).T
 
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
@@ -57,14 +59,14 @@ class LinearVAE(Model):
         return self.scale * self.posterior_mean(x) + self.shift, logvar.expand(len(x), 3)
 
     def distortion(self, z: Float[Tensor, "K N D"], x: Images, labels: Labels | None = None) -> Float[Tensor, "K N"]:
-        """-log p(x|z). The square is multiplied out, so each sample of z costs about D² operations instead of 784 D."""
+        """-log p(x|z). The square is expanded: then a sample of z costs about D² operations instead of 784 D."""
         rest = x.flatten(1) - self.b
         # |x - b - W z|² = |x - b|² - 2 (x - b)ᵀ W z + zᵀ WᵀW z
         square = rest.square().sum(1) - 2 * (rest @ self.W * z).sum(2) + (z @ (self.W.T @ self.W) * z).sum(2)
         return square / (2 * SIGMA**2) + 392 * math.log(2 * math.pi * SIGMA**2)
 
     def drawn(self, count: int, seed: int = 0) -> Data:
-        """Images x ~ p(x). NumPy draws them: torch's noise from the same seed would also be the eps of an estimator."""
+        """Images x ~ p(x). NumPy draws the noise: with the same seed, torch would draw the eps of an estimator."""
         rng = np.random.default_rng(seed)
         z, noise = (torch.from_numpy(rng.standard_normal((count, d))) for d in (3, 784))
         x = (z @ self.W.T + self.b + SIGMA * noise).view(-1, 1, 28, 28)
@@ -82,20 +84,18 @@ class LinearVAE(Model):
         """log p(x) - ELBO(x) = KL(q(z|x) || p(z|x))."""
         mu, logvar = self.encode(x)
         off = mu - self.posterior_mean(x)
-        # ½ [tr(P S) + δᵀ P δ - D - log det P S],  S = diag(exp(logvar))
+        # ½ [tr(P S) + δᵀ P δ - D - log det(P S)],  S = diag(exp(logvar)),  δ = mu - m
         trace = (logvar.exp() * self.precision.diagonal()).sum(1) + ((off @ self.precision) * off).sum(1)
         return 0.5 * (trace - 3 - self.precision.logdet() - logvar.sum(1))
 
     def known(self) -> dict[str, float]:
-        """Expectations over x ~ p(x): the ELBO, -log p(x), the rate, and the two parts of the rate."""
+        """Expectations over x ~ p(x): ELBO, -log p(x), rate, and the two parts of the rate, I(x; z) and KL(q(z) || p(z))."""
         P = self.precision
         S = (self.stretch - P.diagonal().log()).exp().diag()
-        # x ~ p(x) makes m ~ N(0, I - P⁻¹), so that z ~ q(z) is N(shift, scale² (I - P⁻¹) + S)
+        # if x ~ p(x), then m ~ N(0, I - P⁻¹), and so q(z) = N(shift, scale² (I - P⁻¹) + S)
         spread = torch.eye(3, dtype=P.dtype) - P.inverse()
         q = MultivariateNormal(self.shift, self.scale**2 * spread + S)
-        aggregate = torch.distributions.kl_divergence(
-            q, MultivariateNormal(torch.zeros_like(self.shift), torch.eye(3, dtype=P.dtype))
-        )
+        aggregate = kl_divergence(q, MultivariateNormal(torch.zeros_like(self.shift), torch.eye(3, dtype=P.dtype)))
         information = 0.5 * (q.covariance_matrix.logdet() - S.logdet())
         log_p = -self.marginal().entropy()
         off = (1 - self.scale) ** 2 * spread + torch.outer(self.shift, self.shift)  # E[δ δᵀ]
@@ -106,9 +106,10 @@ class LinearVAE(Model):
 
 
 class GridVAE(VAE):
-    """The library's decoder with D = 1, Bernoulli pixels and random weights. Its q is a linear regression on its own samples:
+    """The library's decoder with D = 1, Bernoulli pixels and random weights. Its q is a linear regression of z on x:
 
-    q(z|x) = N(a t + c, s²), t = Σ x (logits(1) - logits(-1)). Least squares give a and c; s is 1.5 times the residual's.
+    q(z|x) = N(a t + c, s²) with t = Σ_pixels x (logits(z = 1) - logits(z = -1)). a and c are fitted by least squares to 2,000
+    pairs (x, z) that the model draws. s is 1.5 times the standard deviation of the residuals.
     """
 
     def __init__(self) -> None:
@@ -117,9 +118,9 @@ class GridVAE(VAE):
         self.double().load_state_dict({name: torch.from_numpy(array).double() for name, array in drawn.items()})
         self.z = torch.linspace(-8, 8, 801, dtype=torch.float64)  # (G,)
         with torch.no_grad():
-            self.get_parameter("decoder.conv_t2.weight").mul_(4)  # so that an image holds some information about its z
+            self.get_parameter("decoder.conv_t2.weight").mul_(4)  # larger weights: x then holds some information about z
             self.logits = self.decode(self.z[:, None]).flatten(1)  # (G, 784)
-        self.direction = self.logits[450] - self.logits[350]  # at z = 1 and z = -1
+        self.direction = self.logits[450] - self.logits[350]  # logits at z = 1 minus logits at z = -1
         x, z = self._draw(2000, seed=1)
         t = torch.stack([x.flatten(1) @ self.direction, torch.ones(len(x), dtype=torch.float64)], dim=1)
         self.line = torch.linalg.lstsq(t, z).solution  # (2, 1)
@@ -143,7 +144,7 @@ class GridVAE(VAE):
 
     @torch.no_grad()
     def on_grid(self, x: Images) -> tuple[Float[Tensor, "G N"], Float[Tensor, "G N"]]:
-        """log p(x, z) and log q(z|x) at the points of the grid, each plus the logarithm of the spacing."""
+        """log p(x, z) and log q(z|x) at each grid point, plus log(spacing): so a sum of exponentials is an integral over z."""
         dark = Bernoulli(logits=self.logits).log_prob(torch.zeros_like(self.logits)).sum(1)
         log_prior = Normal(0.0, 1.0).log_prob(self.z)
         mu, logvar = self.encode(x)
@@ -162,15 +163,13 @@ class GridVAE(VAE):
         return (log_q.exp() * (log_joint - log_q)).sum(0)
 
     def iwae_2(self, x: Images, step: int = 4) -> Float[Tensor, " N"]:
-        """The expected IWAE-2 bound: a sum over pairs of points, with every `step`-th point of the grid."""
+        """The expected IWAE-2 bound: a sum over all pairs of grid points. Only every `step`-th point of the grid is used."""
         log_joint, log_q = (t[::step] for t in self.on_grid(x))
-        bounds = []
-        for log_w, q in zip((log_joint - log_q).T, (log_q + math.log(step)).exp().T, strict=True):
-            bounds.append(q @ torch.logaddexp(log_w[:, None], log_w) @ q - math.log(2))
-        return torch.stack(bounds)
+        pairs = zip((log_joint - log_q).T, (log_q + math.log(step)).exp().T, strict=True)
+        return torch.stack([q @ torch.logaddexp(log_w[:, None], log_w) @ q for log_w, q in pairs]) - math.log(2)
 
     def known(self, x: Images) -> dict[str, float]:
-        """Means over these images: ELBO, IWAE-2, -log p(x), the rate, and its two parts, with q(z) made of these images."""
+        """Means over these images: ELBO, IWAE-2, -log p(x), rate and its two parts. q(z) is their mean q(z|x)."""
         _, log_q = self.on_grid(x)
         log_prior = Normal(0.0, 1.0).log_prob(self.z) + (self.z[1] - self.z[0]).log()
         log_aggregate = log_q.logsumexp(1) - math.log(len(x))

@@ -1,9 +1,10 @@
-"""python -m vae_paper.reproduce.patches: colour patches of two photographs, and what a VAE says about them in bits/dim.
+"""python -m vae_paper.reproduce.patches: train VAEs on colour patches of two photographs, and measure them in bits/dim.
 -> results/patches.json, docs/patches-reconstructions.png, docs/patches-samples.png.
 
 The patches are 32x32 pixels of the two pictures that scikit-learn ships (`load_sample_images`: china.jpg and flower.jpg,
-427x640). Test patches come from one band of columns, training patches from the columns on both sides of it; no pixel is in
-both. The VAE's rate + distortion is compared with a Gaussian for each colour channel, the best one for the test pixels.
+427x640). Test patches come from one band of columns, training patches from the columns on both sides of it. No pixel is in
+both. The baseline is one Gaussian for each colour channel, with the mean and standard deviation of the test pixels. Its
+bits/dim are compared with the VAE's distortion + rate.
 """
 
 import math
@@ -25,21 +26,21 @@ from vae_paper.measuring import elbo
 from vae_paper.measuring.elbo import Estimate, mean_of
 from vae_paper.reproduce import at_least, machine, trained
 
-SIDE, STEP, BAND = 32, 4, (256, 416)  # pixels: a patch; between training patches; the columns of the test patches
-LEVELS = 8.0  # bits: a density on [0, 1] is 256 times as large as on 0 to 255
+SIDE, STEP, BAND = 32, 4, (256, 416)  # pixels: side of a patch; step between training patches; columns of test patches
+LEVELS = 8.0  # bits/dim to add to those of a density on [0, 1]: one of 256 levels is about 1/256 wide, and log2(256) = 8
 DISCRETE, DENSITY = "discretised-logistic", "learned-gaussian"  # the two likelihoods
 
 
 @dataclass
 class Options:
-    """Cut the patches, train a VAE with each of two likelihoods, measure, draw."""
+    """Cut the patches, train one VAE for each of two likelihoods, measure them, and draw pictures."""
 
     epochs: int = 6
     """Epochs of each run."""
     latent_dim: int = 64
     """Latent size D."""
     passes: int = 5
-    """Samples of z per test patch."""
+    """Number of samples of z per test patch."""
     out: Path = Path("results/patches.json")
     """File for the numbers."""
     pictures: Path = Path("docs")
@@ -47,7 +48,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    """Cut, train, measure, draw."""
+    """Cut the patches, train, measure, draw."""
     at_least(options, epochs=1, latent_dim=1, passes=1)
     path = weight_files.RUNS / "patches.npz"
     path.parent.mkdir(exist_ok=True)
@@ -84,13 +85,13 @@ def main(options: Options) -> None:
         print(likelihood, report["likelihoods"][likelihood], flush=True)
         weight_files.write_json(options.out, report)
     drawn = subject.read(f"patches-{DISCRETE}")
-    drawn.test = drawn.test.subset(slice(None, None, 11))  # 12 patches, from all over the two bands
+    drawn.test = drawn.test.subset(slice(None, None, 11))  # 12 of the 130 test patches, from both pictures
     for kind in ("reconstructions", "samples"):
         KINDS[kind](drawn, options.pictures / f"patches-{kind}.png")
 
 
 def patches() -> dict[str, np.ndarray]:
-    """The arrays of an `array:FILE.npz`: images uint8 (N, 3, 32, 32); labels, the picture: 0 china, 1 flower; test, the split."""
+    """The arrays of an `array:FILE.npz`: images, uint8 (N, 3, 32, 32); labels (N,), 0 china, 1 flower; test (N,), bool."""
     from sklearn.datasets import load_sample_images
 
     parts: dict[str, list[Any]] = {"images": [], "labels": [], "test": []}
@@ -106,9 +107,9 @@ def patches() -> dict[str, np.ndarray]:
 
 
 def bits_of_gaussian(x: Tensor) -> Estimate:
-    """The cost of 8-bit images under a Gaussian for each channel, with the mean and standard deviation of these same images.
+    """-log2 p(x) of 8-bit images in bits per dimension, under one Gaussian per channel that is fitted to these images.
 
-    In bits per dimension. The Gaussian is integrated over each of the 256 levels, as the discretised logistic is.
+    The Gaussian is integrated over each of the 256 levels, as the discretised logistic is.
     """
     levels = 255 * x.double()  # (N, C, H, W)
     mean, sd = levels.mean((0, 2, 3), keepdim=True), levels.std((0, 2, 3), keepdim=True)
@@ -118,7 +119,7 @@ def bits_of_gaussian(x: Tensor) -> Estimate:
 
 
 def in_bits(nats: Tensor, shape: tuple[int, int, int], added: float = 0.0) -> Estimate:
-    """The mean of nats per image in bits per dimension, with `added` bits per dimension."""
+    """The mean over images, from nats per image to bits per dimension, plus `added` bits per dimension."""
     value, error = mean_of(nats / (math.prod(shape) * math.log(2)))
     return Estimate(value + added, error)
 

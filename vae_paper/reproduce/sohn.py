@@ -1,19 +1,19 @@
-"""python -m vae_paper.reproduce.sohn: complete an image of which 1, 2 or 3 quadrants are seen (Sohn et al. 2015, section 5.1; the
-published numbers are those of Pyro's tutorial, pyro.ai/examples/cvae.html) -> results/sohn.json.
+"""python -m vae_paper.reproduce.sohn: complete images of which 1, 2 or 3 quadrants are seen (Sohn et al. 2015, section
+5.1) -> results/sohn.json. The published numbers are those of Pyro's tutorial, pyro.ai/examples/cvae.html.
 
 -log p(x_unseen|x_seen), in nats per image, of four models:
-    pixels      independent pixels: each has its frequency in the training images
-    neighbours  frequencies among the training images whose seen quadrants are most similar (`Neighbours`)
+    pixels      independent pixels: p(pixel = 1) is the pixel's frequency in the training images
+    neighbours  the same, but with the training images whose seen quadrants are most similar (`Neighbours`)
     network     a deterministic network, the quadrant-cvae without z: the "baseline NN" of the paper and of the tutorial
-    cvae        quadrant-cvae, by importance sampling; cvae_elbo is its conditional ELBO
+    cvae        the quadrant-cvae, estimated by importance sampling; cvae_elbo is its conditional ELBO
 
-All images are binarised, each pixel drawn once ("fixed"), except the training images of the networks, which are drawn again at
+All images are binarised. Each pixel is drawn once ("fixed"); but the training images of network and cvae are drawn again at
 every step. The tutorial's numbers for the CVAE are negative ELBOs (its code evaluates Pyro's Trace_ELBO loss), so our ELBOs stand
-beside them. It trains and measures on grayscale images with the Bernoulli formula, which is no likelihood there: therefore only
-the order of the models is compared, not the numbers.
+beside them. The tutorial uses the Bernoulli formula on grayscale images, where it is not a likelihood. So only the order of the
+models is compared, not the numbers.
 
-Rule of the verdict, fixed before the measurement, for each number of quadrants and every seed: the CVAE has a lower -log p than
-the network and the neighbours, and the difference to the better of the two shrinks as more quadrants are seen.
+Rule of the verdict, fixed before the measurement, for each number of quadrants and each seed: the CVAE has a lower -log p than
+the network and the neighbours, and its distance to the better of these two is smaller than with fewer quadrants.
 """
 
 import dataclasses
@@ -40,8 +40,8 @@ from vae_paper.models.quadrant_cvae import QuadrantCVAE
 from vae_paper.reproduce import VERDICTS, Row, at_least, machine, nll_of, once, over_seeds, spread, trained
 from vae_paper.vae import Labels, Terms
 
-PUBLISHED = {1: (100.4, 71.8), 2: (61.9, 51.0), 3: (25.4, 24.2)}  # quadrants seen: baseline network, -ELBO of the CVAE
-NEAREST, WEIGHTS = (1, 3, 10, 30, 100, 300, 1000), (0.3, 1.0, 3.0, 10.0)
+PUBLISHED = {1: (100.4, 71.8), 2: (61.9, 51.0), 3: (25.4, 24.2)}  # quadrants seen: (baseline, -ELBO of the CVAE), nats
+NEAREST, WEIGHTS = (1, 3, 10, 30, 100, 300, 1000), (0.3, 1.0, 3.0, 10.0)  # values of K and weight that are tried
 
 
 @dataclass
@@ -55,9 +55,9 @@ class Options:
     epochs: int = 3
     """Epochs of each CVAE and each network."""
     k: int = 1000
-    """Importance samples per image of the subset."""
+    """Number of importance samples for each image of the subset."""
     subset: int = 200
-    """Size of the random subset of test images on which the gap between IWAE-k and the ELBO is estimated."""
+    """Number of random test images for the gap between IWAE-k and the ELBO."""
     source: str = "mnist"
     """Data set."""
     out: Path = Path("results/sohn.json")
@@ -65,7 +65,7 @@ class Options:
 
 
 class Network(QuadrantCVAE):
-    """The quadrant-cvae without z: the decoder gets the mean of the learned prior, and the rate is 0."""
+    """The quadrant-cvae without z: the decoder gets the mean of the learned prior in place of z, and the rate is 0."""
 
     def forward(self, x: Float[Tensor, "B 1 28 28"], eps: Float[Tensor, "K B D"], labels: Labels | None = None) -> Terms:
         """-log p(x_unseen|x_seen); eps is not used."""
@@ -77,11 +77,11 @@ class Network(QuadrantCVAE):
 class Neighbours(NamedTuple):
     """A nearest-neighbour model. The distance of two images is the number of seen pixels in which they differ.
 
-    p(pixel = 1) = (number of the K nearest training images in which it is 1 + weight m) / (K + weight), where m is its frequency
-    in all training images, (ones + 1/2) / (images + 1). K and weight maximise the likelihood of held-out training images.
+    For each unseen pixel, p(pixel = 1) = (n + weight m) / (K + weight). Here n is the number of ones among the K = `nearest`
+    training images, and m is the pixel's frequency in all training images (`frequencies`). `fitted` chooses K and weight.
     """
 
-    images: Float[Tensor, "N P"]  # P pixels, U of them unseen
+    images: Float[Tensor, "N P"]  # P pixels of an image; U of them are unseen
     mask: Bool[Tensor, " P"]  # True for a seen pixel
     nearest: int
     weight: float
@@ -89,7 +89,7 @@ class Neighbours(NamedTuple):
     def probabilities(self, x: Float[Tensor, "B P"]) -> Float[Tensor, "B U"]:
         """p(pixel = 1) of each unseen pixel, from the seen pixels of x."""
         seen = self.images[:, self.mask]
-        distance = seen.sum(1) - 2 * x[:, self.mask] @ seen.T  # without |x|², which is the same for all
+        distance = seen.sum(1) - 2 * x[:, self.mask] @ seen.T  # without |x|², the same for all training images
         chosen = distance.topk(self.nearest, largest=False).indices  # (B, K)
         ones = self.images[:, ~self.mask][chosen].sum(1)  # (B, U)
         return (ones + self.weight * frequencies(self.images)[~self.mask]) / (self.nearest + self.weight)
@@ -100,17 +100,17 @@ class Neighbours(NamedTuple):
 
 
 def frequencies(images: Float[Tensor, "N P"]) -> Float[Tensor, " P"]:
-    """The frequency of a 1 at each pixel, smoothed so that it is never 0 or 1."""
+    """How often each pixel is 1, as a fraction: (ones + 1/2) / (images + 1), which is never 0 or 1."""
     return (images.sum(0) + 0.5) / (len(images) + 1)
 
 
 def coded(p: Float[Tensor, "*B U"], x: Float[Tensor, "B U"]) -> Float[Tensor, " B"]:
-    """-log p(x) of independent pixels, where p is the probability of a 1."""
+    """-log p(x) of independent pixels in nats per image; `p` is the probability that a pixel is 1."""
     return -(x * p.log() + (1 - x) * (1 - p).log()).double().sum(1)
 
 
 def fitted(images: Float[Tensor, "N P"], held_out: Float[Tensor, "M P"], mask: Bool[Tensor, " P"]) -> Neighbours:
-    """The model with the best K and weight on the held-out images."""
+    """The `Neighbours` model with the K and weight that give the lowest -log p on the held-out images."""
     choices = [Neighbours(images, mask, k, weight) for k in NEAREST if k <= len(images) for weight in WEIGHTS]
     return min(choices, key=lambda choice: choice.nats(held_out).mean().item())
 
@@ -144,7 +144,7 @@ def main(options: Options) -> None:
 
 
 def baselines(options: Options, seen: int, test: Data) -> dict[str, Any]:
-    """The two models without a network. 500 training images are held out to choose K and weight."""
+    """-log p of the two models without a network. The first 500 training images are held out to choose K and weight."""
     started = time.perf_counter()
     data = load_data(options.source, "train", "fixed")
     mask = QuadrantCVAE(2, seen=seen).mask.flatten().bool()
@@ -161,7 +161,7 @@ def baselines(options: Options, seen: int, test: Data) -> dict[str, Any]:
 
 
 def measure(options: Options, seen: int, seed: int, test: Data) -> dict[str, float]:
-    """The CVAE and the network without z, from one seed."""
+    """Train the CVAE and the network without z from one seed, and measure -log p of both. Read what was measured before."""
     how: dict[str, Any] = {"likelihood": "bernoulli", "binarise": "dynamic", "validation": 0.0, "epochs": options.epochs}
     config = Config(name=f"sohn-{seen}-{seed}", model="quadrant-cvae", seen=seen, seed=seed, source=options.source, **how)
     model, seconds = trained(config)
@@ -183,12 +183,12 @@ def measure(options: Options, seen: int, seed: int, test: Data) -> dict[str, flo
 
 
 def without_z(config: Config) -> tuple[Network, float]:
-    """The network, trained as the CVAE of `config` is, and the seconds of its training steps."""
+    """The network without z, trained with the options of the CVAE's `config`, and the seconds of its training steps."""
     assert config.seen is not None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = Network(config.latent_dim, config.likelihood, seen=config.seen)
-    return trained(dataclasses.replace(config, name=f"{config.name}-network", seen=None), model)  # `model` holds its own `seen`
+    return trained(dataclasses.replace(config, name=f"{config.name}-network", seen=None), model)  # `model` has its own `seen`
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
@@ -208,8 +208,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"network {network:.1f}, -ELBO of the CVAE {cvae:.1f}",
                 f"{found}, CVAE {spread(r, 'cvae')} (-ELBO: {spread(r, 'cvae_elbo', 1, -1)})",
                 f"{VERDICTS[holds]}: the CVAE is {mean:.1f} nats below the better baseline, at least "
-                f"{min(gains):.1f} on every seed; the numbers are not comparable: Pyro's images are grayscale"
-                + (", and its unseen quadrant is the lower right, here the upper right" if seen == "3" else ""),
+                f"{min(gains):.1f} on every seed. The numbers are not comparable: Pyro's images are grayscale"
+                + (". Pyro's unseen quadrant is the lower right, here it is the upper right" if seen == "3" else ""),
                 holds,
                 secondary=True,
             )

@@ -1,1 +1,1 @@
-"""Where latents come from: samplers for new images, and paths between two points."""
+"""Latents to decode: samplers for new images, and paths between two points of the latent space."""

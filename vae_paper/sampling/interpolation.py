@@ -1,6 +1,6 @@
-"""Paths through the latent space from one point to another: points in, points out. The caller decodes the points.
+"""Paths through the latent space from one point to another. The functions return points; the caller decodes them.
 
-Legend: D latent size, N codes, T points of a path. The first and the last point are the ends of the path.
+Legend: D latent size, N codes (latents of images), T points of a path. The first and the last point are the ends of the path.
 """
 
 import numpy as np
@@ -11,11 +11,11 @@ from vae_numpy.checks import check_alike, check_at_least, check_labels
 Point = Float[np.ndarray, " D"]
 Path = Float[np.ndarray, "T D"]
 
-NEARLY = 1e-4  # radians: for an angle closer than this to 0 or to π, sin(angle) has too few digits to divide by
+NEARLY = 1e-4  # radians. Closer than this to 0 or π, sin(angle) is too inaccurate to divide by
 
 
 def lerp(a: Point, b: Point, steps: int) -> Path:
-    """The straight line. In many dimensions its middle is nearer to 0 than the prior's samples are."""
+    """The straight line. In many dimensions, its middle is nearer to 0 than samples of the prior."""
     _check(a, b, steps)
     t = np.linspace(0, 1, steps)[:, None]
     return (1 - t) * a + t * b
@@ -24,16 +24,16 @@ def lerp(a: Point, b: Point, steps: int) -> Path:
 def slerp(a: Point, b: Point, steps: int) -> Path:
     """The arc: the direction follows a great circle, the norm changes linearly (Shoemake 1985; White 2016, arXiv:1609.04468).
 
-    If the ends are nearly parallel, or one of them is 0, the path is the straight line. If the ends are nearly opposite, many
-    great circles join them: the path goes from one end to a direction at right angles to it, and on to the other end.
+    The path is the straight line if the ends are nearly parallel, if one end is 0, or if D = 1. If the ends are nearly
+    opposite, many great circles join them. Then the path turns through one direction at right angles to the first end.
     """
     line = lerp(a, b, steps)  # lerp checks the arguments
     norms = np.linalg.norm(a), np.linalg.norm(b)
     if min(norms) == 0:
         return line
     u, v = a / norms[0], b / norms[1]
-    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # unlike arccos(u·v), exact near 0 and π
-    if angle < NEARLY or (len(a) == 1 and angle > 0):  # with D = 1 there is no circle
+    angle = 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))  # accurate near 0 and π; arccos(u·v) is not
+    if angle < NEARLY or len(a) == 1:  # with D = 1 there is no circle
         return line
     t = np.linspace(0, 1, steps)[:, None]
     if angle > np.pi - NEARLY:
@@ -47,16 +47,17 @@ def slerp(a: Point, b: Point, steps: int) -> Path:
 def guided(
     a: Point, b: Point, codes: Float[np.ndarray, "N D"], labels: Int[np.ndarray, " N"], ends: tuple[int, int], steps: int
 ) -> Path:
-    """From a to the mean code of its class, to the mean code of b's class, then to b, in equal steps.
+    """The path from a to the mean code of a's class, then to the mean code of b's class, then to b. Its points are equally
+    spaced along the path.
 
-    `ends`: the classes of a and b.
+    `ends`: the classes of a and b. `codes` and `labels`: the codes of many images, and their classes.
     """
     _check(a, b, steps)
     check_alike(2, ends=a[None], codes=codes[:1])
     check_labels(labels, len(codes), int(labels.max(initial=0)) + 1)
     for label in ends:
         if label not in labels:
-            raise ValueError(f"no code has the label {label}: there is no mean of its class to go through")
+            raise ValueError(f"no code has the label {label}; the path needs a mean code of that class")
     from_class, to_class = (codes[labels == label].mean(0) for label in ends)
     corners = np.stack([a, from_class, to_class, b])
     travelled = np.concatenate([[0], np.linalg.norm(np.diff(corners, axis=0), axis=1).cumsum()])
@@ -75,7 +76,7 @@ def _arc(u: Point, v: Point, angle: float, t: Float[np.ndarray, "T 1"]) -> Path:
 
 
 def _at_right_angles(u: Point) -> Point:
-    """A unit vector at right angles to u: the axis with the smallest coordinate of u, minus its projection on u."""
+    """A unit vector at right angles to u, from the axis where |u| is smallest: this axis minus its projection on u."""
     axis = np.zeros_like(u)
     axis[np.argmin(np.abs(u))] = 1
     axis -= (axis @ u) * u

@@ -1,10 +1,10 @@
-"""Samplers: where z comes from when a decoder draws new images.
+"""Samplers choose the z from which a decoder draws new images.
 
-The VAE was trained for its prior. But the aggregate posterior q(z), the mean of q(z|x) over x, differs from the prior p(z).
-The other samplers avoid this mismatch: they use the latents of training images. (Only "class" of a conditional model uses the
-prior.)
+The sampler "prior" draws z from the prior p(z). But in training, the decoder gets z from the aggregate posterior q(z), the
+mean of q(z|x) over x, and q(z) differs from p(z). The other samplers avoid this mismatch: they use the latents of training
+images. (Exception: for a conditional model, "class" uses the prior.)
 
-Legend: N training images, M samples, D latent size. `encoded`, the codes: one z of each training image. With the same seed,
+Legend: N training images, M samples, D latent size. `encoded`, the codes: one z for each training image. With the same seed,
 every function gives the same result.
 """
 
@@ -22,8 +22,8 @@ Latents = Float[np.ndarray, "N D"]
 Samples = Float[np.ndarray, "M D"]
 ClassLabels = Int64[np.ndarray, " N"]
 
-FITTED_ON = 10_000  # training images: enough for 10 full covariances at D = 20, encoded in seconds
-COMPONENTS = 10  # of the mixture, as in Ghosh et al. 2020 (arXiv:1903.12436, section 4)
+FITTED_ON = 10_000  # training images: enough to fit 10 full covariances at D = 20; encoding takes seconds
+COMPONENTS = 10  # Gaussians in the mixture, as in Ghosh et al. 2020 (arXiv:1903.12436, section 4)
 AT_ONCE = 500  # images that are decoded together
 
 SAMPLERS = {
@@ -35,7 +35,7 @@ SAMPLERS = {
 
 
 def needs_images(name: str, model: Model) -> bool:
-    """Whether a sampler needs training images. "prior" never does; "class" does not if the model is conditioned on labels."""
+    """Whether a sampler needs training images. "prior" never needs them; "class" needs them unless the model takes labels."""
     if name not in SAMPLERS:
         raise ValueError(f"sampler is {name!r}; expected one of: {', '.join(SAMPLERS)}")
     return name != "prior" and not (name == "class" and model.takes_labels)
@@ -45,9 +45,10 @@ def needs_images(name: str, model: Model) -> bool:
 def sample_images(
     model: Model, count: int, name: str = "prior", seed: int = 0, label: int | None = None, train: Data | None = None
 ) -> tuple[Images, Int64[Tensor, " M"] | None]:
-    """`count` images from the sampler `name`, and their labels, if the model takes labels or `name` is "class" (see `draw`).
+    """`count` images from the sampler `name`, and their labels (see `draw`).
 
-    `train`, training images, is needed where `needs_images` says so.
+    The labels are None, except if the model takes labels or `name` is "class". `train`: training images, only for a sampler
+    that `needs_images`.
     """
     check_at_least(1, count=count)
     generator = torch.Generator().manual_seed(seed)
@@ -66,9 +67,10 @@ def sample_images(
 def draw(
     name: str, model: Model, count: int, seed: int = 0, label: int | None = None, train: Data | None = None
 ) -> tuple[Float[Tensor, "M D"], Int64[Tensor, " M"]]:
-    """`count` latents from a sampler that needs training images, and their labels: `label`, or all classes in turn.
+    """`count` latents from a sampler that needs training images, and their labels.
 
-    If `name` is "aggregate" and the model is conditional, the labels are those of the training images that were picked.
+    The labels are `label`, or all classes in turn. But for "aggregate" and a conditional model, they are the labels of the
+    training images whose z was drawn.
     """
     if not needs_images(name, model):
         raise ValueError(f"sampler is {name!r}; expected one that needs training images")
@@ -103,8 +105,8 @@ def latents_of(model: Model, data: Data, seed: int = 0) -> Latents:
 
 
 def mixture(encoded: Latents, count: int, rng: np.random.Generator, components: int = COMPONENTS) -> Samples:
-    """z from a Gaussian mixture of full covariances, fitted to the codes by expectation maximisation (scikit-learn)."""
-    from sklearn.mixture import GaussianMixture  # imported here, since only this sampler needs it, and it takes a second
+    """z from a mixture of Gaussians with full covariances, fitted to the codes by expectation maximisation (scikit-learn)."""
+    from sklearn.mixture import GaussianMixture  # imported here: only this sampler needs it, and the import takes a second
 
     _check(encoded, count)
     if len(encoded) < components:
@@ -121,7 +123,7 @@ def gaussian(encoded: Latents, count: int, rng: np.random.Generator) -> Samples:
 
 
 def per_class(encoded: Latents, classes: ClassLabels, labels: Int64[np.ndarray, " M"], rng: np.random.Generator) -> Samples:
-    """For each of `labels` a z from the Gaussian fitted to the codes of that class."""
+    """One z for each of `labels`, from a Gaussian fitted to the codes of that class. `classes`: the class of each code."""
     check_labels(classes, len(encoded), int(classes.max(initial=0)) + 1)
     z = np.empty((len(labels), encoded.shape[1]))
     for label in np.unique(labels):
