@@ -124,7 +124,7 @@ def batches(
 def measure(params: Params, test: Digits, kind: str = "bce", passes: int = 1) -> tuple[float, float]:
     """The mean of -ELBO over all test images, and its standard error, in nats per image.
 
-    z is sampled with the random seed 0, again in each pass. With several passes, -ELBO of an image is its mean over the passes.
+    z is drawn anew in each pass (one generator, seed 0). With several passes, -ELBO of an image is its mean over the passes.
     """
     generator = torch.Generator().manual_seed(0)
     losses = []

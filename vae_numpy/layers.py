@@ -156,7 +156,7 @@ def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def sigmoid_loops(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The definition of `sigmoid`: 1 / (1 + exp(-x)). For x < 0 as exp(x) / (1 + exp(x)): equal, no overflow."""
+    """The definition of `sigmoid`: 1 / (1 + exp(-x)). For x < 0 it is computed as exp(x) / (1 + exp(x)): equal, no overflow."""
     check_floats(x=x)
     y = x.copy()
     for index in np.ndindex(x.shape):

@@ -91,7 +91,7 @@ def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float
 def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"], kind: str = "bce") -> Float[Array, " B"]:
     """The evidence lower bound with one sample of z per image, in nats: larger is better (Kingma & Welling 2013, eq. 10).
 
-    A lower bound on log p(x) if the reconstruction loss is a negative log-likelihood ("bce" on binary images).
+    It estimates a lower bound on log p(x) if the reconstruction loss is a negative log-likelihood ("bce" on binary images).
     Otherwise it is a training objective, not a bound.
     """
     mu, logvar = encode(params, x)

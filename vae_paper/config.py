@@ -38,7 +38,7 @@ class ModelOptions:
     """Scale of the likelihood: the standard deviation of gaussian, or the initial value of a learned scale."""
     width: Annotated[int | None, default("32")] = None
     """Number of channels after the first layer of a vae, cvae or ae; each later layer of the encoder doubles this number."""
-    depth: Annotated[int | None, default("as many as give a grid of at most 8x8, at least 2")] = None
+    depth: Annotated[int | None, default("the smallest number, at least 2, that gives a grid of at most 8x8")] = None
     """Number of layers of stride 2 in the encoder of a vae, cvae or ae. The decoder has the same number."""
     seen: Annotated[int | None, default("1")] = None
     """Number of quadrants that a quadrant-cvae sees: 1 (lower left), 2 (the left half), 3 (all but the upper right)."""

@@ -42,7 +42,7 @@ def sum_dtype(device: str) -> torch.dtype:
 
 
 def decodes_at_once(device: torch.device) -> int:
-    """The number of z that a measure decodes together: 500 on a CPU or MPS; on a CUDA GPU 2,000, with at least 16 GB 20,000."""
+    """How many z a measure decodes together: on a CUDA GPU 20,000 if it has 16 GB, otherwise 2,000; on a CPU or MPS 500."""
     if device.type != "cuda":
         return 500
     return 20_000 if torch.cuda.get_device_properties(device).total_memory >= 16e9 else 2_000
@@ -50,7 +50,7 @@ def decodes_at_once(device: torch.device) -> int:
 
 @contextlib.contextmanager
 def numerics(precision: str = "float32") -> Iterator[None]:
-    """Compute matrix products and convolutions in full float32, or with "tf32" in TF32 on a GPU, whatever the caller has set.
+    """Compute matrix products and convolutions in full float32 (for "tf32": in TF32, on a GPU), whatever the caller has set.
 
     TF32 keeps 10 of the 23 bits of a float32's mantissa. By default torch uses TF32 in convolutions on a GPU. Then the ELBO of
     one image is off by up to 0.013 nats. cuDNN uses only deterministic algorithms here, so that resuming on a GPU is exact. The

@@ -82,7 +82,7 @@ def free_bits(rate: Float[Tensor, "B R"], floor: float, per: str = "latent") -> 
     """The rate with a minimum: a rate below `floor` nats counts as `floor`. Below the minimum it has no gradient, so the loss
     does not push it to 0 (posterior collapse).
 
-    `per` chooses the rate that has the minimum, for image b and latent j:
+    `per` says to which rate the floor applies; b is an image, j a latent:
     "latent": sum_j max(floor, mean_b KL_bj) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);
     "image":  mean_b sum_j max(floor, KL_bj);
     "total":  max(floor, mean_b sum_j KL_bj), a variant in some texts.

@@ -93,7 +93,8 @@ def _render(factors: Factors, size: int) -> Float[np.ndarray, "N 1 size size"]:
 
 
 def inside(shape: str, u: Float[np.ndarray, "*points"], v: Float[np.ndarray, "*points"]) -> Bool[np.ndarray, "*points"]:
-    """Whether each point (u, v) lies inside the shape. v points down. Its smallest enclosing circle is the unit circle.
+    """Whether each point (u, v) lies inside the shape. v grows downwards. The shape's smallest enclosing
+    circle is the unit circle.
 
     A point with a NaN is not inside.
     """

@@ -86,7 +86,7 @@ class Model(nn.Module):
 
         encode, decode                     for a Gaussian q(z|x) and the prior N(0, I)
         distortion, images_of              in place of `decode`, if the pixels depend on each other given z
-        terms, draw_prior                  in addition, for another prior (or drawn_from = None in place of `draw_prior`)
+        terms, draw_prior                  in addition, for another prior (if it cannot be sampled: drawn_from = None)
         forward, sample                    for any other model
 
     The attributes tell the library what the model can do. Override an attribute only if its default is wrong for your model.
@@ -358,7 +358,7 @@ class VAE(Model):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments that build this model again. Of your own network they hold only the name of its class."""
+        """The arguments that build this model again. If a network is your own, they hold only the name of its class."""
         found = super().arguments
         for name, ours in (("encoder", Encoder), ("decoder", Decoder)):
             network = found.pop(name, None)

@@ -261,7 +261,7 @@ WRONG = [
     Wrong(
         "by_sigma",
         "pathwise_gradient",
-        "the second value is the derivative by sigma, df eps; by logvar it is that times d sigma / d logvar = sigma / 2",
+        "the second value is the derivative by sigma, df eps; for logvar, multiply it by d sigma / d logvar = sigma / 2",
         lambda mu, logvar, eps, df: along(df(samples(mu, logvar, eps)), 1, eps),
     ),
     Wrong(

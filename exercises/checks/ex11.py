@@ -214,7 +214,7 @@ WRONG = [
     Wrong(
         "per_code",
         "nearest_code",
-        "that is, for each code, the nearest vector: minimise over the codes, axis 1",
+        "that is the nearest vector for each code: minimise over the codes, axis 1",
         lambda z_e, codebook: torch.cdist(z_e, codebook).argmin(0),
     ),
     Wrong(
@@ -304,7 +304,7 @@ WRONG = [
     Wrong(
         "used_codes",
         "perplexity",
-        "that counts the codes which were used at all: one that is used once in a thousand counts as much as any",
+        "that counts the codes which were used at all: one that is used once in a thousand counts as much as any other",
         lambda indices, codes: float(len(indices.unique())),
     ),
     Wrong(
@@ -328,8 +328,7 @@ WRONG = [
     Wrong(
         "nothing_to_pay",
         "uniform_rate",
-        "that is 0, as if a certain choice were free: naming one of K equally likely codes costs log K, however sure "
-        "the encoder is",
+        "that is 0, as if a sure choice were free: naming one of K equally likely codes costs log K, however sure the encoder is",
         lambda positions, codes: 0.0,
     ),
 ]

@@ -63,6 +63,6 @@ def replay(config: Config, look: Callable[[int, int, Model], None], times: int, 
 
 
 def moments(total: int, times: int) -> set[int]:
-    """The steps at which `replay` calls look, from 0 to `total`. Early steps are closer: there the model changes most."""
+    """The steps at which `replay` calls look, from 0 to `total`. Early steps lie close together: there the model changes most."""
     check_at_least(1, total=total, times=times)
     return {round(total * share**2) for share in np.linspace(0, 1, times)}

@@ -85,7 +85,7 @@ def factor_vae(
 def differences(
     codes: Representation, sizes: Sizes, factor: Int64[np.ndarray, " M"], rng: np.random.Generator, L: int
 ) -> Float[np.ndarray, "M D"]:
-    """M means of |z_1 - z_2|, each over L random pairs. In the pairs of row m, both images have one value of `factor[m]`."""
+    """M means of |z_1 - z_2|, each over L random pairs. In each pair of row m, both images have the same value of `factor[m]`."""
     features = np.empty((len(factor), codes.shape[1]))
     for index, shared in enumerate(factor):
         first, second = (np.stack([rng.integers(size, size=L) for size in sizes]) for _ in range(2))  # (V, L) each
@@ -166,7 +166,7 @@ def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], 
 
 
 def check(codes: Representation, sizes: Sizes, **counts: int) -> None:
-    """ValueError if `codes` is not finite or has not one row for each combination, or if a count or a size is below 2.
+    """ValueError if `codes` is not finite or does not have one row for each combination, or if a count or a size is below 2.
 
     With counts, at least 2 factors are expected too.
     """

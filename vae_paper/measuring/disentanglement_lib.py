@@ -45,7 +45,7 @@ def beta_vae_sklearn(
     """The beta-VAE metric (Higgins et al. 2017, section 3): `disentanglement.higgins`, but codes and features are not rescaled.
 
     The classifier is scikit-learn's logistic regression with default settings. They include a penalty on the weights (C = 1).
-    Small features need large weights. So latents with small values, as of an untrained encoder, have little effect.
+    Small features need large weights. So latents with small values, like those of an untrained encoder, have little effect.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -122,7 +122,7 @@ def completeness_of(importance: Importance) -> float:
 
 
 def concentration(importance: Float[np.ndarray, "A B"]) -> Float[np.ndarray, " A"]:
-    """1 - H(row) / log B of each row, scaled to the sum 1; H: entropy. It is 1 if one entry is not 0, and 0 if all are equal."""
+    """1 - H / log B of each row; H: entropy of row / sum(row). It is 1 if only one entry is not 0, and 0 if all are equal."""
     check_importance(importance)
     shares = importance + TINY
     shares = shares / shares.sum(1, keepdims=True)

@@ -50,8 +50,9 @@ def options_of(model: "type[Model] | Model") -> dict[str, Any]:
 
 
 def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
-    """Arguments from a file or a command, checked. A list becomes a tuple, and an int a float, where the default is one.
+    """Arguments from a file or a command, checked.
 
+    If the default is a tuple, a list becomes a tuple. If the default is a float, an int becomes a float.
     ValueError for an unknown name or a wrong type.
     """
     if not isinstance(arguments, dict):
@@ -78,7 +79,7 @@ def summary(name: str) -> str:
 
 
 def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 0, **arguments: Any) -> Any:
-    """A new model. A parameter that levels 1 and 2 have too starts with the value that they draw from the same seed."""
+    """A new model. If levels 1 and 2 have a parameter too, it starts with the value that they draw from the same seed."""
     import numpy as np
     import torch
 

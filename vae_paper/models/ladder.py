@@ -1,7 +1,7 @@
 """A VAE with two layers of latents, z2 -> z1 -> x: a ladder VAE (Sønderby et al. 2016, arXiv:1602.02282).
 
 What changes from vae.py: the prior of z1 is a learned Gaussian p(z1|z2). q(z1|x, z2) is the product of this prior and the
-encoder's Gaussian for z1, normalised. So the encoder only adds what x says about z1 and z2 does not say. See docs/hierarchy.md.
+encoder's Gaussian for z1, normalised. So the encoder adds only what z2 does not say about z1. See docs/hierarchy.md.
 """
 
 import torch
@@ -84,7 +84,7 @@ class Ladder(Model):
         eps1, eps2 = eps.split([self.bottom, self.top], dim=2)
         z2 = reparameterize(mu2, logvar2, eps2)  # (K, B, top)
         mu_p, logvar_p = self.prior_of_z1(z2)  # (K, B, bottom)
-        # The product of two Gaussians (eq. 11, 12): precisions (1 / variance) add up, and weight the means
+        # The product of two Gaussians (eq. 11, 12): precisions (1 / variance) add up, and are the weights of the means
         mu_q = mu_p + torch.sigmoid(logvar_p - logvar1) * (mu1 - mu_p)
         log_ratio = -softplus(logvar_p - logvar1)  # log (var_q / var_p), at most 0: q is never wider than p
         sigma_p = torch.exp(0.5 * logvar_p)

@@ -186,7 +186,7 @@ class VQVAE(Model):
     def _restart(self, z_e: Tensor, z_q: Tensor, eps: Tensor) -> None:
         """Replace the vectors of dead codes by vectors z_e (Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, section 3.1).
 
-        Each dead code gets another image of the batch. In this image a position is drawn, with probability proportional to
+        Each dead code gets its own image of the batch. In this image a position is drawn, with probability proportional to
         |z_e - z_q|² (Arthur & Vassilvitskii 2007, "k-means++"). So dead codes move mostly to z_e that are far from every code,
         and rarely to the background. If there are more dead codes than images, the rest wait for a later step.
         """
@@ -199,7 +199,7 @@ class VQVAE(Model):
         at = (up_to < uniform * up_to[:, -1:]).sum(1).clamp(max=positions - 1)  # (B,)
         rows = z_e.flatten(2)[torch.arange(len(z_e)), :, at][: len(dead)]  # (dead, D)
         self.vectors[dead] = rows
-        self.usage[dead] = 2 * self.DEAD * fair  # dead again after (log 2) / (1 - γ) = 14 steps without a choice
+        self.usage[dead] = 2 * self.DEAD * fair  # dead again after (log 2) / (1 - γ) = 14 steps in which it is not chosen
         if self.codebook == "ema":
             self.sums[dead] = rows * self.usage[dead, None]
 

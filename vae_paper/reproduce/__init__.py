@@ -93,7 +93,7 @@ def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) 
 def nll_of(model: Model, data: Data, elbo: Float[Tensor, " N"], k: int, subset: int) -> dict[str, float]:
     """The NLL, the mean of -log p(x) over all images, in nats. The estimate is too large in expectation.
 
-    NLL = -(mean `elbo` of all images + mean gap IWAE-k - ELBO of `subset` random images). The dict also holds the standard
+    NLL = -(mean `elbo` of all images + mean of (IWAE-k - ELBO) over `subset` random images). The dict also holds the standard
     error of the NLL, and the mean `elbo`.
     """
     chosen = estimators.random_subset(len(elbo), subset)

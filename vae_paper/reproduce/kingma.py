@@ -39,7 +39,10 @@ from vae_paper.vae import VAE
 HIDDEN = 500
 BATCH = 100  # images per step
 LOWER, GAP = 2.0, 1.0  # nats: how much lower the ELBO, and how much larger the gap, may be
-NETWORKS = {"mlp": "the paper's network (one hidden layer of 500 tanh units each way)", "conv": "this project's network"}
+NETWORKS = {
+    "mlp": "the paper's network (encoder and decoder: one hidden layer of 500 tanh units each)",
+    "conv": "this project's network",
+}
 
 
 @dataclass

@@ -80,7 +80,7 @@ class Options:
     k_best: int = 500
     """Importance samples per image from the best Gaussian of the image."""
     subset: int = 100
-    """Number of random test images for the gap between IWAE-k and the ELBO, others for each binarisation. If there are too few
+    """Number of random test images for the gap between IWAE-k and the ELBO. Each binarisation has its own. If there are too few
     test images, each binarisation gets an equal part of them."""
     device: str = "cpu"
     """cpu, cuda, mps."""
@@ -173,7 +173,7 @@ def trained_model(options: Options, name: str, seed: int) -> tuple[Model, float]
         shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
         shared = {name: tensor for name, tensor in vae.state_dict().items() if shapes[name] == tensor.shape}
         model.load_state_dict(shared, strict=False)  # the prior, or the flow of q, keeps its initial parameters
-        model, seconds = trained(dataclasses.replace(config, seed=elbo.mixed(seed, 1)), model)  # no batch of the VAE again
+        model, seconds = trained(dataclasses.replace(config, seed=elbo.mixed(seed, 1)), model)  # a new seed: new batches
     return model, before + seconds
 
 

@@ -69,7 +69,7 @@ def draw(
 ) -> tuple[Float[Tensor, "M D"], Int64[Tensor, " M"]]:
     """`count` latents from a sampler that needs training images, and their labels.
 
-    The labels are `label`, or all classes in turn. But for "aggregate" and a conditional model, they are the labels of the
+    The labels are `label`, or all classes in turn. But for "aggregate" with a conditional model, they are the labels of the
     training images whose z was drawn.
     """
     if not needs_images(name, model):
