@@ -111,9 +111,10 @@ def training_speed() -> str:
             f"`{r['command']}`: {machine(r)}; {r['data']}; {r['protocol']}.{left_out}",
             table("training | images/s | of the limit", rows),
             f"Our fastest training in float32 is {ratios['float32_over_fastest_peer']:.2f} times as fast as the fastest peer "
-            f"({ratios['fastest_peer']}), our fastest of all ({ratios['best']}) {ratios['best_over_fastest_peer']:.2f} times. "
-            f"The limit: a step costs {r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image; at the speed of this machine's "
-            f"fastest matrix product, that gives {most}.",
+            f"({ratios['fastest_peer']}). Our fastest training in any precision ({ratios['best']}) is "
+            f"{ratios['best_over_fastest_peer']:.2f} times as fast. A training step needs "
+            f"{r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image. The limit is the number of images per second if every "
+            f"operation were as fast as this machine's fastest matrix product: {most}.",
             "Level 3 alone: 5 rounds of 5 steps, after 2 steps of warm-up. The trainers above took turns and these runs did not, "
             "so compare the numbers only within this table:",
             table("level 3, float32, B | " + " | ".join(sizes), [("images/s", *(f"{rate:,.0f}" for rate in sizes.values()))]),
@@ -130,10 +131,8 @@ def same_objective() -> str:
     seeds = len(next(iter(r["contestants"].values()))["seeds"])
     error = max(row["sd"]["objective"] for row in r["contestants"].values()) / seeds**0.5
     title = f"The mean objectives of the trainers differ by at most {r['furthest_apart']:.2f} nats (`{r['command']}`): "
-    title += (
-        f"{r['protocol']}; {r['measured_on']}; mean ± standard deviation over {seeds} seeds; the standard error of a mean is "
-    )
-    title += f"at most {error:.1f}."
+    title += f"{machine(r)}; {r['protocol']}; {r['measured_on']}; mean ± standard deviation over {seeds} seeds; the standard "
+    title += f"error of a mean is at most {error:.1f}."
     left_out = "".join(f" {name} was left out: {why}." for name, why in r["left_out"].items())
     return f"{title}{left_out}\n\n{table('trained by | -ELBO, nats per image', rows)}"
 
@@ -149,9 +148,10 @@ def to_target() -> str:
     ours = r["level_3"]
     return "\n\n".join(
         (
-            f"`{r['command']}`: {machine(r)}; {r['data']}; until {r['target']}. Level 3: B = {ours['batch_size']}, one cycle of "
-            f"the learning rate up to {ours['learning_rate']:g}, {ours['epochs']} epochs in all, chosen on a validation split. "
-            f"The others: {r['peers']}. Seeds: {', '.join(r['seeds'])}; after the first, only the fastest of the others went on. "
+            f"`{r['command']}`: {machine(r)}; {r['data']}. Training stops at {r['target']}. "
+            f"Level 3: B = {ours['batch_size']}, one cycle of the learning rate up to {ours['learning_rate']:g}, "
+            f"{ours['epochs']} epochs in all, chosen on a validation split. The others: {r['peers']}. "
+            f"Seeds: {', '.join(r['seeds'])}; after seed 0, only the fastest of the others was trained again. "
             f"Level 3 takes {r['ratio']:.2f} times as long as {r['fastest_peer']}.",
             table("trained by | seconds, for each seed | epochs", rows),
         )
@@ -172,9 +172,10 @@ def evaluation_cost() -> str:
     return "\n\n".join(
         (
             f"`{r['command']}`: {machine(r)}; log p(x) of {r['data']}, k samples of z each.",
-            table("k | seconds | µs per decode | peak MB | of which after the imports", rows),
-            f"Training at B = 128 takes {training['total_mb']:,.0f} MB ({training['above_import_mb']:,.0f} after the imports). "
-            f"The limits: {most['training']:,} MB for training, {most['nll']:,} for log p(x). From command to picture: {waits}.",
+            table("k | seconds | µs per decode | peak MB | MB more than after the imports", rows),
+            f"Training at B = 128 takes {training['total_mb']:,.0f} MB, {training['above_import_mb']:,.0f} MB more than after "
+            f"the imports. Allowed are {most['training']:,} MB for training and {most['nll']:,} MB for log p(x). From command to "
+            f"picture: {waits}.",
         )
     )
 

@@ -64,7 +64,7 @@ class Sample(OfRun):
 
     sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
     """prior: the model's own prior; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
-    class: images of given labels: a conditional model uses its prior, another model a Gaussian fitted to z of the class."""
+    class: images of given labels, from a conditional model's prior, or else from a Gaussian fitted to z of the class."""
     label: Annotated[int | None, default("all classes in turn")] = None
     """The class to draw, with --sampler class."""
     count: int = 100

@@ -199,7 +199,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
         models.checked_arguments(config.model, arguments)
     takes = models.options_of(model)
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
-    by_the_size = ("width", "depth")  # None: the model has its own default
+    by_the_size = ("width", "depth")  # if not given, they stay None: the model has its own default
     needs = [(option, option in takes, None if option in by_the_size else takes.get(option)) for option in MODELS_OWN]
     needs += [("codes_of", "codes_of" in model.parts, None), ("sigma", scale, 0.1)]
     needs += [(option, applies(config), value) for option, applies, value in NEEDS]

@@ -63,7 +63,7 @@ def check_made_with(path: Path, about: Any, model: Model) -> None:
 
 
 def inherit(config: Config) -> Config:
-    """Copy options from the run `codes_of`: source, shape and binarisation of its images, and the options of both models.
+    """Copy options from the run `codes_of`: source, shape and binarisation of its images, and the options that both models have.
 
     ValueError if `config` has another value than that run.
     """
@@ -119,4 +119,4 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)
         return 0.0 if of_a_part else held
-    return 1.0 if before is None else 0.0  # another source; but a run before it may have used this source
+    return 1.0 if before is None else 0.0  # another source; but that run's own start_from may have used this source

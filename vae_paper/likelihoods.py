@@ -188,7 +188,7 @@ def binarise(x: Pixels, how: str, generator: torch.Generator) -> Pixels:
     """Make pixels 0 or 1. "dynamic": a pixel is 1 with probability x (Burda et al. 2015, arXiv:1509.00519). "threshold": it is
     1 if x > 1/2.
 
-    "none" and "fixed" return x unchanged. For "fixed", `data.binarised` has made x binary before, once.
+    "none" and "fixed" return x unchanged. With "fixed", x is binary already: `data.binarised` has drawn its pixels once.
     """
     if how not in ("none", "fixed", "dynamic", "threshold"):
         raise ValueError(f'binarise: how is {how!r}; expected "none", "fixed", "dynamic" or "threshold"')

@@ -323,7 +323,7 @@ WRONG = [
     Wrong(
         "no_prior",
         "hole_fraction",
-        "that compares log q(z) with -nats; the threshold goes with the prior: log p(z) - nats",
+        "that compares log q(z) with -nats; the threshold depends on the prior: log p(z) - nats",
         lambda z, mu, logvar, nats: float((mixture(z, mu, logvar) < -nats).mean()),
     ),
     Wrong(
@@ -341,7 +341,7 @@ WRONG = [
     Wrong(
         "signed",
         "factor_correlation",
-        "that has the sign of the correlation; a latent may as well run the other way: take |.|",
+        "that has the sign of the correlation; a latent may also run the other way: take |.|",
         lambda mu, factors: np.corrcoef(mu.T, factors.T)[: mu.shape[1], mu.shape[1] :],
     ),
     Wrong(

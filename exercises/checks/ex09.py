@@ -155,7 +155,7 @@ WRONG = [
     Wrong(
         "rise_ignored",
         "linear",
-        "that rises during the whole training: it must be at 1 after `rise` of it",
+        "that rises during the whole training: it must reach 1 after the fraction `rise` of the training",
         lambda progress, rise: progress,
     ),
     Wrong(
@@ -185,7 +185,7 @@ WRONG = [
     Wrong(
         "zero_at_the_end",
         "cyclical",
-        "at progress 1 the weight falls back to 0, since 1 * cycles % 1 is 0: the last step would be trained without the KL",
+        "at progress 1 the weight falls back to 0, since 1 * cycles % 1 is 0: the loss at the end would be without the KL",
         lambda progress, cycles, rise: interpolated(progress * cycles % 1.0, rise),
     ),
     Wrong(
@@ -223,7 +223,7 @@ WRONG = [
     Wrong(
         "beta_on_all",
         "loss_and_elbo",
-        "the first value has beta on both terms: then it changes the step and not the optimum",
+        "the first value has beta on both terms: then beta changes the step and not the optimum",
         lambda distortion, rate, beta: (
             beta * image_by_image(distortion, rate, 1.0)[0],
             image_by_image(distortion, rate, beta)[1],

@@ -10,7 +10,7 @@ Array = np.ndarray
 
 
 def linear(progress: float, rise: float) -> float:
-    """KL annealing: the weight goes from 0 to 1 in the first part of the training, the fraction `rise`, and stays 1."""
+    """KL annealing: in the first fraction `rise` of the training the weight goes from 0 to 1. Then it stays 1."""
     raise NotImplementedError("linear")
 
 

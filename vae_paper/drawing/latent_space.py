@@ -147,7 +147,7 @@ def side_by_side(subject: Subject, path: Path) -> None:
 
 
 def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
-    """Latents of test images, samples from a Gaussian fitted to these latents, x_hat of the samples, and their distances."""
+    """Latents of test images, samples of a Gaussian fitted to them, their x_hat, and their distances to the nearest latents."""
     rng = np.random.default_rng(subject.seed)
     codes = samplers.latents_of(subject.model, subject.test.subset(slice(SHOWN)), subject.seed)
     z = samplers.gaussian(codes, count, rng)

@@ -223,7 +223,7 @@ def _sheet(images: Float[Array, "rows columns C H W"]) -> Float[Array, "..."]:
     check_images(images.reshape(rows * columns, C, H, W), (C, H, W))
     sheet = images.transpose(0, 3, 1, 4, 2).reshape(rows * H, columns * W, C)
     if C not in (1, 3):
-        raise ValueError(f"images have {C} channels; expected 1 or 3, as others have no colours")
+        raise ValueError(f"images have {C} channels; expected 1 (gray) or 3 (colour)")
     return sheet[:, :, 0] if C == 1 else sheet
 
 

@@ -113,7 +113,7 @@ def mig(codes: Representation, sizes: Sizes) -> Float[np.ndarray, " V"]:
 
     The gap of factor v is (I(z_a; v) - I(z_b; v)) / H(v). z_a is the latent with the most information about v, z_b the second.
     The gap is 1 if z_a determines v, and no other latent has information about v. It is computed from all combinations, with
-    the codes in 20 bins of equal width. (The paper samples z from q(z|x), where this project uses mu. It leaves out the factor
+    the codes in 20 bins of equal width. (The paper samples z from q(z|x); this project uses mu. The paper leaves out the factor
     shape.)
     """
     check(codes, sizes)

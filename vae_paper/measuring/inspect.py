@@ -164,7 +164,7 @@ def _variance(r: dict[str, Any]) -> str:
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Sums and means: the loss of a row has the same optimum as sums with this beta (for mse: this variance sigma^2)",
+        "Sums and means: each row is a loss. Sums with this beta have the same optimum (for mse: with this variance sigma^2)",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

@@ -162,7 +162,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
             Row(
                 f"Burda et al. 2015, Table 1: NLL of {other} minus NLL of {best}",
                 f"{PUBLISHED[other] - PUBLISHED[best]:.2f}" if {other, best} <= PUBLISHED.keys() else "none",
-                f"{spread(gains, 'nll', 2)} (same images and noise; their choice adds a standard error of at most {error:.2f})",
+                f"{spread(gains, 'nll', 2)} (same images and noise; the choice of images adds a standard error of at most "
+                f"{error:.2f})",
                 f"{VERDICTS[holds]}: the rule needs more than {EFFECT:g} nats, more than the standard deviation (±), more than "
                 f"twice the standard error, and no fewer active units in the IWAE (here {gains['mean']['active']:+.1f})",
                 holds,

@@ -8,8 +8,8 @@ longer. So a smaller gamma is measured too.
 The rate is the sum I(x; z) + KL(q(z) || p(z)), and only I(x; z) is information about the image. So a rate of C nats need not be
 C nats of information. Both parts are measured (`estimators.information`).
 
-There are also slow runs with gamma = 1000. Their batches have 16 images, and C rises to the largest C in 27 epochs: 72 times as
-many steps as in the other runs by default, and about as many as in the paper. The rules are the same.
+There are also slow runs with gamma = 1000. Their batches have 16 images, and C rises to the largest C in 27 epochs: 72 times
+the steps of this rise in the other runs (with default options), and about as many as in the paper. The rules are the same.
 
 Rule 1, fixed before any run: the rate is within 1 nat of C, for every C and seed.
 Rule 2: on every seed, the distortion at the largest C is at least 50 nats below the distortion at the smallest C. Rule 2 was
@@ -47,7 +47,7 @@ class Options:
     epochs: int = 4
     """Epochs of each run, except the slow runs. C rises in all epochs but the last."""
     slow_seeds: tuple[int, ...] = (0,)
-    """Random seeds of the slow runs: C rises to the largest C in 27 of 28 epochs. No number: no slow runs."""
+    """Random seeds of the slow runs: C rises to the largest C in 27 of 28 epochs. Without a number there are no slow runs."""
     source: str = "mnist"
     """Data set."""
     out: Path = Path("results/burgess.json")

@@ -38,7 +38,7 @@ from vae_paper.vae import VAE
 
 HIDDEN = 500
 BATCH = 100  # images per step
-LOWER, GAP = 2.0, 1.0  # nats: how much lower the ELBO, and how much larger the gap, may be
+LOWER, GAP = 2.0, 1.0  # nats: the ELBO may be lower by the first, the gap larger by the second
 NETWORKS = {
     "mlp": "the paper's network (encoder and decoder: one hidden layer of 500 tanh units each)",
     "conv": "this project's network",
@@ -202,7 +202,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 + f" (no model can be above {-floor_of(report):.2f})",
                 f"{VERDICTS[holds]}: N_z = {largest} is {abs(worse):.1f} nats "
                 f"{'below' if worse > 0 else 'above'} N_z = {usual} (the rule allows {LOWER:g} below), and its gap between "
-                f"training and test images is {more:.1f} nats larger (the rule allows {GAP:g}); the curves "
+                f"training and test images is {abs(more):.1f} nats {'larger' if more > 0 else 'smaller'} (the rule allows {GAP:g}"
+                f" larger); the curves "
                 f"{'end' if within else 'do not end'} between -150 and -90, and {'rise' if rising else 'do not rise'} up to 10. "
                 "The paper trains on 10^8 samples. Here there are far fewer: too few to show overfitting",
                 holds,

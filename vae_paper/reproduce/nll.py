@@ -188,7 +188,7 @@ def config_of(options: Options, name: str, seed: int) -> Config:
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """A line for each model, with its own protocol, as each has its own command. Then the line of VAE-5 - IWAE-5."""
+    """A line for each model, with its own protocol, as each has its own command. Then a line that compares VAE-5 and IWAE-5."""
     rows = []
     for name, r in report["models"].items():
         aim = AIMS.get(name)

@@ -18,7 +18,7 @@ from vae_paper.reproduce import VERDICTS, NoOptions, Row, machine
 from vae_paper.reproduce.oracle_models import GridVAE, LinearVAE
 from vae_paper.vae import Model
 
-LARGEST_ERRORS, NATS = 4, 0.15  # the rule: standard errors, less than; nats, at most
+LARGEST_ERRORS, NATS = 4, 0.15  # the rule: less than 4 standard errors, at most 0.15 nats
 LINEAR = {"linear, exact q": (True, False), "linear, wrong q": (False, False), "linear, correlated posterior": (True, True)}
 
 
