@@ -28,7 +28,7 @@ class Config:
 
 
 def main(config: Config) -> None:
-    """The largest difference between any two levels in any tensor, and what the values reach, in both precisions."""
+    """The largest difference between level 1 and another level in each tensor, and the largest value, in both precisions."""
     report: dict[str, object] = {"images": COUNT, "weights": "vae_mnist_d2, vae_mnist_d20"}
     for source in (["mnist"] if digits.is_on_disk("mnist") else []) + ["handwriting"]:
         test = digits.load(source, "test")

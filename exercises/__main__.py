@@ -39,12 +39,12 @@ class Spoken:
 
 @dataclass
 class List(Spoken):
-    """All exercises: checklist letter, minutes, running time of the last check, progress."""
+    """List all exercises: checklist letter, minutes, running time of the last check, progress."""
 
 
 @dataclass
 class Start(Spoken):
-    """Copy the starter of an exercise into my_work/, where nothing of yours is ever overwritten."""
+    """Copy the starter of an exercise into my_work/. A file of yours is never overwritten."""
 
     exercise: Number
     """Its number, such as 05."""
@@ -52,7 +52,7 @@ class Start(Spoken):
 
 @dataclass
 class CheckIt(Spoken):
-    """Check your file: the first failure in words, or what passes. The exit code is 0 only where all checks pass."""
+    """Check your file, and explain the first failure. The exit code is 0 only if all checks pass."""
 
     exercise: Number
     """Its number, such as 05."""
@@ -72,7 +72,7 @@ class Watch(Spoken):
 
 @dataclass
 class Hint(Spoken):
-    """The next of three hints (concept, formula, line) for the function that the last check stopped at."""
+    """Show the next of three hints (concept, formula, line) for the function that failed in the last check."""
 
     exercise: Number
     """Its number, such as 05."""
@@ -151,10 +151,10 @@ def start(exercise: Exercise) -> None:
     """Copy the starter; say so where the learner's file is there already."""
     path = work_file(exercise)
     if path.exists():
-        raise ValueError(f"{path} is there already and stays as it is; move it away to start anew")
+        raise ValueError(f"{path} exists already and is not changed; move it away to start again")
     write_atomically(path, exercise.starter.read_bytes())
-    say(f"{path}: yours to fill in. The page is {page_of(exercise)};")
-    say(f"python -m exercises check {exercise.number} says how far it is right.")
+    say(f"{path}: fill in this file. Its page is {page_of(exercise)}.")
+    say(f"python -m exercises check {exercise.number} says which checks pass.")
 
 
 def check(exercise: Exercise, path: Path) -> bool:
@@ -204,14 +204,14 @@ def hint(exercise: Exercise, function: str | None) -> None:
     number = min(given.get(function, 0), 2)
     say(f"{function}, hint {number + 1} of 3, {pages.HINTS[number]}:\n\n{plain.text(hints[function][number])}")
     if given.get(function, 0) >= 2:
-        say(f"\nThis is the last one; the whole solution is folded at the end of {page_of(exercise)}.")
+        say(f"\nThis is the last hint. The solution is folded at the end of {page_of(exercise)}.")
     progress.note(exercise, hints=given | {function: number + 1})
 
 
 def run_experiment(exercise: Exercise, path: Path) -> bool:
     """Draw the experiment with the functions of a file that passes all checks; whether it was drawn."""
     if not check(exercise, path):
-        say(f"\nthe experiment needs functions that pass all checks; then python -m exercises run {exercise.number} again")
+        say(f"\nthe experiment needs functions that pass all checks; then run python -m exercises run {exercise.number} again")
         return False
     picture = MY_WORK / f"ex{exercise.number}.png"
     MY_WORK.mkdir(exist_ok=True)
@@ -227,7 +227,7 @@ def what_next(exercise: Exercise) -> str:
     left = [e for e in later if noted.get(e.number, {}).get("passed") != e.checks]
     lines = [
         f"next      python -m exercises run {exercise.number} draws the experiment with your own functions",
-        f"          the questions under Reflect in {page_of(exercise)}",
+        f"          then answer the questions under Reflect in {page_of(exercise)}",
     ]
     if left:
         lines.append(f"          python -m exercises start {left[0].number} ({left[0].name.replace('_', ' ')})")

@@ -62,7 +62,7 @@ def run_check(check: Check, module: Any, wrong: Sequence[Wrong] | None = (), see
     return Failure(check, said, diagnosis.diagnose(check, probes, outcomes, expected, passed, wrong))
 
 
-RANDOM = "{0} draws random numbers from a generator that other code shares; it must draw none: noise is an argument"
+RANDOM = "{0} draws random numbers from a generator that other code shares. Draw no random numbers: the noise is an argument"
 
 
 def inputs(probe: Probe) -> list[str]:

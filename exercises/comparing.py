@@ -342,4 +342,4 @@ def one_line(error: BaseException) -> str:
 
 def without_return(got: Any) -> list[str]:
     """The line that explains None."""
-    return ["          None is what a function without `return` gives"] if got is None else []
+    return ["          a function without `return` returns None"] if got is None else []

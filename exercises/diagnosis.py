@@ -77,7 +77,7 @@ def _as_if(check: Check, probes: Sequence[Probe], outcomes: Sequence[Outcome], p
 
     seen = [{name: probes[i][name] for name in names} for i in scope]
     found = [words for words, change in relations.other_inputs(seen, check.axes) if given(change)]
-    return f"that is the right result for another input, as if {found[0]}" if len(found) == 1 else None
+    return f"your numbers are the right result for another input, as if {found[0]}" if len(found) == 1 else None
 
 
 def _size(probe: Probe) -> int:

@@ -48,7 +48,7 @@ def check_apart(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Ver
         return Verdict(done["done"], done["stopped_at"], done["done"] == exercise.checks and done["stopped_at"] is None)
     running = next((e for e in reversed(events) if "running" in e), None)
     if running is None:
-        say(f"\n{path}: while it is imported, it {ending}")
+        say(f"\n{path}: the import {ending}")
         return Verdict(0, None, False)
     number, function = running["running"], running["function"]
     say(f"\ncheck {number} of {exercise.checks} fails\n{function}: the code {ending}")

@@ -21,7 +21,7 @@ def write(exercise: Exercise) -> str:
     """Write my_work/NN_name.ipynb, unless it is there already; what was written."""
     path = MY_WORK / f"{exercise.number}_{exercise.name}.ipynb"
     if path.exists():
-        raise ValueError(f"{path} is there already and stays as it is; move it away to start anew")
+        raise ValueError(f"{path} exists already and is not changed; move it away to start again")
     write_atomically(path, json.dumps(notebook(exercise), indent=1, ensure_ascii=False).encode())
     return f"{path}: open it with Jupyter, in the folder of the project"
 

@@ -42,7 +42,7 @@ def note(exercise: Exercise, **facts: Any) -> None:
     try:
         write_atomically(PROGRESS, json.dumps(found, indent=1).encode())
     except OSError as error:
-        print(f"your progress could not be noted: {error.strerror or error}", file=sys.stderr)
+        print(f"your progress could not be saved: {error.strerror or error}", file=sys.stderr)
 
 
 def _is_ours(found: Any) -> bool:
@@ -70,5 +70,5 @@ def _set_aside(why: str) -> dict[str, dict[str, Any]]:
         kept = f"it is kept as {aside.as_posix()}"
     except OSError:
         kept = "it stays where it is"
-    print(f"{PROGRESS.as_posix()} {why}; {kept}, and your progress starts anew (your exercises are not in it)", file=sys.stderr)
+    print(f"{PROGRESS.as_posix()} {why}; {kept}, and your progress starts again (your exercise files are not changed)", file=sys.stderr)
     return {}

@@ -111,9 +111,9 @@ def _at_special(wrong: Sequence[Case], cases: Sequence[Case]) -> str | None:
     if notes == ["float32"]:
         return "right for float64 input, wrong for float32"
     if all(note in LAYOUTS for note in notes):
-        return f"right for arrays that lie one number after the other in memory, wrong where they are {' or '.join(notes)}"
+        return f"right for arrays that are contiguous in memory, wrong for arrays that are {' or '.join(notes)}"
     if len(notes) == 1 and (size := re.fullmatch(r"(\w+) = (\d+)", notes[0])) and size[1].isupper() and everywhere:
-        return f"right on all ordinary inputs, wrong only for {notes[0]}: is a size written into the code, or a part left out?"
+        return f"right on all ordinary inputs, wrong only for {notes[0]}: does your code contain a fixed size, or is a part left out?"
     said = "; ".join(notes[:3]) + (f" and {len(notes) - 3} more" if len(notes) > 3 else "")
     broken = [case for case in wrong if case.got is not None and _has_nonfinite(case.got) and not _has_nonfinite(case.expected)]
     if len(broken) == len(wrong):
@@ -362,7 +362,7 @@ def _by_place(triples: Sequence[Triple]) -> Iterator[str]:
         return
     for factor, words in IN_PLACES.items():
         if np.allclose(got[wrong], factor * expected[wrong], rtol=1e-6, atol=0):
-            yield f"some numbers are right; each that is wrong is {words}"
+            yield f"some numbers are right; each wrong number is {words}"
 
 
 def _cut_off(triples: Sequence[Triple]) -> str | None:
@@ -402,33 +402,33 @@ def _by_shape(triples: Sequence[Triple]) -> Iterator[str]:
     for axes in itertools.permutations(range(rank)):
         if axes != tuple(range(rank)) and _all(triples, functools.partial(np.transpose, axes=axes)):
             yield (
-                "that is the right result, transposed"
+                "your numbers are the right result, transposed"
                 if rank == 2
-                else f"that is the right result with its axes in the order {axes}"
+                else f"your numbers are the right result with its axes in the order {axes}"
             )
     for axis in range(rank):
         if _all(triples, functools.partial(np.flip, axis=axis)):
             yield f"the numbers are right, in reversed order along axis {axis}"
         if _all(triples, functools.partial(np.sum, axis=axis)):
-            yield f"that is the right result, summed over its axis {axis}"
+            yield f"your numbers are the right result, summed over its axis {axis}"
         if _all(triples, functools.partial(np.mean, axis=axis)):
-            yield f"that is the mean of the right result over its axis {axis}"
+            yield f"your numbers are the mean of the right result over its axis {axis}"
     if rank > 1 and _all(triples, np.sum):
-        yield "that is the sum of all numbers of the right result"
+        yield "your numbers are the sum of all numbers of the right result"
     if rank > 1 and _all(triples, np.mean):
-        yield "that is the mean of all numbers of the right result"
+        yield "your numbers are the mean of all numbers of the right result"
 
 
 NICE_FACTORS = {
-    2.0: "that is twice the right result",
-    0.5: "that is half the right result",
-    -1.0: "that is the negative of the right result",
-    -2.0: "that is -2 times the right result",
-    -0.5: "that is -1/2 times the right result",
-    4.0: "that is four times the right result",
-    0.25: "that is a quarter of the right result",
-    float(np.log(2)): "that is the right result times log 2",
-    float(1 / np.log(2)): "that is the right result divided by log 2: bits where nats are expected",
+    2.0: "your numbers are twice the right result",
+    0.5: "your numbers are half the right result",
+    -1.0: "your numbers are the negative of the right result",
+    -2.0: "your numbers are -2 times the right result",
+    -0.5: "your numbers are -1/2 times the right result",
+    4.0: "your numbers are four times the right result",
+    0.25: "your numbers are a quarter of the right result",
+    float(np.log(2)): "your numbers are the right result times log 2",
+    float(1 / np.log(2)): "your numbers are the right result divided by log 2: bits where nats are expected",
 }
 
 
@@ -451,14 +451,14 @@ def _by_factor(triples: Sequence[Triple]) -> Iterator[str]:
     for nice, sentence in NICE_FACTORS.items():
         if known and np.allclose(known, nice, rtol=1e-6):
             yield sentence
-    yield from _sized(triples, factors, "that is the right result multiplied by {}", lambda n: n)
-    yield from _sized(triples, factors, "that is the right result divided by {}", lambda n: 1 / n)
-    yield from _sized(triples, factors, "that is minus the right result multiplied by {}", lambda n: -n)
-    yield from _sized(triples, factors, "that is minus the right result divided by {}", lambda n: -1 / n)
+    yield from _sized(triples, factors, "your numbers are the right result multiplied by {}", lambda n: n)
+    yield from _sized(triples, factors, "your numbers are the right result divided by {}", lambda n: 1 / n)
+    yield from _sized(triples, factors, "your numbers are minus the right result multiplied by {}", lambda n: -n)
+    yield from _sized(triples, factors, "your numbers are minus the right result divided by {}", lambda n: -1 / n)
     yield from _sized(
-        triples, factors, "that is n / (n - 1) times the right result, where n is {}", lambda n: n / (n - 1 or np.nan)
+        triples, factors, "your numbers are n / (n - 1) times the right result, where n is {}", lambda n: n / (n - 1 or np.nan)
     )
-    yield from _sized(triples, factors, "that is (n - 1) / n times the right result, where n is {}", lambda n: (n - 1) / n)
+    yield from _sized(triples, factors, "your numbers are (n - 1) / n times the right result, where n is {}", lambda n: (n - 1) / n)
 
 
 def _by_offset(triples: Sequence[Triple]) -> Iterator[str]:
@@ -490,26 +490,26 @@ def _by_offset(triples: Sequence[Triple]) -> Iterator[str]:
 def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
     negative = any((e < 0).any() for _, _, e in triples)
     functions: dict[str, Callable] = {
-        "that is the square of the right result": np.square,
-        "that is the square root of the right result": np.sqrt,
-        "that is exp of the right result": np.exp,
-        "that is exp(1/2 ...) of the right result: a standard deviation where the log variance is expected": lambda e: np.exp(
+        "your numbers are the square of the right result": np.square,
+        "your numbers are the square root of the right result": np.sqrt,
+        "your numbers are exp of the right result": np.exp,
+        "your numbers are exp(1/2 ...) of the right result: a standard deviation where the log variance is expected": lambda e: np.exp(
             e / 2
         ),
-        "that is the log of the right result": np.log,
-        "that is 1 divided by the right result": lambda e: 1 / e,
-        "that is 1 minus the right result": lambda e: 1 - e,
-        "that is the right result rounded down to whole numbers": lambda e: np.floor(e * (1 + np.sign(e) * 1e-12)),
+        "your numbers are the log of the right result": np.log,
+        "your numbers are 1 divided by the right result": lambda e: 1 / e,
+        "your numbers are 1 minus the right result": lambda e: 1 - e,
+        "your numbers are the right result rounded down to whole numbers": lambda e: np.floor(e * (1 + np.sign(e) * 1e-12)),
     }
     if negative:
-        functions["that is the right result without its sign"] = np.abs
-        functions["that is the right result with everything negative set to 0"] = lambda e: np.maximum(e, 0)
+        functions["your numbers are the right result without its sign"] = np.abs
+        functions["your numbers are the right result with everything negative set to 0"] = lambda e: np.maximum(e, 0)
     for sentence, function in functions.items():
         if _all(triples, function):
             yield sentence
     for places in range(7):
         if all(g.shape == e.shape and np.allclose(g, np.round(e, places), rtol=1e-13, atol=0) for _, g, e in triples):
-            yield f"that is the right result rounded to {places} places"
+            yield f"your numbers are the right result rounded to {places} places"
             return
 
 

@@ -23,7 +23,7 @@ from exercises.comparing import described, one_line
 from exercises.probes import LARGE, LAYOUTS, strided
 
 NOT_WRITTEN = "not written yet"
-SAME_ARRAY = "a second call gives the very array of the first: return a new one each time"
+SAME_ARRAY = "a second call returns the same array as the first call: return a new array each time"
 Observe = Callable[[Callable, dict[str, Any]], Any]
 
 
@@ -120,7 +120,7 @@ def observe(learner: Learner, function: Callable, args: dict[str, Any], layout: 
     except NotImplementedError as error:
         return Outcome(problem=_not_written(error, learner), error="NotImplementedError")
     except SystemExit as stop:
-        return Outcome(problem=f"got       an end of Python: {_exit_in_words(stop, learner.path)}", error="SystemExit")
+        return Outcome(problem=f"got       Python ends: {_exit_in_words(stop, learner.path)}", error="SystemExit")
     except Exception as error:
         said = f"got       {_in_words(error, learner.path)}"
         if "read-only" in str(error):

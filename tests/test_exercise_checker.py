@@ -272,9 +272,9 @@ POST = load(find("03").solution).posterior
 LOSSES = load(find("09").solution).loss_and_elbo
 MIX = load(find("01").solution).log_aggregate_posterior
 TOLD = [
-    ("03", "elbo", lambda *a: 2 * ELBO(*a), "that is twice the right result"),
-    ("03", "log_weight", lambda *a: 0.5 * load(find("03").solution).log_weight(*a), "that is half the right result"),
-    ("02", "label_walk", lambda z, d, t: -WALK(z, d, t), "that is the negative of the right result"),
+    ("03", "elbo", lambda *a: 2 * ELBO(*a), "your numbers are twice the right result"),
+    ("03", "log_weight", lambda *a: 0.5 * load(find("03").solution).log_weight(*a), "your numbers are half the right result"),
+    ("02", "label_walk", lambda z, d, t: -WALK(z, d, t), "your numbers are the negative of the right result"),
     ("07", "prior_grid", lambda size: -GRID(size), None),  # the negative, and the reverse along axis 0
     ("06", "gaussian_nll", lambda *a: NLL(*a) / len(a[0]), "divided by the length of axis 0 of x"),
     (
@@ -290,14 +290,14 @@ TOLD = [
         lambda z, mu, logvar: MIX(z, mu, logvar) - np.log(len(mu)),
         "too small by log of the length of axis 0 of mu",
     ),
-    ("07", "sheet", lambda images, columns: SHEET(images, columns).T, "that is the right result, transposed"),
+    ("07", "sheet", lambda images, columns: SHEET(images, columns).T, "your numbers are the right result, transposed"),
     ("07", "sheet", lambda images, columns: SHEET(images, columns)[::-1], "in reversed order along axis 0"),
     ("05", "kl_divergence", lambda mu, logvar: np.sqrt(KL(mu, logvar)), "the square root of the right result"),
     (
         "03",
         "posterior",
         lambda *a: (POST(*a)[0], 2 * POST(*a)[1]),
-        "only the second value is wrong: that is twice the right result",
+        "only the second value is wrong: your numbers are twice the right result",
     ),
     ("10", "free_bits", lambda rate, floor: FREE(rate, 0.25), "as if floor were always 0.25"),
     (
@@ -373,7 +373,7 @@ MORE = [
         "06",
         "rate_distortion",
         lambda s, b, v: (np.where(s < b * v, 0, RATES(s, b, v)[0]), RATES(s, b, v)[1]),
-        "only the first value is wrong: some numbers are right; each that is wrong is 0",
+        "only the first value is wrong: some numbers are right; each wrong number is 0",
     ),
     ("06", "rate_distortion", lambda s, b, v: (np.where(s < b * v, s / 3, RATES(s, b, v)[0]), RATES(s, b, v)[1]), ""),
     ("06", "rate_distortion", lambda s, b, v: (RATES(s, b, v)[0], b * RATES(s, b, v)[1]), "multiplied by beta (here 2)"),
@@ -418,14 +418,14 @@ def test_the_numbers_of_a_few_cases_are_related():
         passed = [np.allclose(relation(e), e) for e, _ in cases]
         return relations.told([relations.Case({}, n, relation(e), e, ok) for (e, n), ok in zip(cases, passed, strict=True)])
 
-    assert told(np.floor) == "that is the right result rounded down to whole numbers"
+    assert told(np.floor) == "your numbers are the right result rounded down to whole numbers"
     assert "rounded down" not in (told(lambda e: np.where(e > 3, np.floor(e), e)) or "")
     assert told(lambda e: np.minimum(e, 20), "far") == "the numbers are cut off: none is above 20"
     assert "cut off" not in told(lambda e: np.where(e > 20, 7, e), "far")  # some that are right are larger
-    assert told(lambda e: np.where(e > 5, -e, e)) == "some numbers are right; each that is wrong is the negative of the right one"
+    assert told(lambda e: np.where(e > 5, -e, e)) == "some numbers are right; each wrong number is the negative of the right one"
     assert told(lambda e: np.where(e > 5, -e, np.where(e < -5, 0, e))) is None
     assert told(lambda e: np.where(e == e.max(), -e, e)) is None  # too few
-    assert told(abs) == "that is the right result without its sign"  # not: the negative, where it is wrong
+    assert told(abs) == "your numbers are the right result without its sign"  # not: the negative, where it is wrong
 
 
 def test_f_is_called_once_with_all_samples():
@@ -444,7 +444,7 @@ def test_f_is_called_once_with_all_samples():
 
 def test_known_wrong_answers_come_before_relations():
     failure = first_failure("05", "kl_divergence", lambda mu, logvar: 2 * KL(mu, logvar))
-    assert failure.diagnosis == "that is twice the KL: the 1/2 before the sum is missing"
+    assert failure.diagnosis == "your result is twice the KL: the factor 1/2 before the sum is missing"
 
 
 AS_IF = [
@@ -527,7 +527,7 @@ def test_a_result_must_be_new_and_stay_as_it_is():
 
     assert "a later call has changed this result" in report(first_failure("08", "one_hot", reused))
     once = functools.cache(load(find("07").solution).prior_grid)
-    assert "the very array of the first" in report(first_failure("07", "prior_grid", once))
+    assert "the same array as the first call" in report(first_failure("07", "prior_grid", once))
     assert "a part of z itself" in report(first_failure("02", "label_walk", lambda z, d, t: np.broadcast_to(z, (len(t), len(z)))))
 
     def restored(z, latent, values):

@@ -99,7 +99,7 @@ def after_import(body):
 
 
 STOPPED = {
-    "at import": ("import os\nos._exit(0)\n", "while it is imported, it ended Python with exit code 0"),
+    "at import": ("import os\nos._exit(0)\n", "the import ended Python with exit code 0"),
     "in a function": (after_import("import os\nos._exit(0)"), "kl_divergence: the code ended Python with exit code 0"),
 }
 ENDINGS = {
@@ -140,7 +140,7 @@ def test_an_endless_loop_is_stopped(capfd):
     assert not verdict.complete and verdict.stopped_at == "kl_divergence"
     assert "check 1 of 5 fails\nkl_divergence: the code did not end within 3 seconds and was stopped" in capfd.readouterr().out
     assert not checked("05", "while True:\n    pass\n", seconds=2).complete
-    assert "while it is imported, it did not end within 2 seconds and was stopped" in capfd.readouterr().out
+    assert "the import did not end within 2 seconds and was stopped" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("hog", ["return np.ones(10**11)"] if sys.platform == "linux" else ["raise MemoryError"])
@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_written_to_stops_nothing(number, capfd, monkeyp
     monkeypatch.setattr(progress, "write_atomically", failing(number))
     loop.main(loop.CheckIt("05"))
     said = capfd.readouterr()
-    assert "all 5 checks pass" in said.out and said.err == f"your progress could not be noted: {os.strerror(number)}\n"
+    assert "all 5 checks pass" in said.out and said.err == f"your progress could not be saved: {os.strerror(number)}\n"
     loop.main(loop.Hint("06"))
     assert "implied_beta, hint 1 of 3" in capfd.readouterr().out
 

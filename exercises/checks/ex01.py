@@ -217,8 +217,8 @@ CHECKS = declared(
     [
         Check("jumps", "the distance between neighbouring images of a walk", each_jump, walks),
         Check("log_aggregate_posterior", "the log of the average of B densities", mixture, clouds, rows="NB"),
-        Check("log_aggregate_posterior", "far away too, where every density underflows", mixture, far_clouds, rows="N"),
-        Check("hole_fraction", "where the prior goes and no image does", holes, prior_points, rows="N"),
+        Check("log_aggregate_posterior", "the same far away, where every density underflows", mixture, far_clouds, rows="N"),
+        Check("hole_fraction", "the fraction of points that the prior reaches and no image does", holes, prior_points, rows="N"),
         Check("factor_correlation", "|Pearson correlation| of latents with factors", pearson, labelled, short={"B": 0}),
     ],
 )
@@ -242,19 +242,20 @@ WRONG = [
     Wrong(
         "not_rooted",
         "jumps",
-        "that is the squared distance: the root is missing",
+        "your result is the squared distance: take the square root",
         lambda decode, start, end, steps: norms(differences(decode, start, end, steps)) ** 2,
     ),
     Wrong(
         "pixel_mean",
         "jumps",
-        "that averages over the pixels before the root; a distance sums over them; a mean divides by the image's size",
+        "your code averages the squares over the pixels before the root. A distance sums them; the mean divides by the "
+        "image's size",
         lambda decode, start, end, steps: np.sqrt((differences(decode, start, end, steps) ** 2).mean((1, 2, 3))),
     ),
     Wrong(
         "from_the_start",
         "jumps",
-        "that measures from the first image; a jump is from an image to its neighbour",
+        "your code measures from the first image. A jump is the distance from an image to the next one",
         lambda decode, start, end, steps: norms(
             decode(start + np.linspace(0, 1, steps + 1)[1:, None] * (end - start)) - decode(start[None])
         ),
@@ -262,117 +263,122 @@ WRONG = [
     Wrong(
         "too_few_points",
         "jumps",
-        "that walks through `steps` points, which leaves steps - 1 jumps; for `steps` jumps decode steps + 1 points",
+        "your walk has `steps` points, and so only steps - 1 jumps. For `steps` jumps, decode steps + 1 points",
         lambda decode, start, end, steps: norms(differences(decode, start, end, steps, points=steps)),
     ),
     Wrong(
         "city_block",
         "jumps",
-        "that is the sum of absolute differences; the Euclidean distance squares, sums and takes the root",
+        "your result is the sum of absolute differences. The Euclidean distance squares the differences, sums them and takes "
+        "the root",
         lambda decode, start, end, steps: np.abs(differences(decode, start, end, steps)).sum((1, 2, 3)),
     ),
     Wrong(
         "mean_of_logs",
         "log_aggregate_posterior",
-        "that is the mean of the log densities; q(z) is the mean of the densities, and the log comes last",
+        "your result is the mean of the log densities. q(z) is the mean of the densities; take the log last",
         lambda z, mu, logvar: densities(z, mu, logvar).mean(1),
     ),
     Wrong(
         "sum_not_mean",
         "log_aggregate_posterior",
-        "that is larger by log B: a sum of B densities; divide by B, or it is no density",
+        "your result is too large by log B: it is the log of a sum of B densities. Divide the sum by B, because q(z) is their "
+        "mean",
         lambda z, mu, logvar: mixture(z, mu, logvar) + np.log(len(mu)),
     ),
     Wrong(
         "sigma_as_variance",
         "log_aggregate_posterior",
-        "that uses exp(logvar/2), the standard deviation, as the variance; the variance is exp(logvar)",
+        "your code uses exp(logvar/2), the standard deviation, as the variance. The variance is exp(logvar)",
         lambda z, mu, logvar: mixture(z, mu, logvar / 2),
     ),
     Wrong(
         "no_constant",
         "log_aggregate_posterior",
-        "that lacks -D/2 log 2 pi, the constant of the normal density",
+        "your result lacks -D/2 log 2 pi, the constant of the normal density",
         lambda z, mu, logvar: mixture(z, mu, logvar) + z.shape[1] / 2 * np.log(2 * np.pi),
     ),
     Wrong(
         "nearest_only",
         "log_aggregate_posterior",
-        "that is the log density of the nearest image's q alone; all B of them contribute",
+        "your code uses only the largest of the B densities. Add all B of them",
         lambda z, mu, logvar: densities(z, mu, logvar).max(1) - np.log(len(mu)),
     ),
     Wrong(
         "underflows",
         "log_aggregate_posterior",
-        "that is log(mean(exp(...))): exp of -1800 is 0 and log 0 is -inf; take the largest exponent out first (logsumexp)",
+        "your code computes log(mean(exp(...))) directly: exp of -1800 is 0, and log 0 is -inf. Take the largest exponent out "
+        "first (logsumexp)",
         lambda z, mu, logvar: np.log(np.exp(densities(z, mu, logvar)).mean(1)),
     ),
     Wrong(
         "covered_fraction",
         "hole_fraction",
-        "that is the part that is covered: 1 minus the holes",
+        "your result is the fraction of points outside the holes: it is 1 minus the hole fraction",
         lambda z, mu, logvar, nats: 1 - holes(z, mu, logvar, nats),
     ),
     Wrong(
         "threshold_reversed",
         "hole_fraction",
-        "that compares with log p(z) + nats: a hole is where log q is below log p by more than `nats`, so the "
-        "threshold lies below log p",
+        "your code compares log q(z) with log p(z) + nats. In a hole, log q is more than `nats` below log p, so the threshold "
+        "is below log p",
         lambda z, mu, logvar, nats: holes(z, mu, logvar, -nats),
     ),
     Wrong(
         "no_prior",
         "hole_fraction",
-        "that compares log q(z) with -nats; the threshold depends on the prior: log p(z) - nats",
+        "your code compares log q(z) with -nats. The threshold depends on the prior: log p(z) - nats",
         lambda z, mu, logvar, nats: float((mixture(z, mu, logvar) < -nats).mean()),
     ),
     Wrong(
         "counted",
         "hole_fraction",
-        "that is a number of points; the part of all points is asked for",
+        "your result is the number of points in holes. Divide it by the number of all points",
         lambda z, mu, logvar, nats: holes(z, mu, logvar, nats) * len(z),
     ),
     Wrong(
         "covariance",
         "factor_correlation",
-        "that is the covariance: it depends on the units of the factor; divide by both standard deviations",
+        "your result is the covariance, which depends on the units of the factor. Divide it by both standard deviations",
         lambda mu, factors: np.abs(covariance(mu, factors)),
     ),
     Wrong(
         "signed",
         "factor_correlation",
-        "that has the sign of the correlation; a latent may also run the other way: take |.|",
+        "your result keeps the sign of the correlation. A latent may also decrease when the factor increases: take the "
+        "absolute value |.|",
         lambda mu, factors: np.corrcoef(mu.T, factors.T)[: mu.shape[1], mu.shape[1] :],
     ),
     Wrong(
         "transposed",
         "factor_correlation",
-        "that is (F, D): one row per factor; expected is one row per latent, shape (D, F)",
+        "your result has shape (F, D), one row per factor. Return one row per latent, shape (D, F)",
         lambda mu, factors: np.ascontiguousarray(pearson(mu, factors).T),
     ),
     Wrong(
         "two_kinds_of_std",
         "factor_correlation",
-        "that divides the covariance by B, but both variances by B - 1 (ddof = 1): the results are too small by the factor "
-        "(B - 1) / B",
+        "your code divides the covariance by B, but both variances by B - 1 (ddof = 1). So the results are too small by the "
+        "factor (B - 1) / B",
         lambda mu, factors: np.abs(covariance(mu, factors) / np.outer(mu.std(0, ddof=1), factors.std(0, ddof=1))),
     ),
     Wrong(
         "not_centred",
         "factor_correlation",
-        "that is the cosine of the raw columns: subtract the means first",
+        "your result is the cosine between the columns as they are. Subtract the mean of each column first",
         lambda mu, factors: np.abs(mu.T @ factors) / np.outer(np.linalg.norm(mu, axis=0), np.linalg.norm(factors, axis=0)),
     ),
     Wrong(
         "one_peak_for_all",
         "log_aggregate_posterior",
-        "that takes one maximum out for all points, and the far ones still underflow; each z needs its own, over the images",
+        "your code takes one maximum out for all points, so the densities of far points still underflow. Take one maximum for "
+        "each z, over the images",
         lambda z, mu, logvar: (lambda l: l.max() + np.log(np.exp(l - l.max()).mean(1)))(densities(z, mu, logvar)),
     ),
     Wrong(
         "prior_constant",
         "hole_fraction",
-        "that leaves -D/2 log 2 pi out of log p(z): log q(z) has its constant, so p needs it too",
+        "your log p(z) lacks the constant -D/2 log 2 pi. log q(z) has this constant, so log p(z) needs it too",
         lambda z, mu, logvar, nats: float((mixture(z, mu, logvar) < -0.5 * (z**2).sum(1) - nats).mean()),
     ),
 ]

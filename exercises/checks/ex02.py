@@ -210,50 +210,50 @@ WRONG = [
     Wrong(
         "backwards",
         "lerp",
-        "that walks from b to a: at t = 0 it must be a",
+        "your walk goes from b to a. At t = 0 it must be at a",
         lambda a, b, t: straight(b, a, t),
     ),
     Wrong(
         "not_the_difference",
         "lerp",
-        "that is a + t b: the walk ends at a + b; add t times the *difference* b - a",
+        "your result is a + t b, so the walk ends at a + b. Add t times the *difference* b - a",
         lambda a, b, t: a + t[:, None] * b,
     ),
     Wrong(
         "columns",
         "lerp",
-        "that is (D, T): one column per t; expected is one row per t, shape (T, D)",
+        "your result has shape (D, T), one column per t. Return one row per t, shape (T, D)",
         lambda a, b, t: np.ascontiguousarray(straight(a, b, t).T),
     ),
     Wrong(
         "middle_only",
         "lerp",
-        "that is the midpoint for every t: t is not used",
+        "your result is the midpoint for every t. Use t",
         lambda a, b, t: np.tile((a + b) / 2, (len(t), 1)),
     ),
     Wrong(
         "shoemake",
         "slerp",
-        "that multiplies the sines by a and b. This is right only if a and b are equally long. Otherwise the length is "
-        "wrong, and huge between nearly opposite ends. Turn the directions, and let the length change linearly",
+        "your code multiplies the sines by a and b. This is right only if a and b have the same length. Otherwise the length "
+        "is wrong, and it is huge between nearly opposite ends. Turn the directions, and change the length linearly",
         lambda a, b, t: classic(a, b, t, angle(a, b)),
     ),
     Wrong(
         "unit_length",
         "slerp",
-        "that has length 1 everywhere: the directions are right, the lengths of a and b are lost",
+        "your result has length 1 everywhere. The directions are right, but the lengths of a and b are lost",
         lambda a, b, t: turned(a / np.linalg.norm(a), b / np.linalg.norm(b), t),
     ),
     Wrong(
         "lerp_for_slerp",
         "slerp",
-        "that is lerp: the walk cuts through the sphere, and its middle is shorter than its ends",
+        "your result is lerp. The walk goes through the inside of the sphere, so its middle is shorter than its ends",
         straight,
     ),
     Wrong(
         "angle_of_raw",
         "slerp",
-        "the angle is arccos(a . b) of vectors that are not unit vectors: divide by both lengths first",
+        "your angle is arccos(a . b), but a and b are not unit vectors. Divide both by their lengths first",
         lambda a, b, t: (
             ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
             * classic(a / np.linalg.norm(a), b / np.linalg.norm(b), t, np.arccos(np.clip(a @ b, -1, 1)))
@@ -262,7 +262,7 @@ WRONG = [
     Wrong(
         "normalised_lerp",
         "slerp",
-        "that is lerp with its length corrected: the directions lie on the arc, but turn faster in its middle; "
+        "your result is lerp with its length corrected. The directions lie on the arc, but they turn faster in the middle. "
         "slerp turns at constant speed",
         lambda a, b, t: (
             ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
@@ -272,63 +272,63 @@ WRONG = [
     Wrong(
         "unguarded",
         "slerp",
-        "that is right between ordinary ends, and 0/0 between parallel, opposite or zero ones: guard the division, "
-        "and fall back on lerp",
+        "your code is right between ordinary ends, but divides 0 by 0 if the ends are parallel, opposite or zero. For such "
+        "ends use lerp",
         unguarded,
     ),
     Wrong(
         "wide_guard",
         "slerp",
-        "that falls back on lerp for every angle below about 2 degrees (and its opposite): use lerp only where the "
-        "sine is below 1e-6",
+        "your code uses lerp if the ends are within about 2 degrees of parallel or opposite. Use lerp only if the sine is "
+        "below 1e-6",
         lambda a, b, t: straight(a, b, t) if not (a.any() and b.any()) or abs(np.cos(angle(a, b))) > 0.9995 else turned(a, b, t),
     ),
     Wrong(
         "by_arccos",
         "slerp",
-        "that takes the angle from an arccos, which loses half of its digits near 0 and pi: use 2 atan2(|u - v|, |u + v|)",
+        "your code computes the angle by arccos, which loses half of its digits near 0 and pi. Use 2 atan2(|u - v|, |u + v|)",
         by_arccos,
     ),
     Wrong(
         "reversed",
         "label_direction",
-        "that points from `target` to `source`: it must be the mean of `target` minus the mean of `source`",
+        "your direction points from `target` to `source`. It must be the mean of `target` minus the mean of `source`",
         lambda mu, labels, source, target: means_apart(mu, labels, target, source),
     ),
     Wrong(
         "from_all",
         "label_direction",
-        "that starts at the mean of all images; it must start at the mean of those labelled `source`",
+        "your direction starts at the mean of all images. It must start at the mean of the images labelled `source`",
         lambda mu, labels, source, target: mu[labels == target].mean(0) - mu.mean(0),
     ),
     Wrong(
         "sums",
         "label_direction",
-        "that subtracts sums: the more frequent label would weigh more; take means",
+        "your code subtracts sums, so the more frequent label has more weight. Use means",
         lambda mu, labels, source, target: mu[labels == target].sum(0) - mu[labels == source].sum(0),
     ),
     Wrong(
         "label_as_index",
         "label_direction",
-        "that takes the labels for row numbers: mu[target] is one image; select by labels == target",
+        "your code uses labels as row numbers: mu[target] is one image. Select the rows with labels == target",
         lambda mu, labels, source, target: mu[target % len(mu)] - mu[source % len(mu)],
     ),
     Wrong(
         "to_the_direction",
         "label_walk",
-        "that is lerp from z to the direction: add the direction to z; it is not the end of the walk",
+        "your walk ends at the direction: it is lerp from z to the direction. Add t times the direction to z",
         lambda z, direction, t: straight(z, direction, t),
     ),
     Wrong(
         "unit_direction",
         "label_walk",
-        "that scales the direction to length 1: at t = 1 the walk has not arrived; t = 1 is the whole direction",
+        "your code scales the direction to length 1. At t = 1 the walk must add the whole direction",
         lambda z, direction, t: along(z, direction / np.linalg.norm(direction), t),
     ),
     Wrong(
         "clipped",
         "label_walk",
-        "that clips t to [0, 1]: t beyond 1 exaggerates, and negative t goes the other way; both are wanted",
+        "your code clips t to [0, 1]. t above 1 exaggerates the change, and negative t goes the other way: allow both",
         lambda z, direction, t: along(z, direction, np.clip(t, 0, 1)),
     ),
 ]

@@ -161,8 +161,8 @@ def sampled(mu, logvar, eps):
 
 
 CANCELS = (
-    "that is right in exact arithmetic, but 1 + logvar and exp(logvar) are both rounded near 1 and their difference keeps "
-    "few digits; np.expm1(logvar) is exp(logvar) - 1 without that rounding"
+    "your formula is right without rounding. But 1 + logvar and exp(logvar) are both rounded near 1, so their difference "
+    "keeps few digits. np.expm1(logvar) computes exp(logvar) - 1 without this rounding"
 )
 
 
@@ -179,7 +179,7 @@ CHECKS = declared(
         Check("kl_divergence", "the same for float32 input", vae.kl_divergence, float32_posteriors),
         Check(
             "kl_near_prior",
-            "keeps its digits next to the prior",
+            "the same KL, with most digits right near the prior",
             kl_series,
             near_prior,
             near_and_far,
@@ -205,61 +205,63 @@ WRONG = [
     Wrong(
         "sigma_as_variance",
         "kl_divergence",
-        "that is exp(logvar/2), the standard deviation, used as the variance; the variance is exp(logvar)",
+        "your code uses exp(logvar/2), the standard deviation, as the variance. The variance is exp(logvar)",
         lambda mu, logvar: kl(mu, np.exp(logvar / 2), logvar),
     ),
     Wrong(
         "log_sigma",
         "kl_divergence",
-        "that takes logvar for log sigma: exp(2 logvar) as the variance; here logvar is the log of the variance already",
+        "your code uses logvar as log sigma, and so exp(2 logvar) as the variance. Here logvar is already the log of the "
+        "variance",
         lambda mu, logvar: kl(mu, np.exp(2 * logvar), 2 * logvar),
     ),
     Wrong(
         "no_half",
         "kl_divergence",
-        "that is twice the KL: the 1/2 before the sum is missing",
+        "your result is twice the KL: the factor 1/2 before the sum is missing",
         lambda mu, logvar: 2 * vae.kl_divergence(mu, logvar),
     ),
     Wrong(
         "negative",
         "kl_divergence",
-        "that is -KL: a KL is never negative, so the factor 1/2 before the sum has the wrong sign",
+        "your result is -KL. A KL is never negative: change the sign of the factor 1/2 before the sum",
         lambda mu, logvar: -vae.kl_divergence(mu, logvar),
     ),
     Wrong(
         "mean_over_latents",
         "kl_divergence",
-        "that is the mean over the latents: KL / D. The KLs of independent latents add up; the mean makes beta = 1/D",
+        "your result is the mean over the latents, KL / D. The KLs of independent latents add up: take the sum. The mean has "
+        "the effect of beta = 1/D",
         lambda mu, logvar: vae.kl_divergence(mu, logvar) / mu.dtype.type(mu.shape[1]),
     ),
     Wrong(
         "summed_over_images",
         "kl_divergence",
-        "that is one sum per latent: axis 0 runs over the images; sum over axis 1, the latents",
+        "your result is one sum per latent. Axis 0 runs over the images: sum over axis 1, the latents",
         lambda mu, logvar: 0.5 * (mu**2 + np.expm1(logvar) - logvar).sum(0),
     ),
     Wrong(
         "batch_total",
         "kl_divergence",
-        "that is one number for the whole batch; the result is one per image: sum over axis 1 alone",
+        "your result is one number for the whole batch. Return one number per image: sum only over axis 1",
         lambda mu, logvar: vae.kl_divergence(mu, logvar).sum(),
     ),
     Wrong(
         "batch_mean",
         "kl_divergence",
-        "that is the mean over the batch; only a training loop takes it. The result here is one number per image",
+        "your result is the mean over the batch. Return one number per image; the training loop takes the mean",
         lambda mu, logvar: vae.kl_divergence(mu, logvar).mean(),
     ),
     Wrong(
         "reverse",
         "kl_divergence",
-        "that is KL(N(0, I) || q), the other direction; z is sampled from q, so q comes first",
+        "your result is KL(N(0, I) || q), the other direction. z is sampled from q, so q comes first",
         lambda mu, logvar: 0.5 * (logvar - 1 + (1 + mu**2) * np.exp(-logvar)).sum(1),
     ),
     Wrong(
         "mu_not_squared",
         "kl_divergence",
-        "that has |mu| or mu where mu squared belongs",
+        "your result has |mu| in place of mu squared",
         lambda mu, logvar: 0.5 * (np.abs(mu) + np.expm1(logvar) - logvar).sum(1),
     ),
     Wrong(
@@ -271,31 +273,31 @@ WRONG = [
     Wrong(
         "clipped",
         "kl_near_prior",
-        "that is max(KL, 1e-8): a floor hides the lost digits, and every KL below 1e-8 is wrong",
+        "your result is max(KL, 1e-8). The floor only hides the lost digits: every KL below 1e-8 is wrong",
         lambda mu, logvar: np.maximum(vae.kl_divergence(mu, logvar), 1e-8),
     ),
     Wrong(
         "reverse_pair",
         "kl_two_gaussians",
-        "that is KL(p || q): q and p are exchanged",
+        "your result is KL(p || q): q and p are exchanged",
         lambda mu_q, logvar_q, mu_p, logvar_p: kl_pair_formula(mu_p, logvar_p, mu_q, logvar_q),
     ),
     Wrong(
         "prior_ignored",
         "kl_two_gaussians",
-        "that is KL(q || N(0, I)): mu_p and logvar_p are not used",
+        "your result is KL(q || N(0, I)). Use mu_p and logvar_p",
         lambda mu_q, logvar_q, mu_p, logvar_p: vae.kl_divergence(mu_q, logvar_q),
     ),
     Wrong(
         "difference_of_kls",
         "kl_two_gaussians",
-        "that is KL(q || N(0, I)) - KL(p || N(0, I)); KL(q || p) is not a difference of two KLs",
+        "your result is KL(q || N(0, I)) - KL(p || N(0, I)). KL(q || p) is not a difference of two KLs",
         lambda mu_q, logvar_q, mu_p, logvar_p: vae.kl_divergence(mu_q, logvar_q) - vae.kl_divergence(mu_p, logvar_p),
     ),
     Wrong(
         "mean_not_scaled",
         "kl_two_gaussians",
-        "that forgets to divide (mu_q - mu_p)^2 by the variance of p: only exp(logvar_q) is divided",
+        "your code divides only exp(logvar_q) by the variance of p. Divide (mu_q - mu_p)^2 by it too",
         lambda mu_q, logvar_q, mu_p, logvar_p: (
             0.5 * (logvar_p - logvar_q + np.exp(logvar_q - logvar_p) + (mu_q - mu_p) ** 2 - 1).sum(1)
         ),
@@ -303,25 +305,26 @@ WRONG = [
     Wrong(
         "at_the_mean",
         "kl_by_sampling",
-        "that evaluates log q - log p at z = mu, without the noise: KL is an average over samples of q",
+        "your code evaluates log q - log p at z = mu, without the noise. The KL is an average over samples of q",
         lambda mu, logvar, eps: 0.5 * (mu**2 - logvar).sum(1),
     ),
     Wrong(
         "sampled_from_prior",
         "kl_by_sampling",
-        "that puts z = eps, samples of the prior, into log q - log p: its mean is -KL(p || q), not KL(q || p)",
+        "your code uses z = eps, which is a sample of the prior. Then the mean of log q - log p is -KL(p || q), not KL(q || p)",
         lambda mu, logvar, eps: (log_normal(eps, mu, np.exp(logvar)) - log_normal(eps, 0.0, 1.0)).sum(-1).mean(0),
     ),
     Wrong(
         "summed_over_samples",
         "kl_by_sampling",
-        "that is the sum over the K samples; the estimate is their mean",
+        "your result is the sum over the K samples. The estimate is their mean",
         lambda mu, logvar, eps: sampled(mu, logvar, eps) * len(eps),
     ),
     Wrong(
         "variance_noise",
         "kl_by_sampling",
-        "that samples z = mu + exp(logvar) eps: the noise is scaled by the variance; its standard deviation is exp(logvar/2)",
+        "your samples are z = mu + exp(logvar) eps: the noise is multiplied by the variance. Multiply it by the standard "
+        "deviation, exp(logvar/2)",
         lambda mu, logvar, eps: (
             (log_normal(mu + np.exp(logvar) * eps, mu, np.exp(logvar)) - log_normal(mu + np.exp(logvar) * eps, 0.0, 1.0))
             .sum(-1)
@@ -331,7 +334,7 @@ WRONG = [
     Wrong(
         "absolute",
         "kl_by_sampling",
-        "that averages |log q - log p|: single terms of the average may be negative and must stay so",
+        "your code averages |log q - log p|. Single terms may be negative: do not take the absolute value",
         lambda mu, logvar, eps: np.abs(
             (
                 log_normal(mu + np.exp(logvar / 2) * eps, mu, np.exp(logvar))
@@ -342,7 +345,7 @@ WRONG = [
     Wrong(
         "quotient_of_logs",
         "kl_two_gaussians",
-        "that has logvar_p / logvar_q: the log of a quotient of variances is the *difference* logvar_p - logvar_q",
+        "your formula has logvar_p / logvar_q. The log of the ratio of the variances is the *difference* logvar_p - logvar_q",
         lambda mu_q, logvar_q, mu_p, logvar_p: (
             kl_pair_formula(mu_q, logvar_q, mu_p, logvar_p) + 0.5 * (logvar_p / logvar_q - logvar_p + logvar_q).sum(1)
         ),
@@ -350,7 +353,7 @@ WRONG = [
     Wrong(
         "images_summed",
         "kl_by_sampling",
-        "that sums over the images: in (K, B, D) the latents are the last axis, and the samples axis 0",
+        "your code sums over the images. In (K, B, D) the last axis runs over the latents, and axis 0 over the samples",
         lambda mu, logvar, eps: (
             (log_normal(mu + np.exp(logvar / 2) * eps, mu, np.exp(logvar)) - log_normal(mu + np.exp(logvar / 2) * eps, 0.0, 1.0))
             .sum(1)

@@ -173,117 +173,120 @@ WRONG = [
     Wrong(
         "upside_down",
         "implied_beta",
-        "that is 1/beta with weight 1: a *mean* over pixels makes the distortion small, so the KL counts more, and beta is large",
+        "your result is 1/beta, if weight is 1. A *mean* over the pixels makes the distortion small, so the KL counts more, "
+        "and beta is large",
         lambda r, k, p, l, w=1.0: w * over(r, p) / over(k, l),
     ),
     Wrong(
         "written_weight",
         "implied_beta",
-        "that is the weight that is written in the loss; the reductions multiply it",
+        "your result is the weight in the loss as it is written. The reductions change it: multiply it by their factors",
         lambda r, k, p, l, w=1.0: w,
     ),
     Wrong(
         "latents_forgotten",
         "implied_beta",
-        "that forgets that the KL may be a mean over the latents, which divides it by their number",
+        "your code ignores the reduction of the KL. A mean over the latents divides the KL by their number",
         beta(over, lambda k, l: 1.0),
     ),
     Wrong(
         "pixels_forgotten",
         "implied_beta",
-        "that forgets that the reconstruction may be a mean over the pixels",
+        "your code ignores the reduction of the reconstruction loss. A mean divides this loss by the number of pixels",
         beta(lambda r, p: 1.0, over),
     ),
     Wrong(
         "weight_forgotten",
         "implied_beta",
-        "that forgets the weight that is written in the loss",
+        "your code ignores the argument weight. Multiply the result by it",
         lambda r, k, p, l, w=1.0: over(k, l) / over(r, p),
     ),
     Wrong(
         "half_forgotten",
         "implied_variance",
-        "that is right only without the 1/2: the sum of squared errors has variance 1/2, half of this sum has variance 1",
+        "your result is right only without the factor 1/2. The sum of squared errors belongs to variance 1/2, and half of "
+        "this sum to variance 1",
         lambda reduction, half, pixels: variance_by_weight(reduction, False, pixels),
     ),
     Wrong(
         "unit_variance",
         "implied_variance",
-        "that takes SSE for a Gaussian of variance 1: -log N has (x - x_hat)^2 / (2 variance)",
+        "your code assumes that the sum of squared errors (SSE) belongs to variance 1. -log N has (x - x_hat)^2 / (2 "
+        "variance), so SSE belongs to another variance",
         lambda reduction, half, pixels: 2 * variance_by_weight(reduction, half, pixels),
     ),
     Wrong(
         "precision",
         "implied_variance",
-        "that is the precision, 1/variance: a weaker squared error means a *larger* variance",
+        "your result is the precision, 1/variance. A smaller weight on the squared error means a *larger* variance",
         lambda reduction, half, pixels: 1 / variance_by_weight(reduction, half, pixels),
     ),
     Wrong(
         "sigma",
         "implied_variance",
-        "that is the standard deviation; the variance is its square",
+        "your result is the standard deviation. The variance is its square",
         lambda reduction, half, pixels: variance_by_weight(reduction, half, pixels) ** 0.5,
     ),
     Wrong(
         "no_constant",
         "gaussian_nll",
-        "that lacks 1/2 log(2 pi variance) per pixel: without it a larger variance always looks better, so "
-        "variances cannot be compared",
+        "your result lacks 1/2 log(2 pi variance) for each pixel. Without this term a larger variance always looks better",
         lambda x, x_hat, variance: ((x - x_hat) ** 2).sum((1, 2, 3)) / (2 * variance),
     ),
     Wrong(
         "variance_squared",
         "gaussian_nll",
-        "that takes the variance for the standard deviation, and squares it",
+        "your code uses the variance as a standard deviation, and squares it. Do not square it",
         lambda x, x_hat, variance: nll(x, x_hat, variance**2),
     ),
     Wrong(
         "constant_once",
         "gaussian_nll",
-        "that adds the constant once per image; it belongs to every pixel",
+        "your code adds the constant once per image. Add it once per pixel",
         lambda x, x_hat, variance: 0.5 * np.log(2 * np.pi * variance) + ((x - x_hat) ** 2).sum((1, 2, 3)) / (2 * variance),
     ),
     Wrong(
         "mean_over_pixels",
         "gaussian_nll",
-        "that is the mean over the pixels; nats per image are their sum",
+        "your result is the mean over the pixels. The nats per image are the sum over the pixels",
         lambda x, x_hat, variance: nll(x, x_hat, variance) / x[0].size,
     ),
     Wrong(
         "sum_not_mean",
         "best_variance",
-        "that is the sum of squared errors; the best variance is their mean",
+        "your result is the sum of squared errors. The best variance is their mean",
         lambda x, x_hat: float(((x - x_hat) ** 2).sum()),
     ),
     Wrong(
         "centred",
         "best_variance",
-        "that is the variance of the errors about *their* mean: x_hat is the mean of p(x|z), so nothing is subtracted",
+        "your code subtracts the mean error before it squares. x_hat is the mean of p(x|z), so subtract nothing else",
         lambda x, x_hat: float(np.var(x - x_hat)),
     ),
     Wrong(
         "rmse",
         "best_variance",
-        "that is the root, a standard deviation; the variance is asked for",
+        "your result is a standard deviation, the root of the variance. Return the variance",
         lambda x, x_hat: least(x, x_hat) ** 0.5,
     ),
     Wrong(
         "beta_ignored",
         "rate_distortion",
-        "that is the optimum at beta = 1: the error that is left is beta times the variance",
+        "your result is the optimum at beta = 1. At the optimum, the error is at most beta times the variance",
         water(lambda beta, variance: variance),
     ),
     Wrong(
         "factor_two",
         "rate_distortion",
-        "the limit is beta * variance, not twice that: the 1/2 of the rate cancels the 1/2 of the distortion",
+        "your code allows an error of twice beta * variance. The limit is beta * variance, because the factors 1/2 of the "
+        "distortion and of the rate cancel",
         water(lambda beta, variance: 2 * beta * variance),
     ),
     Wrong(
         "no_limit",
         "rate_distortion",
-        "that lets the error exceed the component's own variance, and the rate become negative: a component that costs more than "
-        "it gives is left out, with rate 0",
+        "your error can be larger than the component's own variance, and then the rate is negative. For such a component the "
+        "error is its variance, and the rate is 0",
         lambda spectrum, beta, variance: (
             np.full_like(spectrum, beta * variance),
             0.5 * np.log(spectrum / (beta * variance)),
@@ -292,7 +295,7 @@ WRONG = [
     Wrong(
         "bits",
         "rate_distortion",
-        "the rate is in bits: use the natural logarithm for nats",
+        "the rate is in bits. Use the natural logarithm for nats",
         lambda spectrum, beta, variance: (
             water(lambda b, v: b * v)(spectrum, beta, variance)[0],
             water(lambda b, v: b * v)(spectrum, beta, variance)[1] / np.log(2),
@@ -301,7 +304,8 @@ WRONG = [
     Wrong(
         "half_reversed",
         "implied_variance",
-        "that is twice too large without the 1/2 and twice too small with it: c SSE has the variance 1 / (2 c)",
+        "your result is twice the right variance without the factor 1/2, and half of it with this factor. The sum of squared "
+        "errors times c belongs to the variance 1 / (2 c)",
         lambda reduction, half, pixels: variance_by_weight(reduction, half, pixels) * (0.5 if half else 2),
     ),
 ]

@@ -165,56 +165,57 @@ WRONG = [
     Wrong(
         "evenly_in_z",
         "prior_grid",
-        "that spaces the points evenly in z between the outermost quantiles; even in probability, they crowd where "
-        "the prior is dense",
+        "your points have equal distances in z. With equal steps in probability, the points are closer together where the "
+        "prior is dense",
         lambda size: by_rows(np.linspace(NormalDist().inv_cdf(0.5 / size), -NormalDist().inv_cdf(0.5 / size), size)),
     ),
     Wrong(
         "upside_down",
         "prior_grid",
-        "z_2 grows downwards here: the first row of an image is its top, so it has the *largest* z_2",
+        "your z_2 grows downwards. The first row is the top of the picture, so it must have the *largest* z_2",
         lambda size: grid(size) * [1.0, -1.0],
     ),
     Wrong(
         "axes_exchanged",
         "prior_grid",
-        "the coordinates are exchanged: z_1 is the horizontal one and changes fastest",
+        "your coordinates are exchanged. z_1 is the horizontal coordinate, and it changes fastest",
         lambda size: np.ascontiguousarray(grid(size)[:, ::-1]),
     ),
     Wrong(
         "column_by_column",
         "prior_grid",
-        "the points go down the columns; reading order goes along the rows",
+        "your points go down the columns. Reading order goes along the rows",
         lambda size: grid(size).reshape(size, size, 2).transpose(1, 0, 2).reshape(-1, 2),
     ),
     Wrong(
         "not_centred",
         "prior_grid",
-        "those are the quantiles (i + 1)/(size + 1); asked for are (i + 1/2)/size, each the middle of an equal share",
+        "your code uses the quantiles (i + 1)/(size + 1). Use (i + 1/2)/size: each is the middle of an equal part of the "
+        "probability",
         lambda size: by_rows([NormalDist().inv_cdf((i + 1) / (size + 1)) for i in range(size)]),
     ),
     Wrong(
         "torn",
         "sheet",
-        "that is a reshape alone: rows of pixels of different images are mixed. Transpose to (row, h, column, w) first",
+        "your code only reshapes, so rows of pixels of different images are mixed. Transpose to (row, h, column, w) first",
         lambda images, columns: images.reshape(len(images) // columns * images.shape[2], columns * images.shape[3]),
     ),
     Wrong(
         "turned",
         "sheet",
-        "each image is transposed, its height exchanged with its width",
+        "each image is transposed: its height and width are exchanged",
         lambda images, columns: pasted(images.transpose(0, 1, 3, 2), columns),
     ),
     Wrong(
         "rows_for_columns",
         "sheet",
-        "that puts `columns` images into each *column*: it is the number of images in a row",
+        "your code puts `columns` images into each *column*. `columns` is the number of images in each row",
         lambda images, columns: pasted(images, len(images) // columns),
     ),
     Wrong(
         "down_the_columns",
         "sheet",
-        "the images go down the columns; reading order goes along the rows",
+        "your images go down the columns. Reading order goes along the rows",
         lambda images, columns: pasted(
             images.reshape(columns, -1, *images.shape[1:]).swapaxes(0, 1).reshape(images.shape), columns
         ),
@@ -222,62 +223,63 @@ WRONG = [
     Wrong(
         "added",
         "traversal",
-        "that adds the value to the coordinate; it *replaces* it, so that every traversal runs over the same values",
+        "your code adds the value to the coordinate. *Replace* the coordinate by the value, so that all traversals use the "
+        "same values",
         lambda z, latent, values: replaced(z, latent, z[latent] + values),
     ),
     Wrong(
         "others_zeroed",
         "traversal",
-        "the other coordinates are 0: that is a walk along an axis, not one that starts from this z",
+        "your code sets the other coordinates to 0. Keep the other coordinates of z",
         lambda z, latent, values: replaced(0 * z, latent, values),
     ),
     Wrong(
         "all_set",
         "traversal",
-        "every coordinate is set to the value; only number `latent` is",
+        "your code sets every coordinate to the value. Set only the coordinate `latent`",
         lambda z, latent, values: np.tile(values[:, None], (1, len(z))),
     ),
     Wrong(
         "off_by_one",
         "traversal",
-        "that sets the coordinate before `latent`: counting starts at 0",
+        "your code sets the coordinate before `latent`. Counting starts at 0",
         lambda z, latent, values: replaced(z, latent - 1, values),
     ),
     Wrong(
         "first_two",
         "project",
-        "those are the first two latents; they are as arbitrary as any two. Find the directions of largest spread",
+        "your result is the first two latents, which are no better than any other two. Find the directions of largest spread",
         lambda mu: mu[:, :2] - mu[:, :2].mean(0),
     ),
     Wrong(
         "uncentred",
         "project",
-        "the mean was not subtracted before the decomposition: the first direction points at the mean",
+        "your code does not subtract the mean before the decomposition. So the first direction points towards the mean",
         lambda mu: mu @ np.linalg.svd(mu, full_matrices=False)[2][:2].T,
     ),
     Wrong(
         "mean_left_in",
         "project",
-        "the directions are right, but mu itself was projected: subtract the mean from the points too, not only for finding "
-        "the directions",
+        "your directions are right, but your code projects mu with its mean. Subtract the mean from the points too",
         lambda mu: mu @ np.linalg.eigh(np.cov(mu.T))[1][:, ::-1][:, :2],
     ),
     Wrong(
         "columns_of_vt",
         "project",
-        "those are the first two *columns* of V^T: numpy's svd returns V^T, whose rows are the directions",
+        "your directions are the first two *columns* of V^T. NumPy's svd returns V^T, and its rows are the directions",
         lambda mu: (mu - mu.mean(0)) @ np.linalg.svd(mu - mu.mean(0), full_matrices=False)[2][:, :2],
     ),
     Wrong(
         "least_spread",
         "project",
-        "those are the directions of *least* spread: eigh sorts upwards, take the last two",
+        "your directions are those of *least* spread. eigh sorts from small to large: take the last two",
         lambda mu: (mu - mu.mean(0)) @ np.linalg.eigh(np.cov(mu.T))[1][:, :2],
     ),
     Wrong(
         "whitened",
         "project",
-        "both coordinates have been scaled to the same spread: then the picture hides how much each direction matters",
+        "your code scales both coordinates to the same spread. Then the picture does not show how much each direction "
+        "matters: do not scale",
         lambda mu: (lambda p: p / p.std(0))(eigen(mu)),
     ),
 ]

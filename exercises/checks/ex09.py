@@ -135,7 +135,7 @@ CHECKS = declared(
     [
         Check("linear", "from 0 to 1, then 1", interpolated, rises),
         Check("cyclical", "several rises, and 1 at the end", sawtooth, cycles),
-        Check("loss_and_elbo", "the loss with beta, the ELBO without", image_by_image, batches),
+        Check("loss_and_elbo", "the loss with beta, the ELBO without beta", image_by_image, batches),
         Check("capacity_loss", "|mean KL - capacity|, the mean taken first", held, capacities),
     ],
 )
@@ -149,49 +149,49 @@ WRONG = [
     Wrong(
         "no_limit",
         "linear",
-        "the weight grows beyond 1: it must stay at 1 after the rise",
+        "the weight grows beyond 1. After the rise it must stay 1",
         lambda progress, rise: progress / rise,
     ),
     Wrong(
         "rise_ignored",
         "linear",
-        "that rises during the whole training: it must reach 1 after the fraction `rise` of the training",
+        "the weight rises during the whole training. It must reach 1 after the fraction `rise` of the training",
         lambda progress, rise: progress,
     ),
     Wrong(
         "falling",
         "linear",
-        "that falls from 1 to 0: annealing the KL begins with *no* KL",
+        "the weight falls from 1 to 0. KL annealing begins *without* the KL, at weight 0",
         lambda progress, rise: 1 - interpolated(progress, rise),
     ),
     Wrong(
         "late",
         "linear",
-        "that stays 0 during the rise and then jumps; the weight grows in proportion to the progress",
+        "the weight stays 0 during the rise and then jumps to 1. It must grow in proportion to the progress",
         lambda progress, rise: float(progress >= rise),
     ),
     Wrong(
         "rise_of_the_whole",
         "cyclical",
-        "the rise is taken as a part of the whole training; it is a part of each cycle",
+        "your code uses `rise` as a fraction of the whole training. It is a fraction of each cycle",
         lambda progress, cycles, rise: 1.0 if progress >= 1 else min(1.0, (progress * cycles % 1.0) / cycles / rise),
     ),
     Wrong(
         "one_cycle",
         "cyclical",
-        "that is one cycle: the progress must start anew in each of them",
+        "your result has only one cycle. The progress must start again from 0 in each cycle",
         lambda progress, cycles, rise: interpolated(progress, rise),
     ),
     Wrong(
         "zero_at_the_end",
         "cyclical",
-        "at progress 1 the weight falls back to 0, since 1 * cycles % 1 is 0: the loss at the end would be without the KL",
+        "at progress 1 the weight falls back to 0, because 1 * cycles % 1 is 0. Then the loss at the end is without the KL",
         lambda progress, cycles, rise: interpolated(progress * cycles % 1.0, rise),
     ),
     Wrong(
         "triangle",
         "cyclical",
-        "that goes down as slowly as it went up; after its rise a cycle stays at 1, then the next begins at 0",
+        "the weight falls slowly at the end of a cycle. It must stay 1 after the rise; the next cycle then begins at 0",
         lambda progress, cycles, rise: (
             1.0 if progress >= 1 else (lambda u: u / rise if u < rise else (1 - u) / (1 - rise))(progress * cycles % 1.0)
         ),
@@ -199,31 +199,32 @@ WRONG = [
     Wrong(
         "elbo_with_beta",
         "loss_and_elbo",
-        "the second value has beta in it: the reported number must not change when only the weight changes",
+        "the second value depends on beta. The reported ELBO must not change if only beta changes",
         lambda distortion, rate, beta: (image_by_image(distortion, rate, beta)[0], -image_by_image(distortion, rate, beta)[0]),
     ),
     Wrong(
         "elbo_negative",
         "loss_and_elbo",
-        "the second value is the negative ELBO: larger must be better",
+        "the second value is the negative ELBO. A larger ELBO must be better: change the sign",
         lambda distortion, rate, beta: (image_by_image(distortion, rate, beta)[0], -image_by_image(distortion, rate, beta)[1]),
     ),
     Wrong(
         "rate_mean",
         "loss_and_elbo",
-        "the rate is averaged over the latents: a KL of independent latents is their sum",
+        "your code averages the rate over the latents. The KLs of independent latents add up: take the sum",
         lambda distortion, rate, beta: image_by_image(distortion, rate / rate.shape[1], beta),
     ),
     Wrong(
         "batch_sum",
         "loss_and_elbo",
-        "those are sums over the batch: the step would grow with the batch; take the mean",
+        "your results are sums over the batch, so they grow with the batch. Take the mean",
         lambda distortion, rate, beta: tuple(v * len(rate) for v in image_by_image(distortion, rate, beta)),
     ),
     Wrong(
         "beta_on_all",
         "loss_and_elbo",
-        "the first value has beta on both terms: then beta changes the step and not the optimum",
+        "the first value has beta on both terms. Then beta scales the whole loss, and the optimum stays the same: multiply "
+        "only the rate",
         lambda distortion, rate, beta: (
             beta * image_by_image(distortion, rate, 1.0)[0],
             image_by_image(distortion, rate, beta)[1],
@@ -232,32 +233,32 @@ WRONG = [
     Wrong(
         "mean_of_distances",
         "capacity_loss",
-        "that is mean |KL - capacity|: it holds every image at the same rate. Take the mean over the batch "
+        "your code uses the mean of |KL - capacity|, which pulls every image to the same rate. Take the mean over the batch "
         "first, then the distance",
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * np.abs(sum_kl(rate) - capacity).mean()),
     ),
     Wrong(
         "kl_per_latent",
         "capacity_loss",
-        "the KL is averaged over the latents too: sum over the latents, then the mean over the batch",
+        "your code averages the KL over the latents too. Sum over the latents, then take the mean over the batch",
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * abs(rate.mean() - capacity)),
     ),
     Wrong(
         "one_sided",
         "capacity_loss",
-        "that is max(0, KL - capacity): a KL below the capacity must cost too, or nothing pulls it up",
+        "your code uses max(0, KL - capacity). A KL below the capacity must cost too; otherwise nothing makes it grow",
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * max(0.0, sum_kl(rate).mean() - capacity)),
     ),
     Wrong(
         "signed_distance",
         "capacity_loss",
-        "that lacks the absolute value: a KL below the capacity would be rewarded",
+        "your code does not take the absolute value. Then a KL below the capacity makes the loss smaller",
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * (sum_kl(rate).mean() - capacity)),
     ),
     Wrong(
         "per_latent",
         "capacity_loss",
-        "that holds every latent at the capacity; it is one number for their sum",
+        "your code holds the KL of every latent at the capacity. The capacity is for the sum over the latents",
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * np.abs(rate.mean(0) - capacity).sum()),
     ),
 ]

@@ -54,14 +54,14 @@ def missed(cases):
         return None
     if all(case.passed for case in cases if not case.note):
         return (
-            "right for these models, but another answer where a loss differs in its thirteenth digit, as it does where the sums "
-            "are taken in another order"
+            "right for these models, but your answer changes if a loss differs in its thirteenth digit. Sums in another order cause "
+            "such a difference: use a tolerance"
         )
-    lines = [f"in the right model you find bug {got}: a false alarm" for number, _, got in wrong if number == 0]
-    lines += [f"bug {number} gets past you" for number, right, got in wrong if right and not got]
-    lines += [f"you call bug {number} bug {got}" for number, right, got in wrong if right and got]
+    lines = [f"you report bug {got} for the right model: a false alarm" for number, _, got in wrong if number == 0]
+    lines += [f"you miss bug {number}" for number, right, got in wrong if right and not got]
+    lines += [f"you report bug {got} for bug {number}" for number, right, got in wrong if right and got]
     lines += [
-        f"in a model with bug {number}, of another room, you find bug {got}"
+        f"you report bug {got} for a model with bug {number}, which another function must find"
         for number, right, got in wrong
         if number and not right
     ]
@@ -169,109 +169,110 @@ WRONG = [
     Wrong(
         "one_pixel",
         "find_in_losses",
-        "bugs 1 and 2 get past you, as if your images had one pixel, where a mean is a sum: they show with two pixels or more",
+        "you miss bugs 1 and 2, as if your images had one pixel. For one pixel the mean is the sum: use two pixels or more",
         one_pixel,
     ),
     Wrong(
         "moderate_logits",
         "find_in_losses",
-        "bug 3 gets past you: it shows only where float32's sigmoid is exactly 1, from about 17 on, and not at 100; try a "
-        "logit of 20 against x = 0, which costs 20 nats",
+        "you miss bug 3. It shows only if float32's sigmoid is exactly 1, from a logit of about 17 on, but not at 100. Try a "
+        "logit of 20 and x = 0: the right loss is 20 nats",
         blind("find_in_losses", 3),
     ),
     Wrong(
         "losses_exchanged",
         "find_in_losses",
-        "you call bug 2 bug 1: the Bernoulli loss is `reconstruction`, the Gaussian one `squared_error`",
+        "you report bug 1 for bug 2. `reconstruction` is the Bernoulli loss, and `squared_error` the Gaussian one",
         taken_for("find_in_losses", 2, 1),
     ),
     Wrong(
         "always_bug_3",
         "find_in_losses",
-        "you find bug 3 in the right model: a false alarm. Is the tolerance smaller than the rounding of float64?",
+        "you report bug 3 for the right model: a false alarm. Is your tolerance smaller than the rounding of float64?",
         alarm("find_in_losses", 3),
     ),
     Wrong(
         "mu_1_logvar_0",
         "find_in_posterior",
-        "bugs 4 and 5 get past you, as if your probe were logvar = 0: there sigma, variance and 1 are one number",
+        "you miss bugs 4 and 5, as if you tested only at logvar = 0. There sigma and the variance are both 1: use another logvar",
         nan_blind_posterior,
     ),
     Wrong(
         "no_noise",
         "find_in_posterior",
-        "bug 8 gets past you: what do you ask, and how do you compare? The difference may be negative, and is 0 where eps is 0",
+        "you miss bug 8. Which input do you use, and how do you compare? The difference may be negative, and it is 0 if eps is 0",
         blind("find_in_posterior", 8),
     ),
     Wrong(
         "kl_unseen",
         "find_in_posterior",
-        "bug 5 gets past you: the KL at (mu, logvar) = (2, 1) is 2.359141",
+        "you miss bug 5. Test the KL at (mu, logvar) = (2, 1): the right value is 2.359141",
         blind("find_in_posterior", 5),
     ),
     Wrong(
         "beta_of_1",
         "find_in_objectives",
-        "bugs 6 and 7 get past you, as if beta were 1: there nobody can see whether beta is read; use two others",
+        "you miss bugs 6 and 7, as if you tested only at beta = 1. There a beta that is not read makes no difference: compare "
+        "two other values of beta",
         blind("find_in_objectives", 6, 7),
     ),
     Wrong(
         "five_samples",
         "find_in_objectives",
-        "bug 9 gets past you: it shows only where K is not 5, and as log K - log 5; is your K 5, or your tolerance large?",
+        "you miss bug 9. It shows only if K is not 5, and the difference is log K - log 5. Is your K 5, or is your tolerance "
+        "too large?",
         blind("find_in_objectives", 9),
     ),
     Wrong(
         "images_alike",
         "find_in_objectives",
-        "bugs 10 and 11 get past you, as if all images were alike: then it does not matter when the mean is taken; let one "
-        "lie below the "
-        "floor, or the target, and the mean not",
+        "you miss bugs 10 and 11, as if all images were the same. Then it does not matter when the mean is taken. Use one KL "
+        "below the floor (or the target), and a mean that is not below it",
         blind("find_in_objectives", 10, 11),
     ),
     Wrong(
         "floor_beside",
         "find_in_objectives",
-        "bug 10 gets past you, as if all KLs of a latent were on one side of the floor: then it does not matter when the mean is "
-        "taken; put the floor between two of them",
+        "you miss bug 10, as if all KLs of a latent were on one side of the floor. Then it does not matter when the mean is "
+        "taken: put the floor between two KLs",
         blind("find_in_objectives", 10),
     ),
     Wrong(
         "target_beside",
         "find_in_objectives",
-        "bug 11 gets past you, as if all KLs were on one side of the target: then it does not matter when the mean is taken; put "
-        "the target between two of them",
+        "you miss bug 11, as if all KLs were on one side of the target. Then it does not matter when the mean is taken: put "
+        "the target between two KLs",
         blind("find_in_objectives", 11),
     ),
     Wrong(
         "no_rounding",
         "find_in_objectives",
-        "you find bug 9 in the right model: a false alarm. What do you compare, and how? For equal weights the IWAE is "
-        "the log of one weight, up to a relative error of 1e-16",
+        "you report bug 9 for the right model: a false alarm. What do you compare, and how? For equal weights the IWAE is the "
+        "log of one weight, up to a relative error of 1e-16",
         exact_iwae,
     ),
     Wrong(
         "reports_exchanged",
         "find_in_objectives",
-        "you call bug 7 bug 6: `loss` must read beta, `report` must not",
+        "you report bug 6 for bug 7. `loss` must use beta, and `report` must not",
         taken_for("find_in_objectives", 7, 6),
     ),
     Wrong(
         "shape_alone",
         "find_in_data",
-        "bug 13 gets past you: the shape is right, and so is every sum; look at where each value stands",
+        "you miss bug 13. The shape is right, and every sum is right: test where each value stands",
         shape_alone,
     ),
     Wrong(
         "no_overlap_test",
         "find_in_data",
-        "bug 14 gets past you: the two parts have the right sizes; have they an index in common?",
+        "you miss bug 14. The two parts have the right sizes: test whether an index is in both",
         blind("find_in_data", 14),
     ),
     Wrong(
         "half_grey",
         "find_in_data",
-        "bug 12 gets past you: at x = u = 1/2, or on average over u with x = 1/2, inverted digits look right; try x = 0.9",
+        "you miss bug 12. At x = u = 1/2, or on average over u at x = 1/2, inverted digits look right. Try x = 0.9",
         blind("find_in_data", 12),
     ),
 ]

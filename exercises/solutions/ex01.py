@@ -11,7 +11,7 @@ Array = np.ndarray
 def jumps(
     decode: Callable[[Array], Array], start: Float[Array, " D"], end: Float[Array, " D"], steps: int
 ) -> Float[Array, " steps"]:
-    """Continuity: walk from start to end in equal steps; how far the decoded image moves at each step.
+    """Continuity: walk from start to end in equal steps, and return how far the decoded image moves at each step.
 
     decode takes the steps + 1 latents from start to end, (steps + 1, D), and gives images (steps + 1, 1, H, W). "How far" is
     the Euclidean distance between neighbouring images, over all their pixels.
@@ -22,7 +22,7 @@ def jumps(
 
 
 def log_aggregate_posterior(z: Float[Array, "N D"], mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " N"]:
-    """Completeness: log q(z), where q(z) = 1/B sum_b N(z; mu_b, diag(exp(logvar_b))) is where the encoder puts all images."""
+    """Completeness: log q(z). The average of all images' posteriors is q(z) = 1/B sum_b N(z; mu_b, diag(exp(logvar_b)))."""
     apart = z[:, None] - mu  # (N, B, D)
     # log N(z; μ, σ²) = -½ Σ (log 2π + log σ² + (z - μ)² / σ²)
     log_q = -0.5 * (np.log(2 * np.pi) + logvar + apart**2 / np.exp(logvar)).sum(axis=2)  # (N, B)
@@ -32,7 +32,7 @@ def log_aggregate_posterior(z: Float[Array, "N D"], mu: Float[Array, "B D"], log
 
 
 def hole_fraction(z: Float[Array, "N D"], mu: Float[Array, "B D"], logvar: Float[Array, "B D"], nats: float) -> float:
-    """The share of the points z with log q(z) < log p(z) - nats, where p = N(0, I): the prior reaches them, no image does."""
+    """The fraction of the points z with log q(z) < log p(z) - nats, p = N(0, I). The prior reaches them, but no image does."""
     log_p = -0.5 * (np.log(2 * np.pi) + z**2).sum(axis=1)  # (N,)
     return float((log_aggregate_posterior(z, mu, logvar) < log_p - nats).mean())
 

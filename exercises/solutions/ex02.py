@@ -13,9 +13,9 @@ def lerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) ->
 
 
 def slerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
-    """Spherical interpolation, guarded: the direction turns at constant speed from a's to b's, the length goes linearly.
+    """Spherical interpolation: the direction turns from a's to b's at constant speed, and the length changes linearly.
 
-    Where the two directions are parallel or opposite to within 1e-6 radians there is no arc to follow: then lerp.
+    If the two directions are parallel or opposite to within 1e-6 radians, there is no arc: then use lerp.
     """
     length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
     if length_a == 0 or length_b == 0:
@@ -31,7 +31,7 @@ def slerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) -
 
 
 def label_direction(mu: Float[Array, "B D"], labels: Int64[Array, " B"], source: int, target: int) -> Float[Array, " D"]:
-    """From the mean latent of the images labelled `source` to the mean latent of those labelled `target`."""
+    """The vector from the mean latent of the images labelled `source` to that of the images labelled `target`."""
     return mu[labels == target].mean(axis=0) - mu[labels == source].mean(axis=0)
 
 

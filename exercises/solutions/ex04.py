@@ -17,9 +17,9 @@ def reparameterize(mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Floa
 def pathwise_gradient(
     mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], df: Callable[[Array], Array]
 ) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
-    """Per sample, the derivative of f(z) by mu and by logvar, along z = z(mu, logvar, eps).
+    """Per sample, the derivative of f(z) with respect to mu and to logvar, through z = z(mu, logvar, eps).
 
-    df takes z (S, D) and gives the derivative of f by each coordinate of z, (S, D).
+    df takes z (S, D) and gives the derivative of f with respect to each coordinate of z, (S, D).
     """
     slope = df(reparameterize(mu, logvar, eps))  # (S, D)
     # ∂z/∂μ = 1,   ∂z/∂(log σ²) = ½ σ ε
@@ -29,7 +29,7 @@ def pathwise_gradient(
 def score_gradient(
     mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], f: Callable[[Array], Array]
 ) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
-    """Per sample, f(z) times the derivative of log q(z) by mu and by logvar (with z held fixed). f: (S, D) -> (S,)."""
+    """Per sample, f(z) times the derivative of log q(z) with respect to mu and to logvar. z is fixed. f: (S, D) -> (S,)."""
     values = f(reparameterize(mu, logvar, eps))[:, None]  # (S, 1)
     return _scored(values, logvar, eps)
 
@@ -37,7 +37,7 @@ def score_gradient(
 def score_gradient_with_baseline(
     mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], f: Callable[[Array], Array]
 ) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
-    """The same, with f(z_s) minus the mean of f over the *other* samples in place of f(z_s): unbiased, less noise."""
+    """As score_gradient, but with f(z_s) minus the mean of f over the *other* samples: unbiased, with less noise."""
     values = f(reparameterize(mu, logvar, eps))[:, None]  # (S, 1)
     others = (values.sum() - values) / (len(values) - 1)
     return _scored(values - others, logvar, eps)

@@ -18,9 +18,9 @@ def implied_beta(reconstruction: str, kl: str, pixels: int, latents: int, weight
 
 
 def implied_variance(reduction: str, half: bool, pixels: int) -> float:
-    """The variance of the Gaussian p(x|z) for which -log p(x|z) + KL has the same optimum as the loss squared error + KL.
+    """The variance of the Gaussian p(x|z) for which -log p(x|z) + KL has the same optimum as the loss: squared error + KL.
 
-    The KL is a sum over the latents. `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether it is
+    The KL is a sum over the latents. `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether this is
     multiplied by 1/2.
     """
     # c Σ (x - x̂)² = Σ (x - x̂)² / (2 σ²):   σ² = 1 / (2 c)
@@ -35,14 +35,14 @@ def gaussian_nll(x: Float[Array, "B C H W"], x_hat: Float[Array, "B C H W"], var
 
 
 def best_variance(x: Float[Array, "B C H W"], x_hat: Float[Array, "B C H W"]) -> float:
-    """The variance, one for all pixels of all images, at which gaussian_nll is least for this batch."""
+    """The one variance for all pixels of all images at which gaussian_nll of this batch is smallest."""
     return float(((x - x_hat) ** 2).mean())
 
 
 def rate_distortion(spectrum: Float[Array, " J"], beta: float, variance: float) -> tuple[Float[Array, " J"], Float[Array, " J"]]:
     """The best linear beta-VAE for data with independent Gaussian components of variances `spectrum`, component by component.
 
-    It minimises error / (2 variance) + beta * rate in each. Returns (error, rate): mean squared error, and nats.
+    It minimises error / (2 variance) + beta * rate in each component. Returns (error, rate): mean squared error, and nats.
     """
     # rate(e) = ½ log(λ / e): the slope of e / (2 σ²) + β rate is 0 at e = β σ², and no error exceeds λ
     error = np.minimum(spectrum, beta * variance)

@@ -11,8 +11,8 @@ Array = np.ndarray
 def prior_grid(size: int) -> Float[Array, "N 2"]:
     """size * size points of a 2-D latent space, spaced evenly in the prior's probability.
 
-    Along each axis the i-th of `size` values is the (i + 1/2)/size quantile of N(0, 1). Row by row from the top, as an
-    image is read: z_1 grows to the right, z_2 grows *upwards*.
+    Along each axis the i-th of `size` values is the (i + 1/2)/size quantile of N(0, 1). The points go row by row from
+    the top, as you read a page: z_1 grows to the right, and z_2 grows *upwards*.
     """
     quantiles = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
     z1, z2 = np.meshgrid(quantiles, quantiles[::-1])  # (size, size) each
@@ -28,14 +28,14 @@ def sheet(images: Float[Array, "N 1 H W"], columns: int) -> Float[Array, "rows_H
 
 
 def traversal(z: Float[Array, " D"], latent: int, values: Float[Array, " T"]) -> Float[Array, "T D"]:
-    """z, once for each of the values, with coordinate `latent` set to it and the others as they are."""
+    """One copy of z for each value. Coordinate `latent` is set to the value; the others stay as they are."""
     walk = np.tile(z, (len(values), 1))  # (T, D), a copy
     walk[:, latent] = values
     return walk
 
 
 def project(mu: Float[Array, "N D"]) -> Float[Array, "N 2"]:
-    """The points on the plane in which they spread most (their first two principal components), centred."""
+    """The centred points in the plane of their largest spread: their first two principal components."""
     centred = mu - mu.mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)  # rows, by falling spread
     return centred @ directions[:2].T

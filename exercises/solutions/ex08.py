@@ -43,7 +43,7 @@ def elbo(
 
 
 def sample(params: Params, labels: Int64[Array, " B"], eps: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
-    """New images x_hat, in [0, 1], of the digits that are asked for; eps is standard normal noise."""
+    """New images x_hat, in [0, 1], of the digits in `labels`; eps is standard normal noise."""
     # z ~ p(z) = N(0, I) whatever the label: there is no image to encode
     return sigmoid(decode(params, eps, labels))
 

@@ -12,7 +12,7 @@ def rate_per_latent(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Flo
 
 
 def active_units(mu: Float[Array, "B D"], threshold: float = 0.01) -> Bool[Array, " D"]:
-    """Which latents are active: the variance of mu_j over the images is above the threshold."""
+    """Which latents are active. Latent j is active if the variance of mu_j over the images is above the threshold."""
     return mu.var(axis=0) > threshold
 
 
@@ -23,13 +23,13 @@ def free_bits(rate: Float[Array, "B D"], floor: float) -> float:
 
 
 def free_bits_gradient(rate: Float[Array, "B D"], floor: float) -> Float[Array, "B D"]:
-    """The derivative of `free_bits` by each entry of `rate` (no entry's batch mean lies exactly on the floor)."""
+    """The derivative of `free_bits` with respect to each entry of `rate` (no batch mean is exactly equal to `floor`)."""
     paid = rate.mean(axis=0) > floor  # (D,)
     return np.where(paid, 1 / len(rate), 0.0) * np.ones_like(rate)
 
 
 def collapsed_optimum(strength: float, variance: float, beta: float) -> tuple[float, float]:
-    """The scalar linear VAE x = w z + noise, data variance `strength`, noise variance `variance`, KL weight beta.
+    """The linear VAE x = w z + noise, x and z scalar. Data variance `strength`, noise variance `variance`, KL weight beta.
 
     Returns (w^2, rate) at the optimum: both are 0 if the component has collapsed.
     """

@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
-    """For each vector the number of the code at the least Euclidean distance (no two codes are equally near)."""
+    """For each vector, the number of the code with the smallest Euclidean distance (no two codes are equally near)."""
     # from the differences z - e: |z|² - 2 z·e + |e|² loses the digits in which near codes differ; cdist uses it for large tables
     return torch.cdist(z_e, codebook, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
 
 
 def straight_through(z_e: Float[Tensor, "N D"], z_q: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-    """Has the value of z_q, and passes its gradient to z_e unchanged; z_q gets none."""
+    """The result has the value of z_q. Its gradient goes unchanged to z_e; z_q gets no gradient."""
     return z_e + (z_q - z_e).detach()
 
 
@@ -36,6 +36,6 @@ def perplexity(indices: Int64[Tensor, " N"], codes: int) -> float:
 
 
 def uniform_rate(positions: int, codes: int) -> float:
-    """The KL of one image in nats, where q puts all its weight on one code per position and the prior is uniform."""
+    """The KL of one image in nats. At each position q gives probability 1 to one code, and the prior is uniform."""
     # per position Σ_k q_k log (q_k / (1/K)) = log K
     return positions * math.log(codes)

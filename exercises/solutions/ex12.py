@@ -34,12 +34,12 @@ def to_torch(params: dict[str, Array]) -> dict[str, torch.Tensor]:
 
 
 def to_numpy(tensors: dict[str, torch.Tensor]) -> dict[str, Array]:
-    """And back: arrays that share no memory with the tensors."""
+    """Level 2's parameters for level 1: arrays that share no memory with the tensors."""
     return {name: t.detach().cpu().numpy().copy() for name, t in tensors.items()}
 
 
 def agree(a: Array, b: Array, tolerance: float) -> bool:
-    """Whether two float arrays have one shape and lie nowhere further apart than `tolerance`. NaN and infinity never agree."""
+    """Whether two float arrays have the same shape and differ nowhere by more than `tolerance`. NaN and infinity never agree."""
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return False
     return bool((np.abs(a.astype(np.float64) - b.astype(np.float64)) <= tolerance).all())  # uint8 would wrap around

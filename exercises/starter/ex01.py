@@ -14,7 +14,7 @@ Array = np.ndarray
 def jumps(
     decode: Callable[[Array], Array], start: Float[Array, " D"], end: Float[Array, " D"], steps: int
 ) -> Float[Array, " steps"]:
-    """Continuity: walk from start to end in equal steps; how far the decoded image moves at each step.
+    """Continuity: walk from start to end in equal steps, and return how far the decoded image moves at each step.
 
     decode takes the steps + 1 latents from start to end, (steps + 1, D), and gives images (steps + 1, 1, H, W). "How far" is
     the Euclidean distance between neighbouring images, over all their pixels.
@@ -23,12 +23,12 @@ def jumps(
 
 
 def log_aggregate_posterior(z: Float[Array, "N D"], mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " N"]:
-    """Completeness: log q(z), where q(z) = 1/B sum_b N(z; mu_b, diag(exp(logvar_b))) is where the encoder puts all images."""
+    """Completeness: log q(z). The average of all images' posteriors is q(z) = 1/B sum_b N(z; mu_b, diag(exp(logvar_b)))."""
     raise NotImplementedError("log_aggregate_posterior")
 
 
 def hole_fraction(z: Float[Array, "N D"], mu: Float[Array, "B D"], logvar: Float[Array, "B D"], nats: float) -> float:
-    """The share of the points z with log q(z) < log p(z) - nats, where p = N(0, I): the prior reaches them, no image does."""
+    """The fraction of the points z with log q(z) < log p(z) - nats, p = N(0, I). The prior reaches them, but no image does."""
     raise NotImplementedError("hole_fraction")
 
 

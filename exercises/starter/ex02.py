@@ -1,4 +1,4 @@
-"""Exercise 02: walks between two latents: the straight one, the one along the sphere, and the one to a label.
+"""Exercise 02: walks from a latent: on a straight line, along the sphere, and to a label.
 
 Everything is NumPy. Legend: T points of a walk, B images, D latent size.
 """
@@ -15,15 +15,15 @@ def lerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) ->
 
 
 def slerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
-    """Spherical interpolation, guarded: the direction turns at constant speed from a's to b's, the length goes linearly.
+    """Spherical interpolation: the direction turns from a's to b's at constant speed, and the length changes linearly.
 
-    Where the two directions are parallel or opposite to within 1e-6 radians there is no arc to follow: then lerp.
+    If the two directions are parallel or opposite to within 1e-6 radians, there is no arc: then use lerp.
     """
     raise NotImplementedError("slerp")
 
 
 def label_direction(mu: Float[Array, "B D"], labels: Int64[Array, " B"], source: int, target: int) -> Float[Array, " D"]:
-    """From the mean latent of the images labelled `source` to the mean latent of those labelled `target`."""
+    """The vector from the mean latent of the images labelled `source` to that of the images labelled `target`."""
     raise NotImplementedError("label_direction")
 
 

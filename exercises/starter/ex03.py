@@ -1,9 +1,9 @@
-"""Exercise 03: the ELBO, line by line, in a model so small that every quantity can be computed.
+"""Exercise 03: the ELBO, line by line, in a small model, where every quantity can be computed.
 
     p(z) = N(0, 1)      p(x|z) = N(w z + b, s2)      q(z|x) = N(mu, exp(logvar))
 
-x, z, mu, logvar are arrays of one shape, (B,): one number per image, and so is every result, in nats. w, b and the
-variance s2 are numbers. Everything is NumPy. Each function is one line of the derivation; later ones may call earlier ones.
+x, z, mu, logvar and all results are arrays of shape (B,): one number per image. Log densities are in nats. w, b and the variance
+s2 are numbers. Everything is NumPy. Each function is one line of the derivation. A later function may call an earlier one.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def posterior(x: PerImage, w: float, b: float, s2: float) -> tuple[PerImage, Per
 
 
 def log_weight(x: PerImage, z: PerImage, mu: PerImage, logvar: PerImage, w: float, b: float, s2: float) -> PerImage:
-    """Line 4. log p(x, z) - log q(z|x), whose average over z ~ q is the ELBO (Jensen)."""
+    """Line 4. log p(x, z) - log q(z|x). Its average over z ~ q is the ELBO (Jensen)."""
     raise NotImplementedError("log_weight")
 
 

@@ -1,7 +1,7 @@
 """Exercise 04: a gradient through a sample, two ways.
 
 We want the gradient of E[f(z)], z ~ N(mu, diag(exp(logvar))), with respect to mu and logvar, from S samples whose noise eps
-is given. Both ways give one estimate per sample: two arrays (S, D). Everything is NumPy; no autograd, the chain rule is yours.
+is given. Both ways give one estimate per sample: two arrays (S, D). Everything is NumPy; there is no autograd, so you write the chain rule.
 Legend: S samples, D latent size.
 """
 
@@ -21,9 +21,9 @@ def reparameterize(mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Floa
 def pathwise_gradient(
     mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], df: Callable[[Array], Array]
 ) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
-    """Per sample, the derivative of f(z) by mu and by logvar, along z = z(mu, logvar, eps).
+    """Per sample, the derivative of f(z) with respect to mu and to logvar, through z = z(mu, logvar, eps).
 
-    df takes z (S, D) and gives the derivative of f by each coordinate of z, (S, D).
+    df takes z (S, D) and gives the derivative of f with respect to each coordinate of z, (S, D).
     """
     raise NotImplementedError("pathwise_gradient")
 
@@ -31,12 +31,12 @@ def pathwise_gradient(
 def score_gradient(
     mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], f: Callable[[Array], Array]
 ) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
-    """Per sample, f(z) times the derivative of log q(z) by mu and by logvar (with z held fixed). f: (S, D) -> (S,)."""
+    """Per sample, f(z) times the derivative of log q(z) with respect to mu and to logvar. z is fixed. f: (S, D) -> (S,)."""
     raise NotImplementedError("score_gradient")
 
 
 def score_gradient_with_baseline(
     mu: Float[Array, " D"], logvar: Float[Array, " D"], eps: Float[Array, "S D"], f: Callable[[Array], Array]
 ) -> tuple[Float[Array, "S D"], Float[Array, "S D"]]:
-    """The same, with f(z_s) minus the mean of f over the *other* samples in place of f(z_s): unbiased, less noise."""
+    """As score_gradient, but with f(z_s) minus the mean of f over the *other* samples: unbiased, with less noise."""
     raise NotImplementedError("score_gradient_with_baseline")

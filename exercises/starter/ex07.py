@@ -1,4 +1,4 @@
-"""Exercise 07: four ways to look at a latent space, each of which is mostly a question of order.
+"""Exercise 07: four ways to look at a latent space. Most of them are a question of the right order.
 
 Everything is NumPy. Legend: N points, T values, D latent size, C channels, H height, W width.
 """
@@ -12,8 +12,8 @@ Array = np.ndarray
 def prior_grid(size: int) -> Float[Array, "N 2"]:
     """size * size points of a 2-D latent space, spaced evenly in the prior's probability.
 
-    Along each axis the i-th of `size` values is the (i + 1/2)/size quantile of N(0, 1). Row by row from the top, as an
-    image is read: z_1 grows to the right, z_2 grows *upwards*.
+    Along each axis the i-th of `size` values is the (i + 1/2)/size quantile of N(0, 1). The points go row by row from
+    the top, as you read a page: z_1 grows to the right, and z_2 grows *upwards*.
     """
     raise NotImplementedError("prior_grid")
 
@@ -24,10 +24,10 @@ def sheet(images: Float[Array, "N 1 H W"], columns: int) -> Float[Array, "rows_H
 
 
 def traversal(z: Float[Array, " D"], latent: int, values: Float[Array, " T"]) -> Float[Array, "T D"]:
-    """z, once for each of the values, with coordinate `latent` set to it and the others as they are."""
+    """One copy of z for each value. Coordinate `latent` is set to the value; the others stay as they are."""
     raise NotImplementedError("traversal")
 
 
 def project(mu: Float[Array, "N D"]) -> Float[Array, "N 2"]:
-    """The points on the plane in which they spread most (their first two principal components), centred."""
+    """The centred points in the plane of their largest spread: their first two principal components."""
     raise NotImplementedError("project")

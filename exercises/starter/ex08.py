@@ -1,4 +1,4 @@
-"""Exercise 08: a conditional VAE, on the layers of level 1.
+"""Exercise 08: a conditional VAE, with the layers of level 1.
 
 The parameters are those of the VAE (vae_numpy/parameters.py has the table), and two more matrices:
 
@@ -41,5 +41,5 @@ def elbo(
 
 
 def sample(params: Params, labels: Int64[Array, " B"], eps: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
-    """New images x_hat, in [0, 1], of the digits that are asked for; eps is standard normal noise."""
+    """New images x_hat, in [0, 1], of the digits in `labels`; eps is standard normal noise."""
     raise NotImplementedError("sample")

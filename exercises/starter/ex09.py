@@ -1,4 +1,4 @@
-"""Exercise 09: annealing: weights that change during training, and the two numbers to report meanwhile.
+"""Exercise 09: annealing: weights that change during training, and the two numbers to report.
 
 Everything is NumPy; `progress` is 0 at the first step and 1 when training ends. Legend: B batch, D latent size.
 """

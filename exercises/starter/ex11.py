@@ -1,4 +1,4 @@
-"""Exercise 11: vector quantisation: a latent that is one of K codes, and a gradient that jumps over the choice.
+"""Exercise 11: vector quantisation: each latent is one of K codes, and the gradient passes the choice unchanged.
 
 torch tensors throughout. Legend: N vectors (all positions of all images), D their size, K codes.
 """
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
-    """For each vector the number of the code at the least Euclidean distance (no two codes are equally near)."""
+    """For each vector, the number of the code with the smallest Euclidean distance (no two codes are equally near)."""
     raise NotImplementedError("nearest_code")
 
 
 def straight_through(z_e: Float[Tensor, "N D"], z_q: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-    """Has the value of z_q, and passes its gradient to z_e unchanged; z_q gets none."""
+    """The result has the value of z_q. Its gradient goes unchanged to z_e; z_q gets no gradient."""
     raise NotImplementedError("straight_through")
 
 
@@ -34,5 +34,5 @@ def perplexity(indices: Int64[Tensor, " N"], codes: int) -> float:
 
 
 def uniform_rate(positions: int, codes: int) -> float:
-    """The KL of one image in nats, where q puts all its weight on one code per position and the prior is uniform."""
+    """The KL of one image in nats. At each position q gives probability 1 to one code, and the prior is uniform."""
     raise NotImplementedError("uniform_rate")

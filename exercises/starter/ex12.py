@@ -27,10 +27,10 @@ def to_torch(params: dict[str, Array]) -> dict[str, torch.Tensor]:
 
 
 def to_numpy(tensors: dict[str, torch.Tensor]) -> dict[str, Array]:
-    """And back: arrays that share no memory with the tensors."""
+    """Level 2's parameters for level 1: arrays that share no memory with the tensors."""
     raise NotImplementedError("to_numpy")
 
 
 def agree(a: Array, b: Array, tolerance: float) -> bool:
-    """Whether two float arrays have one shape and lie nowhere further apart than `tolerance`. NaN and infinity never agree."""
+    """Whether two float arrays have the same shape and differ nowhere by more than `tolerance`. NaN and infinity never agree."""
     raise NotImplementedError("agree")
