@@ -37,7 +37,7 @@ def refusal(number: str, path: Path) -> str | None:
     for name, line in used(tree):
         for banned in refused(number):
             if name == banned or name.startswith(f"{banned}."):
-                return f"{path} uses {name} (line {line}): the answer is in this name, so the checker refuses it; write the code yourself"
+                return f"{path} uses {name} (line {line}): this name holds the answer, so it is refused; write it yourself"
     return None
 
 

@@ -70,5 +70,5 @@ def _set_aside(why: str) -> dict[str, dict[str, Any]]:
         kept = f"it is kept as {aside.as_posix()}"
     except OSError:
         kept = "it stays where it is"
-    print(f"{PROGRESS.as_posix()} {why}; {kept}, and your progress starts again (your exercise files are not changed)", file=sys.stderr)
+    print(f"{PROGRESS.as_posix()} {why}; {kept}, and your progress starts again (your files are not changed)", file=sys.stderr)
     return {}

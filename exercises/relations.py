@@ -113,7 +113,7 @@ def _at_special(wrong: Sequence[Case], cases: Sequence[Case]) -> str | None:
     if all(note in LAYOUTS for note in notes):
         return f"right for arrays that are contiguous in memory, wrong for arrays that are {' or '.join(notes)}"
     if len(notes) == 1 and (size := re.fullmatch(r"(\w+) = (\d+)", notes[0])) and size[1].isupper() and everywhere:
-        return f"right on all ordinary inputs, wrong only for {notes[0]}: does your code contain a fixed size, or is a part left out?"
+        return f"right on all ordinary inputs, wrong only for {notes[0]}: is a size fixed in the code, or is a part left out?"
     said = "; ".join(notes[:3]) + (f" and {len(notes) - 3} more" if len(notes) > 3 else "")
     broken = [case for case in wrong if case.got is not None and _has_nonfinite(case.got) and not _has_nonfinite(case.expected)]
     if len(broken) == len(wrong):
@@ -458,7 +458,9 @@ def _by_factor(triples: Sequence[Triple]) -> Iterator[str]:
     yield from _sized(
         triples, factors, "your numbers are n / (n - 1) times the right result, where n is {}", lambda n: n / (n - 1 or np.nan)
     )
-    yield from _sized(triples, factors, "your numbers are (n - 1) / n times the right result, where n is {}", lambda n: (n - 1) / n)
+    yield from _sized(
+        triples, factors, "your numbers are (n - 1) / n times the right result, where n is {}", lambda n: (n - 1) / n
+    )
 
 
 def _by_offset(triples: Sequence[Triple]) -> Iterator[str]:
@@ -493,9 +495,7 @@ def _by_function(triples: Sequence[Triple]) -> Iterator[str]:
         "your numbers are the square of the right result": np.square,
         "your numbers are the square root of the right result": np.sqrt,
         "your numbers are exp of the right result": np.exp,
-        "your numbers are exp(1/2 ...) of the right result: a standard deviation where the log variance is expected": lambda e: np.exp(
-            e / 2
-        ),
+        "your numbers are exp(1/2 ...) of the right result: a standard deviation, not a log variance": lambda e: np.exp(e / 2),
         "your numbers are the log of the right result": np.log,
         "your numbers are 1 divided by the right result": lambda e: 1 / e,
         "your numbers are 1 minus the right result": lambda e: 1 - e,

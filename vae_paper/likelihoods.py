@@ -156,16 +156,16 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "a probability, so the image can be stored in this many bits/dim"
+CODE = "these are probabilities, so bits/dim is the length of a code for the image"
 DENSITY = (
     "a density on images in [0, 1], so these nats may be negative. No noise was added to the gray levels (no dequantisation), "
     "so bits/dim is not the length of a code. On the scale 0 to 255, bits/dim is 8 larger"
 )
 LIKELIHOODS = {
-    "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels: {CODE}", draw_bernoulli),
+    "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels; {CODE}", draw_bernoulli),
     "bce": Likelihood(
         soft_bce, "[0, 1]",
-        "nats of the Bernoulli formula on grayscale: not a probability; never below the entropy of a Bernoulli(x) pixel", None,
+        "nats of the Bernoulli formula on grayscale: not a probability. The smallest value is the entropy of pixels that are 1 with probability x", None,
     ),
     "mse": Likelihood(squared_error, "[0, 1]", "squared error: nats of a Gaussian with variance 1/2, without its constant", None),
     "gaussian": Likelihood(gaussian, "real numbers", f"nats of {DENSITY}", draw_gaussian, scale="fixed"),
@@ -178,7 +178,7 @@ LIKELIHOODS = {
         continuous_bernoulli, "[0, 1]", f"nats of {DENSITY}", draw_continuous_bernoulli
     ),
     "discretised-logistic": Likelihood(
-        discretised_logistic, "k/255", f"nats of the 256 levels of each channel: {CODE} (8 bits/dim without a model)",
+        discretised_logistic, "k/255", f"nats of the 256 levels of each channel; {CODE} (8 bits/dim without a model)",
         draw_discretised_logistic, scale="learned",
     ),
 }  # fmt: skip

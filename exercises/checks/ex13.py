@@ -54,8 +54,8 @@ def missed(cases):
         return None
     if all(case.passed for case in cases if not case.note):
         return (
-            "right for these models, but your answer changes if a loss differs in its thirteenth digit. Sums in another order cause "
-            "such a difference: use a tolerance"
+            "right for these models, but your answer changes if a loss differs in its thirteenth digit. Sums in another order "
+            "cause such a difference: use a tolerance"
         )
     lines = [f"you report bug {got} for the right model: a false alarm" for number, _, got in wrong if number == 0]
     lines += [f"you miss bug {number}" for number, right, got in wrong if right and not got]

@@ -1,8 +1,8 @@
 """Exercise 04: a gradient through a sample, two ways.
 
 We want the gradient of E[f(z)], z ~ N(mu, diag(exp(logvar))), with respect to mu and logvar, from S samples whose noise eps
-is given. Both ways give one estimate per sample: two arrays (S, D). Everything is NumPy; there is no autograd, so you write the chain rule.
-Legend: S samples, D latent size.
+is given. Both ways give one estimate per sample: two arrays (S, D). Everything is NumPy, without autograd: you write the
+chain rule. Legend: S samples, D latent size.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Exercise 13: the bug museum. Write the tests that catch fourteen famous bugs.
 
 `exercises/museum.py` has a right VAE and fourteen wrong ones. Its class `Piece` says what each function should do. Each of your
-functions gets one of these fifteen models, calls functions of this model, and returns the number of the bug that it found, or 0. It also
-returns 0 for a bug that belongs to another of your functions. It must not read `model.number`.
+functions gets one of these fifteen models and calls functions of this model. It returns the number of the bug that it found, or
+0. It also returns 0 for a bug that belongs to another of your functions. It must not read `model.number`.
 """
 
 import numpy as np
