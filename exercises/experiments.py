@@ -147,10 +147,9 @@ def experiment_01(mine: Any) -> Drawn:
     ink = test.images.sum((1, 2, 3))[:, None].astype(float)
     correlation = np.asarray(mine.factor_correlation(mu, ink)).ravel()
     return figure, (
-        "Left: red is where the prior puts more than the encoder does; inside the black line is a hole at 3 nats. "
-        "Right: a peak is a place where "
-        f"the image changes fast.\n|correlation| of the two latents with the amount of ink: {correlation[0]:.2f} and "
-        f"{correlation[1]:.2f}."
+        "Left: in the red area log q(z) is below log p(z). The black line is the edge of the holes: 3 nats below. "
+        "Right: at a peak the image changes fast.\n"
+        f"|correlation| of the two latents with the amount of ink: {correlation[0]:.2f} and {correlation[1]:.2f}."
     )
 
 
@@ -174,9 +173,8 @@ def experiment_02(mine: Any) -> Drawn:
     axes[3].set(ylabel="length of z", xlabel="step", ylim=(0, None))
     axes[3].legend(frameon=False, ncols=3)
     return figure, (
-        "From a 4 to a 9. Below: lerp's latents are shorter in the middle, slerp's are not. The label walk goes to t = "
-        "2: its last images "
-        "are exaggerated 9s\nof the same hand, and it never meets the other digit."
+        "From a 4 to a 9. Below: the latents of lerp are shorter in the middle, those of slerp are not. The label walk goes to "
+        "t = 2: its last images\nare exaggerated 9s in the same handwriting. This walk does not use the other digit."
     )
 
 
@@ -201,10 +199,9 @@ def experiment_03(mine: Any) -> Drawn:
     left.set(ylabel="nats")
     left.legend(frameon=False, loc="lower center")
     return figure, (
-        "The shaded gap, computed as a KL, fills the space between the ELBO and log p(x) exactly. It is 0 only at the "
-        "posterior's mean "
-        "and variance.\nTo the far left of the right panel the KL term alone pulls the ELBO down: a q without width "
-        "costs without end."
+        "The shaded gap is computed as a KL. It fills the space between the ELBO and log p(x) exactly. It is 0 only at the "
+        "posterior's mean and variance.\nAt the far left of the right panel the KL term pulls the ELBO down: if the variance of "
+        "q goes to 0, the KL grows without limit."
     )
 
 
@@ -231,9 +228,8 @@ def experiment_04(mine: Any) -> Drawn:
     )
     axis.legend(frameon=False)
     return figure, (
-        "The true gradient is 2 (grey line). One pathwise sample is off by as much at D = 100 as at D = 1; one score "
-        "sample is off by hundreds. "
-        "The baseline\nhelps, but does not change the slope."
+        "The true gradient is 2 (grey line). The error of one pathwise sample is as large at D = 100 as at D = 1. At D = 100 "
+        "the error of one score sample is in the hundreds.\nThe baseline makes the error smaller, but does not change the slope."
     )
 
 
@@ -255,9 +251,9 @@ def experiment_05(mine: Any) -> Drawn:
     right.set(xlabel="digit", ylabel="KL, nats", title="what each digit costs")
     worst = int(exact.argmax())
     return figure, (
-        "Left: the estimates scatter around the line, less with more samples; the closed form needs none. Right: which "
-        "digits the encoder "
-        f"spends nats on.\nThe dearest of all is image {worst}, a {test.labels[worst]}, at {exact[worst]:.1f} nats."
+        "Left: the estimates lie on both sides of the line, and nearer with more samples. The closed form needs no samples. "
+        "Right: the KL of each digit.\n"
+        f"Image {worst}, a {test.labels[worst]}, has the largest KL: {exact[worst]:.1f} nats."
     )
 
 
@@ -283,9 +279,8 @@ def experiment_06(mine: Any) -> Drawn:
     right.axvline(best, color="k", lw=1)
     right.set(xlabel="variance of p(x|z)", ylabel="NLL, nats per image", title=f"best variance {best:.4f}")
     return figure, (
-        "Left and middle: a larger beta moves along the curve to the left, and gives components up one by one. Right: "
-        "the black line, your "
-        "best_variance,\nmeets the minimum of your gaussian_nll."
+        "Left and middle: a larger beta moves along the curve to the left, and the rates of more components become 0. Right: "
+        "the black line, your best_variance,\ngoes through the minimum of your gaussian_nll."
     )
 
 
@@ -309,9 +304,9 @@ def experiment_07(mine: Any) -> Drawn:
     right.set(title="D = 20: the plane of largest spread")
     right.legend(fontsize=7, ncols=2, markerscale=2)
     return figure, (
-        "Left: every digit has the share of the sheet that the prior gives it. Middle: latents with a large KL change "
-        "the image, those with "
-        "a KL near 0 do not.\nRight: 20 dimensions seen along two; classes that overlap here may be apart in the others."
+        "Left: the area of a digit on the sheet is its probability under the prior. Middle: latents with a large KL change "
+        "the image, latents with a KL near 0 do not.\nRight: 20 dimensions, projected to two. Classes that overlap here may be "
+        "separate in the other dimensions."
     )
 
 
@@ -337,9 +332,9 @@ def experiment_08(mine: Any) -> Drawn:
     right.set_yticks(range(10))
     share = float((bounds.argmax(0) == labels).mean())
     return figure, (
-        "Left: the label decides which digit, z decides the hand. Right: a wrong label costs nats (red), least for "
-        "digits that look alike; "
-        f"\nchoosing the label with the largest ELBO names {share:.0%} of 100 test digits rightly."
+        "Left: the label decides which digit, and z decides the handwriting. Right: a wrong label costs nats (red). It costs "
+        "least for digits that look alike.\n"
+        f"The label with the largest ELBO is right for {share:.0%} of 100 test digits."
     )
 
 
@@ -370,8 +365,8 @@ def experiment_09(mine: Any) -> Drawn:
         column[1].legend(frameon=False, fontsize=8)
     return figure, (
         "The same small VAE three times, final beta = 4. The blue loss rises where beta rises, although the model does "
-        "not get worse: only the orange line "
-        "can be compared.\nGrey: while beta is small the KL grows; at a constant beta it is held down from the first step."
+        "not get worse: compare only the orange line.\nGrey: while beta is small, the KL grows. A constant beta keeps the KL "
+        "small from the first step."
     )
 
 
@@ -408,9 +403,8 @@ def experiment_10(mine: Any) -> Drawn:
         )
     axes[0].set_ylabel("mean KL, nats")
     return figure, (
-        "Each bar is a latent; your active_units counts those that answer to the image. beta = 16 kills nearly all of "
-        "them; with your "
-        "free_bits_gradient\nnothing pushes a latent below the grey line, so they stay near it."
+        "Each bar is a latent. Your active_units counts the latents whose mu depends on the image. With beta = 16 nearly all "
+        "latents collapse. With your\nfree_bits_gradient nothing pushes a latent below the grey line, so they stay near it."
     )
 
 
@@ -442,9 +436,9 @@ def experiment_11(mine: Any) -> Drawn:
     right.set(xlabel="step", ylabel="perplexity", title="codes in use, of 16", ylim=(0, 16))
     rate = float(mine.uniform_rate(49, 16))
     return figure, (
-        f"Codes that start far from the data are never nearest, so your loss never moves them: {used[0]:.1f} codes in "
-        f"use, against {used[1]:.1f}. "
-        f"\nAn image of 7 x 7 such codes costs {rate:.1f} nats under the uniform prior, whichever codes are used."
+        "Most codes that start in a corner are never nearest, so your loss never moves them: "
+        f"{used[0]:.1f} codes are in use,\nand {used[1]:.1f} if the codes start on the data. "
+        f"An image of 7 x 7 such codes costs {rate:.1f} nats under the uniform prior, whichever codes are used."
     )
 
 
@@ -483,9 +477,9 @@ def experiment_12(mine: Any) -> Drawn:
     right.set_yticks([14, 42, 70], ["image", "vertical", "horizontal"])
     smallest = {dtype: f"{min(found):.0e}" if found else "none" for dtype, found in agreed.items()}
     return figure, (
-        "Left: the two levels differ by rounding alone, 7 digits in float32 and 16 in float64. The smallest power of "
-        "ten at which your agree "
-        f"accepts\nthe two ELBOs: {smallest['float32']} in float32, {smallest['float64']} in float64. Right: red where "
+        "Left: the two levels differ only by rounding, in about the 7th digit in float32 and the 16th in float64. The smallest "
+        "power of ten at which your agree\n"
+        f"accepts the two ELBOs: {smallest['float32']} in float32, {smallest['float64']} in float64. Right: red where "
         "there is ink on the left (above), and paper on the right (below)."
     )
 
@@ -506,7 +500,6 @@ def experiment_13(mine: Any) -> Drawn:
     axis.set_yticks(range(4), rooms)
     axis.set_title("What your tests say of each piece")
     return figure, (
-        "Each column is a piece of the museum, each row one of your tests. Every bug is named once, by the test of its "
-        "own room; the column of "
-        "the right piece is empty:\nno false alarm."
+        "Each column is a piece of the museum, each row one of your tests. Each bug is found once, by the test for it. The "
+        "column of\nthe right piece is empty: no false alarm."
     )

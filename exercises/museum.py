@@ -1,4 +1,4 @@
-"""The bug museum: a VAE's loss, sampling and data handling in small NumPy functions, and fourteen famous ways to have them wrong.
+"""The bug museum: a VAE's loss, sampling and data handling in small NumPy functions, and fourteen famous bugs.
 
 `piece(0)` is right. `piece(n)`, n from 1 to 14, is the same with one function replaced; all of these have been met in
 public code, and most of them train, print a falling loss and draw digits.
@@ -14,7 +14,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Piece:
-    """What a VAE's code consists of beside its network. Losses are in nats per image, (B,), unless said."""
+    """The parts of a VAE's code, without the network. Losses are in nats per image, (B,), unless it says otherwise."""
 
     reconstruction: Callable[[Array, Array], Array]
     """(logits, x), (B, 1, H, W) each -> (B,): the Bernoulli loss, summed over pixels."""
@@ -29,7 +29,7 @@ class Piece:
     loss: Callable[[Array, Array, float], float]
     """(distortion (B,), kl (B,), beta) -> what a step minimises."""
     report: Callable[[Array, Array, float], float]
-    """(distortion (B,), kl (B,), beta) -> the ELBO that is written down."""
+    """(distortion (B,), kl (B,), beta) -> the ELBO to report."""
     iwae: Callable[[Array], Array]
     """log weights (K, B) -> the importance-weighted bound (B,)."""
     free_bits: Callable[[Array, float], float]

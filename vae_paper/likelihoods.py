@@ -165,7 +165,8 @@ LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels; {CODE}", draw_bernoulli),
     "bce": Likelihood(
         soft_bce, "[0, 1]",
-        "nats of the Bernoulli formula on grayscale: not a probability. The smallest value is the entropy of pixels that are 1 with probability x", None,
+        "nats of the Bernoulli formula on grayscale: not a probability. The smallest value is the entropy of pixels that are 1 "
+        "with probability x", None,
     ),
     "mse": Likelihood(squared_error, "[0, 1]", "squared error: nats of a Gaussian with variance 1/2, without its constant", None),
     "gaussian": Likelihood(gaussian, "real numbers", f"nats of {DENSITY}", draw_gaussian, scale="fixed"),
