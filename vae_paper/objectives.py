@@ -57,7 +57,8 @@ def through_z(terms: Terms) -> Float[Tensor, "K B"]:
     """The values of `terms.log_weight`. In its part log q(z|x), mu and logvar are constants: the gradient goes through z only.
 
     `terms` must come from `Model.terms` or `EstimatedRate.terms`. There, log q is -logvar / 2 plus terms in
-    eps, which is constant. So it has the gradient of -logvar / 2, which is removed here. ValueError if q is not Gaussian.
+    eps. eps is constant, so the gradient of log q is that of -logvar / 2. This gradient is removed
+    here. ValueError if q is not Gaussian.
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:

@@ -251,7 +251,7 @@ def stages(image_shape: Shape, width: int = WIDTH, depth: int = 0) -> list[Shape
     while len(found) <= (depth or 2) or (not depth and max(found[-1][1:]) > GRID):
         C, H, W = found[-1]
         if H == W == 1:
-            raise ValueError(f"depth is {depth}: after {len(found) - 1} layers the grid is 1x1; expected at most that many")
+            raise ValueError(f"depth is {depth}: the grid is 1x1 at depth {len(found) - 1}; expected at most this depth")
         found.append((2 * C if len(found) > 1 else width, (H + 1) // 2, (W + 1) // 2))
     return found
 

@@ -304,7 +304,7 @@ WRONG = [
     Wrong(
         "half_reversed",
         "implied_variance",
-        "your result is twice the right variance without the factor 1/2, and half of it with this factor. The sum of squared "
+        "without the factor 1/2 your result is twice the right variance; with this factor it is half of it. The sum of squared "
         "errors times c belongs to the variance 1 / (2 c)",
         lambda reduction, half, pixels: variance_by_weight(reduction, half, pixels) * (0.5 if half else 2),
     ),

@@ -120,7 +120,7 @@ def grid(
 
 
 def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], caption: str) -> None:
-    """KL per latent, largest first. Collapsed latents, which do not depend on x, have another colour."""
+    """KL per latent, largest first. Collapsed latents, whose mu hardly depends on x, have another colour."""
     if kl.shape != active.shape or kl.ndim != 1 or not len(kl) or active.dtype != bool or not np.isfinite(kl).all():
         raise ValueError(f"kl is {kl.shape}, active {active.dtype} {active.shape}; expected (D,), finite, and bool (D,)")
     order = np.argsort(-kl, kind="stable")

@@ -108,7 +108,7 @@ def load(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def with_label(params: Mapping[str, np.ndarray], label: int) -> Arrays:
-    """The parameters of the vae that equals a cvae at one label. (The parameters of a vae are returned unchanged.)
+    """With one fixed label, a cvae is a vae: return the parameters of this vae. (Those of a vae are returned unchanged.)
 
     fc(concat[h, one_hot(c)]) = W h + V[:, c] + b, where V is the weight of the label. So label c adds V[:, c] to two biases.
     """

@@ -2,7 +2,7 @@
 
 A representation is a table of codes, (N, D). Row n holds the D latents (the codes) of image n. There is one image for each
 combination of factor values, in the order of `numpy.ravel_multi_index`. `sizes` holds the number of values of each factor; N
-is their product. So a metric looks up the images that it needs in the table. The mutual information gap (MIG) uses all rows.
+is their product. So a metric finds the codes of its images in the table. The mutual information gap (MIG) uses all rows.
 
 Legend: N combinations, D latent size, V factors, M data points. One data point of the classifier comes from L pairs of images,
 one vote from L images.
@@ -49,10 +49,10 @@ def higgins(
 ) -> Accuracy:
     """The beta-VAE metric (Higgins et al. 2017, section 3): the test accuracy of a linear classifier.
 
-    In L pairs of images, one factor has the same value in both images of a pair. The classifier predicts which factor, from
-    the mean of |z_1 - z_2| over these pairs. `train` and `test` are numbers of data points; the defaults are those of
-    disentanglement_lib. The metric hardly notices if the latents are a linear mixture of the factors, because the linear
-    classifier can undo most mixtures. (It cannot undo a rotation of two factors by 45 degrees.)
+    One factor is chosen. In each of L pairs, both images have the same value of this factor. The classifier predicts the
+    chosen factor from the mean of |z_1 - z_2| over these pairs. `train` and `test` are numbers of data points; the defaults
+    are those of disentanglement_lib. The metric hardly notices if the latents are a linear mixture of the factors, because the
+    linear classifier can undo most mixtures. (It cannot undo a rotation of two factors by 45 degrees.)
     """
     from sklearn.linear_model import LogisticRegression  # imported here: it takes a second, and only this metric needs it
 

@@ -136,8 +136,8 @@ def sap_score(
     """The score of each factor (Kumar et al. 2018, arXiv:1711.00848, section 3). SAP is the mean of the scores.
 
     SAP: separated attribute predictability. A linear classifier predicts the factor from one latent. The score is the test
-    accuracy of the best latent minus that of the second best. Even a perfect representation has a score below 1: the second
-    best latent is right by chance, and with one number, a linear classifier cannot tell many values apart.
+    accuracy of the best latent minus that of the second best. Even a perfect representation has a score below 1: with the
+    second best latent some answers are right by chance, and with one number a linear classifier cannot tell many values apart.
     """
     from sklearn.svm import LinearSVC
 

@@ -1,4 +1,5 @@
-"""`python -m vae_paper evaluate`: measure a model on test images. Each measure has a standard error and its meaning in words.
+"""`python -m vae_paper evaluate`: measure a model on test images. Each measure has its meaning in words and, except
+active_units, a standard error.
 
 The estimators themselves are in elbo.py (ELBO, distortion, rate), estimators.py (log p(x), information) and
 sample_quality.py (samples).

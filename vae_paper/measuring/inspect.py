@@ -142,7 +142,7 @@ def _bounds(r: dict[str, Any]) -> str:
 
 def _latents(r: dict[str, Any]) -> str:
     lines = [f"{'latent':<8}{'KL, nats':>10}{'Var of mu':>11}"]
-    by_kl = len(r["kl_per_latent"]) == r["latent_dim"]  # with a learned prior there is one rate for all latents together
+    by_kl = len(r["kl_per_latent"]) == r["latent_dim"]  # an estimated rate is one number for all latents together
     size = r["kl_per_latent"] if by_kl else r["variance_of_mu"]
     for j in sorted(range(r["latent_dim"]), key=lambda j: -size[j]):
         word, kl = "active" if r["active"][j] else "collapsed", f"{size[j]:.3f}" if by_kl else "-"
@@ -164,7 +164,7 @@ def _variance(r: dict[str, Any]) -> str:
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Sums and means: each row is a loss. Sums with this beta have the same optimum (for mse: with this variance sigma^2)",
+        "Sums and means: each row is a loss with the optimum of D + beta R (sums); for mse, of the Gaussian with this sigma^2",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

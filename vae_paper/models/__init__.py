@@ -1,4 +1,4 @@
-"""The variants of the VAE, one file each. To add a model, add a file here: no list must be changed.
+"""The variants of the VAE, one file each. To add a model, add a file here: no list needs a change.
 
 A model's name on the command line is the file's name with - in place of _: `student_t.py` holds the model `student-t`. The
 model's class is the last subclass of `Model` in the file.

@@ -1,6 +1,6 @@
 """python -m vae_paper.reproduce.kingma: the ELBO as a function of the number of training samples, for five latent sizes N_z
 (Kingma & Welling 2013, arXiv:1312.6114, Fig. 2). Two networks are trained: the paper's and this project's. Images drawn from
-the paper's network show Fig. 5. -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png.
+the paper's network repeat Fig. 5. -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png.
 (Fig. 4 is part of the README's first picture.)
 
 Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 training samples instead of

@@ -169,7 +169,7 @@ class GridVAE(VAE):
         return torch.stack([q @ torch.logaddexp(log_w[:, None], log_w) @ q for log_w, q in pairs]) - math.log(2)
 
     def known(self, x: Images) -> dict[str, float]:
-        """Means over these images: ELBO, IWAE-2, -log p(x), rate and its two parts. q(z) is their mean q(z|x)."""
+        """Means over these images: ELBO, IWAE-2, -log p(x), rate and its two parts. q(z) is the mean of q(z|x) over them."""
         _, log_q = self.on_grid(x)
         log_prior = Normal(0.0, 1.0).log_prob(self.z) + (self.z[1] - self.z[0]).log()
         log_aggregate = log_q.logsumexp(1) - math.log(len(x))
