@@ -41,7 +41,7 @@ def test_the_evaluators_elbo_is_level_1s(small_params):
 
 @pytest.mark.parametrize(("exact", "correlated"), [(True, False), (False, False), (True, True), (False, True)])
 def test_a_linear_model_is_measured_as_it_is_known(exact, correlated):
-    """Every estimate is within its own standard errors of the formula for images at large."""
+    """Every estimate is within its own standard errors of the formula, the expectation over x ~ p(x)."""
     model = oracle_models.LinearVAE(exact, correlated)
     data, known = model.drawn(1000), model.known()
     got = evaluate(model, data, passes=1, k=400, subset=40)["measures"]

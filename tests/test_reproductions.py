@@ -320,7 +320,7 @@ def test_verdicts_of_the_other_lines_follow_the_numbers():
     assert active((2, 1), (12, 2), (9, 1)) == [False, False], "on one seed 3 units are active without a cure"
 
     def off(linear, grid, nats=0.1):
-        made = {"a": (linear, "of images at large, by a formula"), "b": (grid, "of these images, by sums on a grid")}
+        made = {"a": (linear, "expected over x ~ p(x), by a formula"), "b": (grid, "of these images, by sums on a grid")}
         found = {
             name: {"known": known, "rows": {"nll": {"off": value, "standard_error": 0.3}}}
             for name, (value, known) in made.items()

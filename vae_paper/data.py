@@ -106,7 +106,7 @@ def count(source: str) -> int:
     """The number of images of a source, for the default epochs and batch size.
 
     These defaults depend only on whether a source has fewer than FEW_IMAGES images. Every named source except handwriting has
-    more, so the function returns FEW_IMAGES for it.
+    more: for each of these the function returns FEW_IMAGES.
     """
     if source.startswith((FOLDER, ARRAY)):
         return image_files.count(source)

@@ -5,8 +5,8 @@
                       `labels`, optional: (N,), integers
                       `test`, optional: (N,), bool, True for a test image
 
-A hash of each image makes about one image in ten a test image. For a folder, the file's path is hashed; for an array
-without `test`, the pixels. So if you add images later, the old images stay in their split.
+A hash of each image decides whether it is a test image; about one in ten is. For a folder, the file's path is hashed; for an
+array without `test`, the pixels. So if you add images later, the old images stay in their split.
 
 The images of a folder are decoded once for each `shape`, and stored in one file with a checksum in $VAE_DATA/cache. They are
 decoded again if a file of the folder changes.

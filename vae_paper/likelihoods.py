@@ -156,7 +156,7 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "these are probabilities, so bits/dim is the length of a code for the image"
+CODE = "these are probabilities, so bits/dim is the length of a code per dimension"
 DENSITY = (
     "a density on images in [0, 1], so these nats may be negative. No noise was added to the gray levels (no dequantisation), "
     "so bits/dim is not the length of a code. On the scale 0 to 255, bits/dim is 8 larger"

@@ -54,7 +54,7 @@ class Progress:
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
     given: bool = False
-    """True if the initial parameters came from a model passed in Python. The configuration cannot give them again."""
+    """True if the initial parameters came from a model passed in Python. They cannot be built again from the configuration."""
 
 
 @dataclass

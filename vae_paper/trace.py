@@ -1,6 +1,6 @@
 """A trace holds the results on the way from an image to its ELBO, by name. The traces of the three levels can be compared.
 
-These are the result of each layer (before its ReLU), z, the reconstruction loss, the KL and the ELBO.
+A trace holds the result of each layer (before its ReLU), z, the reconstruction loss, the KL and the ELBO.
 Levels 1 and 2 are passed as Python modules (`level`), level 3 as a torch module (`model`).
 """
 

@@ -32,7 +32,7 @@ SHOWS = "the explorer shows a vae or a cvae: Gaussian latents and 28x28 images"
 LABEL_WEIGHTS = {"encoder_label.weight": (256, 10), "decoder_label.weight": (256, 10)}  # of a CVAE
 KINDS = {"bce": "bce", "bernoulli": "bce", "continuous-bernoulli": "bce"}  # likelihood -> kind of reconstruction loss; else "mse"
 MOST_BYTES = 12_000_000  # largest size of the page
-GOLDEN, WHOLE = 64, 2  # how many digits have golden values (as in tests/golden), and how many of these for every layer
+GOLDEN, WHOLE = 64, 2  # how many digits have golden values (as in tests/golden), and how many have them for every layer
 
 
 def explore(

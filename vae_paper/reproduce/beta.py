@@ -97,7 +97,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
-    """Draw distortion against rate, one curve for each seed, and the line on which the ELBO is the mean ELBO at beta = 1."""
+    """Draw distortion D against rate R, one curve for each seed, and the line R + D = -(mean ELBO at beta = 1)."""
     figure = Figure(figsize=(6, 4.6))
     axis = figure.add_subplot()
     rows = list(report["betas"].values())

@@ -144,7 +144,7 @@ class GridVAE(VAE):
 
     @torch.no_grad()
     def on_grid(self, x: Images) -> tuple[Float[Tensor, "G N"], Float[Tensor, "G N"]]:
-        """log p(x, z) and log q(z|x) at each grid point, plus log(spacing): so a sum of exponentials is an integral over z."""
+        """log p(x, z) and log q(z|x) at each grid point, plus log(spacing): then the sum of their exp is an integral over z."""
         dark = Bernoulli(logits=self.logits).log_prob(torch.zeros_like(self.logits)).sum(1)
         log_prior = Normal(0.0, 1.0).log_prob(self.z)
         mu, logvar = self.encode(x)

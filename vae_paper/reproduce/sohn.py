@@ -13,7 +13,7 @@ beside them. The tutorial uses the Bernoulli formula on grayscale images, where 
 models is compared, not the numbers.
 
 Rule of the verdict, fixed before the measurement, for each number of quadrants and each seed: the CVAE has a lower -log p than
-the network and the neighbours, and its distance to the better of these two is smaller than with fewer quadrants.
+the network and the neighbours, and its lead over the better of these two is smaller than with fewer quadrants.
 """
 
 import dataclasses
