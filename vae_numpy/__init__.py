@@ -1,6 +1,6 @@
 """Level 1: the VAE in NumPy, forward only.
 
-Read `layers.py`, then `vae.py`. These files serve all three levels: `digits.py` reads images, `weights.py` reads and
+Read `layers.py`, then `vae.py`. Other files serve all three levels: `digits.py` reads images, `weights.py` reads and
 writes weight files, `checks.py` checks arguments.
 
 | symbol | means | shape |

@@ -56,8 +56,8 @@ def dreg(terms: Terms) -> PerImage:
 def through_z(terms: Terms) -> Float[Tensor, "K B"]:
     """The values of `terms.log_weight`. In its part log q(z|x), mu and logvar are constants: the gradient goes through z only.
 
-    `terms` must come from `Model.terms` or `EstimatedRate.terms`. There, log q is -logvar / 2 plus terms in
-    eps. eps is constant, so the gradient of log q is that of -logvar / 2. This gradient is removed
+    `terms` must come from `Model.terms` or `EstimatedRate.terms`. There, log q is computed from eps: it is
+    -logvar / 2 plus terms in eps. eps is constant, so the gradient of log q is that of -logvar / 2. This gradient is removed
     here. ValueError if q is not Gaussian.
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z

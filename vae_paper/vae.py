@@ -102,14 +102,14 @@ class Model(nn.Module):
     """Whether `sample` draws each pixel at random from p(x|z), even if its argument `noise` is False."""
     recordable: bool = False
     """Whether `forward` runs the same GPU kernels in every training step, and stores nothing in Python objects. If True, a CUDA
-    GPU can record one step and replay it (cuda_graph.py). A subclass does not inherit this attribute: it must set it itself."""
+    GPU can record one step and replay it (cuda_graph.py). An inherited value does not count: a subclass must set it itself."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. If there is one, training in several processes is refused."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """{option: reason}: the training options that must keep their default values with this model."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {option: attribute}. The option's value is the name of that run. The run's parameters
-    are copied into this attribute of the model."""
+    """Parts that another run has trained: {option: attribute}. The option's value names the run. The parameters of the run's
+    model are copied into the attribute."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor

@@ -175,8 +175,8 @@ WRONG = [
     Wrong(
         "moderate_logits",
         "find_in_losses",
-        "you miss bug 3. It shows only if float32's sigmoid is exactly 1, from a logit of about 17 on, but not at 100. Try a "
-        "logit of 20 and x = 0: the right loss is 20 nats",
+        "you miss bug 3. It shows only if float32's sigmoid is exactly 1, from a logit of about 17 on. At a logit of 100 the "
+        "right loss is 100 too. Try a logit of 20 and x = 0: the right loss is 20 nats",
         blind("find_in_losses", 3),
     ),
     Wrong(

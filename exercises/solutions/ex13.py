@@ -12,7 +12,7 @@ def find_in_losses(model: Piece) -> int:
         return 1
     if not abs(model.squared_error(zeros, ones)[0] - 6) <= 1e-9:
         return 2
-    # white called black with logit 20: 20 nats a pixel, where float32's sigmoid is exactly 1
+    # x = 0 with logit 20 costs 20 nats a pixel; there float32's sigmoid is exactly 1
     if not abs(model.reconstruction(20 * ones, zeros)[0] - 6 * 20) <= 1e-3:
         return 3
     return 0

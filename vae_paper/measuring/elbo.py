@@ -30,7 +30,7 @@ class Estimate(NamedTuple):
 
 
 def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
-    """The mean over images and its standard error. ValueError for fewer than two images: one image has none."""
+    """The mean over images and its standard error. ValueError for fewer than two images: one image has no standard error."""
     check_alike(1, nats=nats)
     nats = torch.as_tensor(nats)  # NumPy's std divides by N, torch's by N - 1
     if len(nats) < 2:

@@ -79,7 +79,7 @@ def summary(name: str) -> str:
 
 
 def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 0, **arguments: Any) -> Any:
-    """A new model. The parameters that levels 1 and 2 have too get the values that these levels draw from the same seed."""
+    """A new model. Parameters that also exist at levels 1 and 2 get the values that these levels draw from the same seed."""
     import numpy as np
     import torch
 

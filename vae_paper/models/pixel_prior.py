@@ -10,7 +10,7 @@ are the rate in this model's `Terms`. So the usual training loop trains it. Its 
 
 There is no blind spot: the logits see every earlier code within reach of the kernels (section 2.2). No kernel needs a mask.
 A first kernel sees only rows above (vertical, 3x5) or only columns to the left (horizontal, 1x3), so no position sees its own
-code. Later kernels also see the position's own row (2x3) or column (1x2): hidden values there depend on earlier codes only.
+code. Later kernels also see the position's own row (2x3) or column (1x2), but only hidden values, computed from earlier codes.
 
 Legend: B batch, C channels, K codes, h x w the grid of codes, P = h w positions (49 for a digit), N grids in `table_cost`.
 """

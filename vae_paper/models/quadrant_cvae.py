@@ -43,7 +43,7 @@ class QuadrantCVAE(Model):
         return self.encoder(x)
 
     def prior_of(self, x: Images) -> tuple[Latents, Latents, Float[Tensor, "B 256"]]:
-        """mu and logvar of p(z|x_seen), and the decoder's input from x_seen: `decoder_seen` of its features."""
+        """mu and logvar of p(z|x_seen), and what the decoder gets from x_seen: `decoder_seen` applied to its features."""
         h = self.prior.features(x * self.mask)
         return self.prior.mu(h).to(x.dtype), self.prior.logvar(h).to(x.dtype), self.decoder_seen(h)
 

@@ -2,7 +2,7 @@
 
 `python -m vae_paper reproduce NAME` runs the measurement NAME. It first trains the models that it needs. Some files also have a
 function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The rule of the verdict is
-written in the same file.
+written in that Python file.
 """
 
 import csv

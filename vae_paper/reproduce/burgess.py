@@ -48,7 +48,7 @@ class Options:
     epochs: int = 4
     """Epochs of each run, except the slow runs. C rises in all epochs but the last."""
     slow_seeds: tuple[int, ...] = (0,)
-    """Random seeds of the slow runs: C rises to the largest C in 27 of 28 epochs. Without a number there are no slow runs."""
+    """Random seeds of the slow runs: C rises to the largest C in 27 of 28 epochs. --slow-seeds without a number: no slow runs."""
     source: str = "mnist"
     """Data set."""
     out: Path = Path("results/burgess.json")

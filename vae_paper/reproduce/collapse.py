@@ -97,7 +97,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         late = "; measured soon after beta reached 1" if cure == ANNEALED else ""
         rows.append(
             Row(
-                f"{paper} against posterior collapse with an autoregressive decoder: first with the cure, then without it",
+                f"{paper} against posterior collapse with an autoregressive decoder: active units with the cure, and without it",
                 "without the cure, latents can stay unused",
                 " and ".join(f"{spread(report['cases'][case], 'active_units')} active units" for case in (cure, PLAIN)),
                 f"{VERDICTS[holds]} (the rule is about every seed); the cure changes the mean ELBO by {gain:+.1f} nats{late}",

@@ -29,7 +29,7 @@ from vae_paper.reproduce import VERDICTS, Row, at_least, machine, once, over_see
 from vae_paper.reproduce.disentanglement import FEWEST, measure, pca, pixels, untrained
 
 SCALE = 28**2 / 64**2  # the paper's beta corresponds to SCALE * beta at 28x28, with the same D
-PAIRS = {(1.0, 4.0): "the paper's beta", (SCALE, 4 * SCALE): "the paper's beta D / N; N is the number of pixels"}
+PAIRS = {(1.0, 4.0): "the paper's beta", (SCALE, 4 * SCALE): "the same beta D / N as in the paper; N: number of pixels"}
 UNKNOWN = 0.75  # a factor with a smaller F1 score counts as confused with other factors
 PUBLISHED = {"beta = 4": 99.23, "beta = 1": 61.58, "PCA": 84.9, "raw pixels": 45.75}  # beta-VAE metric in %, on dSprites
 

@@ -2,8 +2,8 @@
 
 Rule of the verdict, for the linear models:
     every estimate is less than 4 standard errors from the exact expectation over x ~ p(x) (set after the measurement);
-    ELBO and NLL are at most 0.15 nats from the exact values of the same images (set before it: half of 0.3 nats, the smallest
-    difference that a line of `burda` may claim).
+    ELBO and NLL are at most 0.15 nats from the exact values of the same images (set before the
+    measurement: half of 0.3 nats, the smallest difference that a line of `burda` may claim).
 """
 
 import time

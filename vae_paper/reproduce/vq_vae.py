@@ -63,7 +63,7 @@ def main(options: Options) -> None:
     report: dict[str, Any] = {
         "protocol": {
             "command": command_of("python -m vae_paper.reproduce.vq_vae", options),
-            "data": f"trained on {55_000:,} images of MNIST's train split (5,000 more select weights); the first "
+            "data": f"trained on {55_000:,} images of MNIST's train split (weights selected on 5,000 more); the first "
             f"{len(test.images):,} images of the test split measured, binarised once (seed 0)",
             "binarisation": "dynamic, training and test",
             "units": "nats per image; mean over test images, then mean and standard deviation over seeds",
