@@ -12,7 +12,7 @@ Rule of the verdict for each network, fixed before the measurement, with the ELB
     the ELBO rises from N_z = 3 to 5, and from 5 to 10;
     superfluous latents do no harm: at N_z = 200 the ELBO is at most 2 nats lower than at N_z = 20, and the gap between
     training and test images is at most 1 nat larger.
-This project's network failed this rule with 3 epochs and with 10: both times the ELBO at N_z = 200 was too low.
+This project's network failed this rule with 3, 10 and 20 epochs: the ELBO at N_z = 200 was 10.8, 3.3 and 2.3 nats lower.
 """
 
 import itertools
@@ -224,11 +224,12 @@ def draw_bounds(report: dict[str, Any], path: Path) -> None:
                 axis.plot(samples, on_test, ".-", color=colour, lw=1, ms=4, label=word and f"{word}, test")
                 axis.plot(samples, on_train, "--", color=colour, lw=0.8, label=word and f"{word}, train")
         axis.axhspan(-150, -100, color="0.93", zorder=0)
-        axis.set(xscale="log", xlabel="number of training samples", ylim=(-210, -85))
+        axis.set(xscale="log", ylim=(-210, -85))
         axis.set_title(f"$N_z$ = {latent_dim}", fontsize=10)
     panels[0].set_ylabel("bound on log p(x), nats per image")
     panels[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     about = f"the first {report['images']:,} MNIST test and training images, binarisation: {report['binarisation']}"
+    figure.supxlabel("number of training samples", fontsize=10)
     figure.suptitle(f"{about}; grey: the range of the paper's curves from 10⁵ samples on", fontsize=9)
     figure.tight_layout()
     save(figure, path)
