@@ -94,7 +94,8 @@ class ObjectiveOptions:
     beta: float = 1.0
     """Weight of the rate (the KL term). With a --beta-schedule: its final value."""
     beta_schedule: Literal["constant", "linear", "cyclical"] = "constant"
-    """linear: beta rises from 0 in the first --warmup-epochs epochs; cyclical: in four cycles, beta rises from 0 and stays."""
+    """linear: beta rises from 0 in the first --warmup-epochs epochs; cyclical: in each of four
+    cycles, beta rises from 0, then stays."""
     warmup_epochs: Annotated[int | None, default("half of the epochs")] = None
     """Number of epochs, from the first, in which beta (--beta-schedule linear) or the target C (--objective capacity) rises."""
     samples: int = 1

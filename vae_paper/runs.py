@@ -86,7 +86,7 @@ class Run:
         return len(self.data.images) // self.config.epochs_and_batch_size()[1]
 
     def after_step(self, loss: Tensor) -> None:
-        """Count a step. After Ctrl-C, save the state and stop; after the last step of an epoch, `after_epoch` does this."""
+        """Count a step. After Ctrl-C, save the state and stop; in the last step of an epoch, leave both to `after_epoch`."""
         self.loss += loss
         self.progress.step += 1
         self.bar.update()

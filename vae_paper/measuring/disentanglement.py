@@ -2,7 +2,7 @@
 
 A representation is a table of codes, (N, D). Row n holds the D latents (the codes) of image n. There is one image for each
 combination of factor values, in the order of `numpy.ravel_multi_index`. `sizes` holds the number of values of each factor; N
-is their product. So a metric finds the codes of its images in the table. The mutual information gap (MIG) uses all rows.
+is their product. So a metric looks up the codes of the images that it draws. The mutual information gap (MIG) uses all rows.
 
 Legend: N combinations, D latent size, V factors, M data points. One data point of the classifier comes from L pairs of images,
 one vote from L images.

@@ -143,7 +143,7 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     says = f"the same for {len(real)} training images in place of the samples"
     found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
     if labels is not None and data.labels is not None:
-        says = f"{count} samples, {kind}, all labels in turn: the fraction to which the classifier gives the requested label"
+        says = f"{count} samples, {kind}, all labels in turn: the fraction that the classifier labels as requested"
         found["conditional_accuracy"] = one(classifier.accuracy(judge, images, labels), "fraction", data, says)
         says = "the same for the test images and their labels"
         found["classifier_accuracy"] = one(classifier.accuracy(judge, test, data.labels), "fraction", data, says)

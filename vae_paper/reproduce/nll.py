@@ -18,7 +18,7 @@ the mean over several binarisations of the test images. There are two estimates,
 are too large in expectation. So the smaller one is closer, up to noise:
     nll:       z is drawn from the encoder's q; k = 5000 as in Burda et al. 2015. This one is compared with published numbers.
     nll_best:  z is drawn from the best Gaussian of each image, made wider (measuring/inference_gap.py). Its k may be smaller.
-The results of other models stay in the file.
+A command replaces only its own model's results in results/nll.json.
 
 Rule for IWAE-5 against VAE-5, fixed before the run: IWAE-5 is better if its nll is lower for every seed, and the mean difference
 is more than twice the standard deviation of the differences. One seed decides nothing.

@@ -8,7 +8,7 @@
     cvae        the quadrant-cvae, estimated by importance sampling; cvae_elbo is its conditional ELBO
 
 All images are binarised. Each pixel is drawn once ("fixed"); but the training images of network and cvae are drawn again at
-every step. The tutorial's numbers for the CVAE are negative ELBOs (its code evaluates Pyro's Trace_ELBO loss), so our ELBOs stand
+every step. The tutorial's numbers for the CVAE are -ELBO (its code evaluates Pyro's Trace_ELBO loss), so our -ELBO stands
 beside them. The tutorial uses the Bernoulli formula on grayscale images, where it is not a likelihood. So only the order of the
 models is compared, not the numbers.
 
