@@ -111,7 +111,7 @@ def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | No
     skipped = f", {broken:,} broken file{'s' if broken > 1 else ''} skipped" if broken else ""
     # Unicode can write an accented letter in two ways, and file systems differ in this. NFC always gives the same one
     numbers = np.array([hashed(os.fsencode(unicodedata.normalize("NFC", name))) for name in names], np.uint64)
-    order = np.argsort(numbers)  # mixes the classes: pictures show the first images of a split
+    order = np.argsort(numbers)  # mixes the classes, because pictures show the first images of a split
     labels = np.array([classes.index(names[index].split("/")[0]) for index in order]) if classes else None
     return images[order], labels, numbers[order] % TESTED == 0, [f"folder {folder.name}", skipped]
 
@@ -154,7 +154,7 @@ def hashed(content: bytes) -> int:
 
 
 def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.ndarray, int]:
-    """Decode the images, or take them from the cache: the images, the indices of their names, the number of broken files."""
+    """Decode the images, or read them from the cache. Returns images, their indices in `names`, number of broken files."""
     C, H, W = shape
     stats = []
     for name in names:

@@ -102,7 +102,7 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     """The fraction of a source's training split that the model of `start_from` has certainly not seen.
 
     Every run on a whole source takes its images in the same random order (`data.split`). It holds out the first ones. So if
-    this run holds out fewer images than the run of `start_from`, all of them were held out in that run too.
+    this run holds out no more images than the run of `start_from`, that run held out all of these images too.
     """
     theirs, before = start.get("source"), start.get("start_from")
     if "validation" not in start or theirs is None:

@@ -75,7 +75,7 @@ def _render(factors: Factors, size: int) -> Float[np.ndarray, "N 1 size size"]:
     angle = math.pi / 2 * factors[:, 2] / SIZES["rotation"]  # from 0 to 84°: less than a quarter turn
     place = along[:, 2:] - 0.5  # (N, 2): the centre (x, y), within ±0.5. The radius is at most 0.45, so no shape is cut off
     W = min(size, math.ceil(size * radius.max(initial=0)) + 1)
-    first = (size / 2 * (place + 1 - radius[:, None])).astype(int).clip(max=size - W)  # (N, 2): its first column and row
+    first = (size / 2 * (place + 1 - radius[:, None])).astype(int).clip(max=size - W)  # (N, 2): the window's first column and row
     line = (np.arange(size * POINTS) + 0.5) / (size / 2 * POINTS) - 1  # coordinates of all points along one side
     points = line[POINTS * first[:, :, None] + np.arange(POINTS * W)] - place[:, :, None]  # (N, 2, W S), 0 at the centre
     right, down = points[:, 0, None, :], points[:, 1, :, None]

@@ -321,7 +321,7 @@ WRONG = [
     Wrong(
         "reversed",
         "free_bits_gradient",
-        "your gradient pushes the latents below the floor. It must push the latents above the floor",
+        "your gradient pushes latents that are below the floor. It must push those that are above it",
         lambda rate, floor: np.where(rate.mean(0) < floor, 1 / len(rate), 0.0) * np.ones_like(rate),
     ),
     Wrong(

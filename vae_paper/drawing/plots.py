@@ -262,6 +262,6 @@ def _finish(figure: Figure, path: str | Path, caption: str, size: int) -> None:
 
 
 def _wrapped(text: str, width: float, size: int) -> str:
-    """The caption in lines for which `width` inches are enough at a font of `size` points."""
+    """The caption, broken into lines that fit into `width` inches at a font of `size` points."""
     letters = int(width / (LETTER * size))
     return "\n".join(part for line in text.splitlines() for part in textwrap.wrap(line, letters))

@@ -24,7 +24,7 @@ const strings = {
     planeTitle: "1 The latent plane",
     planeLook:
       "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, " +
-      "for gradual changes between them, and for places where the prior draws z but no test digit has its μ.",
+      "for gradual changes between them, and for places where the prior draws z but no μ of a test digit lies.",
     planeSlice:
       "Drag the point: the decoder turns its z into an image at once. The plane shows the two latents with the largest KL, " +
       "{a} and {b}; the other latents keep their values from part 4. Look for gradual changes.",

@@ -28,7 +28,7 @@ GROUPS = 10  # number of groups of the jackknife
 class Importance(NamedTuple):
     """The ELBO and the IWAE bounds of each image, from the same samples of z. float64."""
 
-    elbo: Float[Tensor, " N"]  # from all samples: those of the largest k
+    elbo: Float[Tensor, " N"]  # from all samples, as many as the largest k
     iwae: Float[Tensor, "M N"]  # one row for each of M values of k
 
 
@@ -44,7 +44,7 @@ def importance(
 
     The bound is log (1/k Σ_i w_i) with w_i = p(x, z_i) / q(z_i|x). In expectation it is at most log p(x). As k grows, it
     approaches log p(x). So with a large k it is the usual estimate of log p(x). The samples are drawn in chunks, and only their
-    sum is kept. q(z|x) is that of the encoder; or, if `posterior` is given, it has this mu and logvar for every image.
+    sum is kept. q(z|x) is that of the encoder, or has the mu and logvar that `posterior` gives for each image.
     """
     check_data(data)
     if not ks or ks != sorted({*ks}) or ks[0] < 1:

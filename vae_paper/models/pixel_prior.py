@@ -175,7 +175,7 @@ def gate(h: Float[Tensor, "B C2 h w"]) -> Hidden:
 def table_cost(codes: Codes, fitted_on: Int64[Tensor, "N h w"], size: int) -> Float[Tensor, " B"]:
     """The cost of codes in nats per image, under a simple prior: independent positions, each with a table of frequencies.
 
-    p_i(k) = (n_ik + 1) / (N + K). n_ik of the N grids in `fitted_on` have code k at position i. The + 1 (Laplace) gives a
+    p_i(k) = (n_ik + 1) / (N + K). n_ik counts the grids in `fitted_on` with code k at position i. The + 1 (Laplace) gives a
     finite cost to a code that was never seen at i.
     """
     grid = (codes.shape[-2], codes.shape[-1]) if codes.ndim == 3 else (7, 7)

@@ -8,9 +8,9 @@ longer. So a smaller gamma is measured too.
 The rate is the sum I(x; z) + KL(q(z) || p(z)), and only I(x; z) is information about the image. So a rate of C nats need not be
 C nats of information. Both parts are measured (`estimators.information`).
 
-There are also slow runs with gamma = 1000. In these runs C rises to the largest C in 27 epochs with batches of 16 images. This
-takes 72 times as many steps as in the other runs (with default options), and about as many as in the paper. The rules are the
-same.
+There are also slow runs with gamma = 1000. In these runs C needs 27 epochs with batches of 16 images to reach its largest
+final value. These are 72 times as many steps as in the other runs (with default options), and about as many as in the paper.
+The rules are the same.
 
 Rule 1, fixed before any run: the rate is within 1 nat of C, for every C and seed.
 Rule 2: on every seed, the distortion at the largest C is at least 50 nats below the distortion at the smallest C. Rule 2 was

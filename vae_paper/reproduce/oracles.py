@@ -71,7 +71,7 @@ def table(about: dict[str, Any]) -> str:
 
 def ledger(report: dict[str, Any]) -> list[Row]:
     """One line, for the linear models. `GridVAE` is left out: its exact values and its estimates use the same
-    images. The standard errors include the choice of images, so they are too large for the difference.
+    images. The standard errors include the choice of images, the differences do not: the rule would be too easy.
     """
     linear = [found for found in report["oracles"].values() if found["known"].startswith("expected over x ~ p(x)")]
     offs = [abs(row["off"]) for found in linear for row in found["rows"].values()]

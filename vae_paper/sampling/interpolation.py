@@ -76,7 +76,7 @@ def _arc(u: Point, v: Point, angle: float, t: Float[np.ndarray, "T 1"]) -> Path:
 
 
 def _at_right_angles(u: Point) -> Point:
-    """A unit vector at right angles to u, from the axis where |u| is smallest: this axis minus its projection on u."""
+    """A unit vector at right angles to u: the axis j with the smallest |u_j|, minus its projection on u, normalised."""
     axis = np.zeros_like(u)
     axis[np.argmin(np.abs(u))] = 1
     axis -= (axis @ u) * u
