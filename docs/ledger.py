@@ -12,7 +12,8 @@ from docs import generate
 from vae_paper.reproduce import Row
 
 NAMES = (
-    "nll", "burda", "kingma", "sohn", "higgins", "burgess", "beta", "collapse", "vq_vae", "conditional", "gaps", "oracles",
+    "nll", "burda", "kingma", "sohn", "higgins", "higgins_paper", "burgess", "beta", "collapse", "vq_vae", "conditional", "gaps",
+    "oracles",
 )  # fmt: skip
 
 
