@@ -98,6 +98,12 @@ def disentangled(name: str) -> str:
     return f"{r['model']}; epochs: {r['epochs']}; {r['split']}; {over}:\n\n{table(head, rows)}"
 
 
+def informed(row: dict[str, Any]) -> str:
+    """The two bounds on I(x; z), means over seeds. The rate is an upper bound too."""
+    low, high = (row["mean"][f"mutual_information_{end}"] for end in ("low", "high"))
+    return f"{low:.1f} to {min(high, row['mean']['rate']):.1f}"
+
+
 def machine(report: dict[str, Any]) -> str:
     """The machine of a benchmark's report, in one line."""
     on = report["machine"]
