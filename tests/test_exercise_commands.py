@@ -49,7 +49,7 @@ def test_the_loop(capfd):
     path = Path("my_work/ex05.py")
     assert path.read_text(encoding="utf-8") == exercise.starter.read_text(encoding="utf-8")
     path.write_text(exercise.starter.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="stays as it is"):
+    with pytest.raises(ValueError, match="is not changed"):
         loop.main(loop.Start("05"))
     assert path.read_text(encoding="utf-8").endswith("# mine\n")
 
@@ -347,7 +347,7 @@ def test_a_notebook_says_what_the_page_says(exercise, capfd):
     assert any(c.startswith(f"%%writefile my_work/ex{exercise.number}.py\n") for c in code)
     assert f"!{{sys.executable}} -m exercises check {exercise.number}" in code
     assert not any(line.startswith(">>>") for c in code for line in c.splitlines())
-    with pytest.raises(ValueError, match="stays as it is"):
+    with pytest.raises(ValueError, match="is not changed"):
         loop.main(loop.Notebook(exercise.number))
 
 
