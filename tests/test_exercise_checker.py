@@ -316,7 +316,7 @@ TOLD = [
         "07",
         "sheet",
         lambda images, columns: SHEET(images, columns) if images.flags.c_contiguous else 0 * SHEET(images, columns),
-        "wrong where they are strided or transposed in memory",
+        "wrong for arrays that are strided or transposed in memory",
     ),
     (
         "03",
