@@ -15,8 +15,7 @@ import vae_paper.objectives
 import vae_paper.vae
 from vae_numpy import weights
 from vae_paper import sprites
-from vae_paper.reproduce import disentanglement as known
-from vae_paper.reproduce import spread
+from vae_paper.reproduce import disentanglement, spread
 
 LEVELS = (("Level 1, NumPy", vae_numpy.vae), ("Level 2, torch functions", vae_lowlevel.vae), ("Level 3, paper", vae_paper.vae))
 
@@ -85,7 +84,7 @@ def disentangled(name: str) -> str:
     """The metrics of disentanglement of each representation, from results/NAME.json of `higgins` or `higgins_paper`."""
     r = results(name)
     measured = next(iter(r["representations"].values()))["mean"].keys()
-    added = [metric for metric in known.ADDED if metric in measured]
+    added = [metric for metric in disentanglement.ADDED if metric in measured]
     rows = []
     for representation, found in r["representations"].items():
         metrics = ("higgins", "factor_vae", "mig", *added)
@@ -93,15 +92,9 @@ def disentangled(name: str) -> str:
         rows.append((representation, *values, *(f"{found['mean'][f'f1_{factor}']:.2f}" for factor in sprites.SIZES)))
     seeds = len(r["seeds"])
     over = f"mean ± standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
-    columns = [known.ADDED[metric] for metric in added] + [f"F1 {factor}" for factor in sprites.SIZES]
+    columns = [disentanglement.ADDED[metric] for metric in added] + [f"F1 {factor}" for factor in sprites.SIZES]
     head = "representation | beta-VAE metric, % (chance 20) | FactorVAE, % | MIG, % | " + " | ".join(columns)
     return f"{r['model']}; epochs: {r['epochs']}; {r['split']}; {over}:\n\n{table(head, rows)}"
-
-
-def informed(row: dict[str, Any]) -> str:
-    """The two bounds on I(x; z), means over seeds. The rate is an upper bound too."""
-    low, high = (row["mean"][f"mutual_information_{end}"] for end in ("low", "high"))
-    return f"{low:.1f} to {min(high, row['mean']['rate']):.1f}"
 
 
 def machine(report: dict[str, Any]) -> str:

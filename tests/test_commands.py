@@ -212,6 +212,9 @@ def test_a_finished_run_is_not_overwritten(whole):
     before = (folder / "weights.safetensors").read_bytes()
     with pytest.raises(ValueError, match="already holds a run: go on with --resume, choose another --name"):
         training.train(small(name="whole", seed=1))
+    (folder / "config.json").unlink()  # as if another command had written the weights: they cannot be resumed
+    with pytest.raises(ValueError, match="already holds a run: choose another --name"):
+        training.train(small(name="whole", seed=1))
     assert (folder / "weights.safetensors").read_bytes() == before
 
 

@@ -198,7 +198,8 @@ def begun(
         # weights.safetensors without config.json: another command wrote this file
         foreign = (folder / "weights.safetensors").exists() and not (folder / "config.json").exists()
         if not config.resume and ((folder / "state.safetensors").exists() or foreign):
-            raise ValueError(f"{folder} already holds a run: go on with --resume, choose another --name, or remove the folder")
+            resume = "" if foreign else "go on with --resume, "  # weights alone cannot be resumed
+            raise ValueError(f"{folder} already holds a run: {resume}choose another --name, or remove the folder")
         progress = _resumed(folder, config, model, made, own, training) if config.resume else Progress(given=given)
         if distributed.rank() == 0:
             for name in ("weights.safetensors", "metrics.csv", "state.safetensors"):

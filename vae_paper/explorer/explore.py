@@ -1,6 +1,6 @@
 """Write the explorer: one HTML file that holds the model in JavaScript, its weights, and test digits.
 
-The page needs no network. This file needs no torch, except for images of your own and sprites.
+The page works offline. This file needs no torch, except for images of your own and sprites.
 
     vae.js        the model: compare it with vae_numpy/vae.py
     page_math.js  the mathematics that only the page needs

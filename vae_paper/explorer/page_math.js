@@ -4,7 +4,7 @@
 
 const CLASSES = 10;
 
-/** The parameters of the vae that equals a cvae at one label. (The parameters of a vae are returned unchanged.)
+/** With one fixed label, a cvae is a vae: return the parameters of this vae. (Those of a vae are returned unchanged.)
 
     fc(concat[h, one_hot(c)]) = W h + V[:, c] + b, where V is the weight of the label. So label c adds V[:, c] to two biases. */
 function withLabel(params, label) {

@@ -139,6 +139,12 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def informed(row: dict[str, Any], between: str = " to ") -> str:
+    """The two bounds on I(x; z) as text, in nats, means over seeds. The rate is an upper bound on I(x; z) too."""
+    low, high = (row["mean"][f"mutual_information_{end}"] for end in ("low", "high"))
+    return f"{low:.1f}{between}{min(high, row['mean']['rate']):.1f}"
+
+
 def lines(how: str, found: dict[str, Any], protocol: dict[str, Any]) -> list[Row]:
     """The two lines of one way of training."""
     worst = max(one["off"] for c in found.values() for one in c["seeds"])
@@ -151,9 +157,7 @@ def lines(how: str, found: dict[str, Any], protocol: dict[str, Any]) -> list[Row
     )
     informs = ""
     if "mutual_information_low" in last["mean"]:
-        low, high = (last["mean"][f"mutual_information_{end}"] for end in ("low", "high"))
-        high = min(high, last["mean"]["rate"])  # the rate is an upper bound on I(x; z) too
-        informs = f"; at the largest C, I(x; z) is between {low:.1f} and {high:.1f} nats, mean over seeds (the lower bound is "
+        informs = f"; at the largest C, I(x; z) is between {informed(last, ' and ')} nats, mean over seeds (the lower bound is "
         informs += "never above log N)"
     return [
         Row(

@@ -97,6 +97,7 @@ def main(options: Options) -> None:
     if options.vae_epochs and name == "VAE":
         raise ValueError(f"vae_epochs is {options.vae_epochs}, but this run is the VAE's; expected another model or more samples")
     measured = [measure(options, name, seed) for seed in options.seeds]
+    count = measured[0]["images"]
     report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}
     report["models"][name] = over_seeds(measured) | {
         "command": command_of("python -m vae_paper.reproduce.nll", options),
@@ -104,8 +105,8 @@ def main(options: Options) -> None:
         "binarisation": f"dynamic, {options.binarisations} draws of the test images",
         "k": options.k,
         "epochs": f"{options.vae_epochs} of the VAE + {options.epochs}" if options.vae_epochs else options.epochs,
-        "split": f"test split, {measured[0]['images']:,} images; NLL: -(ELBO of all + mean gap of {options.subset} random ones "
-        "for each draw)",
+        "split": f"test split, {count:,} images; NLL: -(ELBO of all + mean gap of "
+        f"{min(options.subset, count // options.binarisations)} random ones for each draw)",
         "machine": machine(options.device),
         "seconds": sum(one["seconds"] for one in measured),
         "floor": list(pixel_entropy(load_data(options.source, "test").images)),
