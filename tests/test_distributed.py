@@ -26,6 +26,8 @@ from vae_paper.__main__ import Command, Evaluate, main
 from vae_paper.config import Config, checked
 from vae_paper.data import Data, load_data
 from vae_paper.initial import initial_model
+from vae_paper.measuring.elbo import terms_of
+from vae_paper.vae import VAE
 
 # 20 steps; of 4 samples 125 images are measured at once: an odd number, of which two processes have not the same share
 WHOLE = Config(name="whole", source="handwriting", latent_dim=3, batch_size=4, validation=0.765, epochs=2, samples=4)
@@ -183,6 +185,26 @@ def test_every_kind_that_is_not_refused(tmp_path):
     one, two = by_one_and_by_two([VQ] + [dataclasses.replace(SHORT, name=name, **KINDS[name]) for name in KINDS], tmp_path)
     for name in KINDS:
         check_equal(one / name, two / name)
+
+
+class Penalised(VAE):
+    """A model of a user's own, whose penalty is a mean over images."""
+
+    def forward(self, x, eps, labels=None):
+        return dataclasses.replace(super().forward(x, eps, labels), penalty=x.mean())
+
+
+def test_a_penalty_is_of_all_images_and_dropout_has_other_noise_in_each_process(tmp_path):
+    def measure():
+        with distributed.joined():
+            penalty = terms_of(Penalised(3), few_digits("none"), batch_size=50).penalty.item()
+            with train.seeded_modules(WHOLE, 5):
+                Path(f"found{distributed.rank()}").write_text(f"{penalty} {torch.rand(()).item()}")
+
+    assert [code for code, _ in together(measure, tmp_path)] == [0, 0]
+    (ours, noise), (theirs, other) = ([float(n) for n in (tmp_path / f"found{rank}").read_text().split()] for rank in (0, 1))
+    assert ours == theirs == pytest.approx(few_digits("none").images.mean().item(), rel=1e-12)
+    assert noise != other
 
 
 def test_what_is_of_a_whole_batch_is_refused(monkeypatch):

@@ -257,7 +257,7 @@ BAD = {
     "channels": (plain, "--source folder:p --image-channels 2", "image_channels is 2: expected 1 (gray) or 3 (colour)"),
     "size": (plain, "--source folder:p --image-size 30", "image_size is 30: expected a multiple of 4"),
     "size without effect": (plain, "--source handwriting --image-size 32", "image_size is 32, and nothing in this configuration"),
-    "depth": (plain, "--source folder:p --depth 9", "depth is 9: the grid is 1x1 at depth 5; expected at most this depth"),
+    "depth": (plain, "--source folder:p --depth 9", "depth is 9: the grid is 1x1 at depth 5; expected at most 5"),
     "depth 1": (plain, "--source folder:p --depth 1", "depth 0 (automatic) or at least 2"),
     "one class": (lambda p: plain(p, ("a",), 40), "--source folder:p --model cvae", "classes is 1: expected at least 2"),
     "no class": (

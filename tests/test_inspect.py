@@ -146,7 +146,7 @@ SAID = [
     ("vae", "bce", 4.0, ["an objective, not a bound", "least D of any decoder"], ["a lower bound", "looser"]),
     ("cvae", "discretised-logistic", 1.0, ["a lower bound on log p(x|label)", "I(x; z|label)", "8 bits/dim without a model"], []),
     ("ae", "bce", 1.0, ["an objective, not a bound", "an autoencoder has no noise and no prior"], ["an upper bound"]),
-    ("vae", "gaussian", 1.0, ["Variance of a pixel: 0.01 in the likelihood", "not the length of a code"], []),
+    ("vae", "gaussian", 1.0, ["Variance of a pixel: 0.01 in the likelihood", "not the size of a compressed file"], []),
 ]
 
 
@@ -164,6 +164,15 @@ def test_the_table_says_what_bounds_what(model, likelihood, beta, said, unsaid, 
     order = [line.split()[0] for line in table.splitlines() if line.startswith("z_")]
     assert order == (["z_1", "z_2", "z_3"] if model == "ae" else ["z_2", "z_3", "z_1"])
     assert "100352     50176" in table
+
+
+@pytest.mark.parametrize(("kind", "objective", "has_one"), [("vae", "elbo", True), ("vae", "iwae", False), ("ae", "elbo", False)])
+def test_a_loss_without_beta_is_shown_without_beta(kind, objective, has_one, tmp_path) -> None:
+    about = {"model": kind, "latent_dim": 3, "config": {"source": "handwriting", "objective": objective, "beta": 1.0}}
+    weight_files.save_model(tmp_path / "w.safetensors", models.build(kind, 3), about)
+    report = inspect.inspect_run(tmp_path / "w.safetensors", passes=1)
+    assert ("beta" in report["trained_with"]) == ("distortion_plus_beta_rate" in report) == has_one
+    assert ("beta 1" in inspect.table(report)) == has_one
 
 
 @pytest.mark.thorough

@@ -19,7 +19,7 @@ from vae_numpy.command_line import run
 from vae_paper import __main__ as level3
 from vae_paper import models, training, weight_files
 from vae_paper.config import Config
-from vae_paper.data import load_data
+from vae_paper.data import Data, load_data
 from vae_paper.drawing import figures, latent_space, pictures, plots
 from vae_paper.drawing.animation import moments, replay
 from vae_paper.drawing.figures import draw
@@ -193,6 +193,17 @@ def test_the_map_of_two_dimensions_is_mu_itself(folder, monkeypatch, tmp_path) -
     assert labels.tolist() == shown.test.labels.tolist()
     assert "VAE, D = 2, β = 2, bce; trained on 287 images of the bundled handwriting, train split, grayscale" in caption
     assert "Test images: the bundled handwriting, test split (360 images), grayscale" in caption
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_scatter_has_a_legend_only_if_the_data_have_labels(labelled, monkeypatch, tmp_path) -> None:
+    saved: list[Figure] = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: saved.append(figure))
+    digits = load_data("handwriting", "test")
+    data = digits if labelled else Data(digits.images, about="mine")
+    draw(Subject(weight_files.load("vae_mnist_d2"), data), "scatter", tmp_path)
+    legend = saved[0].axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == list("0123456789") if labelled else legend is None
 
 
 def test_the_rate_is_per_latent_and_collapse_has_its_colour(folder, monkeypatch, tmp_path) -> None:

@@ -63,8 +63,8 @@ def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 
     """How badly x_hat reconstructs x, in nats per image, summed over pixels.
 
     "bce": binary cross-entropy. Where x is 0 or 1 it is -log p(x|z) for independent Bernoulli pixels. For grayscale x it is
-    an objective, not a likelihood. It is smallest at x_hat = x, where it is the entropy of Bernoulli pixels with
-    probabilities x, and not 0.
+    an objective, not a likelihood. It is smallest at x_hat = x. This minimum is not 0: it is the entropy of
+    Bernoulli pixels with probabilities x.
     "mse": squared error. Up to a constant, it equals -log N(x; x_hat, 1/2) (variance 1/2).
     """
     check_images(x)

@@ -76,8 +76,8 @@ def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str
     """Read a file that `save_tensors` wrote, and check its checksum.
 
     `check(tensors, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory.
-    `check` gets zeros with the names, shapes and dtypes of the file (these zeros take no memory). It raises a ValueError if the
-    names, shapes, dtypes or the header are wrong.
+    In place of each tensor, `check` gets an array of zeros with the same name, shape and dtype (it takes no memory). `check`
+    raises a ValueError if the names, shapes, dtypes or the header are wrong.
     Raises FileNotFoundError, PermissionError, or ValueError: the file is damaged, was not saved by this project, or holds NaN
     or infinity.
     """

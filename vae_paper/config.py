@@ -49,7 +49,7 @@ class ModelOptions:
     commitment: Annotated[float | None, default("0.25")] = None
     """Weight of a vq-vae's commitment loss, which is the squared distance of encoder outputs to their codes, per image."""
     restart: Annotated[bool | None, default("True")] = None
-    """Move rarely used codes of a vq-vae to encoder outputs that are far from their codes."""
+    """Move rarely used codes of a vq-vae to encoder outputs, mostly to outputs that are far from every code."""
     channels: Annotated[int | None, default("64")] = None
     """Number of channels in the layers of a pixel-prior."""
     layers: Annotated[int | None, default("2")] = None
@@ -104,7 +104,8 @@ class ObjectiveOptions:
     """The floor of free-bits, in nats: a smaller rate counts as the floor."""
     free_bits_per: Annotated[Literal["latent", "image", "total"] | None, default("latent")] = None
     """What gets the floor. latent: each latent's rate, averaged over the batch; image: the rate of each latent of each image;
-    total: the rate of all latents together, averaged over the batch."""
+    total: the rate of all latents together, averaged over the batch. (Some models have one rate for all latents together, or
+    one for each layer: it is treated as the rate of one latent.)"""
     gamma: Annotated[float | None, default("1000")] = None
     """Weight of |rate - C| (--objective capacity). The default is the paper's value, for long training; for short training use
     10 (docs/beta.md)."""

@@ -176,9 +176,9 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def trained_on(about: dict[str, Any], data: Data) -> bool:
-    """Whether the run with the header `about` was trained on these data. True if the header has no digest.
+    """Whether the run with the header `about` was trained on these data. Also True if the header has no digest.
 
-    `data` are split with the validation fraction in the header. The training images must have the digest in the header.
+    `data` are split with the validation fraction in the header. True if the training images then have the digest in the header.
     """
     held = about.get("config", {}).get("validation", 0.0)
     return "digest" not in about or split(data, held)[0].digest == about["digest"]

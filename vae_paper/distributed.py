@@ -2,7 +2,8 @@
 
 The order of the images follows from the seed and the epoch, the noise follows from the seed and the step. So every process
 draws both for the whole batch, and keeps its own part. DistributedDataParallel (DDP) averages the gradients, so the steps are
-those of one process, up to rounding. If there is only one process, the functions here change nothing.
+those of one process, up to rounding. (Only the noise of modules such as dropout is another.) If there is only one process, the
+functions here change nothing.
 """
 
 import contextlib
@@ -133,11 +134,16 @@ def whole(part: Tensor, total: int, dim: int) -> Tensor:
     return filled.movedim(0, dim)
 
 
-def mean(value: Tensor) -> Tensor:
-    """The mean over the processes. (With several processes, `value` itself becomes the sum.)"""
+def total(value: Tensor) -> Tensor:
+    """The sum over the processes. (With several processes, `value` itself becomes the sum.)"""
     if processes() > 1:
         dist.all_reduce(value)
-    return value / processes()
+    return value
+
+
+def mean(value: Tensor) -> Tensor:
+    """The mean over the processes. (With several processes, `value` itself becomes the sum.)"""
+    return total(value) / processes()
 
 
 def any_of(noted: list[int]) -> bool:

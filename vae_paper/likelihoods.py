@@ -156,10 +156,10 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "these are probabilities, so bits/dim is the length of a code per dimension"
+CODE = "these are probabilities, so bits/dim is the number of bits per dimension in a lossless compressed file"
 DENSITY = (
-    "a density on images in [0, 1], so these nats may be negative. No noise was added to the gray levels (no dequantisation), "
-    "so bits/dim is not the length of a code. On the scale 0 to 255, bits/dim is 8 larger"
+    "a density of images on the scale 0 to 1, so these nats may be negative. No noise was added to the gray levels (no "
+    "dequantisation), so bits/dim is not the size of a compressed file. On the scale 0 to 255, bits/dim is about 8 larger"
 )
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels; {CODE}", draw_bernoulli),

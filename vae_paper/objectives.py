@@ -1,7 +1,8 @@
 """Objectives: functions of `Terms`, the result of a model, in nats.
 
-The bounds (`elbo` to `dreg`) return one number per image. A loss is one number for the batch, and training minimises it. Your
-own objective is a function from `Terms` to a loss: pass it to `vae_paper.train(..., objective=...)`.
+The bounds (`elbo` to `dreg`) return one number per image. A loss is one number for the batch, and training minimises it.
+`free_bits` and `capacity` replace only the rate in the loss: `training.loss_of` adds the distortion. Your own objective is a
+function from `Terms` to a loss: pass it to `vae_paper.train(..., objective=...)`.
 
 Legend: B batch, D latent size, K samples of z per image.
 """
@@ -54,11 +55,11 @@ def dreg(terms: Terms) -> PerImage:
 
 
 def through_z(terms: Terms) -> Float[Tensor, "K B"]:
-    """The values of `terms.log_weight`. In its part log q(z|x), mu and logvar are constants: the gradient goes through z only.
+    """The same numbers as `terms.log_weight`, with another gradient: in log q(z|x), mu and logvar count as constants. So the
+    gradient of log q goes through z only.
 
-    `terms` must come from `Model.terms` or `EstimatedRate.terms`. There, log q is computed from eps: it is
-    -logvar / 2 plus terms in eps. eps is constant, so the gradient of log q is that of -logvar / 2. This gradient is removed
-    here. ValueError if q is not Gaussian.
+    In `terms`, log q must be computed from eps, as in `Model.terms`: it is -logvar / 2 plus terms in eps. eps is constant, so
+    the gradient of log q is that of -logvar / 2. This gradient is removed here. ValueError if q is not Gaussian.
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:
@@ -83,7 +84,7 @@ def free_bits(rate: Float[Tensor, "B R"], floor: float, per: str = "latent") -> 
     """The rate with a minimum: a rate below `floor` nats counts as `floor`. Below the minimum it has no gradient, so the loss
     does not push it to 0 (posterior collapse).
 
-    `per` says to which rate the floor applies; b is an image, j a latent:
+    `per` says to which rate the floor applies; b is an image, j a part of the rate (in the VAE: a latent):
     "latent": sum_j max(floor, mean_b KL_bj) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);
     "image":  mean_b sum_j max(floor, KL_bj);
     "total":  max(floor, mean_b sum_j KL_bj), a variant in some texts.

@@ -146,7 +146,7 @@ def loss_of(config: Config, terms: Terms, at: Scheduled, objective: Objective | 
 def validate(config: Config, model: Model, data: Data, objective: Objective | None = None) -> dict[str, float]:
     """The loss and the ELBO on the validation images. {} if there are no validation images.
 
-    The loss is computed in batches as large as those of training. The schedules have their final values.
+    The terms are computed first, then the loss in batches as large as those of training. The schedules have their final values.
     """
     if not len(data.images):
         return {}
@@ -190,17 +190,18 @@ def scheduled(config: Config, progress: float) -> Scheduled:
 def seeded_modules(config: Config, step: int) -> Iterator[None]:
     """Seed torch's global generators for this step; afterwards restore those of the CPU and of the CUDA GPU.
 
-    Modules with noise of their own, such as dropout, draw it from these generators.
+    Modules with noise of their own, such as dropout, draw it from these generators. Each process has other noise.
     """
+    purpose = (MODULES, step, distributed.rank()) if distributed.processes() > 1 else (MODULES, step)
     cuda = [torch.cuda.current_device()] if devices.is_cuda(config.device) else []
     with torch.random.fork_rng(devices=cuda):
         seeded = torch.default_generator if config.device == "cpu" else torch  # torch.manual_seed seeds every device: slower
-        seeded.manual_seed(generator_of(config, MODULES, step).initial_seed())
+        seeded.manual_seed(generator_of(config, *purpose).initial_seed())
         yield
 
 
 def generator_of(config: Config, *purpose: int) -> torch.Generator:
-    """A random generator. Its seed is mixed from the run's seed and `purpose`: one of the purposes, and a step or an epoch."""
+    """A random generator. Its seed is mixed from the run's seed and `purpose`, such as (NOISE, step) or (ORDER, epoch)."""
     # A run that starts from another run gets other seeds, so that it does not repeat the shuffles and the noise of that run
     again = () if config.start_from is None else (AFTER_ANOTHER, zlib.crc32(config.start_from.encode()))
     seed = np.random.SeedSequence((config.seed, *again, *purpose)).generate_state(1)[0]

@@ -34,7 +34,7 @@ Samples = Float[Tensor, "K B D"]
 Shape = tuple[int, int, int]
 MNIST: Shape = (1, 28, 28)
 WIDTH = 32  # channels after the encoder's first convolution; each further convolution doubles them
-GRID = 8  # by default, the encoder halves height and width at least twice, and until both are at most 8
+GRID = 8  # by default, the encoder halves height and width twice, then again until both are at most 8
 
 
 @dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
@@ -50,7 +50,7 @@ class Terms:
     rate: Float[Tensor, "B R"]
     """The KL term KL(q(z|x) || p(z)) as the sum of R parts. VAE: one for each latent. VQ-VAE: one for each grid position."""
     log_weight: Float[Tensor, "K B"]
-    """log p(x|z) + log p(z) - log q(z|x), at the sampled z."""
+    """-distortion + log p(z) - log q(z|x), at the sampled z."""
     mu: Latents | None = None
     """Mean of a Gaussian q(z|x); in an autoencoder, z itself. None for any other model."""
     logvar: Latents | None = None
@@ -72,7 +72,7 @@ class Terms:
         found = {name: tuple(value.shape) for name, value in vars(self).items() if value is not None}
         fits = all(found.get(name, shape) == shape for name, shape in expected.items())
         if min(K, B) < 1 or not fits or self.rate.shape[:-1] != (B,) or self.rate.shape[-1] < 1:
-            said = "distortion, log_weight (K, B), rate (B, R), mu, logvar (B, D), z (K, B, D)"
+            said = "distortion, log_weight (K, B), rate (B, R), mu, logvar (B, D), z (K, B, D), penalty ()"
             raise ValueError(f"terms: found {found}; expected {said}")
 
     def of_images(self, chosen: slice) -> "Terms":
@@ -82,12 +82,15 @@ class Terms:
 
 
 class Model(nn.Module):
-    """The base class of all models. A model takes images x, noise eps and perhaps labels, and returns `Terms`. It defines:
+    """The base class of all models. A model takes images x, noise eps and perhaps labels, and returns `Terms`.
 
-        encode, decode                     for a Gaussian q(z|x) and the prior N(0, I)
-        distortion, images_of              in place of `decode`, if the pixels depend on each other given z
-        terms, draw_prior                  in addition, for another prior (if it cannot be sampled: drawn_from = None)
-        forward, sample                    for any other model
+    A subclass defines these methods:
+
+        encode, decode            if q(z|x) is Gaussian and the prior is N(0, I)
+        distortion, images_of     in place of `decode`, if the pixels depend on each other given z
+        terms, draw_prior         these too, if the prior is not N(0, I); in place of `draw_prior`, drawn_from = None if the prior
+                                  cannot be sampled
+        forward, sample           and no other method, for any other model
 
     The attributes tell the library what the model can do. Override an attribute only if its default is wrong for your model.
     """
@@ -108,8 +111,8 @@ class Model(nn.Module):
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """{option: reason}: the training options that must keep their default values with this model."""
     parts: ClassVar[Mapping[str, str]] = {}
-    """Parts that another run has trained: {option: attribute}. The option's value names the run. The parameters of the run's
-    model are copied into the attribute."""
+    """Parts that another run has trained: {option: attribute}. With {"codes_of": "vq_vae"}, `--codes-of RUN` copies the
+    parameters of RUN's model into `self.vq_vae`."""
     pictures: tuple[str, ...] = ("curves",)
     """The kinds of picture (`drawing/figures.py`) that can be drawn for this model."""
     log_sigma: Tensor
@@ -251,7 +254,7 @@ def stages(image_shape: Shape, width: int = WIDTH, depth: int = 0) -> list[Shape
     while len(found) <= (depth or 2) or (not depth and max(found[-1][1:]) > GRID):
         C, H, W = found[-1]
         if H == W == 1:
-            raise ValueError(f"depth is {depth}: the grid is 1x1 at depth {len(found) - 1}; expected at most this depth")
+            raise ValueError(f"depth is {depth}: the grid is 1x1 at depth {len(found) - 1}; expected at most {len(found) - 1}")
         found.append((2 * C if len(found) > 1 else width, (H + 1) // 2, (W + 1) // 2))
     return found
 

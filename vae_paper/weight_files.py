@@ -99,10 +99,11 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
     return models.build(name, latent_dim, likelihood, **made).to(DTYPES[dtype])
 
 
-def has_beta(about: dict[str, Any]) -> bool:
-    """Whether the loss of the run with the header `about` has a beta."""
+def has_beta(model: "Model", about: dict[str, Any]) -> bool:
+    """Whether the model's training loss, in the run with the header `about`, has a beta."""
     objective = about.get("config", {}).get("objective") or "elbo"
-    return objective in ("elbo", "free-bits") and "objective" not in (about.get("own") or {})
+    loss_has_one = objective in ("elbo", "free-bits") and "objective" not in (about.get("own") or {})
+    return loss_has_one and "beta" not in model.fixed_options
 
 
 def save_model(path: Path, model: nn.Module, about: dict[str, Any]) -> None:

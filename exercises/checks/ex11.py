@@ -221,7 +221,7 @@ WRONG = [
     Wrong(
         "the_vectors",
         "nearest_code",
-        "your result is the code vectors. Return the numbers of the codes",
+        "your result is the code vectors. Return the indices of the codes",
         lambda z_e, codebook: codebook[brute_force(z_e, codebook)],
     ),
     Wrong(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
-    """For each vector, the number of the code with the smallest Euclidean distance (no two codes are equally near)."""
+    """For each vector, the index of the code with the smallest Euclidean distance (no two codes are equally near)."""
     # from the differences z - e: |z|² - 2 z·e + |e|² loses the digits in which near codes differ; cdist uses it for large tables
     return torch.cdist(z_e, codebook, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
 

@@ -1,4 +1,4 @@
-"""Exercise 11: vector quantisation: each latent is one of K codes, and the gradient passes the choice unchanged.
+"""Exercise 11: vector quantisation: each latent is one of K codes, and the gradient goes past the choice unchanged.
 
 torch tensors throughout. Legend: N vectors (all positions of all images), D their size, K codes.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
-    """For each vector, the number of the code with the smallest Euclidean distance (no two codes are equally near)."""
+    """For each vector, the index of the code with the smallest Euclidean distance (no two codes are equally near)."""
     raise NotImplementedError("nearest_code")
 
 

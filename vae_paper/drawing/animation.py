@@ -1,6 +1,6 @@
 """An animation of the 2-D latent space during training. To get the frames, the run is trained again from its seed.
 
-(A run's folder keeps only the best weights. Weights for all 40 frames would take 40 times the disk space.)
+(A run's folder does not keep the weights of every frame: they would take 40 times the disk space.)
 """
 
 from collections.abc import Callable

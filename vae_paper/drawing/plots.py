@@ -76,7 +76,8 @@ def scatters(
     for axis, (title, (points, axes)) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         _draw_scatter(axis, points, labels)
         axis.set(xlabel=f"{axes}, first coordinate", ylabel=f"{axes}, second coordinate", title=title)
-    axis.legend(markerscale=12 / _dot(labels), loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    if labels.any():  # if the data have no labels, all are 0
+        axis.legend(markerscale=12 / _dot(labels), loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     _finish(figure, path, caption, 10)
 
 
@@ -131,7 +132,7 @@ def rate(path: str | Path, kl: Float[Array, " D"], active: Bool[Array, " D"], ca
     axis.set_xticks(range(len(kl)), [f"$z_{{{j + 1}}}$" for j in order], fontsize=8 if len(kl) <= 32 else 5)
     for j, name in zip(order, axis.get_xticklabels(), strict=True):  # a collapsed bar may have no height
         name.set_color("black" if active[j] else COLLAPSED)
-    axis.set(xlabel="latent, the largest KL first", ylabel="KL(q($z_j$|x) || p($z_j$)), nats per image")
+    axis.set(xlabel="latent, the largest KL first", ylabel="KL of q($z_j$|x) from the prior, nats per image")
     patches = [Patch(color=colour, label=word) for word, colour in words.items()]
     axis.legend(handles=patches, title=f"rate {kl.sum():.2f} nats", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     _finish(figure, path, caption, 9)
@@ -238,7 +239,7 @@ def _square(images: Float[Array, "N C H W"]) -> Float[Array, "rows columns C H W
 def _draw_scatter(axis: Any, points: Float[Array, "N 2"], labels: Int[Array, " N"]) -> None:
     check_labels(labels, len(points), int(labels.max(initial=0)) + 1)
     _check_points(points)
-    for label in np.unique(labels)[:MOST_CLASSES]:  # for the legend
+    for label in np.unique(labels)[:MOST_CLASSES] if labels.any() else []:  # for the legend
         axis.plot([], [], ".", ms=_dot(labels), color=f"C{label % 10}", label=str(label))
     order = np.random.default_rng(0).permutation(len(points))  # mixed: else the last class would hide the others
     axis.scatter(*points[order].T, s=_dot(labels) ** 2, lw=0, alpha=0.6, c=[f"C{label % 10}" for label in labels[order]])

@@ -80,7 +80,7 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     """A caption: `what` the picture shows, the model, and its training data."""
     words = [name_of(about), f"D = {model.latent_dim}"]
     beta = about.get("config", {}).get("beta", 1.0)
-    words += [f"β = {beta:g}"] if has_beta(about) and "beta" not in model.fixed_options else []
+    words += [f"β = {beta:g}"] if has_beta(model, about) else []
     trained_on = shown(about.get("data", "unknown data"), 200)
     # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)

@@ -7,13 +7,13 @@ The library is github.com/google-research/disentanglement_lib. Many papers repor
   effect.
 - `factor_vae_score` leaves out latents with a small standard deviation.
 
-`dci` does not depend on the scale. The library's MIG is not in this file. It is `disentanglement.mig`, estimated from
-10,000 random images instead of all images.
+`dci` does not depend on the scale. The library's MIG is not in this file: it has the formula of
+`disentanglement.mig`, but uses 10,000 random images, not all images.
 
 A representation is a table of codes, as in `disentanglement.py`.
 
-Legend: N combinations, D latent size, V factors, M data points. One data point of the classifier comes from L pairs of images,
-one vote from L images.
+Legend: N combinations, D latent size, V factors, M data points. One data point of the beta-VAE metric comes from L pairs of
+images. One vote of the FactorVAE metric comes from L images.
 """
 
 import math
@@ -122,7 +122,8 @@ def completeness_of(importance: Importance) -> float:
 
 
 def concentration(importance: Float[np.ndarray, "A B"]) -> Float[np.ndarray, " A"]:
-    """1 - H / log B of each row; H: entropy of row / sum(row). It is 1 if only one entry is not 0, and 0 if all are equal."""
+    """1 - H / log B of each row. H is the entropy of the row after division by its sum. 1: only one entry is not 0; 0: all are
+    equal."""
     check_importance(importance)
     shares = importance + TINY
     shares = shares / shares.sum(1, keepdims=True)
@@ -136,8 +137,8 @@ def sap_score(
     """The score of each factor (Kumar et al. 2018, arXiv:1711.00848, section 3). SAP is the mean of the scores.
 
     SAP: separated attribute predictability. A linear classifier predicts the factor from one latent. The score is the test
-    accuracy of the best latent minus that of the second best. Even a perfect representation has a score below 1: with the
-    second best latent some answers are right by chance, and with one number a linear classifier cannot tell many values apart.
+    accuracy of the best latent minus that of the second best. Even a perfect representation has a score below 1: the
+    second best latent is sometimes right by chance, and from a single latent a linear classifier cannot tell many values apart.
     """
     from sklearn.svm import LinearSVC
 

@@ -78,7 +78,7 @@ def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_si
             joined[name] = distributed.whole(ours.cpu().double(), N, axis)
     if parts[0].penalty is not None:
         shares = [part.penalty.cpu().double() * part.distortion.shape[1] / N for part in parts]
-        joined["penalty"] = torch.stack(shares).sum()
+        joined["penalty"] = distributed.total(torch.stack(shares).sum())
     return Terms(**joined)
 
 

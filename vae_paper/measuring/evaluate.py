@@ -84,7 +84,7 @@ def of_terms(model: Model, terms: Terms, data: Data, passes: int) -> Measures:
     says = {
         "elbo": f"{times(passes)}; {found['elbo_is']}",
         "distortion": f"{times(passes)}; the reconstruction loss: E_q[-log p(x|z)], or an objective in place of it",
-        "rate": f"the KL term KL(q(z|x) || p(z)): {model.rate_is}",
+        "rate": f"the KL of q(z|x) from the prior: {model.rate_is}",
     }
     return {name: one(Estimate(found[name], found[f"{name}_standard_error"]), NATS, data, how) for name, how in says.items()}
 
@@ -104,7 +104,7 @@ def of_likelihood(model: Model, data: Data, elbo: Float[Tensor, " N"], indices: 
     }
     log_p = estimators.corrected(elbo, indices, own, bounds[-1])
     how = f"-(mean ELBO of all images + mean of (IWAE-{k} - ELBO) over {len(few.images)} random images)"
-    what = f"an estimate of -{model.bound}, from above" if model.bound else "an objective, not a likelihood"
+    what = f"an estimate of -{model.bound}; in expectation it is too large" if model.bound else "an objective, not a likelihood"
     return measures | {"nll": one(Estimate(-log_p.value, log_p.standard_error), NATS, data, f"{how}; {what}")}
 
 
@@ -143,7 +143,7 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     says = f"the same for {len(real)} training images in place of the samples"
     found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
     if labels is not None and data.labels is not None:
-        says = f"{count} samples, {kind}, all labels in turn: the fraction that the classifier labels as requested"
+        says = f"{count} samples, {kind}, all labels in turn: the fraction for which the classifier predicts the requested label"
         found["conditional_accuracy"] = one(classifier.accuracy(judge, images, labels), "fraction", data, says)
         says = "the same for the test images and their labels"
         found["classifier_accuracy"] = one(classifier.accuracy(judge, test, data.labels), "fraction", data, says)
@@ -178,5 +178,5 @@ def table(report: dict[str, Any]) -> str:
     lines.append("")
     lines.append("Standard errors are over images. Another training seed changes a number by more than its standard error.")
     if "frechet_distance" not in report["measures"]:
-        lines.append("No samples were measured. If the model has a prior, --drawn 10000 measures 10,000 with a classifier.")
+        lines.append("No samples were measured. --drawn 10000 does it, if the data are like MNIST and the model has a prior.")
     return "\n".join(lines)

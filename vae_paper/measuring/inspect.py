@@ -24,9 +24,9 @@ def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, see
     """`inspect` for a run or a weight file, on the test split of `source`, by default the source of its training data."""
     model, about = load_with_header(run)
     config = about.get("config", {})
-    trained = {name: config.get(name) for name in ("objective", "beta", "batch_size")} if config else {}
-    beta = trained.get("beta") if has_beta(about) else None
-    report = inspect(model, data_of(about, "test", source), passes, seed, beta)
+    options = ("objective", "beta", "batch_size") if has_beta(model, about) else ("objective", "batch_size")
+    trained = {name: config.get(name) for name in options} if config else {}
+    report = inspect(model, data_of(about, "test", source), passes, seed, trained.get("beta"))
     return report | {"run": str(run), "trained_with": trained}
 
 
@@ -69,7 +69,7 @@ def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, An
     check_at_least(1, pixels=pixels, latents=latents, batch=batch)
     ways = [
         ("sum over pixels", "sum over latents", 1.0),
-        ("both divided by one number", "(P, B, P·B, ...)", 1.0),
+        ("both divided by the same", "number (of pixels, images, ...)", 1.0),
         ("mean over pixels", "sum over latents", pixels),
         ("mean over pixels", "mean over latents", pixels / latents),
         ("sum over pixels", "mean over latents", 1 / latents),
@@ -157,8 +157,8 @@ def _variance(r: dict[str, Any]) -> str:
         return ""
     v = r["variance"]
     return (
-        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} with the beta of "
-        f"training (1 if unknown); the mean squared error per pixel is {v['squared_error_per_pixel']:.4g}"
+        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} after multiplication by the "
+        f"training's beta (1 if unknown); the mean squared error per pixel is {v['squared_error_per_pixel']:.4g}"
     )
 
 

@@ -1,7 +1,7 @@
 """A VAE with two layers of latents, z2 -> z1 -> x: a ladder VAE (Sønderby et al. 2016, arXiv:1602.02282).
 
 What changes from vae.py: the prior of z1 is a learned Gaussian p(z1|z2). q(z1|x, z2) is the product of this prior and the
-encoder's Gaussian for z1, normalised. So the encoder adds only what z2 does not say about z1. See docs/hierarchy.md.
+encoder's Gaussian for z1, normalised. So the encoder only corrects what z2 predicts about z1. See docs/hierarchy.md.
 """
 
 import torch

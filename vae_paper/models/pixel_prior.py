@@ -9,8 +9,9 @@ are the rate in this model's `Terms`. So the usual training loop trains it. Its 
     logits  K at each position, from the horizontal stack
 
 There is no blind spot: the logits see every earlier code within reach of the kernels (section 2.2). No kernel needs a mask.
-A first kernel sees only rows above (vertical, 3x5) or only columns to the left (horizontal, 1x3), so no position sees its own
-code. Later kernels also see the position's own row (2x3) or column (1x2), but only hidden values, computed from earlier codes.
+The vertical stack's first kernel (3x5) sees only the rows above. The horizontal stack's first kernel (1x3) sees only the columns
+to the left. So no position sees its own code. Later kernels (2x3, 1x2) also see the position itself, but there they find hidden
+values that were computed from earlier codes.
 
 Legend: B batch, C channels, K codes, h x w the grid of codes, P = h w positions (49 for a digit), N grids in `table_cost`.
 """
@@ -93,7 +94,7 @@ class PixelPrior(Model):
         self.out = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(), nn.Conv2d(2 * channels, codes, 1))
 
     def forward(self, x: Images, eps: Float[Tensor, "1 B D"], labels: Labels | None = None) -> Terms:
-        """The terms of the bound on log p(x). Only the rates have a gradient. eps is not used."""
+        """The terms of the bound on log p(x), or on log p(x|label). Only the rates have a gradient. eps is not used."""
         with torch.no_grad():
             codes = self.vq_vae.codes_of(x)  # the codebook stays; `vq_vae.forward` would change it in train mode
             distortion = self.vq_vae.grid_distortion(self.vq_vae.embed(codes), x)  # (B,)

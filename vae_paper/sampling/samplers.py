@@ -1,8 +1,8 @@
 """Samplers choose the z from which a decoder draws new images.
 
 The sampler "prior" draws z from the prior p(z). But in training, the decoder gets z from the aggregate posterior q(z), the
-mean of q(z|x) over x, and q(z) differs from p(z). The other samplers avoid this mismatch: they use the latents of training
-images. (Exception: for a conditional model, "class" uses the prior.)
+mean of q(z|x) over x, and q(z) differs from p(z). The other samplers make this mismatch smaller: they use the latents of
+training images, or Gaussians fitted to them. (Exception: for a conditional model, "class" uses the prior.)
 
 Legend: N training images, M samples, D latent size. `encoded`, the codes: one z for each training image. With the same seed,
 every function gives the same result.
@@ -83,13 +83,13 @@ def draw(
     check_labels(labels, count, classes)
     train = train.subset(rng.permutation(len(train.images))[:FITTED_ON])
     encoded = latents_of(model, train, int(rng.integers(2**31)))
-    labels_of_train = labels if train.labels is None else train.labels.cpu().numpy()
+    labels_of_train = None if train.labels is None else train.labels.cpu().numpy()
     if name == "aggregate":
         picked = rng.integers(len(encoded), size=count)
-        z, labels = encoded[picked], labels_of_train[picked] if model.takes_labels else labels
+        z, labels = encoded[picked], labels_of_train[picked] if model.takes_labels and labels_of_train is not None else labels
     elif name == "mixture":
         z = mixture(encoded, count, rng)
-    elif train.labels is None:
+    elif labels_of_train is None:
         raise ValueError("the sampler class needs training images with labels; these have none; choose another sampler")
     else:
         z = per_class(encoded, labels_of_train, labels, rng)
