@@ -238,10 +238,17 @@ def test_a_term_that_is_not_finite_stops_training_and_spoils_nothing(whole, monk
             np.testing.assert_array_equal(a[name], b[name], name)
 
 
-def test_the_spelled_command_gives_the_configuration_back():
-    config = Config2(epochs=7, kind="mse", learning_rate=1e-4, source="$HOME;'", out=Path("my runs/w"))
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config2(epochs=7, kind="mse", learning_rate=1e-4, source="$HOME;'", out=Path("my runs/w")),
+        Config3(model="vq-vae", codes=8, restart=False, tensorboard=True),
+        Config3(model="pixel-prior", codes_of="vq", class_conditional=True, resume=True),
+    ],
+)
+def test_the_spelled_command_gives_the_configuration_back(config):
     seen = []
-    run("p", Config2, seen.append, shlex.split(command_of("p", config))[1:])
+    run("p", type(config), seen.append, shlex.split(command_of("p", config))[1:])
     assert seen == [config]
 
 

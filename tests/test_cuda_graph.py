@@ -100,3 +100,13 @@ def test_the_reason_is_said(model, made, objective, reason, capsys):
     said = capsys.readouterr().err
     assert isinstance(step, cuda_graph.Replayed) == (reason is None)
     assert not said if reason is None else reason in said
+
+
+def test_a_learning_rate_on_a_gpu_is_read_only_once(monkeypatch):
+    """Reading it makes the CPU wait for the GPU."""
+    rate = torch.tensor(0.5)
+    optimizer = torch.optim.AdamW([torch.zeros(1)], lr=rate, capturable=True)
+    training.set_learning_rates(optimizer, 0.5)
+    monkeypatch.setattr(torch.Tensor, "__float__", None)
+    training.set_learning_rates(optimizer, 0.25)
+    assert rate == 0.125

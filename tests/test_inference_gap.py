@@ -42,6 +42,13 @@ def test_the_best_q_of_each_image_is_the_known_one(correlated):
     assert_close(found.approximation + found.amortisation, found.log_p - found.elbo, 1e-9)
 
 
+def test_a_model_without_labels_takes_data_of_any_number_of_classes():
+    model = LinearVAE(exact=False, correlated=False)
+    x, labels = model.drawn(20).images, torch.arange(20)  # 20 classes
+    with_labels, without = best_factorised(model, x, labels, steps=3), best_factorised(model, x, steps=3)
+    assert torch.equal(with_labels[0], without[0]) and torch.equal(with_labels[1], without[1])
+
+
 def test_the_command(tmp_path, capsys):
     about = {
         "model": "cvae",

@@ -144,7 +144,13 @@ SAID = [
     ("vae", "bernoulli", 4.0, ["-(D + 4 R)        below the ELBO: a looser bound"], ["no bound"]),
     ("vae", "bernoulli", 0.5, ["-(D + 0.5 R)        no bound"], ["looser"]),
     ("vae", "bce", 4.0, ["an objective, not a bound", "least D of any decoder"], ["a lower bound", "looser"]),
-    ("cvae", "discretised-logistic", 1.0, ["a lower bound on log p(x|label)", "I(x; z|label)", "8 bits/dim without a model"], []),
+    (
+        "cvae",
+        "discretised-logistic",
+        1.0,
+        ["on log p(x|label)", "I(x; z|label)", "if all levels are equally likely"],
+        [],
+    ),
     ("ae", "bce", 1.0, ["an objective, not a bound", "an autoencoder has no noise and no prior"], ["an upper bound"]),
     ("vae", "gaussian", 1.0, ["Variance of a pixel: 0.01 in the likelihood", "not the size of a compressed file"], []),
 ]

@@ -333,6 +333,22 @@ def test_arguments_of_a_models_class_by_their_names():
             models.checked_arguments("vq-vae", wrong)
 
 
+class Wide(MyVAE):
+    """Its arguments have the names of options of the library's models."""
+
+    def __init__(self, layers, codes=(64, 64)):
+        super().__init__(4, hidden=layers * codes[0])
+
+
+def test_an_argument_may_have_the_name_of_an_option(folder):
+    path = vae_paper.train(Config(name="wide", **CONFIG), data=own_data(), model=Wide(2))
+    stored = weights.load_tensors(path / "weights.safetensors")[1]["config"]
+    assert stored["layers"] is None and stored["codes"] is None
+    assert vae_paper.load(path, model=Wide(2)).encoder[1].out_features == 128
+    with pytest.raises(ValueError, match="layers is 2, and your own model does not use it"):
+        vae_paper.train(Config(name="other", layers=2, **CONFIG), data=own_data(), model=Wide(2))
+
+
 def test_every_likelihood_has_its_row():
     for name, row in LIKELIHOODS.items():
         model = vae_paper.VAE(2, name)

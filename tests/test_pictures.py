@@ -295,7 +295,7 @@ def test_ae_beside_vae_measures_how_far_samples_are_from_codes(folder, monkeypat
     ae = subject(folder, "ae")
     with torch.no_grad():
         np.testing.assert_allclose(models["AE"]["codes"], ae.model.code(ae.test.images), atol=1e-6)
-    with pytest.raises(ValueError, match="has the model vae, D = 5; expected a model with D = 2"):
+    with pytest.raises(ValueError, match="has the model vae, D = 5; expected a model for this picture"):
         draw(subject(folder, "flat", beside=folder / "vae.safetensors"), "side-by-side", tmp_path)
 
 

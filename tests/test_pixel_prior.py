@@ -15,6 +15,7 @@ from vae_paper.config import Config, checked
 from vae_paper.data import load_data
 from vae_paper.measuring import elbo
 from vae_paper.models.pixel_prior import PixelPrior, table_cost
+from vae_paper.runs import configured
 
 SIDE = 7
 PLACES = [(row, column) for row in range(SIDE) for column in range(SIDE)]
@@ -169,6 +170,12 @@ def test_a_file_of_the_prior_is_the_whole_model(runs, tmp_path) -> None:
 def test_options_that_contradict_each_other_or_do_nothing_are_refused(options, message) -> None:
     with pytest.raises(ValueError, match=message):
         checked(Config(**options))
+
+
+def test_your_own_prior_must_fit_its_vq_vae(runs, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(weight_files, "RUNS", runs)
+    with pytest.raises(ValueError, match=r"likelihood is gaussian, but .*vq has bernoulli"):
+        configured(tmp_path, Config(codes_of="vq"), PixelPrior(4, "gaussian", codes=16))
 
 
 def test_a_prior_takes_what_its_vq_vae_has_decided(runs, monkeypatch) -> None:

@@ -61,7 +61,7 @@ def command_of(prog: str, config: Any) -> str:
         value, option = getattr(config, field.name), field.name.replace("_", "-")
         if value == field.default:
             continue
-        if isinstance(value, bool):
+        if isinstance(field.default, bool):  # a flag; tyro wants a value for an option that may also be None
             words.append(f"--{option if value else 'no-' + option}")
         else:
             values = value if isinstance(value, tuple) else (value,)

@@ -151,8 +151,8 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             sizes = np.frombuffer(header, ">i4", offset=4)
             count = int(np.prod(sizes, dtype=np.int64))
             if len(sizes) != rank or sizes.min() < 1 or sizes[0] > MOST_IMAGES or sizes[1:].max(initial=0) > 28:
-                most = f"at most {MOST_IMAGES:,} images of at most 28x28 pixels"
-                raise ValueError(f"its header claims sizes {sizes.tolist()}; expected {rank} sizes from 1 up, for {most}")
+                limits = f"1 to {MOST_IMAGES:,} images" + ", height and width 1 to 28" * (rank == 3)
+                raise ValueError(f"its header claims sizes {sizes.tolist()}; expected {limits}")
             data = read(count + 1)  # one byte too many is enough to see that the archive holds more
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"

@@ -185,7 +185,8 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     """The configuration with its defaults filled in. ValueError if options contradict each other or have no effect.
 
     `model` is a model of your own, or its class; by default the class that `config.model` names. The default number of epochs
-    and the default batch size depend on `images`, the number of images (of a folder or an array: test images count too).
+    and the default batch size depend on `images`, the number of training images. (For a folder or an array, it also counts the
+    test images.)
     """
     from vae_paper.likelihoods import LIKELIHOODS  # torch is imported when work begins, so that --help answers at once
 
@@ -199,7 +200,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
         if known := [name for name in arguments if name in Config.__dataclass_fields__]:
             raise ValueError(f"model_arguments sets {known[0]}: give it as --{known[0].replace('_', '-')}")
         models.checked_arguments(config.model, arguments)
-    takes = models.options_of(model)
+    takes = models.options_of(model) if config.model in models.names() else {}  # a model of your own is built by you
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
     by_the_size = ("width", "depth")  # if not given, they stay None: the model has its own default
     needs = [(option, option in takes, None if option in by_the_size else takes.get(option)) for option in MODELS_OWN]
@@ -219,7 +220,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
         if getattr(config, option) != Config.__dataclass_fields__[option].default:
             raise ValueError(f"{_said(config)}: {why}; leave {option} out")
     for option in model.parts:
-        if not getattr(config, option) and not config.resume:
+        if not getattr(config, option):
             raise ValueError(
                 f"{option} is missing: a {config.model} needs a trained run; give its name with --{option.replace('_', '-')} RUN"
             )

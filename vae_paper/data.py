@@ -185,7 +185,8 @@ def trained_on(about: dict[str, Any], data: Data) -> bool:
 
 
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
-    """One split of `source`, by default of the source in a file's header `about`. ValueError if this is your own data."""
+    """One split of `source`, by default of the source in a file's header `about`. ValueError if that source is
+    your own data."""
     config = about.get("config", {})
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:

@@ -179,7 +179,8 @@ LIKELIHOODS = {
         continuous_bernoulli, "[0, 1]", f"nats of {DENSITY}", draw_continuous_bernoulli
     ),
     "discretised-logistic": Likelihood(
-        discretised_logistic, "k/255", f"nats of the 256 levels of each channel; {CODE} (8 bits/dim without a model)",
+        discretised_logistic, "k/255",
+        f"nats of the 256 levels of each channel; {CODE} (8 bits/dim if all levels are equally likely)",
         draw_discretised_logistic, scale="learned",
     ),
 }  # fmt: skip

@@ -86,7 +86,7 @@ class Run:
         return len(self.data.images) // self.config.epochs_and_batch_size()[1]
 
     def after_step(self, loss: Tensor) -> None:
-        """Count a step. After Ctrl-C, save the state and stop; in the last step of an epoch, leave both to `after_epoch`."""
+        """Count a step. After Ctrl-C, save the state and stop. In the last step of an epoch, `after_epoch` does this."""
         self.loss += loss
         self.progress.step += 1
         self.bar.update()
@@ -292,7 +292,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
         found |= {name: value for name, value in made.items() if name in MODELS_OWN}
         others = sorted(made.keys() - {*MODELS_OWN, "image_shape", "encoder", "decoder"})
         found |= {"model_arguments": " ".join(f"{name}={made[name]}" for name in others)} if others else {}
-    if LIKELIHOODS[model.likelihood].scale != "none":
+    if LIKELIHOODS[model.likelihood].scale != "none" and hasattr(model, "log_sigma"):  # a pixel-prior takes that of its VQ-VAE
         found["sigma"] = float(f"{model.log_sigma.exp().item():.6g}")  # rounded: log_sigma is float32, and 0.1 must stay 0.1
     for option, value in found.items():
         if getattr(config, option) not in (Config.__dataclass_fields__[option].default, value):

@@ -171,7 +171,9 @@ def adamw(config: Config, model: nn.Module) -> Optimizer:
 def set_learning_rates(optimizer: Optimizer, factor: float) -> None:
     """Set the learning rate of each parameter group to `factor` times its initial learning rate."""
     for group in optimizer.param_groups:
-        rate = group.setdefault("initial_lr", float(group["lr"])) * factor
+        if "initial_lr" not in group:  # only once, because reading a tensor's value makes the CPU wait for the GPU
+            group["initial_lr"] = float(group["lr"])
+        rate = group["initial_lr"] * factor
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)  # in place: a recorded step (cuda_graph.py) reads this tensor
         else:

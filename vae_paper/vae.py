@@ -88,9 +88,8 @@ class Model(nn.Module):
 
         encode, decode            if q(z|x) is Gaussian and the prior is N(0, I)
         distortion, images_of     in place of `decode`, if the pixels depend on each other given z
-        terms, draw_prior         these too, if the prior is not N(0, I); in place of `draw_prior`, drawn_from = None if the prior
-                                  cannot be sampled
-        forward, sample           and no other method, for any other model
+        terms, draw_prior         these too, if the prior is not N(0, I). If it cannot be sampled: terms, and drawn_from = None
+        forward, sample           these two are enough, for any other model
 
     The attributes tell the library what the model can do. Override an attribute only if its default is wrong for your model.
     """

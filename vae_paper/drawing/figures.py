@@ -92,5 +92,5 @@ def _not_beside(subject: Subject) -> str | None:
     other = subject.beside.model
     if "side-by-side" not in other.pictures or other.latent_dim != 2:
         found = f"the model {subject.beside.about['model']}, D = {other.latent_dim}"
-        return f"{subject.beside.path} has {found}; expected a model with D = 2"
+        return f"{subject.beside.path} has {found}; expected a model for this picture (vae, ae), D = 2"
     return None

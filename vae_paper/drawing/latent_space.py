@@ -161,4 +161,4 @@ def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
 def nearest(z: Float[Array, "M D"], codes: Latents) -> Float[Array, " M"]:
     """The distance from each z to the nearest of `codes`."""
     check_alike(2, z=z[:1], code=codes[:1])
-    return torch.cdist(torch.tensor(z), torch.tensor(codes)).min(1).values.numpy()  # tensor() copies: no warning if read-only
+    return torch.cdist(torch.tensor(z), torch.tensor(codes)).min(1).values.numpy()  # from_numpy warns if read-only

@@ -42,6 +42,6 @@ def sample(
     blank = torch.zeros(-count % row, *images.shape[1:])  # fills the last row
     sheet = torch.cat([images, blank]).unflatten(0, (-1, row)).numpy()
     said = f"Samples: {said}" + ("" if label is None else f", label {label}")
-    across = "label given to the model" if model.takes_labels else "label whose Gaussian gave z"
+    across = "label given to the model" if model.takes_labels else "label; its Gaussian was fitted to the z of this label"
     rows = [f"{start + 1} to {min(start + row, count)}" for start in range(0, count, row)]
     plots.grid(out, sheet, caption(said, model, about), rows, columns, across if columns else "")

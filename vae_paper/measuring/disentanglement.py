@@ -2,7 +2,7 @@
 
 A representation is a table of codes, (N, D). Row n holds the D latents (the codes) of image n. There is one image for each
 combination of factor values, in the order of `numpy.ravel_multi_index`. `sizes` holds the number of values of each factor; N
-is their product. So a metric chooses images at random and looks up their codes. The mutual information gap (MIG) uses all rows.
+is their product. So a metric draws random factor values and looks up their codes. The mutual information gap (MIG) uses all rows.
 
 Legend: N combinations, D latent size, V factors, M data points. One data point of the beta-VAE metric comes from L pairs of
 images. One vote of the FactorVAE metric comes from L images.
@@ -85,7 +85,7 @@ def factor_vae(
 def differences(
     codes: Representation, sizes: Sizes, factor: Int64[np.ndarray, " M"], rng: np.random.Generator, L: int
 ) -> Float[np.ndarray, "M D"]:
-    """M averages of |z_1 - z_2|, each over L random pairs. The images of a pair of row m have the same value of `factor[m]`."""
+    """M averages of |z_1 - z_2|, each over L random pairs. In row m, the images of a pair share factor `factor[m]`."""
     features = np.empty((len(factor), codes.shape[1]))
     for index, shared in enumerate(factor):
         first, second = (np.stack([rng.integers(size, size=L) for size in sizes]) for _ in range(2))  # (V, L) each
@@ -168,7 +168,7 @@ def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], 
 def check(codes: Representation, sizes: Sizes, **counts: int) -> None:
     """ValueError if `codes` is not finite or does not have one row for each combination, or if a count or a size is below 2.
 
-    With counts, at least 2 factors are expected too.
+    If any count is given, fewer than 2 factors are a ValueError too.
     """
     check_alike(None, codes=codes)
     check_at_least(2, **counts)

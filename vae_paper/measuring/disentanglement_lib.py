@@ -118,7 +118,7 @@ def disentanglement_of(importance: Importance) -> float:
 
 def completeness_of(importance: Importance) -> float:
     """Completeness, 0 to 1: it is 1 if only one latent is important for each factor (Eastwood & Williams 2018, section 2)."""
-    return disentanglement_of(importance.T)  # column j of R gives C_j in the way that row i gives D_i
+    return disentanglement_of(importance.T)  # the same formula, with the columns of R (factors) in place of its rows (latents)
 
 
 def concentration(importance: Float[np.ndarray, "A B"]) -> Float[np.ndarray, " A"]:

@@ -96,7 +96,7 @@ def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
 
 
 def mixed(seed: int, index: int) -> int:
-    """The seed of draw number `index`. Draw 0 has `seed` itself. Two different small seeds share no draw."""
+    """The seed of draw number `index`. Draw 0 has `seed` itself."""
     return seed if index == 0 else seed + index * 0x9E3779B1  # the large factor keeps the seeds of different runs apart
 
 

@@ -43,8 +43,8 @@ def importance(
     """The ELBO of each image, and its IWAE-k bound for each k in `ks` (Burda et al. 2015, arXiv:1509.00519, eq. 8).
 
     The bound is log (1/k Σ_i w_i) with w_i = p(x, z_i) / q(z_i|x). In expectation it is at most log p(x). As k grows, it
-    approaches log p(x). So with a large k it is the usual estimate of log p(x). The samples are drawn in chunks, and only their
-    sum is kept. q(z|x) is that of the encoder, or has the mu and logvar that `posterior` gives for each image.
+    approaches log p(x). So with a large k it is the usual estimate of log p(x). z is drawn in chunks, and only sums over
+    the samples are kept. q(z|x) is that of the encoder, or has the mu and logvar that `posterior` gives for each image.
     """
     check_data(data)
     if not ks or ks != sorted({*ks}) or ks[0] < 1:

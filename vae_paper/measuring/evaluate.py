@@ -31,7 +31,7 @@ def evaluate(
     """All measures that apply to the model, on images that the model was not trained on.
 
     z is sampled `passes` times for each image. log p(x) is estimated from `k` samples of z for each of `subset` random
-    images. If `drawn` is not 0, `drawn` samples are drawn from the model, and a classifier measures their quality.
+    images. If `drawn` is not 0 and the model has a prior, a classifier measures the quality of `drawn` samples.
     In the result, "measures" holds for each measure: value, standard_error, unit, data, images (their number), and "is" (its
     meaning in words). "subset" holds the indices of the random images. ValueError if the data do not fit the model.
     """
@@ -178,5 +178,5 @@ def table(report: dict[str, Any]) -> str:
     lines.append("")
     lines.append("Standard errors are over images. Another training seed changes a number by more than its standard error.")
     if "frechet_distance" not in report["measures"]:
-        lines.append("No samples were measured. --drawn 10000 does it, if the data are like MNIST and the model has a prior.")
+        lines.append("No samples were measured. For data like MNIST and a model with a prior, add --drawn 10000.")
     return "\n".join(lines)

@@ -73,7 +73,7 @@ def best_factorised(
         if not value > 0:
             raise ValueError(f"{name} is {value}: expected more than 0")
     if labels is not None:
-        check_labels(labels, len(x), model.classes)
+        check_labels(labels, len(x), model.classes if model.takes_labels else int(labels.max()) + 1)
     generator = torch.Generator(x.device).manual_seed(seed)
     found = []
     with tqdm(total=steps * -(-len(x) // batch), unit="step", desc="best q of each image", delay=2, disable=None) as bar:

@@ -1,7 +1,7 @@
 """`python -m vae_paper inspect`: the two terms of the loss, their units, the bounds, and the KL of each latent.
 
-Legend: P pixel values that the distortion counts: C H W (784 for a digit); in a quadrant-cvae only the unseen ones. B batch
-size, D distortion, R rate.
+Legend: P pixel values that the distortion counts: C H W (784 for a digit); in a quadrant-cvae only the unseen ones.
+D distortion, R rate.
 """
 
 import math
@@ -69,7 +69,7 @@ def reductions(pixels: int, latents: int, batch: int = 128) -> list[dict[str, An
     check_at_least(1, pixels=pixels, latents=latents, batch=batch)
     ways = [
         ("sum over pixels", "sum over latents", 1.0),
-        ("both divided by the same", "number (of pixels, images, ...)", 1.0),
+        ("sum over pixels / n", "sum over latents / n (the same n)", 1.0),
         ("mean over pixels", "sum over latents", pixels),
         ("mean over pixels", "mean over latents", pixels / latents),
         ("sum over pixels", "mean over latents", 1 / latents),
@@ -87,7 +87,7 @@ def entropy(data: Data, counted: Tensor) -> float:
 
 
 def variances(model: Model, distortion: float, beta: float) -> dict[str, float] | None:
-    """For a Gaussian likelihood or mse: its variance, beta times it, and the mean squared error per pixel. Otherwise None."""
+    """For a Gaussian or mse: the variance, beta times the variance, and the mean squared error per pixel. Otherwise None."""
     pixels = round(model.counted.sum().item())
     if model.likelihood == "mse":
         variance, error = 0.5, distortion / pixels

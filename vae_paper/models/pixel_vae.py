@@ -47,7 +47,7 @@ class Before(nn.Module):
         self.out = nn.Conv2d(CHANNELS, C, 1)
 
     def forward(self, x: Float[Tensor, "B C rows W"], top: int = 0) -> Float[Tensor, "B C rows W"]:
-        """The logits of images, or of their rows from `top` on. If `top` is above 0, only rows >= `top` + REACH are exact."""
+        """The logits of x: images, or their rows from `top` on. If `top` > 0, the result's first REACH rows are not exact."""
         h = self.first(x) + self.where[:, top : top + x.shape[2]]  # (B, 16, rows, W)
         for layer in self.layers:
             h = h + layer(relu(h))
