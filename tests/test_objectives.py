@@ -83,7 +83,7 @@ def test_dreg_is_its_definition():
 
 
 def test_gradients_through_z_need_a_gaussian_q():
-    with pytest.raises(ValueError, match="no mu, logvar and z"):
+    with pytest.raises(ValueError, match="lack mu, logvar or z"):
         objectives.dreg(terms_of([[1.0]], RATE[:1]))
 
 

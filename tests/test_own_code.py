@@ -164,7 +164,7 @@ def test_its_file_says_what_it_needs(folder, capsys):
         ({"data": own_data().replace(images=own_data().images / 2)}, "the data are now"),
         ({"objective": None}, "pass the same"),
         ({"optimizer": None}, "pass the same"),
-        ({"data": None}, "data of your own: resume it in Python"),
+        ({"data": None}, "data of your own; pass them in Python"),
         ({"model": None}, "a model of your own, .*MyVAE: resume it in Python"),
         ({"model": MyVAE(5)}, "latent_dim is 5, but"),
     ],

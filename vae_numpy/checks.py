@@ -60,7 +60,7 @@ def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
     `dtype`: the dtype of the input. All parameters must have it. Default: the dtype of encoder.mu.weight.
     """
     check_arrays(**params)
-    latent_dim = params["encoder.mu.weight"].shape[0] if "encoder.mu.weight" in params else 1
+    latent_dim = next(iter(params["encoder.mu.weight"].shape), 1) if "encoder.mu.weight" in params else 1
     table = shapes(latent_dim)
     if missing := table.keys() - params.keys():
         raise ValueError(f"parameters: {min(missing)} is missing; expected the {len(table)} names of parameters.shapes")

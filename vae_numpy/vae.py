@@ -103,8 +103,8 @@ def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"],
 def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Array, "..."]]:
     """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
 
-    fan_in is the product of the weight's sizes, without the first size. For a transposed convolution, an output pixel is
-    a sum of another number of terms. But torch uses this product there too, so this model does.
+    fan_in is the product of the weight's sizes, without the first size. For a transposed convolution, this differs from
+    the number of terms in the sum for an output pixel. But torch uses it there too, so this model does.
     """
     params = {}
     for name, shape in shapes(latent_dim).items():

@@ -72,7 +72,9 @@ def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) 
     write_atomically(path, data)
 
 
-def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def load_tensors(
+    path: str | Path, check: Check | None = None, most: int = MOST_BYTES
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a file that `save_tensors` wrote, and check its checksum.
 
     `check(tensors, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory.
@@ -94,7 +96,7 @@ def load_tensors(path: str | Path, check: Check | None = None) -> tuple[dict[str
             header = _header(metadata[HEADER_KEY])
             if len(opened.keys()) > MOST_TENSORS:
                 raise _RefusedError(f"it claims {len(opened.keys()):,} tensors; expected at most {MOST_TENSORS:,}")
-            _check_claims({name: opened.get_slice(name) for name in opened.keys()}, header, check)  # noqa: SIM118 (not a dict)
+            _check_claims({name: opened.get_slice(name) for name in opened.keys()}, header, check, most)  # noqa: SIM118 (not a dict)
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except _RefusedError as error:
         raise ValueError(f"{path}: {error}") from None
@@ -122,7 +124,7 @@ def _native(tensors: Tensors) -> dict[str, np.ndarray]:
     }
 
 
-def _check_claims(slices: dict[str, Any], header: dict[str, Any], check: Check | None) -> None:
+def _check_claims(slices: dict[str, Any], header: dict[str, Any], check: Check | None, most: int) -> None:
     """Check the names, shapes and dtypes that a file claims, before its tensors are read."""
     kinds = {"F": "float", "I": "int", "U": "uint"}  # safetensors' F32 is float32
     claimed = {}
@@ -133,8 +135,8 @@ def _check_claims(slices: dict[str, Any], header: dict[str, Any], check: Check |
     try:
         if check is not None:
             check(claimed, header)
-        elif (size := sum(array.nbytes for array in claimed.values())) > MOST_BYTES:
-            raise ValueError(f"its tensors take {size:,} bytes; expected at most {MOST_BYTES:,}")
+        elif (size := sum(array.nbytes for array in claimed.values())) > most:
+            raise ValueError(f"its tensors take {size:,} bytes; expected at most {most:,}")
     except ValueError as error:
         raise _RefusedError(str(error)) from None
 

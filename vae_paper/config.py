@@ -105,7 +105,7 @@ class ObjectiveOptions:
     free_bits_per: Annotated[Literal["latent", "image", "total"] | None, default("latent")] = None
     """What gets the floor. latent: each latent's rate, averaged over the batch; image: the rate of each latent of each image;
     total: the rate of all latents together, averaged over the batch. (Some models have one rate for all latents together, or
-    one for each layer: it is treated as the rate of one latent.)"""
+    one for each layer. Each such rate counts as the rate of one latent.)"""
     gamma: Annotated[float | None, default("1000")] = None
     """Weight of |rate - C| (--objective capacity). The default is the paper's value, for long training; for short training use
     10 (docs/beta.md)."""

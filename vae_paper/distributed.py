@@ -2,8 +2,8 @@
 
 The order of the images follows from the seed and the epoch, the noise follows from the seed and the step. So every process
 draws both for the whole batch, and keeps its own part. DistributedDataParallel (DDP) averages the gradients, so the steps are
-those of one process, up to rounding. (Only the noise of modules such as dropout is another.) If there is only one process, the
-functions here change nothing.
+those of one process, up to rounding. (Exceptions are networks of your own: dropout has other noise in each process, and
+BatchNorm uses the statistics of each process's part.) If there is only one process, the functions here change nothing.
 """
 
 import contextlib
@@ -106,8 +106,10 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
 
 
 def take_device(device: str) -> None:
-    """Make "cuda" mean the GPU of this process."""
-    if processes() > 1 and device == "cuda":
+    """Make "cuda" mean the GPU of this process. ValueError if there are fewer GPUs than processes."""
+    if processes() > 1 and device == "cuda" and (count := torch.cuda.device_count()):
+        if int(os.environ["LOCAL_RANK"]) >= count:
+            raise ValueError(f"device is cuda: each process takes a GPU, and there are {count}; start at most {count} processes")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 

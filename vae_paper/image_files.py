@@ -11,7 +11,7 @@ array without `test`, the pixels. So if you add images later, the old images sta
 The images of a folder are decoded once for each `shape`, and stored in one file with a checksum in $VAE_DATA/cache. They are
 decoded again if a file of the folder changes.
 
-Legend: N images, C channels, H height, W width, S height and width of square images.
+Legend: N images, C channels, H height, W width.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ class Pictures(NamedTuple):
 
 
 def load(source: str, split: str, shape: Shape) -> Pictures:
-    """Load the "train" or "test" split of `folder:PATH` or `array:FILE.npz`. `shape` = (C, S, S) is for the images of a folder.
+    """Load the "train" or "test" split of `folder:PATH` or `array:FILE.npz`. `shape` = (C, H, W) is for the images of a folder.
 
     Raises FileNotFoundError, or ValueError if the source is not valid or this split has no image.
     """
@@ -93,7 +93,7 @@ def path_in(source: str) -> Path:
 
 
 def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[str]]:
-    """All images of a folder, uint8 (N, C, S, S); labels (N,) or None; a mask (N,) of the test images; the parts of `about`."""
+    """All images of a folder, uint8 (N, C, H, W); labels (N,) or None; a mask (N,) of the test images; the parts of `about`."""
     names = listed(folder)
     if not names:
         raise ValueError(f"{FOLDER}{folder}: holds no image; expected files that end with {', '.join(ENDINGS)}")
@@ -193,18 +193,18 @@ def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.
     return kept["images"], kept["read"], broken
 
 
-def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C S S"]:
-    """The first frame of an image file, uint8. It is turned upright (EXIF), and its central square is resized to S x S.
+def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C H W"]:
+    """The first frame of an image file, uint8. It is turned upright (EXIF), its central part is resized to H x W.
 
     Transparent parts become white. 16-bit gray levels are divided by 257. For a broken file: ValueError, OSError, or any other
     exception of the decoder.
     """
-    C, S, _ = shape
+    C, H, W = shape
     if not path.is_file():  # for example a pipe: reading it may never end
         raise ValueError("not a file")
     with warnings.catch_warnings(action="ignore"), Image.open(path, formats=list(FORMATS)) as opened:
         if opened.width * opened.height > MOST_PIXELS:
-            opened.draft(None, (2 * S, 2 * S))  # a JPEG can be decoded at 1/2, 1/4 or 1/8 of its size
+            opened.draft(None, (2 * W, 2 * H))  # a JPEG can be decoded at 1/2, 1/4 or 1/8 of its size
         if opened.width * opened.height > MOST_PIXELS:
             raise ValueError(f"{opened.width}x{opened.height} pixels; expected at most {MOST_PIXELS:,}")
         image = ImageOps.exif_transpose(opened)
@@ -216,7 +216,7 @@ def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C S S"]:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert("L" if C == 1 else "RGB")
-        pixels = np.asarray(ImageOps.fit(image, (S, S), Image.Resampling.BICUBIC))
+        pixels = np.asarray(ImageOps.fit(image, (W, H), Image.Resampling.BICUBIC))
     return pixels[None] if C == 1 else pixels.transpose(2, 0, 1)
 
 

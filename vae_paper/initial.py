@@ -2,12 +2,13 @@
 
 import copy
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from vae_paper import models
-from vae_paper.config import MODELS_OWN, Config, arguments_in
+from vae_paper.config import ARRAY, FOLDER, MODELS_OWN, Config, arguments_in
 from vae_paper.data import OWN, Data, trained_on
 from vae_paper.vae import MNIST, Model
 from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, load_with_header
@@ -90,6 +91,8 @@ def inherit(config: Config) -> Config:
 def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data | None) -> None:
     """Refuse parameters that would have another meaning in this run, or that may have seen this run's validation images."""
     for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
+        if option in ("width", "depth"):  # may be given or left out; `check_made_with` compares the networks
+            continue
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
             raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")
@@ -99,20 +102,22 @@ def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data |
 
 
 def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
-    """The fraction of a source's training split that the model of `start_from` has certainly not seen.
+    """The fraction of a source's training split that the model of `start_from` has not seen.
 
+    Images of sources with different names count as different images.
     Every run on a whole source takes its images in the same random order (`data.split`). It holds out the first ones. So if
     this run holds out no more images than the run of `start_from`, that run held out all of these images too.
     """
     theirs, before = start.get("source"), start.get("start_from")
+    theirs, source = _one_name(theirs), _one_name(source)
     if "validation" not in start or theirs is None:
         return 0.0  # for example, a file of level 2: it was trained on all images
     held = start["validation"] if isinstance(start["validation"], float) else 0.0
     if theirs == source == OWN:  # this name does not tell which images: compare the digests
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # In an older file, "auto" may mean this source or another one. Assume this source: the unseen fraction is then smaller,
-        # and this is the safe side.
+        # In an older file, "auto" may mean this source or another one. Assume this source: with another one, 1.0 would be
+        # returned, and images that the model has seen could become validation images.
         # The header's text "data" begins with the number of training images (from `data.split`). For a run on the whole source
         # it is `whole` minus the held-out images. With any other number, that run used only a part of the source. Then it may
         # have been trained on images that this run holds out.
@@ -121,3 +126,11 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)
         return 0.0 if of_a_part else held
     return 1.0 if before is None else 0.0  # another source; but that run's own start_from may have used this source
+
+
+def _one_name(source: Any) -> Any:
+    """The source; for a folder or a file, with its absolute path, because a path can be written in several ways."""
+    for prefix in (FOLDER, ARRAY):
+        if isinstance(source, str) and source.startswith(prefix):
+            return prefix + os.path.realpath(source.removeprefix(prefix))
+    return source

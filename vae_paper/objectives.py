@@ -58,13 +58,14 @@ def through_z(terms: Terms) -> Float[Tensor, "K B"]:
     """The same numbers as `terms.log_weight`, with another gradient: in log q(z|x), mu and logvar count as constants. So the
     gradient of log q goes through z only.
 
-    In `terms`, log q must be computed from eps, as in `Model.terms`: it is -logvar / 2 plus terms in eps. eps is constant, so
-    the gradient of log q is that of -logvar / 2. This gradient is removed here. ValueError if q is not Gaussian.
+    `terms.log_weight` must contain log q as a function of eps, as in `Model.terms`: -logvar / 2 plus a part that depends on eps
+    only. This part is constant, so the gradient of log q is that of -logvar / 2. This gradient is removed here. ValueError if
+    q is not Gaussian.
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:
-        raise ValueError("terms have no mu, logvar and z: this objective needs a model with a Gaussian q(z|x)")
-    minus_log_q = 0.5 * ((z - mu.detach()).square() * torch.exp(-logvar.detach())).sum(2)  # (K, B), the part with a gradient
+        raise ValueError("terms lack mu, logvar or z: this objective needs a model with a Gaussian q(z|x)")
+    minus_log_q = 0.5 * ((z - mu.detach()).square() * torch.exp(-logvar.detach())).sum(2)  # (K, B), -log q without constants
     without = terms.log_weight - 0.5 * (logvar - logvar.detach()).sum(1)  # the same numbers, without the gradient of log q
     return without + minus_log_q - minus_log_q.detach()
 

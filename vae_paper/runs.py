@@ -30,7 +30,7 @@ from vae_numpy.command_line import command_of
 from vae_numpy.files import check_writable
 from vae_paper import devices, distributed, models, state_files, weight_files
 from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, check_name, checked
-from vae_paper.data import OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
+from vae_paper.data import FOLDER, OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
 from vae_paper.initial import check_made_with, inherit, initial_model
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Model
@@ -73,6 +73,8 @@ class Run:
     bar: Any
     interrupted: list[int]
     """One entry for each Ctrl-C (`interrupts`)."""
+    in_python: bool = False
+    """True if a model, data, an objective or an optimiser was passed in Python: the command line cannot resume such a run."""
     writer: Any = None
     """TensorBoard's writer, or None."""
 
@@ -161,7 +163,7 @@ class Run:
     def _stop(self) -> None:
         self.save_state()
         again = f"python -m vae_paper train --name {shlex.quote(self.config.name)} --resume"
-        again = "train(Config(name=..., resume=True), ...) in Python" if self.own or self.data.source == OWN else again
+        again = "train(Config(name=..., resume=True), ...) in Python, with the same arguments" if self.in_python else again
         raise KeyboardInterrupt(f"stopped after step {self.progress.step}, state saved; go on with: {again}")
 
 
@@ -183,8 +185,10 @@ def begun(
         _summary_writer()
     how, shape = config.binarise, shape_asked(config)
     whole = binarised(data, how) if data else load_data(config.source, "train", how, "cpu", shape)
+    in_python = any(part is not None for part in (model, data, objective, optimizer))
     given = model is not None and config.start_from is None
     model = initial_model(config, model, whole)
+    check_finite(model)
     training, validation = split(fitting(whole, model).to(config.device), config.validation)
     epochs, batch_size = config.epochs_and_batch_size()
     if len(training.images) < batch_size:
@@ -215,7 +219,7 @@ def begun(
             total=total, initial=progress.step, unit="step", desc=config.name, disable=distributed.rank() > 0 or None
         )  # disable=None: tqdm draws a bar only if stderr is a terminal
         with bar, interrupts() as noted, writer or contextlib.nullcontext():
-            run = Run(config, folder, model, made, training, validation, own, progress, bar, noted, writer)
+            run = Run(config, folder, model, made, training, validation, own, progress, bar, noted, in_python, writer)
             try:
                 yield run
             except ValueError as error:
@@ -249,6 +253,13 @@ def refuse_unused(config: Config, own: dict[str, str]) -> None:
                 raise ValueError(f"{option} is {value}, and your own {part} does not use it; leave it out")
 
 
+def check_finite(model: Model) -> None:
+    """Refuse a parameter or a buffer that is not finite: no weight file may hold it, so the run could not be saved."""
+    for name, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds NaN or infinity; expected finite numbers; a buffer may have persistent=False")
+
+
 def fitting(data: Data, model: Model) -> Data:
     """The data, with images in the model's dtype. ValueError if the data do not fit the model."""
     check_data(data)
@@ -269,14 +280,28 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
         if model is None and config.model not in models.names():
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
-        config = inherit(config)
-        source = resolved(config.source if data is None else data.source)
-        images = len(data.images) if data is not None else count(source)
-        config = checked(dataclasses.replace(config, source=source), model, images)
+        config = _of_data(inherit(config), data)
+        images = len(data.images) if data is not None else count(config.source)
+        config = checked(config, model, images)
         config = dataclasses.replace(config, resume=_was_restarted(folder, config))
     if data is None and config.source == OWN:
-        raise ValueError(f"{folder} was trained on data of your own: resume it in Python, train(config, data=...)")
+        raise ValueError(f"{folder}: its images are data of your own; pass them in Python, train(config, data=...)")
     return config
+
+
+def _of_data(config: Config, data: Data | None) -> Config:
+    """The configuration, with the source, shape and binarisation of the data filled in, so that it loads the same images."""
+    if data is None:
+        return dataclasses.replace(config, source=resolved(config.source))
+    C, H, _ = data.shape
+    found: dict[str, Any] = {"source": resolved(data.source)}
+    if data.source.startswith(FOLDER):
+        found |= {"image_size": H, "image_channels": C}
+    elif data.source == "sprites" and H != 28:
+        found["image_size"] = H
+    if config.binarise == "none":
+        found["binarise"] = data.binarisation
+    return dataclasses.replace(config, **found)
 
 
 def _of_model(config: Config, model: Model | None) -> Config:
@@ -292,7 +317,9 @@ def _of_model(config: Config, model: Model | None) -> Config:
         found |= {name: value for name, value in made.items() if name in MODELS_OWN}
         others = sorted(made.keys() - {*MODELS_OWN, "image_shape", "encoder", "decoder"})
         found |= {"model_arguments": " ".join(f"{name}={made[name]}" for name in others)} if others else {}
-    if LIKELIHOODS[model.likelihood].scale != "none" and hasattr(model, "log_sigma"):  # a pixel-prior takes that of its VQ-VAE
+    scale = LIKELIHOODS[model.likelihood].scale
+    trained = scale == "learned" and config.resume  # then the model's scale may have changed since the run began
+    if scale != "none" and not trained and hasattr(model, "log_sigma"):  # a pixel-prior has none of its own
         found["sigma"] = float(f"{model.log_sigma.exp().item():.6g}")  # rounded: log_sigma is float32, and 0.1 must stay 0.1
     for option, value in found.items():
         if getattr(config, option) not in (Config.__dataclass_fields__[option].default, value):
@@ -305,7 +332,8 @@ def _of_model(config: Config, model: Model | None) -> Config:
 def stored_config(folder: Path, config: Config) -> Config:
     """The configuration that is stored in a run's folder. Only the device, and the name of a renamed folder, may differ.
 
-    ValueError if an option of `config` has neither its default nor the stored value.
+    A run on a GPU stays there if the GPU is available: `device` "cpu" is the default, so it asks for nothing. ValueError if an
+    option of `config` has neither its default nor the stored value.
     """
     check_name(config.name)  # before anything is read: the name is a part of the path
     path = folder / "config.json"
@@ -316,6 +344,8 @@ def stored_config(folder: Path, config: Config) -> Config:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: damaged ({error}); the same configuration is in the header of state.safetensors") from None
     kept = dataclasses.replace(weight_files.config_of(path, content), resume=True, name=config.name)
+    if missing := [option for option in ("epochs", "batch_size") if getattr(kept, option) is None]:
+        raise ValueError(f"{path}: {missing[0]} is missing; restore it from the header of state.safetensors")
     for option in dataclasses.fields(Config):
         asked, stored = getattr(config, option.name), getattr(kept, option.name)
         if asked not in (option.default, stored) and option.name != "device":
@@ -346,7 +376,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
             )
         if state.get("digest", data.digest) != data.digest:
             found = f"{folder} was trained on {state.get('data')}, and the data are now: {data.about}"
-            raise ValueError(f"{found}; pass the same data")
+            raise ValueError(f"{found}; the images, their order or their precision differ: pass the same data and model")
 
     progress = progress_of(folder, config, state_files.load_state(folder, model, optimizer, "optimizer" not in own, check))
     epochs, batch_size = config.epochs_and_batch_size()

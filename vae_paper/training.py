@@ -197,7 +197,8 @@ def seeded_modules(config: Config, step: int) -> Iterator[None]:
     purpose = (MODULES, step, distributed.rank()) if distributed.processes() > 1 else (MODULES, step)
     cuda = [torch.cuda.current_device()] if devices.is_cuda(config.device) else []
     with torch.random.fork_rng(devices=cuda):
-        seeded = torch.default_generator if config.device == "cpu" else torch  # torch.manual_seed seeds every device: slower
+        # torch.manual_seed seeds every device. On the CPU this is slower than to seed the CPU's generator alone
+        seeded = torch.default_generator if config.device == "cpu" else torch
         seeded.manual_seed(generator_of(config, *purpose).initial_seed())
         yield
 

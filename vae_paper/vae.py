@@ -88,7 +88,8 @@ class Model(nn.Module):
 
         encode, decode            if q(z|x) is Gaussian and the prior is N(0, I)
         distortion, images_of     in place of `decode`, if the pixels depend on each other given z
-        terms, draw_prior         these too, if the prior is not N(0, I). If it cannot be sampled: terms, and drawn_from = None
+        terms, draw_prior         in addition, if the prior is not N(0, I). If the prior cannot be sampled, leave out `draw_prior`
+                                  and set drawn_from = None
         forward, sample           these two are enough, for any other model
 
     The attributes tell the library what the model can do. Override an attribute only if its default is wrong for your model.
@@ -338,6 +339,7 @@ class VAE(Model):
     ) -> None:
         super().__init__(latent_dim, likelihood, sigma, image_shape)
         self.width, self.depth = width, depth
+        self.own_networks = [name for name, network in (("encoder", encoder), ("decoder", decoder)) if network is not None]
         self.encoder = Encoder(latent_dim, image_shape, width, depth) if encoder is None else encoder
         self.decoder = Decoder(latent_dim, image_shape, width, depth) if decoder is None else decoder
 
@@ -362,11 +364,10 @@ class VAE(Model):
     def arguments(self) -> dict[str, Any]:
         """The arguments that build this model again. If a network is your own, they hold only the name of its class."""
         found = super().arguments
-        for name, ours in (("encoder", Encoder), ("decoder", Decoder)):
-            network = found.pop(name, None)
-            if network is not None and type(network) is not ours:
-                found[name] = f"{type(network).__module__}.{type(network).__qualname__}"
-        return found
+        networks = {name: type(found.pop(name)) for name in ("encoder", "decoder") if name in found}
+        return found | {
+            name: f"{kind.__module__}.{kind.__qualname__}" for name, kind in networks.items() if name in self.own_networks
+        }
 
 
 def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -> Float[Tensor, "*K B D"]:

@@ -25,5 +25,5 @@ def loss_and_elbo(distortion: Float[Array, " B"], rate: Float[Array, "B D"], bet
 
 
 def capacity_loss(distortion: Float[Array, " B"], rate: Float[Array, "B D"], gamma: float, capacity: float) -> float:
-    """The other way to anneal: mean distortion + gamma |mean KL - capacity|. Here the capacity grows during training."""
+    """The other way to anneal: mean distortion + gamma |mean KL - capacity|. In training, the caller raises the capacity."""
     raise NotImplementedError("capacity_loss")

@@ -7,7 +7,7 @@ from pathlib import Path
 from vae_paper.data import OWN
 from vae_paper.drawing import animation, latent_space, pictures
 from vae_paper.drawing.subject import Subject
-from vae_paper.measuring.elbo import evaluating
+from vae_paper.measuring.elbo import evaluating, terms_of
 from vae_paper.weight_files import RUNS
 
 KINDS: dict[str, Callable[[Subject, Path], None]] = {
@@ -74,6 +74,10 @@ def why_not(subject: Subject, kind: str) -> str | None:
         return f"{of} holds the model {subject.about['model']}; expected one of: {', '.join(subject.model.pictures)}"
     if kind in FLAT and subject.model.latent_dim != 2:
         return f"{of} has D = {subject.model.latent_dim}; expected D = 2, because this kind draws the latent space itself"
+    if kind in ("traversals", "rate"):
+        rates = terms_of(subject.model, subject.test.subset(slice(0, 1))).rate.shape[1]
+        if rates != subject.model.latent_dim:
+            return f"{of} has {rates} rates for {subject.model.latent_dim} latents; expected one for each latent"
     if kind == "scatter" and subject.model.latent_dim < 2:
         return f"{of} has D = 1; expected at least 2, one for each axis"
     if kind == "side-by-side":

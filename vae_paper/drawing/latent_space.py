@@ -15,10 +15,10 @@ from vae_paper.sampling import interpolation, samplers
 from vae_paper.vae import Model
 
 Array = np.ndarray
-SHOWN = 5_000  # most points in a map: more points would hide each other
-EMBEDDED = 2_000  # most points for t-SNE: its time grows faster than the number of points
+SHOWN = 5_000  # largest number of points in a map: more points would hide each other
+EMBEDDED = 2_000  # largest number of points for t-SNE: its time grows faster than the number of points
 COLUMNS = 11  # images in a row of traversals or interpolations; odd, so that a row has a middle
-LATENTS = 10  # most rows of traversals: latents with a small KL hardly change the image
+LATENTS = 10  # largest number of rows of traversals: latents with a small KL hardly change the image
 
 
 def manifold(subject: Subject, path: Path) -> None:

@@ -13,7 +13,7 @@ from vae_paper.drawing.subject import Subject, x_hat
 from vae_paper.measuring.elbo import active_units
 from vae_paper.vae import Images
 
-SHOWN = 12  # most images in a row
+SHOWN = 12  # largest number of images in a row
 DRAWS = 10  # images for one z in `shared_latents`
 
 

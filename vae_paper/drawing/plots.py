@@ -100,7 +100,7 @@ def grid(
     H, W = images.shape[3:]
     cell = CELL * min(2.0, max(1.0, W / 32))
     letters = max(len(re.sub(r"[${}_]", "", row)) for row in rows or [""])
-    left = 0.15 + LETTER * 8 * letters + (0.3 if down else 0)  # inches, as are those below
+    left = 0.15 + LETTER * 8 * letters + (0.3 if down else 0)  # in inches, like all lengths below
     width = max(6.5, left + cell * length + 0.15)
     left = (width + left - cell * length - 0.15) / 2
     said = _wrapped(caption, width, 9)

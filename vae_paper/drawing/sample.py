@@ -11,7 +11,7 @@ from vae_paper.sampling.samplers import SAMPLERS, needs_images, sample_images
 from vae_paper.weight_files import load_with_header
 
 ROW = 10  # images in a row
-MOST = 5_000  # most images in a picture: matplotlib draws at most 2^16 pixels in height
+MOST = 5_000  # largest number of images in a picture: a higher picture needs much memory
 
 
 def sample(
@@ -31,8 +31,8 @@ def sample(
     model, about = load_with_header(run)
     if source is not None and not needs_images(sampler, model):
         raise ValueError(f"source is {source}, and the sampler {sampler} uses no images; leave it out")
-    train = data_of(about, "train", source) if needs_images(sampler, model) else None
-    if train is not None and source is None and not trained_on(about, train.like(model)):
+    train = data_of(about, "train", source).like(model) if needs_images(sampler, model) else None
+    if train is not None and source is None and not trained_on(about, train):
         raise ValueError(f"{run} was trained on {about.get('data')}, and the data are now: {train.about}; choose a --source")
     images, labels = sample_images(model, count, sampler, seed, label, train)
     said = SAMPLERS[sampler] if train is not None else model.drawn_from or "z ~ N(0, I), for which this model was not trained"

@@ -45,13 +45,14 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     In eval mode, dropout is off, and the codebook of a VQ-VAE does not change. At the end, the old mode and the old settings
     of torch are restored.
     """
-    training = model.training
+    training = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with devices.numerics():
             yield
     finally:
-        model.train(training)
+        for module, mode in training.items():
+            module.training = mode
 
 
 @torch.inference_mode()

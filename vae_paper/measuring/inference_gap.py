@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from vae_numpy.checks import check_labels
 from vae_paper.data import Data
-from vae_paper.measuring.elbo import mixed
+from vae_paper.measuring.elbo import evaluating, mixed
 from vae_paper.measuring.estimators import importance
 from vae_paper.objectives import sticking_the_landing
 from vae_paper.vae import Images, Labels, Model
@@ -76,7 +76,9 @@ def best_factorised(
         check_labels(labels, len(x), model.classes if model.takes_labels else int(labels.max()) + 1)
     generator = torch.Generator(x.device).manual_seed(seed)
     found = []
-    with tqdm(total=steps * -(-len(x) // batch), unit="step", desc="best q of each image", delay=2, disable=None) as bar:
+    total = steps * -(-len(x) // batch)
+    bar = tqdm(total=total, unit="step", desc="best q of each image", delay=2, disable=None)
+    with bar, evaluating(model):
         for part in torch.arange(len(x), device=x.device).split(batch):
             of = None if labels is None else labels[part]
             with torch.no_grad():

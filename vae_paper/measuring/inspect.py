@@ -26,6 +26,7 @@ def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, see
     config = about.get("config", {})
     options = ("objective", "beta", "batch_size") if has_beta(model, about) else ("objective", "batch_size")
     trained = {name: config.get(name) for name in options} if config else {}
+    trained |= {name: own for name, own in (about.get("own") or {}).items() if name == "objective"}
     report = inspect(model, data_of(about, "test", source), passes, seed, trained.get("beta"))
     return report | {"run": str(run), "trained_with": trained}
 

@@ -88,7 +88,7 @@ class PixelPrior(Model):
         self.code = nn.Embedding(codes, EMBEDDED)
         self.above = nn.Conv2d(EMBEDDED, channels, (3, 5))
         self.left = nn.Conv2d(EMBEDDED, channels, (1, 3))
-        self.where = nn.Parameter(torch.zeros(1, 2 * channels, *self.grid))  # a bias for each position: digits are centred
+        self.where = nn.Parameter(torch.zeros(1, 2 * channels, *self.grid))  # a bias for each position, as in pixel_vae.py
         self.table = nn.Parameter(torch.zeros(codes, *self.grid))  # one logit per code and position, the same for all images
         self.layers = nn.ModuleList(GatedLayer(channels, classes if class_conditional else 0) for _ in range(layers))
         self.out = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, 2 * channels, 1), nn.ReLU(), nn.Conv2d(2 * channels, codes, 1))

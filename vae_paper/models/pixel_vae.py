@@ -47,7 +47,10 @@ class Before(nn.Module):
         self.out = nn.Conv2d(CHANNELS, C, 1)
 
     def forward(self, x: Float[Tensor, "B C rows W"], top: int = 0) -> Float[Tensor, "B C rows W"]:
-        """The logits of x: images, or their rows from `top` on. If `top` > 0, the result's first REACH rows are not exact."""
+        """The logits of x: images, or their rows from `top` on.
+
+        If `top` > 0, the first REACH rows of the result are wrong, because the rows above them are missing.
+        """
         h = self.first(x) + self.where[:, top : top + x.shape[2]]  # (B, 16, rows, W)
         for layer in self.layers:
             h = h + layer(relu(h))

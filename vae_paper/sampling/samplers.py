@@ -100,7 +100,7 @@ def latents_of(model: Model, data: Data, seed: int = 0) -> Latents:
     """Samples of the aggregate posterior, float64: one z ~ q(z|x) for each image (an autoencoder's z has no noise)."""
     terms = terms_of(model, data, seed=seed)
     if terms.z is None:
-        raise ValueError(f"a {type(model).__name__} has codes; expected a model whose latents are vectors")
+        raise ValueError(f"the terms of a {type(model).__name__} have no z; expected a model whose latents are vectors")
     return terms.z[0].numpy()
 
 

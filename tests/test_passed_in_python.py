@@ -1,0 +1,199 @@
+"""Models and data of the library, passed in Python: what is stored and advised is true, in any precision and shape."""
+
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import vae_paper
+from vae_numpy import weights
+from vae_paper import Config, Subject, distributed, initial, state_files, training
+from vae_paper.drawing.figures import why_not
+from vae_paper.drawing.sample import sample
+from vae_paper.estimated_rate import EstimatedRate
+from vae_paper.measuring import sample_quality
+from vae_paper.measuring.classifier import Classifier
+from vae_paper.measuring.elbo import evaluating
+from vae_paper.measuring.inference_gap import best_factorised
+from vae_paper.measuring.inspect import inspect_run
+from vae_paper.vae import Encoder
+
+SHORT = {"batch_size": 16, "epochs": 2, "validation": 0.2, "latent_dim": 2}
+DIGITS = vae_paper.load_data("handwriting", "train").subset(slice(0, 60))
+
+
+@pytest.fixture(autouse=True)
+def in_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def interrupted(config: Config, at_step: int = 1, **parts) -> str:
+    """Train with a Ctrl-C after some steps; return what the run said."""
+
+    def objective(terms):
+        calls.append(1)
+        if len(calls) == at_step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return training.objectives.beta_loss(terms, 1.0)
+
+    calls: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "loss_of", lambda config, terms, at, own: objective(terms))
+        with pytest.raises(KeyboardInterrupt) as stop:
+            vae_paper.train(config, **parts)
+    return str(stop.value)
+
+
+def test_a_run_with_a_learned_scale_is_resumed_with_the_same_model():
+    model = vae_paper.VAE(2, "learned-gaussian")
+    interrupted(Config(name="scale", learning_rate=0.01, **SHORT), 3, model=model, data=DIGITS)
+    assert model.log_sigma.exp().item() != pytest.approx(0.1, rel=1e-3)
+    path = vae_paper.train(Config(name="scale", resume=True), model=model, data=DIGITS)
+    assert (path / "weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize("parts", [{}, {"data": DIGITS}, {"model": vae_paper.VAE(2).double()}])
+def test_the_advice_after_ctrl_c_can_be_followed(parts):
+    config = Config(name="stopped", source="handwriting", batch_size=500, epochs=2, latent_dim=2, validation=0.0)
+    said = interrupted(dataclasses.replace(config, batch_size=16) if "data" in parts else config, **parts)
+    assert ("in Python, with the same arguments" in said) == bool(parts)
+    assert ("python -m vae_paper train --name stopped --resume" in said) == (not parts)
+
+
+def test_a_network_that_was_passed_must_be_passed_again():
+    path = vae_paper.train(Config(name="wide", **SHORT), model=vae_paper.VAE(2, encoder=Encoder(2, width=6)), data=DIGITS)
+    with pytest.raises(ValueError, match=r"needs vae_paper.vae.Encoder, which only your own code can build"):
+        vae_paper.load(path)
+    assert vae_paper.load(path, model=vae_paper.VAE(2, encoder=Encoder(2, width=6))).encoder.conv1.out_channels == 6
+
+
+def test_inspect_names_the_own_objective():
+    path = vae_paper.train(Config(name="own", **SHORT), data=DIGITS, objective=lambda terms: terms.distortion.mean())
+    assert "<lambda>" in inspect_run(path, "handwriting", passes=1)["trained_with"]["objective"]
+
+
+def test_a_run_in_float64_is_drawn_and_judged(tmp_path):
+    path = vae_paper.train(Config(name="double", **SHORT), model=vae_paper.VAE(2).double(), data=DIGITS)
+    sample(path, tmp_path / "double.png", "aggregate", 4, source="handwriting")
+    judge, x = Classifier().eval(), DIGITS.images[:6]
+    assert torch.equal(sample_quality.features(judge, x.double()), sample_quality.features(judge, x))
+
+
+def picture_folder(size=(40, 20)) -> str:
+    noise = np.random.default_rng(0).integers(0, 256, (20, *size[::-1], 3), dtype=np.uint8)
+    os.mkdir("pictures")
+    for index, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(f"pictures/{index}.png")
+    return "folder:pictures"
+
+
+def test_images_of_a_folder_may_be_wide():
+    wide = vae_paper.load_data(picture_folder(), "train", shape=(3, 20, 40))
+    assert wide.shape == (3, 20, 40)
+    square = vae_paper.load_data("folder:pictures", "train", shape=(3, 20, 20))
+    np.testing.assert_array_equal(wide.images[:, :, :, 10:30], square.images)  # the square is the wide image's central part
+
+
+def test_the_shape_of_a_folder_that_was_passed_is_stored():
+    data = vae_paper.load_data(picture_folder(), "train", shape=(1, 12, 12))
+    path = vae_paper.train(Config(name="gray", batch_size=4, epochs=1, latent_dim=2), data=data)
+    stored = json.loads((path / "config.json").read_text())
+    assert (stored["image_size"], stored["image_channels"]) == (12, 1)
+    again = vae_paper.train(Config(name="gray", resume=True))  # from the folder itself
+    assert vae_paper.load(again).image_shape == (1, 12, 12)
+
+
+def test_binarised_data_need_a_likelihood_of_binary_pixels():
+    data = DIGITS.replace(binarisation="dynamic")
+    with pytest.raises(ValueError, match="binary images need --likelihood bernoulli"):
+        vae_paper.train(Config(name="bce", **SHORT), data=data)
+    path = vae_paper.train(Config(name="binary", likelihood="bernoulli", **SHORT), data=data)
+    assert json.loads((path / "config.json").read_text())["binarise"] == "dynamic"
+
+
+def test_one_folder_may_be_written_in_two_ways():
+    start = {"source": "folder:pictures", "validation": 0.1}
+    assert initial._unseen(start, f"folder:{os.getcwd()}/pictures/", None) == 0.1
+    assert initial._unseen(start, "folder:others", None) == 1.0
+
+
+def test_a_start_with_the_default_width_spelled_out():
+    vae_paper.train(Config(name="first", **SHORT), data=DIGITS)
+    vae_paper.train(Config(name="second", width=32, start_from="first", **SHORT | {"validation": 0.1}), data=DIGITS)
+    with pytest.raises(ValueError, match=r"conv1.weight is float32 \(32"):
+        vae_paper.train(Config(name="third", width=8, start_from="first", **SHORT | {"validation": 0.1}), data=DIGITS)
+
+
+def test_a_stored_configuration_without_epochs_is_refused():
+    path = vae_paper.train(Config(name="run", **SHORT), data=DIGITS)
+    stored = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(stored | {"epochs": None}))
+    with pytest.raises(ValueError, match=r"config.json: epochs is missing"):
+        vae_paper.train(Config(name="run", resume=True), data=DIGITS)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(distributed, "processes", lambda: 3)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    distributed.take_device("cuda")  # no GPU at all: devices.check says so
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="there are 2; start at most 2 processes"):
+        distributed.take_device("cuda")
+
+
+def test_a_parameter_without_axes_is_refused(tmp_path):
+    params, _ = weights.load(weights.PRETRAINED / "vae_mnist_d2.safetensors")
+    weights.save_tensors(tmp_path / "w.safetensors", params | {"encoder.mu.weight": np.float32(1).reshape(())}, {})
+    with pytest.raises(ValueError, match=r"encoder.mu.weight is \(\); expected"):
+        weights.load(tmp_path / "w.safetensors")
+
+
+def test_a_state_may_be_four_times_as_large_as_weights(monkeypatch):
+    path = vae_paper.train(Config(name="run", **SHORT), data=DIGITS)
+    monkeypatch.setattr(weights, "MOST_BYTES", 6_000_000)  # the state of this model takes 18 million bytes
+    assert state_files.read_state(path / "state.safetensors")[1]["step"] == 6
+    monkeypatch.setattr(weights, "MOST_BYTES", 1_000_000)
+    with pytest.raises(ValueError, match="expected at most 4,000,000"):
+        state_files.read_state(path / "state.safetensors")
+
+
+def test_a_picture_of_rates_needs_a_rate_of_each_latent():
+    class OneRate(EstimatedRate):
+        pictures = ("traversals", "rate")
+
+    subject = Subject(OneRate(5), DIGITS)
+    assert all("has 1 rates for 5 latents" in why_not(subject, kind) for kind in OneRate.pictures)
+    assert why_not(Subject(vae_paper.VAE(5), DIGITS), "traversals") is None
+
+
+def test_measures_use_eval_mode_and_restore_the_mode_of_each_part():
+    model = vae_paper.VAE(2, decoder=nn.Sequential(nn.Linear(2, 784), nn.Dropout(0.5), nn.Unflatten(1, (1, 28, 28)))).train()
+    model.encoder.eval()
+    with evaluating(model):
+        assert not any(module.training for module in model.modules())
+    assert model.training and model.decoder[1].training and not model.encoder.training
+    first, again = (best_factorised(model, DIGITS.images[:3], steps=2)[0] for _ in range(2))
+    assert torch.equal(first, again)
+
+
+def test_a_prior_whose_vq_vae_has_own_data_needs_these_data():
+    data = DIGITS.replace(source=vae_paper.data.OWN)
+    vq = vae_paper.train(Config(name="vq", model="vq-vae", codes=8, **SHORT), data=data)
+    with pytest.raises(ValueError, match=r"runs.prior: its images are data of your own; pass them in Python"):
+        vae_paper.train(Config(name="prior", model="pixel-prior", codes_of=vq.name))
+    assert not Path("runs/prior").exists()
+
+
+def test_a_buffer_that_no_file_may_hold_is_refused_before_training():
+    model = vae_paper.VAE(2)
+    model.register_buffer("mask", torch.tensor(-torch.inf))
+    with pytest.raises(ValueError, match="mask holds NaN or infinity"):
+        vae_paper.train(Config(name="mask", **SHORT), model=model, data=DIGITS)
+    assert not Path("runs/mask").exists()
