@@ -301,7 +301,7 @@ TRIED = {
         {0: [AE(2), VQ], 1: [d for d in NO_IMAGES_IN if len(d.images)], 2: no_counts(), 3: no_counts()},
     ),
     "vae_paper.measuring.inference_gap.best_factorised": (
-        lambda *a: inference_gap.best_factorised(VAE_2, *a[:-2], 0, *a[-2:]), [X, LABELS, 1, 2, 0.05, 9],
+        lambda *a: inference_gap.best_factorised(CVAE_2, *a[:-2], 0, *a[-2:]), [X, LABELS, 1, 2, 0.05, 9],
         {0: no_images(X), 1: no_labels(LABELS), 2: no_counts(), 3: no_counts(), 4: [NAN, -0.1, 0.0], 5: no_counts()},
     ),
     "vae_paper.sampling.interpolation.guided": (

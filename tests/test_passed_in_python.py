@@ -18,8 +18,7 @@ from vae_paper import Config, Subject, distributed, initial, state_files, traini
 from vae_paper.drawing.figures import why_not
 from vae_paper.drawing.sample import sample
 from vae_paper.estimated_rate import EstimatedRate
-from vae_paper.measuring import sample_quality
-from vae_paper.measuring.classifier import Classifier
+from vae_paper.measuring import classifier
 from vae_paper.measuring.elbo import evaluating
 from vae_paper.measuring.inference_gap import best_factorised
 from vae_paper.measuring.inspect import inspect_run
@@ -79,11 +78,12 @@ def test_inspect_names_the_own_objective():
     assert "<lambda>" in inspect_run(path, "handwriting", passes=1)["trained_with"]["objective"]
 
 
-def test_a_run_in_float64_is_drawn_and_judged(tmp_path):
+def test_a_run_in_float64_is_drawn_and_judged(tmp_path, monkeypatch):
     path = vae_paper.train(Config(name="double", **SHORT), model=vae_paper.VAE(2).double(), data=DIGITS)
     sample(path, tmp_path / "double.png", "aggregate", 4, source="handwriting")
-    judge, x = Classifier().eval(), DIGITS.images[:6]
-    assert torch.equal(sample_quality.features(judge, x.double()), sample_quality.features(judge, x))
+    monkeypatch.setattr(classifier, "trained", lambda source: classifier.Classifier().eval())
+    found = vae_paper.evaluate(vae_paper.load(path), DIGITS, passes=1, k=2, subset=2, drawn=20)
+    assert np.isfinite(found["measures"]["frechet_distance"]["value"])
 
 
 def picture_folder(size=(40, 20)) -> str:

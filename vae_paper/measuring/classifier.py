@@ -49,7 +49,7 @@ class Classifier(nn.Module):
 @torch.inference_mode()
 def probabilities(model: Classifier, x: Float[Tensor, "B 1 28 28"]) -> Float[Tensor, "B 10"]:
     """p(label|x) for each label."""
-    return torch.cat([model(part.float()).softmax(1) for part in x.split(500)])
+    return torch.cat([model(part).softmax(1) for part in x.split(500)])
 
 
 def accuracy(model: Classifier, x: Float[Tensor, "B 1 28 28"], labels: Labels) -> Estimate:

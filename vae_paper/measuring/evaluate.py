@@ -132,9 +132,10 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     """The quality of `count` samples: their Fréchet distance to test images, and how many show the requested label."""
     judge = classifier.trained(data.source)
     images, labels = sample_quality.samples(model, count, seed)
+    images = images.float()  # the classifier is in float32, the model may be in float64
     train = load_data(data.source, "train", data.binarisation)
     real = train.subset(estimators.random_subset(len(train.images), count, seed)).seen(seed)
-    test = data.seen(mixed(seed, 1))  # another seed: the binarisation noise is not that of `real`
+    test = data.seen(mixed(seed, 1)).float()  # another seed: the binarisation noise is not that of `real`
     unit, drawn = "squared features of the classifier", model.pixels_drawn or model.likelihood == "bernoulli"
     kind = "pixels drawn from p(x|z)" if drawn else "x_hat"
     says = f"{count} samples, {kind}: Fréchet distance in features of this project's classifier (not FID). With few samples "

@@ -32,7 +32,7 @@ def samples(model: Model, count: int, seed: int = 0) -> tuple[Images, Labels | N
 @torch.inference_mode()
 def features(judge: Classifier, x: Images) -> Float[Tensor, "N 256"]:
     """The values of the classifier's last hidden layer, float64."""
-    return torch.cat([judge.features(part.float()) for part in x.split(AT_ONCE)]).double()
+    return torch.cat([judge.features(part) for part in x.split(AT_ONCE)]).double()
 
 
 def distance(judge: Classifier, real: Float[Tensor, "M C H W"], images: Float[Tensor, "N C H W"]) -> Estimate:
