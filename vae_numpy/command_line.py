@@ -61,7 +61,7 @@ def command_of(prog: str, config: Any) -> str:
         value, option = getattr(config, field.name), field.name.replace("_", "-")
         if value == field.default:
             continue
-        if isinstance(field.default, bool):  # a flag, --x or --no-x. An option `bool | None` is none: --x True
+        if isinstance(field.default, bool):  # a flag: --x or --no-x. An option `bool | None` is written --x True
             words.append(f"--{option if value else 'no-' + option}")
         else:
             values = value if isinstance(value, tuple) else (value,)

@@ -88,7 +88,7 @@ class Run:
         return len(self.data.images) // self.config.epochs_and_batch_size()[1]
 
     def after_step(self, loss: Tensor) -> None:
-        """Count a step. After Ctrl-C, save the state and stop. In the last step of an epoch, `after_epoch` does this."""
+        """Count a step. After Ctrl-C, save the state and stop. After the last step of an epoch, `after_epoch` saves and stops."""
         self.loss += loss
         self.progress.step += 1
         self.bar.update()
@@ -257,7 +257,7 @@ def check_finite(model: Model) -> None:
     """Refuse a parameter or a buffer that is not finite: no weight file may hold it, so the run could not be saved."""
     for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
-            raise ValueError(f"{name} holds NaN or infinity; expected finite numbers; a buffer may have persistent=False")
+            raise ValueError(f"{name} holds NaN or infinity; expected finite numbers, or a buffer with persistent=False")
 
 
 def fitting(data: Data, model: Model) -> Data:
@@ -305,7 +305,7 @@ def _of_data(config: Config, data: Data | None) -> Config:
 
 
 def _of_model(config: Config, model: Model | None) -> Config:
-    """The configuration, with the name and arguments of `model` filled in. ValueError if it has other arguments."""
+    """The configuration, with the name and arguments of `model`. ValueError if `config` has other arguments."""
     if model is None:
         return config
     if not isinstance(model, Model):
@@ -332,7 +332,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
 def stored_config(folder: Path, config: Config) -> Config:
     """The configuration that is stored in a run's folder. Only the device, and the name of a renamed folder, may differ.
 
-    A run on a GPU stays there if the GPU is available: `device` "cpu" is the default, so it asks for nothing. ValueError if an
+    A run on a GPU stays there if the GPU is available, even if `device` is "cpu", because this is the default. ValueError if an
     option of `config` has neither its default nor the stored value.
     """
     check_name(config.name)  # before anything is read: the name is a part of the path

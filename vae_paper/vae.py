@@ -86,11 +86,11 @@ class Model(nn.Module):
 
     A subclass defines these methods:
 
-        encode, decode            if q(z|x) is Gaussian and the prior is N(0, I)
+        encode, decode            enough if q(z|x) is Gaussian and the prior is N(0, I)
         distortion, images_of     in place of `decode`, if the pixels depend on each other given z
-        terms, draw_prior         in addition, if the prior is not N(0, I). If the prior cannot be sampled, leave out `draw_prior`
-                                  and set drawn_from = None
-        forward, sample           these two are enough, for any other model
+        terms, draw_prior         besides those above, if the prior is another. If the prior cannot be sampled, leave out
+                                  `draw_prior` and set drawn_from = None
+        forward, sample           enough for any other model
 
     The attributes tell the library what the model can do. Override an attribute only if its default is wrong for your model.
     """

@@ -204,7 +204,7 @@ WRONG = [
     Wrong(
         "half_forgotten",
         "implied_variance",
-        "your result is right only without the factor 1/2. The sum of squared errors belongs to variance 1/2, and half of "
+        "your result is right only if half is False. The sum of squared errors belongs to variance 1/2, and half of "
         "this sum to variance 1",
         lambda reduction, half, pixels: variance_by_weight(reduction, False, pixels),
     ),
@@ -304,8 +304,8 @@ WRONG = [
     Wrong(
         "half_reversed",
         "implied_variance",
-        "without the factor 1/2 your result is twice the right variance; with this factor it is half of it. The sum of squared "
-        "errors times c belongs to the variance 1 / (2 c)",
+        "if half is False, your result is twice the right variance; if half is True, it is half of the right variance. The sum "
+        "of squared errors times c belongs to the variance 1 / (2 c)",
         lambda reduction, half, pixels: variance_by_weight(reduction, half, pixels) * (0.5 if half else 2),
     ),
 ]

@@ -18,7 +18,7 @@ def implied_beta(reconstruction: str, kl: str, pixels: int, latents: int, weight
 
 
 def implied_variance(reduction: str, half: bool, pixels: int) -> float:
-    """The variance of the Gaussian p(x|z) for which -log p(x|z) + KL has the same optimum as the loss: squared error + KL.
+    """The variance of a Gaussian p(x|z). With it, -log p(x|z) + KL has the same optimum as the loss, squared error + KL.
 
     The KL is a sum over the latents. `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether this is
     multiplied by 1/2.

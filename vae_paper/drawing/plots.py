@@ -1,4 +1,4 @@
-"""Arrays in, picture out. Every figure has the caller's caption, and labels on all axes that mean something."""
+"""Arrays in, picture out. Every figure has the caller's caption. Every axis that has a meaning has a label."""
 
 import math
 import re

@@ -122,8 +122,10 @@ def completeness_of(importance: Importance) -> float:
 
 
 def concentration(importance: Float[np.ndarray, "A B"]) -> Float[np.ndarray, " A"]:
-    """1 - H / log B of each row. H is the entropy of the row after division by its sum. 1: only one entry is not 0; 0: all are
-    equal."""
+    """1 - H / log B of each row. H is the entropy of the row after division by its sum.
+
+    The result is 1 if only one entry of the row is not 0, and 0 if all entries are equal.
+    """
     check_importance(importance)
     shares = importance + TINY
     shares = shares / shares.sum(1, keepdims=True)
