@@ -130,7 +130,7 @@ def training_speed() -> str:
             table("training | images/s | of the limit", rows),
             f"Our fastest training in float32 is {ratios['float32_over_fastest_peer']:.2f} times as fast as the fastest peer "
             f"({ratios['fastest_peer']}). Our fastest training in any precision ({ratios['best']}) is "
-            f"{ratios['best_over_fastest_peer']:.2f} times as fast. A training step needs "
+            f"{ratios['best_over_fastest_peer']:.2f} times as fast as this peer. A training step needs "
             f"{r['limit']['training_flops'] / 1e6:.1f} MFLOPs per image. The limit is the number of images per second if every "
             f"operation were as fast as this machine's fastest matrix product: {most}.",
             "Level 3 alone: 5 rounds of 5 steps, after 2 steps of warm-up. The trainers above took turns and these runs did not, "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -14,10 +15,12 @@ from torch import nn
 
 import vae_paper
 from vae_numpy import weights
-from vae_paper import Config, Subject, distributed, initial, state_files, training
+from vae_paper import Config, Subject, cuda_graph, devices, distributed, initial, models, state_files, training
+from vae_paper.drawing import plots
 from vae_paper.drawing.figures import why_not
 from vae_paper.drawing.sample import sample
 from vae_paper.estimated_rate import EstimatedRate
+from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.measuring import classifier
 from vae_paper.measuring.elbo import evaluating
 from vae_paper.measuring.inference_gap import best_factorised
@@ -197,3 +200,69 @@ def test_a_buffer_that_no_file_may_hold_is_refused_before_training():
     with pytest.raises(ValueError, match="mask holds NaN or infinity"):
         vae_paper.train(Config(name="mask", **SHORT), model=model, data=DIGITS)
     assert not Path("runs/mask").exists()
+
+
+def test_objectives_through_z_need_a_gaussian_q_before_any_run():
+    for model, objective in [("iaf", "stl"), ("ladder", "dreg")]:
+        with pytest.raises(ValueError, match="this objective needs a Gaussian q"):
+            vae_paper.train(Config(name="refused", model=model, objective=objective))
+    assert not Path("runs").exists()
+
+
+def test_seen_pixels_do_not_decide_a_variance():
+    with pytest.raises(ValueError, match="likelihood is optimal-gaussian: its variance is fitted to a batch, and with it to the"):
+        models.build("quadrant-cvae", 2, "optimal-gaussian")
+
+
+def test_an_own_objective_is_computed_in_float32():
+    found = []
+
+    def objective(terms):
+        if terms.mu.requires_grad:
+            found.append((terms.mu.T @ terms.mu).dtype)
+        return training.objectives.beta_loss(terms, 1.0)
+
+    vae_paper.train(Config(name="bf16", precision="bf16", **SHORT | {"epochs": 1}), data=DIGITS, objective=objective)
+    assert set(found) == {torch.float32}
+
+
+def test_all_pictures_skips_what_raises(capsys):
+    gray = Subject(vae_paper.VAE(2, "bernoulli"), DIGITS.subset(slice(0, 12)))
+    drawn = vae_paper.draw(gray, "all")
+    assert "samples" in [path.stem for path in drawn] and "rate: not drawn: " in capsys.readouterr().err
+
+
+def test_an_unknown_training_has_no_beta_in_its_caption():
+    assert "β" not in Subject(vae_paper.VAE(2), DIGITS).caption("A picture")
+
+
+def test_a_network_of_your_own_is_not_recorded_on_a_gpu():
+    model = vae_paper.VAE(2, encoder=Encoder(2))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=torch.tensor(0.1), capturable=True)
+    assert "a network of your own" in cuda_graph.reason_against(model, optimizer, own_objective=False)
+
+
+def test_twelve_classes_have_twelve_colours():
+    assert len(set(plots._colours(np.arange(12)).values())) == 12
+
+
+def test_a_map_takes_any_seed():
+    drawn = vae_paper.draw(Subject(vae_paper.VAE(3), DIGITS, seed=-5_000_000_000), "scatter")
+    assert drawn[0].is_file()
+
+
+def test_a_model_on_another_device_is_drawn_on_the_cpu():
+    model = vae_paper.VAE(2)
+    assert devices.on_cpu(model) is model
+    with pytest.raises(NotImplementedError, match="meta"):  # it is copied from its device; "meta" holds no numbers
+        devices.on_cpu(vae_paper.VAE(2).to("meta"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pixels_of_a_continuous_bernoulli_have_the_right_mean(dtype):
+    for logit in (-300.0, -60.0, -20.0, -1.0, -1e-3, 0.0, 0.5, 30.0):
+        logits = torch.full((20_000,), logit, dtype=dtype)
+        x = LIKELIHOODS["continuous-bernoulli"].draw(logits, torch.zeros(()), torch.Generator().manual_seed(0))
+        exact = 1 / (1 - math.exp(-logit)) - 1 / logit if abs(logit) > 0.01 else 0.5 + logit / 12
+        assert 0 <= x.min() <= x.max() <= 1
+        assert abs(x.mean().item() - exact) < 5 * x.std().item() / len(x) ** 0.5, logit

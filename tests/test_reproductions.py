@@ -5,6 +5,7 @@ A reduced run must show the direction of the paper's claim, and an effect of a s
 
 import dataclasses
 import json
+import math
 import re
 import runpy
 import sys
@@ -233,17 +234,19 @@ def test_verdicts_follow_the_numbers():
     assert not iwae(0.2).holds and not iwae(0.5, off=0.6).holds and not iwae(0.5, active=-1).holds
 
     def rate(off, bought=60.0, spread=0.0):
-        made = {"5": seeds(rate=(5, 0), off=(0, 0), distortion=(140.0, 0))}
-        made["25"] = seeds(rate=(25 + off, 0.1), off=(abs(off), 0.1), distortion=(140 - bought, spread))
+        made = {"5": seeds(rate=(5, 0), off=(0, 0), distortion=(140.0, 0), seconds=(60, 0))}
+        made["25"] = seeds(rate=(25 + off, 0.1), off=(abs(off), 0.1), distortion=(140 - bought, spread), seconds=(60, 0))
         return [row.holds for row in burgess.ledger({"gammas": {"30": made}})]
 
     assert rate(0.8) == [True, True] and rate(0.95) == [False, True] and rate(0, 49) == rate(0, 60, 11) == [True, False]
 
-    parts = {f"mutual_information_{end}": (value, 0) for end, value in (("low", 3.0), ("high", 3.2))}
+    parts = {f"mutual_information_{end}": (value, 0) for end, value in (("low", 3.0), ("high", 3.2))} | {"seconds": (60, 0)}
     made = {c: seeds(rate=(float(c), 0), off=(0, 0), distortion=(150 - 4 * float(c), 0), **parts) for c in ("5", "25")}
     slow = {"gamma": 1000.0, "batch_size": 16, "epochs": 28, "seeds": [0, 1]}
-    *_, fast, _, slowly = burgess.ledger({"gammas": {"1000": made}, "slowly": made, "slow": slow})
-    assert fast.holds and slowly.holds and slowly.protocol == {"seeds": [0, 1], "epochs": 28}
+    report = {"model": "vae, batches of 128", "gammas": {"1000": made, "10": made}, "slowly": made, "slow": slow}
+    *_, fast, _, slowly = burgess.ledger(report)
+    slow_runs = {"model": "vae, batches of 16", "seeds": [0, 1], "epochs": 28, "seconds": 240.0}
+    assert fast.holds and slowly.holds and (fast.protocol, slowly.protocol) == ({"seconds": 480.0}, slow_runs)
     assert "falls by 80.0, 80.0 nats" in slowly.verdict and "between 3.0 and 3.2 nats" in slowly.verdict
 
     def quadrants(*cvae, neighbours=90.0):
@@ -254,6 +257,8 @@ def test_verdicts_follow_the_numbers():
     assert [row.holds for row in quadrants(70, 75, 84)] == [True, True, True]
     assert [row.holds for row in quadrants(75, 70, 84.8)] == [True, False, False]
     assert [row.holds for row in quadrants(70, neighbours=60.0)] == [False]
+    three = seeds(network=(85, 0), cvae=(70, 0), cvae_elbo=(-73, 0)) | {"pixels": 99, "neighbours": 90}
+    assert sohn.ledger({"quadrants": {"3": three}})[0].holds is None, "its lead is compared with that of two quadrants"
     assert "CVAE 70.0 ± 0.7 (-ELBO: 73.0 ± 0.0)" in quadrants(70)[0].ours, "the tutorial's numbers are ELBOs"
 
     def bounds(more=0.0, **changed):
@@ -261,6 +266,8 @@ def test_verdicts_follow_the_numbers():
         made = {n: seeds(test=(v, 0), train=(v + 0.5 + more * (n == "200"), 0)) for n, v in ends.items()}
         return kingma.ledger({"bounds": {"mlp": made}})[0].holds
 
+    few = {n: seeds(test=(-100, 0), train=(-99.5, 0)) for n in ("20", "200")}
+    assert kingma.ledger({"bounds": {"mlp": few}})[0].holds is None, "the rule speaks of N_z = 3, 5 and 10 too"
     assert bounds() and bounds(more=0.9) and not bounds(more=1.1) and not bounds(**{"200": -102.1})
     assert not bounds(**{"3": -151}) and not bounds(**{"20": -89, "200": -89}) and not bounds(**{"3": -119})
     assert not bounds(**{"5": -104})
@@ -278,9 +285,12 @@ def test_verdicts_follow_the_numbers():
     assert metric(0.1, 0.05) == [True, True, None] and metric(0.1, 0.08) == [False, False, None]
     assert metric(0.1, 0.08, 0.0) == metric(0.1, 0.0, 0.08) == metric(-0.1, 0.05) == [False, False, None]
 
-    def likelihood(name, nats):
+    def likelihood(name, nats, source="mnist"):
         more = dict.fromkeys(("command", "model", "binarisation", "k", "split", "epochs", "machine", "seconds"))
+        more |= {"options": vars(nll.Options()) | {"source": source}}
         return nll.ledger({"models": {name: seeds(nll=(nats, 0.1), nll_standard_error=(0.1, 0)) | more}})[0].holds
+
+    assert likelihood("VAE", 57.0, "handwriting") is None, "the aims and Burda et al. are about MNIST"
 
     assert likelihood("VAE", 85.4) and not likelihood("VAE", 85.6) and likelihood("IWAE-5", 84.7)
     assert not likelihood("IWAE-5", 84.9) and not likelihood("IWAE-50", 83.9) and likelihood("IWAE-2", 70.0) is None
@@ -327,6 +337,8 @@ def test_verdicts_of_the_other_lines_follow_the_numbers():
         }
         found["a"]["off_on_the_same_images"] = {"elbo": 0.0, "nll": -nats}
         return oracles.ledger({"oracles": found})[0].holds
+
+    assert off(1.0, 0.0) and not off(math.nan, 0.0) and not off(1.0, 0.0, math.nan)
 
     assert off(-3.9, 9.0) and not off(-4.1, 0.0) and not off(0.0, 0.0, nats=0.2)
 
@@ -417,6 +429,11 @@ def test_the_paper_s_network_and_optimiser_come_in_through_train(monkeypatch):
     for layer in (decoder.hidden1, decoder.hidden2, decoder.hidden3):
         h = layer(h).tanh()
     assert_close(model.decode(z).flatten(1), decoder.out(h), 1e-6)
+
+
+def test_equal_seeds_are_refused():
+    with pytest.raises(ValueError, match=r"seeds are \(0, 0\): expected different values"):
+        nll.main(nll.Options(seeds=(0, 0)))
 
 
 @pytest.mark.parametrize("module", [higgins, higgins_paper])

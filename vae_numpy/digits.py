@@ -100,7 +100,7 @@ def _load_handwriting(split: str) -> Digits:
         raise ValueError(f"{path}: damaged (its SHA-256 is not that of the bundled file); restore it from the repository")
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         images, labels = file["images"], file["labels"]  # (1797, 8, 8) in 0..16, and (1797,)
-    chosen = slice(1437) if split == "train" else slice(1437, None)  # sorted by writer: no writer is in both splits
+    chosen = slice(1437) if split == "train" else slice(1437, None)  # sorted by writer; one writer is in both splits
     small = images[chosen].astype(np.float64) / 16
     # R = ENLARGE enlarges the columns, its transpose Rᵀ the rows: X -> R X Rᵀ
     large = np.clip(ENLARGE @ small @ ENLARGE.T, 0, 1)  # (N, 20, 20)

@@ -219,6 +219,8 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     for option, why in model.fixed_options.items():
         if getattr(config, option) != Config.__dataclass_fields__[option].default:
             raise ValueError(f"{_said(config)}: {why}; leave {option} out")
+    if config.objective in ("stl", "dreg") and not model.gaussian_q:
+        raise ValueError(f"{_said(config)}: this objective needs a Gaussian q(z|x); choose elbo or iwae")
     for option in model.parts:
         if not getattr(config, option):
             raise ValueError(

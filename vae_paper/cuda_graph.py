@@ -40,6 +40,8 @@ def reason_against(model: nn.Module, optimizer: Optimizer, own_objective: bool) 
         return "several processes exchange gradients in each step"
     if own_objective:
         return "an objective of your own may do something else in each step"
+    if getattr(model, "own_networks", None):
+        return "a network of your own may do something else in each step"
     if not vars(type(model)).get("recordable"):
         return f"{type(model).__name__} does not say that it is recordable"
     if not all(group.get("capturable") and isinstance(group["lr"], Tensor) for group in optimizer.param_groups):

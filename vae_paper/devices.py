@@ -1,6 +1,7 @@
 """Devices: whether a device is available, and the precision of matrix products and convolutions."""
 
 import contextlib
+import copy
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,11 @@ def check(device: str, precision: str = "float32") -> None:
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # a private function, absent on some platforms
     if precision == "bf16" and device == "cpu" and supported is not None and not supported():
         print("bf16 is slow: this processor has no bfloat16 instructions; float32 is several times faster", file=sys.stderr)
+
+
+def on_cpu(model: Any) -> Any:
+    """The model, or a copy of it on the CPU if it is on another device."""
+    return model if all(p.device.type == "cpu" for p in model.parameters()) else copy.deepcopy(model).cpu()
 
 
 def is_cuda(device: str) -> bool:

@@ -16,8 +16,6 @@ from vae_paper.vae import VAE, Images, Labels, Latents, Samples, Terms, reparame
 class EstimatedRate(VAE):
     """Used directly, it is the VAE of vae.py with an estimated KL."""
 
-    gaussian_q = True
-    """Whether q(z|x) is N(mu, diag(exp(logvar))). It is False if `flowed` changes z."""
     rate_is = (
         "an estimate of KL(q(z|x) || p(z)) from sampled z; its expectation is at least the information in z about x, I(x; z)"
     )

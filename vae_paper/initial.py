@@ -116,8 +116,8 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source == OWN:  # this name does not tell which images: compare the digests
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # In an older file, "auto" may mean this source or another one. Assume this source: with another one, 1.0 would be
-        # returned, and images that the model has seen could become validation images.
+        # In an older file, "auto" may mean this source or another one. The code assumes this source, because otherwise this run
+        # could validate on images that the model has seen.
         # The header's text "data" begins with the number of training images (from `data.split`). For a run on the whole source
         # it is `whole` minus the held-out images. With any other number, that run used only a part of the source. Then it may
         # have been trained on images that this run holds out.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Bernoulli, ContinuousBernoulli, Normal
+from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from vae_numpy.checks import check_alike, check_floats, check_pixels, values_are_visible
@@ -126,9 +126,12 @@ def draw_gaussian(logits: Pixels, log_sigma: Scalar, generator: torch.Generator)
 
 
 def draw_continuous_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
-    """Pixels in [0, 1], drawn with the inverse CDF."""
+    """Pixels in [0, 1], drawn with the inverse CDF. (torch's clips logits to about -16 to 16 in float32.)"""
     u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
-    return ContinuousBernoulli(logits=logits, validate_args=False).icdf(u).clamp(0, 1)
+    # For l < 0, the CDF is (1 - e^lx) / (1 - e^l); its inverse is log(1 + u (e^l - 1)) / l. For l > 0, 1 - x has the logit -l
+    below = -logits.abs().clamp(min=1e-30)
+    x = torch.log1p(u * torch.expm1(below)) / below
+    return torch.where(logits > 0, 1 - x, x)
 
 
 def draw_discretised_logistic(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:

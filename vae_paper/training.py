@@ -114,7 +114,7 @@ def train_step(
     """Take one step of the optimiser, and return the loss. `at` holds the values of the schedules at this step."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         terms = model(x, eps, labels)
-        loss = loss_of(config, terms, at, objective)
+    loss = loss_of(config, terms, at, objective)
     if not isinstance(loss, Tensor) or loss.ndim:
         found = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"the objective returned {found}; expected a scalar tensor, such as the mean over the batch")

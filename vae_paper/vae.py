@@ -108,6 +108,8 @@ class Model(nn.Module):
     GPU can record one step and replay it (cuda_graph.py). An inherited value does not count: a subclass must set it itself."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. If there is one, training in several processes is refused."""
+    gaussian_q: bool = True
+    """Whether q(z|x) is N(mu, diag(exp(logvar))), with these mu and logvar in `Terms`."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
     """{option: reason}: the training options that must keep their default values with this model."""
     parts: ClassVar[Mapping[str, str]] = {}

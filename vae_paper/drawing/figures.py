@@ -44,10 +44,11 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
             KINDS[kind](subject, file_of(folder, kind))
             return [file_of(folder, kind)]
         drawn = []
-        for name in (name for name in KINDS if name != "animation" and why_not(subject, name) is None):
+        for name in (name for name in KINDS if name != "animation"):
             try:
-                KINDS[name](subject, file_of(folder, name))
-                drawn.append(file_of(folder, name))
+                if why_not(subject, name) is None:
+                    KINDS[name](subject, file_of(folder, name))
+                    drawn.append(file_of(folder, name))
             except ValueError as error:
                 print(f"{name}: not drawn: {error}", file=sys.stderr)
         return drawn

@@ -64,7 +64,7 @@ def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2
     pca = PCA(2).fit(mu)
     share = pca.explained_variance_ratio_.sum()
     perplexity = min(30.0, (len(mu) - 1) / 3)  # van der Maaten & Hinton 2008 advise 5 to 50
-    embedded = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(mu)
+    embedded = TSNE(2, perplexity=perplexity, init="pca", random_state=seed % 2**32).fit_transform(mu)
     return {
         f"PCA: linear, {share:.0%} of the variance of μ": (pca.transform(mu), "PCA"),
         f"t-SNE, perplexity {perplexity:.0f}: neighbours, not distances": (embedded.astype(mu.dtype), "t-SNE"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from matplotlib import colormaps
 from matplotlib.animation import PillowWriter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -239,16 +240,23 @@ def _square(images: Float[Array, "N C H W"]) -> Float[Array, "rows columns C H W
 def _draw_scatter(axis: Any, points: Float[Array, "N 2"], labels: Int[Array, " N"]) -> None:
     check_labels(labels, len(points), int(labels.max(initial=0)) + 1)
     _check_points(points)
-    for label in np.unique(labels)[:MOST_CLASSES] if labels.any() else []:  # for the legend
-        axis.plot([], [], ".", ms=_dot(labels), color=f"C{label % 10}", label=str(label))
+    colours = _colours(labels)
+    for label in list(colours)[:MOST_CLASSES] if labels.any() else []:  # for the legend
+        axis.plot([], [], ".", ms=_dot(labels), color=colours[label], label=str(label))
     order = np.random.default_rng(0).permutation(len(points))  # mixed: else the last class would hide the others
-    axis.scatter(*points[order].T, s=_dot(labels) ** 2, lw=0, alpha=0.6, c=[f"C{label % 10}" for label in labels[order]])
+    axis.scatter(*points[order].T, s=_dot(labels) ** 2, lw=0, alpha=0.6, c=[colours[label] for label in labels[order].tolist()])
     axis.set_aspect("equal", adjustable="datalim")
 
 
 def _check_points(points: Float[Array, "N 2"]) -> None:
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
         raise ValueError(f"points are {points.shape}: expected (N, 2), all finite")
+
+
+def _colours(labels: Int[Array, " N"]) -> dict[int, Any]:
+    """The colour of each class: one of matplotlib's ten colours, or of twenty if there are more classes."""
+    many = labels.max(initial=0) >= 10
+    return {label: colormaps["tab20"](label % 20) if many else f"C{label}" for label in np.unique(labels).tolist()}
 
 
 def _dot(labels: Int[Array, " N"]) -> int:

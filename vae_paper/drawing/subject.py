@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vae_numpy.command_line import shown
+from vae_paper import devices
 from vae_paper.data import Data, data_of
 from vae_paper.measuring.elbo import terms_of
 from vae_paper.vae import Images, Model, Terms
@@ -38,7 +39,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         self.about = self.about or describe(self.model)
-        self.test = self.test.like(self.model)
+        self.model, self.test = devices.on_cpu(self.model), self.test.like(self.model).to("cpu")
         if not 0 <= self.image < len(self.test.images):
             raise ValueError(
                 f"image is {self.image}: expected 0 to {len(self.test.images) - 1}, as the data are {self.test.about}"
@@ -80,7 +81,8 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     """A caption: `what` the picture shows, the model, and its training data."""
     words = [name_of(about), f"D = {model.latent_dim}"]
     beta = about.get("config", {}).get("beta", 1.0)
-    words += [f"β = {beta:g}"] if has_beta(model, about) else []
+    known = about.keys() & {"config", "data"}  # otherwise nothing is known of the training
+    words += [f"β = {beta:g}"] if known and has_beta(model, about) else []
     trained_on = shown(about.get("data", "unknown data"), 200)
     # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)

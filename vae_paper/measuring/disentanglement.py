@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 
 from vae_numpy.checks import check_alike, check_at_least
 from vae_paper import sprites
+from vae_paper.measuring.elbo import evaluating
 from vae_paper.vae import Model
 
 Representation = Float[np.ndarray, "N D"]
@@ -40,8 +41,9 @@ class Accuracy(NamedTuple):
 @torch.inference_mode()
 def codes_of_sprites(model: Model) -> Representation:
     """mu of every sprite. Encoding takes 15 seconds. The first call also draws the sprites: 15 seconds more."""
-    images = sprites.all_images(model.image_shape[1])
-    return torch.cat([model.encode(part)[0] for part in torch.from_numpy(images).split(500)]).double().numpy()
+    images = torch.from_numpy(sprites.all_images(model.image_shape[1]))
+    with evaluating(model):
+        return torch.cat([model.encode(part.to(model.dtype))[0] for part in images.split(500)]).double().numpy()
 
 
 def higgins(
@@ -51,8 +53,8 @@ def higgins(
 
     One factor is chosen. In each of L pairs, both images have the same value of this factor. The classifier predicts the
     chosen factor from the mean of |z_1 - z_2| over these pairs. `train` and `test` are numbers of data points; the defaults
-    are those of disentanglement_lib. The metric hardly notices if the latents are a linear mixture of the factors, because the
-    linear classifier can undo most mixtures. (It cannot undo a rotation of two factors by 45 degrees.)
+    are those of disentanglement_lib. The metric hardly notices if the latents are a linear mixture of the factors: the means
+    of |z_1 - z_2| usually still differ from factor to factor. (After a rotation of two like factors by 45 degrees they do not.)
     """
     from sklearn.linear_model import LogisticRegression  # imported here: it takes a second, and only this metric needs it
 

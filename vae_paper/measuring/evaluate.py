@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vae_numpy.checks import check_at_least
+from vae_paper import devices
 from vae_paper.data import Data, data_of, load_data
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.measuring import classifier, estimators, sample_quality
@@ -131,8 +132,8 @@ def active(mu: Float[Tensor, "N D"], data: Data) -> dict[str, Any]:
 def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     """The quality of `count` samples: their Fréchet distance to test images, and how many show the requested label."""
     judge = classifier.trained(data.source)
-    images, labels = sample_quality.samples(model, count, seed)
-    images = images.float()  # the classifier is in float32, the model may be in float64
+    images, labels = sample_quality.samples(devices.on_cpu(model), count, seed)  # the classifier is on the CPU, in float32
+    images, data = images.float(), data.to("cpu")
     train = load_data(data.source, "train", data.binarisation)
     real = train.subset(estimators.random_subset(len(train.images), count, seed)).seen(seed)
     test = data.seen(mixed(seed, 1)).float()  # another seed: the binarisation noise is not that of `real`

@@ -1,6 +1,6 @@
 """A VAE whose posterior is an inverse autoregressive flow (IAF: Kingma et al. 2016, arXiv:1606.04934).
 First z is drawn from N(mu, diag(σ²)). Then z goes through steps. A step scales and shifts each latent. The scale and the shift
-of latent i depend on latents 1 to i - 1, on mu and on logvar.
+of latent i depend on latents 1 to i - 1, on mu and on logvar. Those of latent 1 are learned constants.
 
 What changes from vae.py: q(z|x). Its latents can be correlated, and their distributions skewed. The Jacobian of a step is
 triangular, so log |det| is the sum of the logs of its diagonal. The rate is estimated (estimated_rate.py).
@@ -20,7 +20,7 @@ class Step(nn.Module):
 
     A network with one hidden layer computes m_i and s_i from z_1 ... z_(i-1), mu and logvar. Masks on its weights hide the
     other latents (MADE: Germain et al. 2015, arXiv:1502.03509). Each hidden unit has a degree d from 1 to D - 1. It sees
-    z_1 ... z_d. Output i sees the hidden units whose degree is below i.
+    z_1 ... z_d. Output i sees the hidden units whose degree is below i. So output 1 sees none: m_1 and s_1 are constants.
     """
 
     def __init__(self, latent_dim: int, hidden: int) -> None:

@@ -33,6 +33,7 @@ class Ladder(Model):
     maps z2 to p(z1|z2).
     """
 
+    gaussian_q = False
     drawn_from = "z2 ~ N(0, I), z1 ~ p(z1|z2)"
     rate_is = "KL(q(z1|x, z2) || p(z1|z2)) + KL(q(z2|x) || p(z2)); in expectation an upper bound on the information I(x; z)"
     recordable = True

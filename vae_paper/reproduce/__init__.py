@@ -119,11 +119,13 @@ def floor_of(report: dict[str, Any]) -> float:
 
 
 def at_least(options: Any, **least: int) -> None:
-    """ValueError, before any training, if an option is too small or has too few values."""
+    """ValueError, before any training, if an option is too small, has too few values, or has a value twice."""
     for name, needed in least.items():
         value = getattr(options, name)
         if isinstance(value, tuple) and len(value) < needed:
             raise ValueError(f"{name} are {value}: expected {needed} or more values")
+        if isinstance(value, tuple) and len({*value}) < len(value):  # two equal seeds would have no spread
+            raise ValueError(f"{name} are {value}: expected different values")
         if not isinstance(value, tuple) and value < needed:
             raise ValueError(f"{name} is {value}: expected at least {needed}")
 

@@ -85,8 +85,7 @@ def main(options: Options) -> None:
             "epochs": SLOW_RISE + 1,
             "seeds": list(options.slow_seeds),
         }
-    groups = [*report["gammas"].values(), report.get("slowly", {})]
-    report["seconds"] = sum(one["seconds"] for found in groups for r in found.values() for one in r["seeds"])
+    report["seconds"] = sum(map(seconds_of, [*report["gammas"].values(), report.get("slowly", {})]))
     report["ledger"] = [row.stored() for row in ledger(report)]
     weight_files.write_json(options.out, report)
 
@@ -130,13 +129,21 @@ def measure(config: Config, test: Data) -> dict[str, Any]:
 
 def ledger(report: dict[str, Any]) -> list[Row]:
     """Two lines for each gamma and two for the slow runs: one about |rate - C|, one about the fall of the distortion."""
-    rows = [row for gamma, found in report["gammas"].items() for row in lines(f"gamma = {gamma}", found, {})]
+    rows, quick = [], {"seconds": sum(map(seconds_of, report["gammas"].values()))}
+    for gamma, found in report["gammas"].items():
+        rows += lines(f"gamma = {gamma}", found, quick)
     if "slowly" in report:
         slow = report["slow"]
-        how = f"gamma = {slow['gamma']:g}, slow runs: C rises to the largest C in {slow['epochs'] - 1} epochs, "
-        how += f"with batches of {slow['batch_size']}"
-        rows += lines(how, report["slowly"], {"seeds": slow["seeds"], "epochs": slow["epochs"]})
+        batches = f"batches of {slow['batch_size']}"
+        how = f"gamma = {slow['gamma']:g}, slow runs: C rises to the largest C in {slow['epochs'] - 1} epochs, with {batches}"
+        protocol = {"model": report["model"].replace("batches of 128", batches), "seconds": seconds_of(report["slowly"])}
+        rows += lines(how, report["slowly"], protocol | {"seeds": slow["seeds"], "epochs": slow["epochs"]})
     return rows
+
+
+def seconds_of(found: dict[str, Any]) -> float:
+    """The seconds of all runs of one way of training."""
+    return sum((one["seconds"] for c in found.values() for one in c["seeds"]), 0.0)
 
 
 def informed(row: dict[str, Any], between: str = " to ") -> str:
@@ -147,7 +154,8 @@ def informed(row: dict[str, Any], between: str = " to ") -> str:
 
 def lines(how: str, found: dict[str, Any], protocol: dict[str, Any]) -> list[Row]:
     """The two lines of one way of training."""
-    worst = max(one["off"] for c in found.values() for one in c["seeds"])
+    offs = [one["off"] for c in found.values() for one in c["seeds"]]
+    worst, near = max(offs), all(off <= MARGIN for off in offs)  # max would overlook NaN
     first, *_, last = found.values()
     falls = [a["distortion"] - b["distortion"] for a, b in zip(first["seeds"], last["seeds"], strict=True)]
     fall, said = min(falls), ", ".join(f"{one:.1f}" for one in falls)
@@ -164,10 +172,10 @@ def lines(how: str, found: dict[str, Any], protocol: dict[str, Any]) -> list[Row
             f"Burgess et al. 2018: the rate is C, {how}",
             "rate = C, up to 25 nats (dSprites, gamma = 1000)",
             rates,
-            f"{VERDICTS[worst <= MARGIN]}: the rate is at most {worst:.2f} nats away from C on test images (the rule allows "
+            f"{VERDICTS[near]}: the rate is at most {worst:.2f} nats away from C on test images (the rule allows "
             f"{MARGIN:g}). The objective itself moves the rate to C. The next line tests whether the rate carries information "
             "about the image",
-            worst <= MARGIN,
+            near,
             secondary=True,
             protocol=protocol,
         ),

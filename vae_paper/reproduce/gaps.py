@@ -81,15 +81,18 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     """One line: which of the two gaps is larger? It is never decided: the estimate of log p(x) makes one gap too small."""
     (a, a_error), (b, b_error) = (report["nats per image"][name] for name in ("amortisation", "approximation"))
     difference, error = report["amortisation less approximation"]
-    split = f"{report['images']} random images of the test split; run `reproduce nll` first: it trains the model"
+    split = f"{report['images']} random images of the test split; weights: {report['weights']}"
+    split += "; run `reproduce nll` first: it trains the model" * report["weights"].startswith("nll-")
+    more = "larger" if difference > 0 else "smaller"
+    unit = "nats" if "not a log-likelihood" not in report["is"] else "nats of an objective that is not a likelihood"
     return [
         Row(
             "Cremer et al. 2018: the amortisation gap is the larger part of the inference gap",
             QUALITATIVE,
-            f"amortisation gap {a:.2f} ± {a_error:.2f}, approximation gap {b:.2f} ± {b_error:.2f} nats (±: standard error)",
-            f"not decided: the amortisation gap is larger by {difference:.2f} ± {error:.2f}, but two errors are unknown. The "
-            "estimate of log p(x) is too low, so the approximation gap is too small. The search for the best q has few steps, "
-            "so the amortisation gap is too small. The sizes are not comparable with the paper's: another network",
+            f"amortisation gap {a:.2f} ± {a_error:.2f}, approximation gap {b:.2f} ± {b_error:.2f} {unit} (±: standard error)",
+            f"not decided: the amortisation gap is {more} by {abs(difference):.2f} ± {error:.2f}, but two errors are unknown. "
+            "The estimate of log p(x) is too low, so the approximation gap is too small. The search for the best q has few "
+            "steps, so the amortisation gap is too small. The sizes are not comparable with the paper's: another network",
             None,
             secondary=True,
             protocol={"seeds": 1, "split": split},

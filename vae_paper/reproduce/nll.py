@@ -97,7 +97,7 @@ def main(options: Options) -> None:
     if options.vae_epochs and name == "VAE":
         raise ValueError(f"vae_epochs is {options.vae_epochs}, but this run is the VAE's; expected another model or more samples")
     measured = [measure(options, name, seed) for seed in options.seeds]
-    count = measured[0]["images"]
+    count, test = measured[0]["images"], load_data(options.source, "test")
     report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}
     report["models"][name] = over_seeds(measured) | {
         "command": command_of("python -m vae_paper.reproduce.nll", options),
@@ -105,11 +105,16 @@ def main(options: Options) -> None:
         "binarisation": f"dynamic, {options.binarisations} draws of the test images",
         "k": options.k,
         "epochs": f"{options.vae_epochs} of the VAE + {options.epochs}" if options.vae_epochs else options.epochs,
-        "split": f"test split, {count:,} images; NLL: -(ELBO of all + mean gap of "
+        "split": f"{test.about.partition(', grayscale')[0]}; NLL: -(ELBO of all + mean gap of "
         f"{min(options.subset, count // options.binarisations)} random ones for each draw)",
+        "options": {
+            option: list(value) if isinstance(value, tuple) else value  # as JSON holds it
+            for option, value in vars(options).items()
+            if option not in ("out", "objective", "device")
+        },
         "machine": machine(options.device),
         "seconds": sum(one["seconds"] for one in measured),
-        "floor": list(pixel_entropy(load_data(options.source, "test").images)),
+        "floor": list(pixel_entropy(test.images)),
         "nll_best": f"z of each image's best Gaussian, widened; k = {options.k_best}",
     }
     report["ledger"] = [row.stored() for row in ledger(report)]
@@ -192,24 +197,31 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     """A line for each model, with its own protocol, as each has its own command. Then a line that compares VAE-5 and IWAE-5."""
     rows = []
     for name, r in report["models"].items():
-        aim = AIMS.get(name)
+        published = BURDA.get(name) if compared(r) else None
+        aim = AIMS.get(name) if compared(r) else None
         holds = None if aim is None else r["mean"]["nll"] <= aim
         best = f"; with z from the best q {spread(r, 'nll_best', 2)}" if "nll_best" in r["mean"] else ""
         row = Row(
-            f"NLL of this project's network, {name}" + (", beside Burda et al. 2015, Table 1" if name in BURDA else ""),
-            f"{BURDA[name]:.2f}" if name in BURDA else "none",
+            f"NLL of this project's network, {name}" + (", beside Burda et al. 2015, Table 1" if published else ""),
+            f"{published:.2f}" if published else "none",
             f"{spread(r, 'nll', 2)} (standard error {r['mean']['nll_standard_error']:.2f}; no model can be below "
             f"{floor_of(r):.2f})",
             (f"{'reached' if holds else 'not reached'}: the aim was at most {aim}" if aim else "no aim was set") + best,
             holds,
-            secondary=name in BURDA,
+            secondary=published is not None,
             protocol=protocol_of(r),
         )
         rows.append(row)
     iwae, vae = (report["models"].get(name) for name in ("IWAE-5", "VAE-5"))
-    alike = ("binarisation", "k", "split", "epochs", "nll_best")  # if these agree, both used the same images and the same noise
-    comparable = iwae and vae and all(iwae.get(key) == vae.get(key) for key in alike) and len(iwae["seeds"]) == len(vae["seeds"])
+    # Equal options, apart from the objective: both models used the same images and the same noise
+    comparable = iwae and vae and iwae["options"] == vae["options"]
     return [*rows, against_control(iwae, vae)] if comparable else rows
+
+
+def compared(r: dict[str, Any]) -> bool:
+    """Whether a model may be compared with the aims and with Burda et al.: MNIST, and this project's usual D and epochs."""
+    first_epochs = r["options"]["vae_epochs"] or r["options"]["epochs"]
+    return (r["options"]["source"], r["options"]["latent_dim"], first_epochs) == ("mnist", Options.latent_dim, Options.epochs)
 
 
 def against_control(iwae: dict[str, Any], vae: dict[str, Any]) -> Row:

@@ -1,7 +1,7 @@
 """python -m vae_paper.reproduce.priors: compare the VAE with models that have a learned prior or two layers of latents, on the
 bundled handwriting -> results/priors.json.
 
-The training took 38 minutes on a CPU. The rule, set before the first run: a model is better than the VAE if its -log p(x) is
+The training took 40 minutes on a CPU. The rule, set before the first run: a model is better than the VAE if its -log p(x) is
 lower for every seed, and the mean difference is more than the standard deviation of the differences.
 """
 

@@ -17,12 +17,9 @@ the network and the neighbours, and its lead over the better of these two is sma
 """
 
 import dataclasses
-import math
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from operator import lt
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,12 +191,14 @@ def without_z(config: Config) -> tuple[Network, float]:
 def ledger(report: dict[str, Any]) -> list[Row]:
     """A line for each number of seen quadrants."""
     rows: list[Row] = []
-    before: Iterable[float] = repeat(math.inf)
+    leads: dict[int, list[float]] = {}
     for seen, r in sorted(report["quadrants"].items()):
         gains = [min(one["network"], r["neighbours"]) - one["cvae"] for one in r["seeds"]]
         mean = sum(gains) / len(gains)
-        holds = min(gains) > 0 and all(map(lt, gains, before))
-        before = gains
+        leads[int(seen)] = gains
+        fewer = leads.get(int(seen) - 1)
+        falls = all(map(lt, gains, fewer)) if fewer else None  # None: one quadrant fewer was not measured
+        holds = min(gains) > 0 and (seen == "1" or falls)
         network, cvae = PUBLISHED[int(seen)]
         baselines = f"each pixel alone {r['pixels']:.1f}, nearest training images {r['neighbours']:.1f}"
         rows.append(
