@@ -14,6 +14,7 @@ from vae_paper.vae import MNIST, WIDTH, Decoder, Encoder, Images, Labels, Latent
 class AE(Model):
     """An autoencoder with the VAE's layers. `sample` decodes z ~ N(0, I), but the decoder was not trained on such z."""
 
+    gaussian_q = False
     drawn_from = None
     recordable = True
     bound = None  # without a prior there is no p(x)

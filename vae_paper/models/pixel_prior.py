@@ -59,6 +59,7 @@ class PixelPrior(Model):
     Its weight file holds the whole generative model: the VQ-VAE and the prior.
     """
 
+    gaussian_q = False
     fixed_options: ClassVar = dict.fromkeys(("beta", "beta_schedule", "objective"), "only the cost of the codes is trained") | {
         "samples": "the codes of an image are not sampled"
     }

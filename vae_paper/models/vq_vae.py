@@ -76,6 +76,7 @@ class VQVAE(Model):
     DECAY = 0.95
     DEAD = 0.25  # a code is dead if its usage is below this fraction of N / K, the mean usage of a code
 
+    gaussian_q = False
     drawn_from = "codes from the uniform prior"
     whole_batch = "its codebook is updated from the whole batch"
     fixed_options: ClassVar = dict.fromkeys(("beta", "beta_schedule", "objective"), "the rate of a VQ-VAE is constant") | {
