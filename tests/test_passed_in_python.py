@@ -210,7 +210,7 @@ def test_objectives_through_z_need_a_gaussian_q_before_any_run():
 
 
 def test_seen_pixels_do_not_decide_a_variance():
-    with pytest.raises(ValueError, match="likelihood is optimal-gaussian: its variance is fitted to a batch, and with it to the"):
+    with pytest.raises(ValueError, match="likelihood is optimal-gaussian: its variance is fitted to a batch, so the seen pixels"):
         models.build("quadrant-cvae", 2, "optimal-gaussian")
 
 

@@ -185,8 +185,8 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     """The configuration with its defaults filled in. ValueError if options contradict each other or have no effect.
 
     `model` is a model of your own, or its class; by default the class that `config.model` names. The default number of epochs
-    and the default batch size depend on `images`, the number of training images. (For a folder or an array, it also counts the
-    test images.)
+    and the default batch size depend on `images`, the number of training images. (For a folder or an array file,
+    `images` includes the test images.)
     """
     from vae_paper.likelihoods import LIKELIHOODS  # torch is imported when work begins, so that --help answers at once
 

@@ -54,7 +54,8 @@ def higgins(
     One factor is chosen. In each of L pairs, both images have the same value of this factor. The classifier predicts the
     chosen factor from the mean of |z_1 - z_2| over these pairs. `train` and `test` are numbers of data points; the defaults
     are those of disentanglement_lib. The metric hardly notices if the latents are a linear mixture of the factors: the means
-    of |z_1 - z_2| usually still differ from factor to factor. (After a rotation of two like factors by 45 degrees they do not.)
+    of |z_1 - z_2| usually still differ from factor to factor. (Exception: two equally distributed factors,
+    rotated by 45 degrees.)
     """
     from sklearn.linear_model import LogisticRegression  # imported here: it takes a second, and only this metric needs it
 

@@ -33,8 +33,8 @@ def evaluate(
 
     z is sampled `passes` times for each image. log p(x) is estimated from `k` samples of z for each of `subset` random
     images. If `drawn` is not 0 and the model has a prior, a classifier measures the quality of `drawn` samples.
-    In the result, "measures" holds for each measure: value, standard_error, unit, data, images (their number), and "is" (its
-    meaning in words). "subset" holds the indices of the random images. ValueError if the data do not fit the model.
+    In the result, "measures" has an entry for each measure, with value, standard_error, unit, data, images (their number), and
+    "is" (its meaning in words). "subset" holds the indices of the random images. ValueError if the data do not fit the model.
     """
     check_at_least(1, passes=passes, k=k)
     check_at_least(2, subset=subset)

@@ -1,6 +1,6 @@
 """A VAE whose posterior is an inverse autoregressive flow (IAF: Kingma et al. 2016, arXiv:1606.04934).
-First z is drawn from N(mu, diag(σ²)). Then z goes through steps. A step scales and shifts each latent. The scale and the shift
-of latent i depend on latents 1 to i - 1, on mu and on logvar. Those of latent 1 are learned constants.
+First z is drawn from N(mu, diag(σ²)). Then z goes through steps. A step scales and shifts each latent. For i > 1, the scale
+and the shift of latent i depend on latents 1 to i - 1, on mu and on logvar. For latent 1 they are learned constants.
 
 What changes from vae.py: q(z|x). Its latents can be correlated, and their distributions skewed. The Jacobian of a step is
 triangular, so log |det| is the sum of the logs of its diagonal. The rate is estimated (estimated_rate.py).

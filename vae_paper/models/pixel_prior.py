@@ -33,7 +33,7 @@ EMBEDDED = 32  # length of a code's embedding; this is not its vector in the cod
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks (section 2.3, Fig. 2). Unlike the paper's, its vertical stack has a residual connection too."""
+    """One layer of both stacks (section 2.3, Fig. 2). Both have a residual connection; in the paper only the horizontal one."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()

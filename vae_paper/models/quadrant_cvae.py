@@ -27,8 +27,8 @@ class QuadrantCVAE(Model):
         super().__init__(latent_dim, likelihood, sigma, image_shape)
         if seen not in (1, 2, 3):
             raise ValueError(f"seen is {seen}: expected 1, 2 or 3 quadrants")
-        if why := LIKELIHOODS[likelihood].whole_batch:  # its seen pixels would count too
-            raise ValueError(f"likelihood is {likelihood}: {why}, and with it to the seen pixels; choose another likelihood")
+        if why := LIKELIHOODS[likelihood].whole_batch:
+            raise ValueError(f"likelihood is {likelihood}: {why}, so the seen pixels would count too; choose another likelihood")
         self.seen = seen
         self.encoder, self.decoder = Encoder(latent_dim, image_shape), Decoder(latent_dim, image_shape)
         self.prior = Encoder(latent_dim, image_shape)
