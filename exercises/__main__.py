@@ -31,7 +31,7 @@ Number = Annotated[str, tyro.conf.Positional]
 
 @dataclass(kw_only=True)
 class Spoken:
-    """The option that all commands share."""
+    """The option of all commands but notebook."""
 
     lang: Annotated[Literal["en", "ko"] | None, tyro.conf.arg(help_behavior_hint="(default: the system's language)")] = None
     """Language of hints and messages: English or Korean."""
@@ -147,6 +147,10 @@ def work_file(exercise: Exercise) -> Path:
     return MY_WORK / exercise.starter.name
 
 
+def _is_work_file(exercise: Exercise, path: Path) -> bool:
+    return path.resolve() == work_file(exercise).resolve()
+
+
 def start(exercise: Exercise) -> None:
     """Copy the starter; say so where the learner's file is there already."""
     path = work_file(exercise)
@@ -164,7 +168,7 @@ def check(exercise: Exercise, path: Path) -> bool:
     before = _sha(path)
     started = perf_counter()
     verdict = check_apart(exercise, path, SECONDS)
-    if path == work_file(exercise):
+    if _is_work_file(exercise, path):
         seconds = round(perf_counter() - started, 1)
         progress.note(exercise, passed=verdict.passed, sha256=before, seconds=seconds, function=verdict.stopped_at)
     if verdict.complete:
@@ -194,7 +198,7 @@ def hint(exercise: Exercise, function: str | None) -> None:
     path = work_file(exercise)
     if function is not None and function not in hints:
         raise ValueError(f"function is {function!r}: exercise {exercise.number} has hints for {', '.join(hints)}")
-    if noted.get("passed") == exercise.checks and path.is_file() and noted.get("sha256") == _sha(path):
+    if function is None and noted.get("passed") == exercise.checks and path.is_file() and noted.get("sha256") == _sha(path):
         say(f"all checks of exercise {exercise.number} pass: no hint is needed. {page_of(exercise)} has all of them.")
         return
     function = function or noted.get("function") or ""
@@ -267,7 +271,8 @@ def _state_of(exercise: Exercise, noted: dict[str, Any]) -> list[str]:
 
 def _look_for(exercise: Exercise, path: Path) -> None:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; python -m exercises start {exercise.number} puts a starter there")
+        advice = f"; python -m exercises start {exercise.number} puts a starter there" * _is_work_file(exercise, path)
+        raise FileNotFoundError(f"{path}: no such file{advice}")
     other = re.fullmatch(r"ex(\d\d)(\.py)?", path.name)
     if other and other[1] != exercise.number:
         raise ValueError(f"{path} is the file of exercise {other[1]}: python -m exercises check {other[1]} checks it")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from exercises import comparing
 from exercises.catalogue import Exercise
 from vae_numpy import digits, vae, weights
 from vae_numpy.files import write_atomically
@@ -27,12 +28,33 @@ PRETRAINED = digits.BUNDLED / "pretrained"
 def draw(exercise: Exercise, mine: ModuleType, path: Path) -> str:
     """Draw the experiment of an exercise into a PNG file; what was drawn and how to read it."""
     experiment: Callable[[Any], Drawn] = globals()[f"experiment_{exercise.number}"]
-    figure, reading = experiment(mine)
+    figure, reading = experiment(InArrays(mine))
     figure.tight_layout()
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)
     write_atomically(path, png.getvalue())
     return f"\n{path}, drawn with your functions\n{reading}"
+
+
+class InArrays:
+    """The functions of a learner's module, whose results are arrays where the checks accept lists and tuples too."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+
+    def __getattr__(self, name: str) -> Callable:
+        function = getattr(self.module, name)
+        return lambda *args, **options: in_arrays(function(*args, **options))
+
+
+def in_arrays(result: Any) -> Any:
+    """Lists, tuples and numbers as arrays; several values of different shapes as a tuple of arrays."""
+    if isinstance(result, dict) or comparing.kind(result) == "tensor":
+        return result
+    try:
+        return np.asarray(result)
+    except ValueError:
+        return tuple(map(in_arrays, result))
 
 
 @functools.cache
@@ -68,7 +90,7 @@ def encoded(latent_dim: int) -> tuple[np.ndarray, np.ndarray, digits.Digits]:
 
 def decoded(latent_dim: int, z: np.ndarray) -> np.ndarray:
     """x_hat of latents, (N, 1, 28, 28)."""
-    return sigmoid(vae.decode(adapted(latent_dim), z.astype(np.float32)))
+    return sigmoid(vae.decode(adapted(latent_dim), np.asarray(z, np.float32)))
 
 
 def fit(
@@ -424,7 +446,7 @@ def experiment_11(mine: Any) -> Drawn:
         codes.requires_grad_()
         course = []
         for _ in range(300):
-            chosen = mine.nearest_code(points, codes.detach())
+            chosen = mine.nearest_code(points, codes.detach()).long()
             course.append(float(mine.perplexity(chosen, 16)))
             (gradient,) = torch.autograd.grad(mine.vq_loss(points, codes[chosen], 0.25), codes)
             codes.data -= 0.5 * gradient

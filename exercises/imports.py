@@ -36,13 +36,19 @@ def refusal(number: str, path: Path) -> str | None:
         return None
     for name, line in used(tree):
         for banned in refused(number):
-            if name == banned or name.startswith(f"{banned}."):
+            if _brings(name, banned):
                 return f"{path} uses {name} (line {line}): this name holds the answer, so it is refused; write it yourself"
     return None
 
 
+def _brings(name: str, banned: str) -> bool:
+    """Whether a name is the refused one or lies in it. `module.*` brings all that lies in the module."""
+    module = name.removesuffix(".*")
+    return f"{module}.".startswith(f"{banned}.") or (module != name and banned.startswith(f"{module}."))
+
+
 def used(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """The dotted names that a file imports or reaches through its imports, with their lines."""
+    """The dotted names that a file imports or reaches through its imports, with their lines. `import *` gives `module.*`."""
     names: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -52,7 +58,7 @@ def used(tree: ast.AST) -> Iterator[tuple[str, int]]:
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-                yield (f"{node.module}" if alias.name == "*" else f"{node.module}.{alias.name}"), node.lineno
+                yield f"{node.module}.{alias.name}", node.lineno
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
             yield from ((a.value, node.lineno) for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str))
     for node in ast.walk(tree):

@@ -5,12 +5,15 @@ of its own, at the end of all checks, counts as a pass; its exit code does not. 
 """
 
 import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,11 +51,12 @@ def check_apart(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Ver
         return Verdict(done["done"], done["stopped_at"], done["done"] == exercise.checks and done["stopped_at"] is None)
     running = next((e for e in reversed(events) if "running" in e), None)
     if running is None:
-        say(f"\n{path}: the import {ending}")
+        began = any("ready" in e for e in events)
+        say(f"\n{path}: the import {ending}" if began else f"\n{path} was not checked: the checker {ending}")
         return Verdict(0, None, False)
     number, function = running["running"], running["function"]
     say(f"\ncheck {number} of {exercise.checks} fails\n{function}: the code {ending}")
-    say(f"\npython -m exercises hint {exercise.number} helps with {function}")
+    say(f"\npython -m exercises hint {exercise.number} {function} helps")
     return Verdict(number - 1, function, False)
 
 
@@ -85,8 +89,8 @@ def _run(task: str, exercise: Exercise, path: Path, seconds: float, *more: str) 
         finally:  # on Ctrl-C too
             child.kill()
             child.wait()
-        late = f"did not end within {seconds:g} seconds and was stopped: is there an endless loop?"
-        return _read(notes), late if code is None else _ending(code)
+        events = _read(notes)
+        return events, _ending(code, events, seconds)
 
 
 def _wait(child: subprocess.Popen, notes: Path, seconds: float) -> int | None:
@@ -101,7 +105,14 @@ def _wait(child: subprocess.Popen, notes: Path, seconds: float) -> int | None:
     return None
 
 
-def _ending(code: int) -> str:
+def _ending(code: int | None, events: list[dict[str, Any]], seconds: float) -> str:
+    raised = next((e["raised"] for e in events if "raised" in e), None)
+    if raised:
+        return f"raised {raised}"
+    if code is None and not events:
+        return f"did not start within {SECONDS_TO_START:g} seconds; is this computer busy?"
+    if code is None:
+        return f"did not end within {seconds:g} seconds and was stopped: is there an endless loop?"
     if code < 0:
         return f"crashed Python (signal {-code}: deep recursion, or too much memory?)"
     if code > 255:  # a Windows exception code
@@ -138,21 +149,35 @@ def _limit_memory() -> None:
 
 
 def _inside(task: str, number: str, path: Path, notes: Path, *more: str) -> int:
-    from exercises import imports
-    from exercises.checking import run_all
-    from exercises.declaring import checks_of
-    from exercises.running import load
-
-    exercise = find(number)
+    """Do the task; the exit code. Whatever is raised is noted in words."""
 
     def note(**event: Any) -> None:
         with open(notes, "a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
+    try:
+        return _do(task, find(number), path, note, *more)
+    except BrokenPipeError:  # nobody reads what is printed
+        return 141  # as after `| head` in a shell
+    except BaseException as error:  # such as KeyboardInterrupt
+        from exercises.running import in_words
+
+        if task == "check" and isinstance(error, Exception):
+            traceback.print_exc()  # a bug of the checker
+        note(raised=in_words(error, path))
+        return 1
+
+
+def _do(task: str, exercise: Exercise, path: Path, note: Callable[..., None], *more: str) -> int:
+    from exercises import imports
+    from exercises.checking import run_all
+    from exercises.declaring import checks_of
+    from exercises.running import load
+
     checks_of(exercise)  # what the checks import does not count against the learner's memory
     _limit_memory()
     note(ready=True)
-    if problem := imports.refusal(number, path):
+    if problem := imports.refusal(exercise.number, path):
         say(f"\n{problem}")
         note(done=0, stopped_at=None)
         return 1
@@ -173,11 +198,17 @@ def _inside(task: str, number: str, path: Path, notes: Path, *more: str) -> int:
     return 0 if failure is None else 1
 
 
+def _print_everything() -> None:
+    """A character that the terminal's encoding lacks becomes a question mark. Each line is written at once, also into a pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace", line_buffering=True)
+
+
 if __name__ == "__main__":
     task, number, path, notes, *more = sys.argv[1:]
-    try:
-        code = _inside(task, number, Path(path), Path(notes), *more)
-    except KeyboardInterrupt:
-        code = 130
-    sys.stdout.flush()
+    _print_everything()
+    code = _inside(task, number, Path(path), Path(notes), *more)
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a broken pipe; closed by the learner; None
+        sys.stdout.flush()
     os._exit(code)  # threads and exit handlers of the learner's code cannot hold it up

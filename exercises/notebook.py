@@ -1,18 +1,22 @@
 """Write an exercise as a Jupyter notebook: the page's text, the starter to fill in, a cell that checks it, the hints folded.
 
 The page is the only source. The notebook works on the same file as the command line, my_work/exNN.py: its starter cell is
-saved there by %%writefile, and the check cell runs `python -m exercises check NN`.
+saved there by %%exercise NN, and the check cell runs `python -m exercises check NN`.
 """
 
+import hashlib
 import json
 import re
 from typing import Any
 
-from exercises.catalogue import Exercise
+from exercises import progress
+from exercises.catalogue import Exercise, find
 from exercises.progress import MY_WORK
 from vae_numpy.files import write_atomically
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON = '!"{sys.executable}"'
+"""The start of a shell line in a cell; the path of Python may hold a space."""
 SKIPPED = ("One solution",)
 """Sections that are not shown: the solution stands on the page."""
 
@@ -23,6 +27,8 @@ def write(exercise: Exercise) -> str:
     if path.exists():
         raise ValueError(f"{path} exists already and is not changed; move it away to start again")
     write_atomically(path, json.dumps(notebook(exercise), indent=1, ensure_ascii=False).encode())
+    if (work := _written(exercise)) is not None:
+        progress.note(exercise, notebook=_digest(work))
     return f"{path}: open it with Jupyter, in the folder of the project"
 
 
@@ -62,6 +68,8 @@ def _setup(exercise: Exercise) -> list[dict[str, Any]]:
         "    subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--editable', '.'], check=True)",
         "sys.path.insert(0, os.getcwd())",
         "pathlib.Path('my_work').mkdir(exist_ok=True)",
+        "from exercises.notebook import save",
+        "get_ipython().register_magic_function(save, 'cell', 'exercise')",
     ]
     return [_code("\n".join(install))]
 
@@ -82,7 +90,7 @@ def _section(exercise: Exercise, title: str, text: str) -> list[dict[str, Any]]:
         if before_it.count("<details>") > before_it.count("</details>"):
             continue  # what is folded stays folded
         if info == "python" and shown and shown[1] == "starter":
-            cell = _code(f"%%writefile my_work/{exercise.starter.name}\n{work(exercise, content)}")
+            cell = _code(f"%%exercise {exercise.number}\n{(_written(exercise) or content).rstrip()}")
         elif info == "python":
             cell = _code(session(content))
         elif info == "bash" and (command := _shell(content)):
@@ -97,14 +105,34 @@ def _section(exercise: Exercise, title: str, text: str) -> list[dict[str, Any]]:
     if title == "Check it":
         picture = f"from IPython.display import Image, display\ndisplay(Image('my_work/ex{exercise.number}.png'))"
         cells += _text("After all checks pass, this draws the experiment with your own functions:")
-        cells.append(_code(f"!{{sys.executable}} -m exercises run {exercise.number}\n{picture}"))
+        cells.append(_code(f"{PYTHON} -m exercises run {exercise.number}\n{picture}"))
     return cells
 
 
-def work(exercise: Exercise, starter: str) -> str:
-    """What the learner has written so far, or the starter: running the cell must not undo work."""
+def save(number: str, cell: str) -> None:
+    """What %%exercise NN does: write the cell to my_work/exNN.py, unless the file holds work that the notebook does not have.
+
+    The progress file notes what the notebook last wrote there. Any other text is the work of an editor.
+    """
+    exercise = find(number.strip())
+    path, text, there = MY_WORK / exercise.starter.name, f"{cell.rstrip()}\n", _written(exercise)
+    noted = progress.read().get(exercise.number, {}).get("notebook")
+    if there is not None and _digest(there) not in (noted, _digest(text)):
+        print(f"{path} was changed outside this notebook and is not overwritten: copy its text into this cell, or move it away")
+        return
+    write_atomically(path, text.encode())
+    progress.note(exercise, notebook=_digest(text))
+    print(f"{path} is saved")
+
+
+def _written(exercise: Exercise) -> str | None:
+    """What the learner has written so far; None where there is no file."""
     path = MY_WORK / exercise.starter.name
-    return (path.read_text(encoding="utf-8") if path.is_file() else starter).rstrip()
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.rstrip().encode()).hexdigest()
 
 
 def session(content: str) -> str:
@@ -118,7 +146,7 @@ def session(content: str) -> str:
 def _shell(content: str) -> str | None:
     """`check`, `run` and `hint` as commands of a cell; `start` is what the starter cell does."""
     lines = [line for line in content.splitlines() if re.match(r"python -m exercises (check|hint|run) \d\d$", line)]
-    return "\n".join(f"!{{sys.executable}} {line.removeprefix('python ')}" for line in lines) or None
+    return "\n".join(f"{PYTHON} {line.removeprefix('python ')}" for line in lines) or None
 
 
 def _text(source: str) -> list[dict[str, Any]]:

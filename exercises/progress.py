@@ -16,6 +16,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "seconds": (int, float),
     "function": (str, type(None)),
     "hints": (dict,),
+    "notebook": (str,),
 }
 """What is noted of an exercise; each field may be missing."""
 
@@ -41,8 +42,8 @@ def note(exercise: Exercise, **facts: Any) -> None:
     found[exercise.number] = found.get(exercise.number, {}) | facts
     try:
         write_atomically(PROGRESS, json.dumps(found, indent=1).encode())
-    except OSError as error:
-        print(f"your progress could not be saved: {error.strerror or error}", file=sys.stderr)
+    except (OSError, ValueError) as error:  # ValueError: a link, say
+        print(f"your progress could not be saved: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
 
 
 def _is_ours(found: Any) -> bool:

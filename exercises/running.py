@@ -4,6 +4,7 @@ A function is called twice on each probe. Its results are kept until the last pr
 shares memory with an argument, or that comes with a changed argument is a problem, said in words.
 """
 
+import contextlib
 import copy
 import importlib.machinery
 import importlib.util
@@ -73,14 +74,18 @@ def load(path: Path) -> ModuleType:
     assert spec
     module = importlib.util.module_from_spec(spec)
     written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.modules[name] = module  # a dataclass looks for its module there
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             loader.exec_module(module)
-    except SystemExit as stop:
-        raise ValueError(f"{path} ends Python while it is imported: {_exit_in_words(stop, path)}") from None
-    except Exception as error:
-        raise ValueError(f"{path} cannot be imported: {_in_words(error, path)}") from None
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if isinstance(error, SystemExit):
+            raise ValueError(f"{path} ends Python while it is imported: {_exit_in_words(error, path)}") from None
+        if isinstance(error, Exception):
+            raise ValueError(f"{path} cannot be imported: {in_words(error, path)}") from None
+        raise
     finally:
         sys.dont_write_bytecode = written
     return module
@@ -112,8 +117,7 @@ def observe(learner: Learner, function: Callable, args: dict[str, Any], layout: 
         return returned[-1]
 
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with _quietly():
             value = kept(learner.observe(learner.answer or watched, given))
     except Unfit as error:
         return Outcome(problem=str(error), error="Unfit")
@@ -122,8 +126,8 @@ def observe(learner: Learner, function: Callable, args: dict[str, Any], layout: 
     except SystemExit as stop:
         return Outcome(problem=f"got       Python ends: {_exit_in_words(stop, learner.path)}", error="SystemExit")
     except Exception as error:
-        said = f"got       {_in_words(error, learner.path)}"
-        if "read-only" in str(error):
+        said = f"got       {in_words(error, learner.path)}"
+        if "read-only" in str(error) and _needs_writable(learner, function, args):
             return Outcome(problem=f"{said}: the function writes into its argument; work on a copy")
         return Outcome(problem=said, error=type(error).__name__)
     for name, before in args.items():
@@ -133,6 +137,23 @@ def observe(learner: Learner, function: Callable, args: dict[str, Any], layout: 
             return Outcome(problem=f"got       a part of {name} itself (they share memory): return a new array")
     raw = returned[-1] if returned else None
     return Outcome(value, raw=raw, held=kept(raw))
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _needs_writable(learner: Learner, function: Callable, args: dict[str, Any]) -> bool:
+    """Whether a function that met a read-only array meets none where all its arguments can be written to."""
+    try:
+        with _quietly():
+            learner.observe(function, copy.deepcopy(args))
+    except Exception as error:
+        return "read-only" not in str(error)
+    return True
 
 
 def changed_later(outcomes: list[Outcome]) -> Iterator[tuple[int, Outcome]]:
@@ -255,7 +276,8 @@ def _not_written(error: NotImplementedError, learner: Learner) -> str:
     return NOT_WRITTEN
 
 
-def _in_words(error: BaseException, path: Path) -> str:
+def in_words(error: BaseException, path: Path) -> str:
+    """An error's type and message, and the last line of the learner's file that it came through."""
     name = type(error).__name__
     text = f"{name}: {one_line(error)}" if str(error) else name
     if isinstance(error, RecursionError):

@@ -3,6 +3,7 @@
 import ast
 import functools
 import re
+import sys
 import textwrap
 from types import ModuleType, SimpleNamespace
 
@@ -218,6 +219,34 @@ def test_writing_into_an_argument_of_any_kind_is_noticed():
         return ((z_e[:, None] - codebook) ** 2).sum(2).argmin(1)
 
     assert "a changed z_e" in report(first_failure("11", "nearest_code", in_a_tensor))
+
+
+def test_only_a_function_that_writes_into_its_argument_is_told_so():
+    table = np.ones(3)
+    table.flags.writeable = False
+
+    def in_its_own(mu, logvar):
+        table[:] = 2
+        return KL(mu, logvar)
+
+    def in_the_argument(mu, logvar):
+        mu *= 1  # some probes cannot be written to
+        return KL(mu, logvar)
+
+    said = report(first_failure("05", "kl_divergence", in_its_own))
+    assert "assignment destination is read-only" in said and "writes into" not in said
+    said = report(first_failure("05", "kl_divergence", in_the_argument))
+    assert "read-only" in said and "the function writes into its argument; work on a copy" in said
+
+
+def test_a_file_may_hold_a_dataclass_whose_annotations_are_text(tmp_path):
+    path = tmp_path / "text.py"
+    path.write_text("from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass A:\n    x: int\n")
+    assert load(path).A(3).x == 3
+    path.write_text("1 / 0\n")
+    with pytest.raises(ValueError, match="cannot be imported: ZeroDivisionError"):
+        load(path)
+    assert "learner_text" not in sys.modules
 
 
 def test_a_second_call_must_give_the_same():
@@ -665,7 +694,9 @@ def test_a_formula_in_unicode(latex, said):
 @pytest.mark.parametrize(
     ("number", "code", "name"),
     [
-        ("05", "from exercises.solutions.ex05 import *", "exercises.solutions.ex05"),
+        ("05", "from exercises.solutions.ex05 import *", "exercises.solutions.ex05.*"),
+        ("12", "from torch.nn.functional import *\n", "torch.nn.functional.*"),
+        ("13", "from exercises.museum import *\n", "exercises.museum.*"),
         ("05", "import vae_numpy.vae as v\n", "vae_numpy.vae"),
         ("05", "from vae_numpy import vae\n", "vae_numpy.vae"),
         ("05", "import exercises\nexercises.checks\n", "exercises.checks"),
@@ -690,7 +721,8 @@ def test_what_holds_the_answer_is_refused_by_name(tmp_path, number, code, name):
 def test_everything_else_may_be_imported(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
-        "import math\nimport numpy as np\nfrom sklearn.decomposition import PCA\nimport scipy.special\nnp.linalg.svd\n",
+        "import math\nfrom math import *\nimport numpy as np\nfrom sklearn.decomposition import PCA\n"
+        "import scipy.special\nnp.linalg.svd\n",
         encoding="utf-8",
     )
     assert all(imports.refusal(e.number, path) is None for e in EXERCISES)

@@ -1,18 +1,23 @@
 """The exercises' command line: what is printed, which exit code, and that neither files nor progress are lost."""
 
 import errno
+import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from exercises import __main__ as loop
-from exercises import isolation, notebook, pages, progress
+from exercises import experiments, isolation, notebook, pages, progress, translation
 from exercises.catalogue import EXERCISES, find
+from exercises.running import load
+from vae_numpy import weights
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,8 +84,8 @@ def test_the_loop(capfd):
 
     loop.main(loop.Hint("05"))  # after all checks pass there is nothing to hint at
     assert "no hint is needed" in capfd.readouterr().out and noted("05")["hints"] == {"kl_divergence": 3}
-    loop.main(loop.Hint("05", "kl_by_sampling"))
-    assert "no hint is needed" in capfd.readouterr().out and noted("05")["hints"] == {"kl_divergence": 3}
+    loop.main(loop.Hint("05", "kl_by_sampling"))  # another file may need it
+    assert "kl_by_sampling, hint 1 of 3" in capfd.readouterr().out
 
     path.write_text("", encoding="utf-8")
     loop.main(loop.List())
@@ -100,7 +105,10 @@ def after_import(body):
 
 STOPPED = {
     "at import": ("import os\nos._exit(0)\n", "the import ended Python with exit code 0"),
-    "in a function": (after_import("import os\nos._exit(0)"), "kl_divergence: the code ended Python with exit code 0"),
+    "in a function": (
+        after_import("import os\nprint('printed: 한글')\nos._exit(0)"),
+        "printed: ??\n\ncheck 1 of 5 fails\nkl_divergence: the code ended Python with exit code 0",
+    ),
 }
 ENDINGS = {
     "sys.exit at import": ("import sys\nsys.exit(0)\n", "sys.exit was called"),
@@ -116,9 +124,10 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize(("code", "said"), STOPPED.values(), ids=STOPPED)
-def test_what_ends_python_ends_its_own_process_only(code, said, capfd):
+def test_what_ends_python_ends_its_own_process_only(code, said, capfd, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     verdict = checked("05", code)
-    assert not verdict.complete and verdict.passed == 0 and said in capfd.readouterr().out
+    assert not verdict.complete and verdict.passed == 0 and said in capfd.readouterr().out.replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize(("code", "said"), ENDINGS.values(), ids=ENDINGS)
@@ -130,6 +139,62 @@ def test_whatever_ends_the_code_is_a_failure_with_a_line(code, said, capfd, monk
     printed = capfd.readouterr()
     assert said in printed.out and "Traceback" not in printed.out + printed.err
     assert json.loads(notes.read_text(encoding="utf-8").splitlines()[-1])["done"] == 0
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """The checker starts no process."""
+
+    def run(task, exercise, path, seconds, *more):
+        notes = Path("notes")
+        code = isolation._inside(task, exercise.number, path, notes, *more)
+        events = isolation._read(notes)
+        notes.unlink(missing_ok=True)
+        return events, isolation._ending(code, events, seconds)
+
+    monkeypatch.setattr(isolation, "_limit_memory", lambda: None)
+    monkeypatch.setattr(isolation, "_run", run)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_what_is_raised_is_said_in_words(capfd, monkeypatch):
+    assert checked("05", after_import("raise KeyboardInterrupt('mine')")).stopped_at == "kl_divergence"
+    said = capfd.readouterr()
+    assert (
+        re.search(r"kl_divergence: the code raised KeyboardInterrupt: mine \(line \d+ of ex05.py\)\n", said.out) and not said.err
+    )
+    korean = [translation.in_korean(line) for line in said.out.splitlines() if line]
+    assert korean[-1] == "python -m exercises hint 05 kl_divergence 명령을 쓰면 힌트를 볼 수 있습니다"
+    assert "예외가 발생했습니다: KeyboardInterrupt" in korean[-2]
+    assert checked("05", "raise GeneratorExit\n").stopped_at is None
+    assert "ex05.py: the import raised GeneratorExit (line 1 of ex05.py)" in capfd.readouterr().out
+    monkeypatch.setattr(experiments, "draw", failing(errno.ENOSPC))
+    assert not isolation.run_apart(find("05"), work("05"), Path("x.png"))
+    assert re.search("the experiment of exercise 05 raised OSError: .*No space left", capfd.readouterr().out)
+
+
+def test_a_reader_that_ends_gets_no_traceback(capfd, monkeypatch):
+    def print_to_nobody(*args):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(isolation, "_do", print_to_nobody)
+    assert isolation._inside("check", "05", Path("ex05.py"), Path("notes")) == 141
+    assert capfd.readouterr() == ("", "") and not Path("notes").exists()
+
+
+def test_every_line_is_printed_at_once_in_any_encoding(monkeypatch):
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii", newline="\n"))
+    isolation._print_everything()
+    print("검사 05")
+    assert printed.getvalue() == b"?? 05\n"
+
+
+def test_python_that_starts_too_slowly_is_no_fault_of_the_file(capfd, monkeypatch):
+    monkeypatch.setattr(isolation, "SECONDS_TO_START", 0.0)
+    assert not checked("05").complete
+    said = capfd.readouterr().out
+    assert "ex05.py was not checked: the checker did not start within 0 seconds" in said and "import" not in said
 
 
 @pytest.mark.thorough
@@ -174,8 +239,16 @@ def test_any_file_can_be_checked_and_progress_belongs_to_one_exercise(capfd):
         loop.main(loop.CheckIt("06", source))
     with pytest.raises(SystemExit):
         loop.main(loop.CheckIt("06", other))
-    assert "implied_beta is missing" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert "implied_beta is missing" in said and said.endswith("python -m exercises hint 06 implied_beta helps\n")
     assert not Path("my_work/progress.json").exists()
+
+
+def test_advice_fits_the_file(monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"nope\.py: no such file$"):
+        loop.main(loop.CheckIt("05", Path("nope.py")))
+    monkeypatch.setattr(loop, "check_apart", lambda *args: isolation.Verdict(5, None, True))
+    assert loop.check(find("05"), work("05").resolve()) and noted("05")["passed"] == 5  # the same file by another name
 
 
 # Progress
@@ -230,6 +303,15 @@ def test_a_folder_that_cannot_be_written_to_stops_nothing(number, capfd, monkeyp
     assert "implied_beta, hint 1 of 3" in capfd.readouterr().out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a link may be forbidden")
+def test_progress_is_not_written_through_a_link(capfd):
+    work("05")
+    Path("elsewhere.json").write_text("{}")
+    progress.PROGRESS.symlink_to(Path("elsewhere.json").resolve())
+    progress.note(find("05"), passed=5)
+    assert re.match(r"your progress could not be saved: .*a symbolic link.*\n$", capfd.readouterr().err)
+
+
 def test_start_on_a_full_disk_leaves_no_file(monkeypatch):
     with monkeypatch.context() as full:
         full.setattr(os, "fsync", failing(errno.ENOSPC))
@@ -270,6 +352,21 @@ def test_run_draws_only_what_passes(capfd):
     assert "needs functions that pass all checks" in capfd.readouterr().out and not Path("my_work/ex05.png").exists()
 
 
+def test_an_experiment_takes_every_result_that_the_checks_accept(monkeypatch):
+    pretrained = experiments.PRETRAINED / "vae_mnist_d20.safetensors"
+    monkeypatch.setattr(experiments, "adapted", lambda latent_dim: weights.load(pretrained)[0])
+    mine = load(find("02").solution)
+
+    def in_lists(function):
+        return lambda *args: function(*args).tolist()
+
+    for name in ("label_direction", "lerp", "slerp", "label_walk"):
+        monkeypatch.setattr(mine, name, in_lists(getattr(mine, name)))
+    assert "drawn with your functions" in experiments.draw(find("02"), mine, Path("x.png"))
+    both = experiments.in_arrays([(1.0, 2.0), [3.0]])
+    assert [part.tolist() for part in both] == [[1.0, 2.0], [3.0]]
+
+
 FAST = ("03", "04", "13")
 
 
@@ -297,21 +394,24 @@ def test_run_draws_every_picture(exercise, capfd):
 
 
 def executed(exercise, folder):
-    """Run a notebook's cells as IPython does: %%writefile, shell lines, Python. What the shell lines printed."""
+    """Run a notebook's cells as IPython does: %%exercise, shell lines, Python. What the shell lines printed."""
     (folder / "exercises").symlink_to(ROOT / "exercises") if os.name != "nt" else None
-    namespace, printed = {"__name__": "__main__"}, []
+    magics, printed = {}, []
+    shell = SimpleNamespace(register_magic_function=lambda function, kind, name: magics.update({f"%%{name}": function}))
+    namespace = {"__name__": "__main__", "get_ipython": lambda: shell}
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     for cell in notebook.notebook(exercise)["cells"]:
         source = cell["source"]
         if cell["cell_type"] != "code" or "IPython" in source:
             continue
-        if source.startswith("%%writefile "):
+        if source.startswith("%%"):
             first, rest = source.split("\n", 1)
             assert rest.strip() == exercise.starter.read_text(encoding="utf-8").strip()
-            Path(first.split()[1]).write_text(exercise.solution.read_text(encoding="utf-8"), encoding="utf-8")
+            magic, line = first.split(" ", 1)
+            magics[magic](line, exercise.solution.read_text(encoding="utf-8"))
         elif source.startswith("!"):
             for line in source.splitlines():
-                command = [sys.executable if w == "{sys.executable}" else w for w in line[1:].split()]
+                command = [word.replace("{sys.executable}", sys.executable) for word in shlex.split(line[1:])]
                 done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
                 assert done.returncode == 0, done.stdout + done.stderr
                 printed.append(done.stdout)
@@ -344,8 +444,9 @@ def test_a_notebook_says_what_the_page_says(exercise, capfd):
     assert "One solution" not in text and "```math" not in text and "<!-- shows" not in text
     assert text.count("<details>") == text.count("</details>")
     code = [cell["source"] for cell in made["cells"] if cell["cell_type"] == "code"]
-    assert any(c.startswith(f"%%writefile my_work/ex{exercise.number}.py\n") for c in code)
-    assert f"!{{sys.executable}} -m exercises check {exercise.number}" in code
+    assert any(c.startswith(f"%%exercise {exercise.number}\n") for c in code)
+    assert f'!"{{sys.executable}}" -m exercises check {exercise.number}' in code  # the path may hold a space
+    assert not any(line.startswith("!{") for c in code for line in c.splitlines())
     assert not any(line.startswith(">>>") for c in code for line in c.splitlines())
     with pytest.raises(ValueError, match="is not changed"):
         loop.main(loop.Notebook(exercise.number))
@@ -354,7 +455,23 @@ def test_a_notebook_says_what_the_page_says(exercise, capfd):
 def test_a_notebook_keeps_what_was_written(capfd):
     work("05", "# mine\n")
     cells = notebook.notebook(find("05"))["cells"]
-    assert any(cell["source"] == "%%writefile my_work/ex05.py\n# mine" for cell in cells)
+    assert any(cell["source"] == "%%exercise 05\n# mine" for cell in cells)
+
+
+def test_a_notebook_does_not_overwrite_what_an_editor_wrote(capfd):
+    path = work("05", "# mine\n")
+    loop.main(loop.Notebook("05"))
+    notebook.save("05", "# in the cell")
+    notebook.save("05", "# in the cell again\n")
+    assert path.read_text(encoding="utf-8") == "# in the cell again\n" and "ex05.py is saved" in capfd.readouterr().out
+    path.write_text("# in an editor\n", encoding="utf-8")
+    notebook.save("05", "# in the cell again\n")
+    assert path.read_text(encoding="utf-8") == "# in an editor\n" and "is not overwritten" in capfd.readouterr().out
+    notebook.save("05", "# in an editor\n")  # copied into the cell
+    notebook.save("05", "# in the cell\n")
+    path.unlink()
+    notebook.save("05", "# new\n")
+    assert path.read_text(encoding="utf-8") == "# new\n" and "not overwritten" not in capfd.readouterr().out
 
 
 def test_a_notebook_runs_with_the_solution(tmp_path, monkeypatch):

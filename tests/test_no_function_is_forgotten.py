@@ -74,7 +74,8 @@ EXEMPT = {
         vae_paper.sprites.all_factors vae_paper.vae.Model.*
         vae_paper.measuring.disentanglement.codes_of_sprites vae_paper.data.Data.* vae_paper.vae.Terms.of_images
         vae_paper.measuring.elbo.evaluating vae_paper.measuring.elbo.times vae_paper.devices.is_available
-        vae_paper.devices.is_cuda vae_paper.devices.sum_dtype vae_paper.devices.decodes_at_once""",
+        vae_paper.devices.is_cuda vae_paper.devices.on_cpu vae_paper.devices.sum_dtype
+        vae_paper.devices.decodes_at_once""",
     "terms, which check themselves: test_objectives": """
         vae_paper.objectives.sticking_the_landing vae_paper.objectives.dreg vae_paper.objectives.through_z""",
     "steps of `train`: test_cuda_graph": "vae_paper.cuda_graph.*",
