@@ -451,6 +451,25 @@ def test_the_digits_are_those_of_the_run(tmp_path):
     assert facts_of(page)["digits"].startswith("the bundled handwriting")
 
 
+def test_images_of_your_own_need_no_labels(tmp_path):
+    own, run = tmp_path / "own.npz", tmp_path / "w"
+    images = np.round(255 * digits.load("handwriting", "test").images[:200]).astype(np.uint8)
+    np.savez(own, images=images)
+    write(run, untrained(2), config={"source": f"array:{own}"})
+
+    def labels(source=None):
+        page = explore(run, tmp_path / "p.html", source, 3).read_text(encoding="utf-8")
+        return facts_of(page)["labels"]
+
+    assert labels() == [None] * 3
+    with pytest.raises(ValueError, match="a cvae needs a label for each test digit"):
+        explore(write(tmp_path / "c", cvae(2), model="cvae"), tmp_path / "p.html", f"array:{own}")
+    own.unlink()
+    assert labels() == digits.load("auto", "test").labels[:3].tolist(), "the source is gone: expected the digits on disk"
+    with pytest.raises(FileNotFoundError):
+        labels(f"array:{own}")
+
+
 def test_a_header_cannot_leave_its_place(tmp_path):
     text = "</script><script>alert(1)</script><!-- & \u2028 \u202e \\"
     written = explore(write(tmp_path / "w", untrained(2), data=text), tmp_path / "p.html", "handwriting", 3)

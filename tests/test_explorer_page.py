@@ -88,20 +88,26 @@ class Browser:
         script = "const b = document.getElementById(arguments[0]).getBoundingClientRect();"
         return self.run(script + "return [b.left, b.top, b.width, b.height]", id)
 
-    def drag(self, id, points, shift=False):
-        """Press at the first point, move over the others, let go; points in [0, 1] of the element."""
+    def mouse(self, kind, id, point, button="left", buttons=1, shift=False):
+        """One event of the mouse; `buttons` is the sum of the buttons that are down: left 1, right 2."""
         left, top, width, height = self.box(id)
-        for number, (x, y) in enumerate(points):
-            at = {"x": left + x * width, "y": top + y * height, "button": "left", "buttons": 1, "modifiers": 8 if shift else 0}
-            if number == 0:
-                self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mousePressed", "clickCount": 1, **at})
-            self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", **at})
-        self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseReleased", "clickCount": 1, **at, "buttons": 0})
+        at = {"x": left + point[0] * width, "y": top + point[1] * height, "modifiers": 8 if shift else 0}
+        pressed = {"button": button, "buttons": buttons, "clickCount": 0 if kind == "mouseMoved" else 1}
+        self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, **at, **pressed})
 
-    def touch(self, id, points):
+    def drag(self, id, points, button="left", shift=False):
+        """Press at the first point, move over the others, let go; points in [0, 1] of the element."""
+        buttons = {"left": 1, "right": 2}[button]
+        self.mouse("mousePressed", id, points[0], button, buttons, shift)
+        for point in points:
+            self.mouse("mouseMoved", id, point, button, buttons, shift)
+        self.mouse("mouseReleased", id, points[-1], button, 0, shift)
+
+    def touch(self, id, *fingers):
+        """Each finger is a list of points; all fingers move at the same time."""
         left, top, width, height = self.box(id)
-        for number, (x, y) in enumerate(points):
-            at = [{"x": left + x * width, "y": top + y * height}]
+        for number, points in enumerate(zip(*fingers, strict=True)):
+            at = [{"x": left + x * width, "y": top + y * height, "id": finger} for finger, (x, y) in enumerate(points)]
             kind = "touchMove" if number else "touchStart"
             self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
         self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
@@ -262,7 +268,7 @@ def test_the_page_in_a_browser(browser, name, tmp_path, capsys):
     )
     browser.keys("#width", *"\ue014" * 12)
     browser.keys("#beta", *"\ue014" * 30)
-    assert_close(browser.state("[s.width, s.beta]"), [2**0.6, 2**1.5], 1e-12, "sliders")
+    assert_close(browser.state("[s.width, s.beta]"), [2**1.2, 2**1.5], 1e-12, "sliders")
     browser.run("document.querySelectorAll('#samples button')[5].click()")
     check_numbers(browser, page)
     browser.click("new-noise")
@@ -295,6 +301,117 @@ def test_a_cvae_is_asked_for_a_label(browser, tmp_path):
         shown.append(browser.image("plane-image"))
     assert np.abs(shown[0] - shown[1]).max() > 0.02, "the label changes nothing"
     check_button(browser)
+    assert browser.console() == []
+
+
+@needs_chromium
+def test_a_click_a_finger_and_the_left_button(browser, tmp_path):
+    browser.open(explore(PRETRAINED[2], tmp_path / "d2.html", "handwriting", 200))
+    browser.settle()
+    order = browser.run("return sheetOrder")
+    browser.drag("sheet", [(0.95, 12.5 / 20)])  # 200 digits are 20 rows of 10; a scrollbar takes some of the width
+    assert browser.run("return explorer.state.digit.index") == order[129], "another digit than the one that was clicked"
+
+    browser.touch("pad", [(0.2, 0.2), (0.2, 0.5), (0.2, 0.8)], [(0.8, 0.2), (0.8, 0.5), (0.8, 0.8)])
+    (stroke,) = browser.run("return explorer.state.strokes")
+    assert_close(np.array(stroke), [[0.2, 0.2], [0.2, 0.5], [0.2, 0.8]], 0.01, "the stroke of the first finger")
+    browser.touch("plane-canvas", [(0.3, 0.5), (0.3, 0.6)], [(0.8, 0.5), (0.8, 0.9)])
+    assert_close(browser.state("[...s.z].map((v) => v / REACH)"), [-0.4, -0.2], 0.01, "the point, dragged by the first finger")
+
+    state = "return JSON.stringify([explorer.state.strokes, [...explorer.state.z]])"
+    before = browser.run(state)
+    for id in ("pad", "plane-canvas"):
+        browser.drag(id, [(0.5, 0.5), (0.6, 0.7)], button="right")
+        assert browser.run(state) == before, f"the right button changed {id}"
+    send = """const canvas = document.getElementById(arguments[0]), box = canvas.getBoundingClientRect();
+        for (const [type, buttons, x] of arguments[1]) canvas.dispatchEvent(new PointerEvent(type,
+          { buttons, pointerId: 1, clientX: box.left + x * box.width, clientY: box.top + box.height / 2 }));"""
+    for id in ("pad", "plane-canvas"):
+        browser.run(send, id, [["pointerdown", 1, 0.5], ["pointermove", 1, 0.6]])
+        before = browser.run(state)
+        browser.run(send, id, [["pointermove", 0, 0.7], ["pointermove", 0, 0.8]])  # the page did not see the button's release
+        assert browser.run(state) == before, f"a mouse without a pressed button changed {id}"
+    browser.drag("pad", [(0.5, 0.5), (1.3, 0.5)])
+    assert browser.state("s.strokes.flat(2)").max() == 1, "a stroke left the pad"
+    assert browser.console() == []
+
+
+@needs_chromium
+def test_a_line_starts_at_the_point_and_its_walk_gives_way(browser, tmp_path):
+    browser.open(explore(PRETRAINED[2], tmp_path / "d2.html", "handwriting", 20))
+    browser.drag("plane-canvas", [(0.2, 0.3), (0.6, 0.4)], shift=True)
+    browser.wait("return explorer.state.z[0] !== explorer.state.line.to[0]")  # the walk has begun
+    browser.click("latents-zero")
+    time.sleep(0.2)
+    assert not browser.state("Array.from(s.z)").any(), "the walk moved the point on"
+    line = "[Array.from(s.line.from), Array.from(s.line.to)]"
+    browser.keys("#plane-canvas", "\ue008\ue014")  # shift, right
+    assert_close(browser.state(line), [[0, 0], [0.1, 0]], 1e-12, "a new line from the point")
+    browser.keys("#plane-canvas", "\ue008\ue013")  # shift, up
+    assert_close(browser.state(line), [[0, 0], [0.1, 0.1]], 1e-12, "the same line, longer")
+    assert browser.console() == []
+
+
+@needs_chromium
+def test_the_sliders_stay_while_one_is_in_use(browser, tmp_path):
+    browser.open(explore(PRETRAINED[20], tmp_path / "d20.html", "handwriting", 20))
+    browser.settle()
+    browser.run("const box = document.getElementById('latent-sliders'); box.append(box.firstChild)")  # a wrong order
+    browser.keys("#latent-sliders label:nth-child(3) input", "\ue014")
+    browser.run("window.used = document.activeElement; tasks.clear(); background('codes', encodeDigits());")
+    browser.settle("codes")
+    browser.settle()
+    assert browser.run("return document.activeElement === used"), "the slider in use is another now"
+    assert browser.run("return String(explorer.state.latent) === used.dataset.latent"), "another latent is traversed"
+    kl = "return [...document.querySelectorAll('#latent-sliders .bar')].map((bar) => Number(bar.dataset.value))"
+    assert (np.diff(browser.run(kl)) > 0).any(), "the order changed under the reader's hands"
+    browser.run("used.blur()")
+    browser.settle()
+    assert (np.diff(browser.run(kl)) <= 0).all(), "not ordered by KL"
+    browser.run("setZ(explorer.state.z.map(() => -7))")
+    browser.settle()
+    assert browser.run("return Number(used.value)") == -7
+    assert browser.console() == []
+
+
+@needs_chromium
+def test_the_best_width_and_the_loss_above_it(browser, tmp_path):
+    page = Page("pretrained", tmp_path)
+    browser.open(page.path)
+    browser.run("tasks.delete('codes'); tasks.delete('map');")  # they would come first
+    browser.settle("trade", "refine")
+    x, eps = browser.state("flat(s.digit.x)").reshape(1, 1, 28, 28), browser.state("flat(s.eps)").reshape(8, -1)
+    grid = np.arange(-30, 40.5, 0.5) / 10  # twice as fine as the slider
+    recon, kl = np.array([[t.mean() for t in page.terms(x, eps, 0, 2**power)[:2]] for power in grid]).T
+    loss = recon + 4 * kl
+    move = "const e = document.getElementById(arguments[0]); e.value = arguments[1]; e.dispatchEvent(new Event('input'))"
+    browser.run(move, "beta", 2)
+    best = grid[::2][loss[::2].argmin()]
+    for power in (best, 0, -3, 4):
+        browser.run(move, "width", power)
+        browser.settle()
+        width, excess = browser.value("trade-text")
+        assert_close(np.log2(width), best, 1e-9, "log2 of the best width")
+        assert_close(excess, loss[np.abs(grid - power).argmin()] - loss[::2].min(), 1e-9, f"excess at 2^{power}")
+        assert_close(loss[::2].min(), loss.min(), 0.1, "the lowest loss at the slider's widths")
+    assert browser.run("return document.getElementById('width').getAttribute('aria-valuetext')") == "× 16.00"
+
+
+@needs_chromium
+def test_digits_without_labels(browser, tmp_path):
+    np.savez(tmp_path / "own.npz", images=np.round(255 * digits.load("handwriting", "test").images[:200]).astype(np.uint8))
+    source = f"array:{tmp_path / 'own.npz'}"
+    run = write(tmp_path / "w", untrained(1), config={"source": source})
+    browser.open(explore(run, tmp_path / "p.html", count=10), language="constructor")
+    browser.wait("return explorer.state.codes.length === facts.labels.length && wanted.size === 0")
+    assert browser.run("return document.getElementById('nearest-text').textContent").startswith("at distance")
+    assert not browser.driver.find_element("id", "legend").is_displayed()
+    assert browser.run("return [explorer.state.other, document.documentElement.lang]") == [1, "en"]
+    browser.click("to-plane")
+    assert browser.run("return explorer.state.label") == 0, "the label of a vae decides nothing"
+    assert browser.run("return document.getElementById('walk-t-value').textContent") == "0.00"
+    unnamed = "return [...document.querySelectorAll('main canvas')].filter((c) => !c.closest('[aria-label]')).map((c) => c.id)"
+    assert browser.run(unnamed) == [], "canvases without a label"
     assert browser.console() == []
 
 
@@ -392,7 +509,7 @@ def frames_while_dragging(browser):
         const done = arguments[0], canvas = document.getElementById("plane-canvas"), box = canvas.getBoundingClientRect();
         const at = (t) => ({ clientX: box.left + box.width * (0.5 + 0.4 * Math.cos(t)),
           clientY: box.top + box.height * (0.5 + 0.4 * Math.sin(t)) });
-        const send = (type, t) => canvas.dispatchEvent(new PointerEvent(type, { pointerId: 1, bubbles: true, ...at(t) }));
+        const send = (type, t) => canvas.dispatchEvent(new PointerEvent(type, { pointerId: 1, buttons: 1, ...at(t) }));
         let frames = 0, started = null;
         send("pointerdown", 0);
         requestAnimationFrame(function move(now) {

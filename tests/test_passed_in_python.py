@@ -266,3 +266,23 @@ def test_pixels_of_a_continuous_bernoulli_have_the_right_mean(dtype):
         exact = 1 / (1 - math.exp(-logit)) - 1 / logit if abs(logit) > 0.01 else 0.5 + logit / 12
         assert 0 <= x.min() <= x.max() <= 1
         assert abs(x.mean().item() - exact) < 5 * x.std().item() / len(x) ** 0.5, logit
+
+
+def test_a_pixel_vae_without_a_likelihood_still_has_information():
+    few = DIGITS.subset(slice(0, 30))
+    measures = [
+        vae_paper.evaluate(models.build(name, 2), few, passes=1, k=2, subset=2)["measures"] for name in ("vae", "pixel-vae")
+    ]
+    assert all({"mutual_information_low", "aggregate_kl_high"} <= found.keys() for found in measures)
+    conditional = vae_paper.evaluate(models.build("quadrant-cvae", 2), few, passes=1, k=2, subset=2)["measures"]
+    assert "mutual_information_low" not in conditional, "its prior depends on the image"
+
+
+def test_a_negative_seed_is_refused_before_any_work():
+    with pytest.raises(ValueError, match="seed is -1: expected at least 0"):
+        vae_paper.evaluate(vae_paper.VAE(2), DIGITS, seed=-1)
+
+
+def test_the_images_decide_their_shape():
+    with pytest.raises(ValueError, match="model_arguments sets image_shape: the images decide it"):
+        vae_paper.train(Config(name="ladder", model="ladder", model_arguments="image_shape=()"))

@@ -130,7 +130,7 @@ def conv_transpose2d(
     pixels = x.transpose(0, 2, 3, 1).reshape(B * H * W, C)  # channels last: each pixel is a row
     stamps = pixels @ weight.transpose(0, 2, 3, 1).reshape(C, KH * KW * O)  # (B*H*W, KH*KW*O)
     stamps = stamps.reshape(B, H, W, KH, KW, O)
-    canvas = np.zeros((B, max(OH + 2 * ph, (H - 1) * sh + KH), max(OW + 2 * pw, (W - 1) * sw + KW), O), x.dtype)
+    canvas = np.zeros((B, OH + 2 * ph, OW + 2 * pw, O), x.dtype)
     for m in range(KH):
         for n in range(KW):
             canvas[:, m : m + H * sh : sh, n : n + W * sw : sw] += stamps[:, :, :, m, n]

@@ -49,6 +49,7 @@ def reparameterize(mu: Float[Array, "B D"], logvar: Float[Array, "B D"], eps: Fl
 
 def decode(params: Params, z: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
     """p(x|z), as logits: the probability that a pixel is 1 (ink) is x_hat = sigmoid(logits)."""
+    check_alike(2, z=z)
     check_latents(z, check_params(params, z.dtype))
     if len(z) > AT_ONCE:
         return in_parts(decode, params, z)  # faster; the result is the same up to rounding
@@ -71,7 +72,7 @@ def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 
     check_alike(4, logits=logits, x=x)
     if kind == "bce":
         # -[x log x̂ + (1-x) log(1-x̂)] = log(1 + eˡ) - x l,   x̂ = sigmoid(l)
-        # The right side is exact even where x̂ rounds to 0 or 1; the left side has log 0 there.
+        # Where x̂ rounds to 0 or 1, the right side has a tiny rounding error; the left side has log 0
         per_pixel = np.logaddexp(0, logits) - x * logits
     elif kind == "mse":
         # (x - x̂)²

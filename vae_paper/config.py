@@ -57,7 +57,7 @@ class ModelOptions:
     class_conditional: Annotated[bool | None, default("False")] = None
     """Condition a pixel-prior on the label."""
     model_arguments: str = ""
-    """Other arguments of the model's class, such as "nu=3 hidden=50"."""
+    """Other arguments of the model's class, such as "couplings=4 hidden=50" for flow-prior."""
     codes_of: Annotated[str | None, default("none")] = None
     """The vq-vae whose codes a pixel-prior predicts: the name or the folder of a run, or a weight file."""
     start_from: Annotated[str | None, default("random parameters")] = None
@@ -199,6 +199,8 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
         arguments = arguments_in(config)
         if known := [name for name in arguments if name in Config.__dataclass_fields__]:
             raise ValueError(f"model_arguments sets {known[0]}: give it as --{known[0].replace('_', '-')}")
+        if "image_shape" in arguments:
+            raise ValueError("model_arguments sets image_shape: the images decide it; leave it out")
         models.checked_arguments(config.model, arguments)
     takes = models.options_of(model) if config.model in models.names() else {}  # a model of your own is built by you
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
@@ -254,11 +256,12 @@ def _refuse_contradictions(c: Config) -> None:
     if c.likelihood != "bernoulli" and c.binarise != "none":
         raise ValueError(f"{_said(c)}: binary images need --likelihood bernoulli")
     if c.objective not in ("elbo", "free-bits") and (c.beta, c.beta_schedule) != (1, "constant"):
-        raise ValueError(f"{_said(c)}: this objective has no beta: leave beta out")
+        raise ValueError(f"{_said(c)}: this objective has no beta: leave beta and beta_schedule out")
 
 
 def arguments_in(config: Config) -> dict[str, Any]:
-    """The `model_arguments` as a dict. A Python literal (3, 0.5, True) gets its Python type; any other value stays text."""
+    """The `model_arguments` as a dict. 3, 0.5 and True get their Python types; other values
+    stay text. A value has no comma and no space."""
     found: dict[str, Any] = {}
     for part in config.model_arguments.replace(",", " ").split():
         name, equals, text = part.partition("=")

@@ -19,7 +19,7 @@ class EstimatedRate(VAE):
     rate_is = (
         "an estimate of KL(q(z|x) || p(z)) from sampled z; its expectation is at least the information in z about x, I(x; z)"
     )
-    pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "interpolation", "curves", "animation")
+    pictures: tuple[str, ...] = ("reconstructions", "samples", "scatter", "interpolation", "curves")
 
     def log_prior(self, z: Samples) -> Float[Tensor, "K B"]:
         """log p(z)."""

@@ -118,9 +118,9 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source or (before is None and theirs == "auto"):
         # In an older file, "auto" may mean this source or another one. The code assumes this source, because otherwise this run
         # could validate on images that the model has seen.
-        # The header's text "data" begins with the number of training images (from `data.split`). For a run on the whole source
-        # it is `whole` minus the held-out images. With any other number, that run used only a part of the source. Then it may
-        # have been trained on images that this run holds out.
+        # The header's text "data" begins with the number of training images (from `data.split`). If the earlier run used the
+        # whole source, this number is `whole` minus its held-out images. Otherwise it used a part of the source, and may have
+        # been trained on images that the new run holds out.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)

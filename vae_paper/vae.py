@@ -88,7 +88,7 @@ class Model(nn.Module):
 
         encode, decode            enough if q(z|x) is Gaussian and the prior is N(0, I)
         distortion, images_of     in place of `decode`, if the pixels depend on each other given z
-        terms, draw_prior         besides those above, if the prior is another. If the prior cannot be sampled, leave out
+        terms, draw_prior         in addition, if the prior is not N(0, I). If the prior cannot be sampled, leave out
                                   `draw_prior` and set drawn_from = None
         forward, sample           enough for any other model
 
@@ -96,7 +96,10 @@ class Model(nn.Module):
     """
 
     drawn_from: str | None = "z ~ N(0, I)"
-    """The distribution from which `sample` draws latents, in words. None: the model has no prior to draw from."""
+    """The distribution from which `sample` draws latents, in words. None: the model has no prior that can be sampled, or no
+    p(x|z) from which to draw an image."""
+    prior_of_image: bool = False
+    """Whether the prior of z depends on the image."""
     takes_labels: bool = False
     """Whether the model is conditioned on a class label."""
     classes: int = 10
@@ -154,7 +157,7 @@ class Model(nn.Module):
 
     def decode(self, z: Latents, labels: Labels | None = None) -> Images:
         """The logits of p(x|z)."""
-        raise ValueError(f"{type(self).__name__} defines no decode: it cannot draw an image from a given z")
+        raise ValueError(f"{type(self).__name__} defines no decode: its logits do not follow from z alone")
 
     def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """-log p(x|z) in nats per image, for K samples of z per image."""

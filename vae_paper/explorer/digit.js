@@ -50,10 +50,16 @@ function drawDigit() {
   put("kl", kl, fixed(kl, 2));
   put("elbo", -(recon + kl), fixed(-(recon + kl), 2));
   put("weight", terms.weight.data[0], fixed(terms.weight.data[0], 2));
-  put("width-value", state.width, say("times", { value: fixed(state.width, 2) }));
-  put("beta-value", state.beta, fixed(state.beta, 2));
+  putSlider("width", say("times", { value: fixed(state.width, 2) }));
+  putSlider("beta", fixed(state.beta, 2));
   const start = termsOf(state.chosen, 1);
   drawLoss(recon, state.beta * kl, start.recon.data[0], start.kl.data[0]);
+}
+
+/** Show the value of the noise slider or the β slider. A screen reader says it too; otherwise it would say log2 of the value. */
+function putSlider(id, shownAs) {
+  put(`${id}-value`, state[id], shownAs);
+  byId(id).setAttribute("aria-valuetext", shownAs);
 }
 
 function drawLoss(recon, kl, reconAtStart, klAtStart) {
@@ -125,7 +131,8 @@ function drawQ() {
   if (AXES.length === 1) sigma[1] = 0;
   const near = zoomReach();
   byId("q-zoom-caption").textContent = say("qZoom", { factor: fixed(REACH / near, REACH / near < 10 ? 1 : 0) });
-  drawQOn("q-plane", [0, 0], REACH, sigma, decodedMap.canvas);
+  const sameLabel = !isCvae || decodedMap.label === state.digit.label;
+  drawQOn("q-plane", [0, 0], REACH, sigma, sameLabel ? decodedMap.canvas : null);
   drawQOn("q-zoom", onPlane(state.q.mu.data), near, sigma, zoom.canvas);
 }
 
@@ -141,11 +148,11 @@ function drawQOn(id, [a, b], reach, sigma, decoded) {
   context.fillStyle = colours["image-paper"];
   context.fillRect(0, 0, size, size);
   context.globalAlpha = 0.4;
-  context.drawImage(decoded, 0, 0, size, size);
+  if (decoded) context.drawImage(decoded, 0, 0, size, size);
   context.globalAlpha = 1;
   context.strokeStyle = colours.ink;
   context.setLineDash([4, 4]);
-  for (const radius of id === "q-plane" ? [1, 2, 3] : []) {
+  for (const radius of id === "q-plane" && D > 1 ? [1, 2, 3] : []) {
     context.beginPath();
     context.arc(px(0), py(0), (radius / (2 * reach)) * size, 0, 2 * Math.PI);
     context.stroke();
@@ -196,29 +203,30 @@ function drawEllipse(context, x, y, radii) {
   }
 }
 
-/** Reconstruction loss (mean over the samples) and KL, for widths of q from 1/8 to 16. A new beta needs no new computation. */
-function* computeTrade() {
-  const trade = { widths: [], recon: [], kl: [] };
-  for (let power = -3; power <= 4.001; power += 0.5) {
+const WIDTHS = Array.from({ length: 71 }, (_, k) => 2 ** ((k - 30) / 10)); // each width of the slider, from 1/8 to 16
+
+/** Reconstruction loss (mean over the samples) and KL, for every fifth width of the slider, then for all.
+    A new beta needs no new computation. */
+function* computeTrade(every = 5) {
+  const trade = { widths: WIDTHS.filter((_, k) => k % every === 0), recon: [], kl: [] };
+  for (const width of trade.widths) {
     const recon = [];
     for (let k = 0; k < SAMPLES; k++) {
-      recon.push(termsOf(k, 2 ** power).recon.data[0]);
+      recon.push(termsOf(k, width).recon.data[0]);
       yield;
     }
-    trade.widths.push(2 ** power);
     trade.recon.push(mean(recon));
-    trade.kl.push(klDivergence(state.q.mu, widened(state.q.logvar, 2 ** power)).data[0]);
+    trade.kl.push(klDivergence(state.q.mu, widened(state.q.logvar, width)).data[0]);
   }
   state.trade = trade;
   schedule(drawTrade);
+  if (every > 1) background("refine", computeTrade(1));
 }
 
 function drawTrade() {
   const [context, width, height] = sharp(byId("trade"));
-  if (!state.trade) {
-    byId("trade-text").textContent = say("tradeBusy");
-    return;
-  }
+  byId("trade-text").textContent = say("tradeBusy");
+  if (!state.trade) return;
   const { widths, recon, kl } = state.trade, at = widths.indexOf(1);
   const change = {
     recon: recon.map((v) => v - recon[at]),
@@ -242,19 +250,23 @@ function drawTrade() {
     context.stroke();
   }
   context.restore();
-  const best = lowest(widths, change.loss);
-  context.beginPath();
-  context.arc(px(best.width), py(best.value), 6, 0, 2 * Math.PI);
-  context.fillStyle = colours.ink;
-  context.fill();
-  const [x, y] = [Math.min(px(best.width), frame.right - 40), py(best.value) + 20];
-  write(context, say("tradeBest", { best: fixed(best.width, best.width < 1 ? 2 : 1) }), x, y, colours.ink, "center", colours.paper);
   context.fillStyle = colours.accent;
   context.fillRect(px(state.width) - 1, frame.top, 2, frame.bottom - frame.top);
-  const now = between(widths, change.loss, state.width);
-  const excess = Math.max(0, now - best.value);
-  const values = { best: fixed(best.width, best.width < 1 ? 2 : 1), now: fixed(state.width, 2), excess: fixed(excess, 1) };
-  put("trade-text", [best.width, excess], say("tradeText", values));
+  if (widths.length === WIDTHS.length) markBest(context, frame, px, py, change.loss);
+}
+
+/** Mark the lowest of the sums at the slider's widths, and compare it with the sum at the chosen width. */
+function markBest(context, frame, px, py, loss) {
+  const least = Math.min(...loss), width = WIDTHS[loss.indexOf(least)];
+  const excess = loss[WIDTHS.indexOf(state.width)] - least;
+  const best = fixed(width, width < 1 ? 2 : 1);
+  context.beginPath();
+  context.arc(px(width), py(least), 6, 0, 2 * Math.PI);
+  context.fillStyle = colours.ink;
+  context.fill();
+  const x = Math.min(px(width), frame.right - 40);
+  write(context, say("tradeBest", { best }), x, py(least) + 20, colours.ink, "center", colours.paper);
+  put("trade-text", [width, excess], say("tradeText", { best, now: fixed(state.width, 2), excess: fixed(excess, 1) }));
 }
 
 function drawTradeAxes(context, frame, px, py, least, most) {
@@ -285,28 +297,14 @@ function drawTradeAxes(context, frame, px, py, least, most) {
   context.restore();
 }
 
-/** The minimum of a curve over log width: the minimum of the parabola through the lowest point and its two neighbours. */
-function lowest(widths, values) {
-  const k = values.indexOf(Math.min(...values));
-  if (k === 0 || k === values.length - 1) return { width: widths[k], value: values[k] };
-  const [a, b, c] = [values[k - 1], values[k], values[k + 1]];
-  const shift = (a - c) / (2 * (a - 2 * b + c));
-  return { width: widths[k] * (widths[k + 1] / widths[k]) ** shift, value: b - ((a - c) * shift) / 4 };
-}
-
-/** The value of a curve at `width`, by linear interpolation in log width. */
-function between(widths, values, width) {
-  const place = Math.min(widths.length - 1.001, Math.max(0, (Math.log2(width) + 3) * 2)), k = Math.floor(place);
-  return values[k] + (place - k) * (values[k + 1] - values[k]);
-}
-
 /** The order of the test digits on the sheet: by label. */
 const sheetOrder = Array.from({ length: COUNT }, (_, k) => k).sort((a, b) => facts.labels[a] - facts.labels[b] || a - b);
 const SHEET_COLUMNS = 10;
 
 function drawSheet() {
-  const canvas = byId("sheet"), cell = (canvas.clientWidth || 300) / SHEET_COLUMNS;
-  const [context] = sharp(canvas, Math.ceil(COUNT / SHEET_COLUMNS) * cell);
+  const canvas = byId("sheet");
+  canvas.style.aspectRatio = `${SHEET_COLUMNS} / ${Math.ceil(COUNT / SHEET_COLUMNS)}`; // first: it may make a scrollbar appear
+  const [context, width] = sharp(canvas), cell = width / SHEET_COLUMNS;
   context.imageSmoothingEnabled = true;
   if (!drawSheet.images) {
     const palette = colours.inkPalette;
@@ -346,25 +344,24 @@ function readDrawing() {
   drawPad();
 }
 
-function listenToDigit() {
+function listenToPad() {
   const pad = byId("pad");
-  let drawing = false;
-  const point = (event) => {
-    const box = pad.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  let stroke = [];
+  const start = (event) => {
+    stroke = [placeOn(pad, event)];
+    state.strokes.push(stroke);
+    schedule(readDrawing);
   };
-  pad.addEventListener("pointerdown", (event) => {
-    if (event.isTrusted) pad.setPointerCapture(event.pointerId);
-    drawing = dragging = true;
-    state.strokes.push([point(event)]);
+  const move = (event) => {
+    if (!state.strokes.includes(stroke)) return; // the drawing was cleared meanwhile
+    stroke.push(placeOn(pad, event));
     schedule(readDrawing);
-  });
-  pad.addEventListener("pointermove", (event) => {
-    if (!drawing) return;
-    state.strokes[state.strokes.length - 1].push(point(event));
-    schedule(readDrawing);
-  });
-  for (const name of ["pointerup", "pointercancel"]) pad.addEventListener(name, () => { drawing = dragging = false; });
+  };
+  listenToDrag(pad, { start, move });
+}
+
+function listenToDigit() {
+  listenToPad();
   byId("clear").addEventListener("click", () => {
     state.strokes = [];
     readDrawing();
@@ -383,7 +380,7 @@ function listenToDigit() {
     if (at >= 0 && at < COUNT) chooseDigit(sheetOrder[at]);
   });
   byId("width").addEventListener("input", (event) => {
-    state.width = 2 ** Number(event.target.value);
+    state.width = WIDTHS[Math.round(10 * event.target.value) + 30];
     changeLoss();
   });
   byId("beta").addEventListener("input", (event) => {
@@ -400,8 +397,7 @@ function listenToDigit() {
     changeLoss();
   });
   byId("to-plane").addEventListener("click", () => {
-    state.label = state.digit.label;
-    byId("label").value = String(state.label);
+    if (isCvae) setLabel(state.digit.label);
     setZ(termsOf(state.chosen, state.width).z.data);
     byId("plane").scrollIntoView();
   });

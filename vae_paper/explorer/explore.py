@@ -32,6 +32,7 @@ SHOWS = "the explorer shows a vae or a cvae: Gaussian latents and 28x28 images"
 LABEL_WEIGHTS = {"encoder_label.weight": (256, 10), "decoder_label.weight": (256, 10)}  # of a CVAE
 KINDS = {"bce": "bce", "bernoulli": "bce", "continuous-bernoulli": "bce"}  # likelihood -> kind of reconstruction loss; else "mse"
 MOST_BYTES = 12_000_000  # largest size of the page
+NO_LABEL = -1  # the label of images without labels
 GOLDEN, WHOLE = 64, 2  # how many digits have golden values (as in tests/golden), and how many have them for every layer
 
 
@@ -44,7 +45,8 @@ def explore(
     """Write the page of a run's folder, or of a weight file of any level, to the file `out`. Returns `out`.
 
     `source`: the source of the test digits. Default: the run's own source if it is on disk, otherwise MNIST if it is on
-    disk, otherwise the handwriting. `count`: the largest number of test digits in the page.
+    disk, otherwise the handwriting. `count`: the largest number of test digits in the page. Images without labels are shown
+    without them; a cvae needs labels.
     Raises FileNotFoundError, or ValueError if the model is not a vae or cvae of 28x28 images, if the file is damaged or was
     not saved by this project, or if the page would take more than 12 MB.
     """
@@ -56,6 +58,8 @@ def explore(
     params, header = load(path)
     test = _test_images(header, source)
     images, labels = test.images[:count], test.labels[:count]
+    if header["model"] == "cvae" and NO_LABEL in labels:
+        raise ValueError(f"{path}: a cvae needs a label for each test digit, and {test.source} have none: choose another source")
 
     likelihood = str(header.get("likelihood", "bce"))
     facts = {
@@ -66,7 +70,7 @@ def explore(
         "kind": KINDS.get(likelihood, "mse"),
         "trainedOn": shown(header.get("data") or "unknown data", 200),
         "digits": test.source,
-        "labels": labels.tolist(),
+        "labels": [None if label == NO_LABEL else label for label in labels.tolist()],
     }
     tensors = {
         "weights": {name: array.astype("<f4") for name, array in params.items()},
@@ -193,17 +197,18 @@ def _replaced(page: str, mark: str, text: str) -> str:
 
 
 def _test_images(header: Mapping[str, Any], source: str | None) -> digits.Digits:
-    """The test images of `source`. Default: the run's own source if it is on disk, otherwise `auto`."""
+    """The test images of `source`. Default: the run's own source if it is on disk, otherwise `auto`. A label may be NO_LABEL."""
     config = header.get("config")
     trained_on = config.get("source") if isinstance(config, dict) else None
     wanted = source or str(trained_on)
-    if not wanted.startswith(("folder:", "array:", "sprites")):
+    gone = wanted.startswith(("folder:", "array:")) and not Path(wanted.partition(":")[2]).expanduser().exists()
+    if not wanted.startswith(("folder:", "array:", "sprites")) or (gone and source is None):
         there = wanted == "handwriting" or (wanted in digits.SOURCES and digits.is_on_disk(wanted))
         return digits.load(wanted if source or there else "auto", "test")
     from vae_paper.data import data_of  # imported here: it needs torch, and a page of digits does not
 
     data = data_of({**header, "image_shape": [1, 28, 28]}, "test", wanted)
-    labels = np.zeros(len(data.images), np.int64) if data.labels is None else data.labels.numpy()
+    labels = np.full(len(data.images), NO_LABEL) if data.labels is None else data.labels.numpy()
     if data.shape != (1, 28, 28) or labels.max() > 9:
         raise ValueError(f"{wanted}: images {data.shape} of {labels.max() + 1} classes; expected (1, 28, 28) and at most 10")
     return digits.Digits(data.images.numpy(), labels, data.about)

@@ -1,12 +1,9 @@
 "use strict";
 /* Part 4: latents one by one. */
 
-let order = []; // indices of the latents, largest KL first
-
 function buildSliders() {
-  const kl = meanKl(), box = byId("latent-sliders");
-  order = byKl(kl);
-  box.replaceChildren(...order.map((k) => {
+  const box = byId("latent-sliders");
+  for (let k = 0; k < D; k++) {
     const line = document.createElement("label");
     const [name, slider, value, bar] = ["b", "input", "output", "span"].map((tag) => document.createElement(tag));
     name.textContent = latentName(k);
@@ -21,23 +18,36 @@ function buildSliders() {
       background("traversal", drawTraversal());
     });
     bar.className = "bar";
+    line.append(name, slider, value, bar);
+    box.append(line);
+  }
+  for (const name of ["focusout", "change"]) box.addEventListener(name, () => schedule(rankSliders));
+  state.latent = byKl(meanKl())[0];
+  rankSliders();
+  schedule(drawSliders);
+  background("traversal", drawTraversal());
+}
+
+/** Show the mean KL of each latent, and order the sliders by it. The order stays while the reader uses a slider. */
+function rankSliders() {
+  const kl = meanKl(), box = byId("latent-sliders"), lineOf = {};
+  for (const line of box.children) {
+    const k = line.querySelector("input").dataset.latent, bar = line.querySelector(".bar");
     bar.style.setProperty("--share", kl[k] / Math.max(...kl));
     bar.textContent = say("latentKl", { kl: fixed(kl[k], 2) });
     bar.dataset.value = kl[k];
-    line.append(name, slider, value, bar);
-    return line;
-  }));
-  state.latent = order[0];
+    lineOf[k] = line;
+  }
   byId("latents-kl").textContent = say("latentsKl", {
     count: COUNT, D, total: fixed(kl.reduce((sum, v) => sum + v, 0), 2), active: kl.filter((v) => v > 0.01).length,
   });
-  schedule(drawSliders);
-  background("traversal", drawTraversal());
+  if (!box.matches(":focus-within, :active")) box.append(...byKl(kl).map((k) => lineOf[k]));
 }
 
 function drawSliders() {
   for (const line of byId("latent-sliders").children) {
     const slider = line.querySelector("input"), value = state.z[slider.dataset.latent];
+    if (Math.abs(value) > slider.max) [slider.min, slider.max] = [-FARTHEST, FARTHEST];
     if (document.activeElement !== slider || Math.abs(slider.value - value) > 0.006) slider.value = value;
     line.querySelector("output").textContent = fixed(value, 2);
   }
@@ -89,12 +99,18 @@ function listenToLatents() {
     walk();
   });
   byId("walk-t").addEventListener("input", walk);
+  putWalkT();
   for (const radio of document.querySelectorAll("input[name=way]")) radio.addEventListener("change", walk);
 }
 
-function walk() {
-  const t = Number(byId("walk-t").value), [a, b] = walkEnds();
+/** Show the t of the slider, and return it. */
+function putWalkT() {
+  const t = Number(byId("walk-t").value);
   put("walk-t-value", t, fixed(t, 2));
-  setZ(WAYS[chosenWay()](a, b, t));
+  return t;
+}
+
+function walk() {
+  setZ(WAYS[chosenWay()](...walkEnds(), putWalkT()));
   background("walk", drawWalks());
 }

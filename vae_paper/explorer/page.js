@@ -12,12 +12,24 @@ function buildLabels() {
     byId(id).append(...Array.from({ length: CLASSES }, (_, label) => new Option(String(label), String(label))));
   }
   byId("label").addEventListener("change", (event) => {
-    state.label = Number(event.target.value);
+    setLabel(Number(event.target.value));
     setZ(state.z);
-    background("walk", drawWalks());
-    if (state.line) background("line", drawLine());
   });
   byId("digit-label").addEventListener("change", (event) => setDigit({ ...state.digit, label: Number(event.target.value) }));
+}
+
+/** Decode with this label in parts 1 and 4. */
+function setLabel(label) {
+  state.label = label;
+  byId("label").value = String(label);
+  background("walk", drawWalks());
+  background("line", drawLine());
+}
+
+/** A test digit with another label than that of digit 0; if there is none, digit 1. */
+function otherDigit() {
+  const other = facts.labels.findIndex((label) => label !== facts.labels[0]);
+  return other > 0 ? other : Math.min(1, COUNT - 1);
 }
 
 function drawEverything() {
@@ -49,11 +61,10 @@ function start() {
   listenToDigit();
   listenToLatents();
   chooseDigit(0);
-  state.label = isCvae ? facts.labels[0] : 0;
-  byId("label").value = String(state.label);
-  state.other = Math.max(0, facts.labels.findIndex((label) => label !== facts.labels[0]));
+  if (isCvae) setLabel(facts.labels[0]);
+  state.other = otherDigit();
   state.z = Float64Array.from(state.q.mu.data);
-  state.line = { from: state.z, to: walkEnds()[1] };
+  if (COUNT > 1) state.line = { from: state.z, to: walkEnds()[1] };
   buildSliders();
   drawEverything();
   background("codes", encodeDigits());

@@ -18,7 +18,7 @@ function drawWanted() {
 }
 
 const tasks = new Map(); // name -> generator
-const TASKS = ["check", "line", "traversal", "samples", "walk", "network", "trade", "zoom", "codes", "map"];
+const TASKS = ["check", "line", "traversal", "samples", "walk", "network", "trade", "zoom", "codes", "map", "refine"];
 
 /** Run a generator step by step; a new one of the same name replaces the old one. */
 function background(name, generator) {
@@ -33,6 +33,38 @@ function workOn() {
     if (tasks.get(name).next().done) tasks.delete(name);
   }
   if (tasks.size > 0) setTimeout(workOn, dragging ? 16 : 0);
+}
+
+// Dragging
+
+/** Call `start`, `move` and `end` while one pointer drags on a canvas: a finger, a pen, or a mouse with its left button. */
+function listenToDrag(canvas, { start, move, end = () => {} }) {
+  let pointer = null; // the id of the pointer that drags; all others are ignored
+  const stop = (event) => {
+    if (event.pointerId !== pointer) return;
+    pointer = null;
+    dragging = false;
+    end();
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || ![null, event.pointerId].includes(pointer)) return;
+    if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
+    pointer = event.pointerId;
+    dragging = true;
+    start(event);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== pointer) return;
+    if (event.buttons & 1) move(event);
+    else stop(event); // the button was released where the page did not see it
+  });
+  for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) canvas.addEventListener(name, stop);
+}
+
+/** The place of a pointer on a canvas: [x, y] in [0, 1]. A place outside the canvas becomes the nearest one inside. */
+function placeOn(canvas, event) {
+  const box = canvas.getBoundingClientRect(), inside = (v) => Math.min(1, Math.max(0, v));
+  return [inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height)];
 }
 
 // Painting

@@ -3,7 +3,7 @@
 
 const MAP = 20; // decoded tiles along each side of the plane
 
-const decodedMap = { canvas: document.createElement("canvas"), key: null, waiting: 0 };
+const decodedMap = { canvas: document.createElement("canvas"), key: null, label: null, waiting: 0 };
 [decodedMap.canvas.width, decodedMap.canvas.height] = [MAP * 28, MAP * 28];
 const backdrop = document.createElement("canvas"); // map, circles and codes: drawn again only when one of them changes
 let backdropIsOld = true;
@@ -19,7 +19,7 @@ function fromPlane(a, b) {
 }
 
 function setZ(z) {
-  state.z = Float64Array.from(z, (v) => Math.min(8, Math.max(-8, v)));
+  state.z = Float64Array.from(z, (v) => Math.min(FARTHEST, Math.max(-FARTHEST, v)));
   schedule(drawPoint, drawPlane, drawSliders);
   background("traversal", drawTraversal());
   if (mapKey() !== decodedMap.key) {
@@ -33,7 +33,7 @@ const mapKey = () => `${state.label} ${state.z.filter((_, k) => !AXES.includes(k
 
 /** Decode the tiles of the map, from the middle outwards. */
 function* decodeMap() {
-  decodedMap.key = mapKey();
+  [decodedMap.key, decodedMap.label] = [mapKey(), state.label];
   const palette = colours.inkPalette;
   const cells = Array.from({ length: MAP * MAP }, (_, k) => [Math.floor(k / MAP), k % MAP]);
   const fromMiddle = ([i, j]) => Math.hypot(i - (MAP - 1) / 2, j - (MAP - 1) / 2);
@@ -63,7 +63,7 @@ function* encodeDigits() {
     }
     yield;
   }
-  schedule(buildSliders, drawQ);
+  schedule(rankSliders, drawQ);
 }
 
 function drawBackdrop(size) {
@@ -83,7 +83,8 @@ function drawBackdrop(size) {
   if (byId("show-codes").checked) {
     state.codes.forEach((code, k) => {
       const [a, b] = onPlane(code.mu.data), label = facts.labels[k];
-      write(context, String(label), px(a), px(-b) + 4, colours.labels[label], "center", colours["image-paper"]);
+      const [sign, colour] = label === null ? ["•", colours.ink] : [String(label), colours.labels[label]];
+      write(context, sign, px(a), px(-b) + 4, colour, "center", colours["image-paper"]);
     });
   }
   if (byId("show-prior").checked && D > 1) drawPrior(context, px, size);
@@ -168,8 +169,8 @@ function drawNearest() {
   const squared = state.codes.map((code) => code.mu.data.reduce((sum, m, k) => sum + (m - state.z[k]) ** 2, 0));
   const nearest = squared.indexOf(Math.min(...squared));
   paintImage(byId("nearest"), imageOf(digits, nearest));
-  const distance = fixed(Math.sqrt(squared[nearest]), 2);
-  byId("nearest-text").textContent = say("nearestIs", { label: facts.labels[nearest], distance });
+  const distance = fixed(Math.sqrt(squared[nearest]), 2), label = facts.labels[nearest];
+  byId("nearest-text").textContent = label === null ? say("nearestAt", { distance }) : say("nearestIs", { label, distance });
 }
 
 function* drawLine() {
@@ -196,14 +197,16 @@ function setLine(line) {
   background("line", drawLine());
 }
 
-/** Move the point from the line's start to its end, in two seconds. */
+/** Move the point from the line's start to its end, in two seconds. The walk ends if anything else moves the point. */
 function walkLine() {
   const line = state.line, started = performance.now();
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  let mine = state.z; // the point as the walk has set it
   const step = (now) => {
-    if (state.line !== line || dragging) return;
+    if (state.line !== line || state.z !== mine) return;
     const t = Math.min(1, Math.max(0, (now - started) / 2000));
     setZ(lerp(line.from, line.to, t));
+    mine = state.z;
     if (t < 1) requestAnimationFrame(step);
   };
   requestAnimationFrame(step);
@@ -213,29 +216,23 @@ function listenToPlane() {
   const canvas = byId("plane-canvas");
   let from = null; // the start of the line that is being drawn
   const place = (event) => {
-    const box = canvas.getBoundingClientRect();
-    const to = (v) => Math.min(REACH, Math.max(-REACH, (2 * v - 1) * REACH));
-    return fromPlane(to((event.clientX - box.left) / box.width), -to((event.clientY - box.top) / box.height));
+    const [x, y] = placeOn(canvas, event);
+    return fromPlane((2 * x - 1) * REACH, (1 - 2 * y) * REACH);
   };
-  const follow = (event) => {
+  const move = (event) => {
     const z = place(event);
     if (from) setLine({ from, to: z });
     setZ(z);
   };
-  canvas.addEventListener("pointerdown", (event) => {
-    if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
-    dragging = true;
+  const start = (event) => {
     from = event.shiftKey || byId("line-mode").getAttribute("aria-pressed") === "true" ? place(event) : null;
-    follow(event);
-  });
-  canvas.addEventListener("pointermove", (event) => { if (dragging) follow(event); });
-  for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => {
-    if (!dragging) return;
-    dragging = false;
+    move(event);
+  };
+  const end = () => {
     if (from) walkLine();
-    from = null;
     schedule(drawPlane);
-  });
+  };
+  listenToDrag(canvas, { start, move, end });
   canvas.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (event.key === "Escape") setLine(null);
@@ -244,7 +241,9 @@ function listenToPlane() {
     const start = state.z, [a, b] = onPlane(start);
     const inReach = (v) => Math.min(REACH, Math.max(-REACH, v));
     setZ(fromPlane(inReach(a + 0.1 * step[0]), inReach(b + 0.1 * step[1])));
-    if (event.shiftKey) setLine({ from: state.line ? state.line.from : start, to: state.z });
+    if (!event.shiftKey) return;
+    const goesOn = state.line && state.line.to.every((v, k) => v === start[k]); // the line ends at the point: make it longer
+    setLine({ from: goesOn ? state.line.from : start, to: state.z });
   });
   byId("line-mode").addEventListener("click", (event) => {
     event.target.setAttribute("aria-pressed", String(event.target.getAttribute("aria-pressed") !== "true"));
@@ -258,6 +257,7 @@ function listenToPlane() {
 }
 
 function buildLegend() {
+  byId("legend").hidden = facts.labels.every((label) => label === null);
   for (let label = 0; label < 10; label++) {
     const item = document.createElement("span");
     item.textContent = String(label);

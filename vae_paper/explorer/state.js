@@ -2,6 +2,7 @@
 /* What the page knows: the data from explore.py, the state that the reader changes, texts and colours. */
 
 const byId = (id) => document.getElementById(id);
+const FARTHEST = 8; // the largest |z| of a latent
 const SAMPLES = 8; // samples of q(z|x); the noise of the second half is minus that of the first
 
 // Data
@@ -51,14 +52,14 @@ const state = {
   label: 0, // the label that a cvae gets in parts 1 and 4
   line: null, // {from, to}: two z
   strokes: [], // strokes of the drawing: arrays of [x, y] in [0, 1]
-  digit: null, // {x, index, label}: index is null for a drawing
+  digit: null, // {x, index, label}: index is null for a drawing; label is null for a test digit without one
   q: null, // {mu, logvar} of the digit, (1, D)
   eps: null, // (SAMPLES, D)
   chosen: 0, // index of the sample that the page calls "this sample"
   zs: [], // z of the samples, after drawSamples
   width: 1,
   beta: 1,
-  trade: null, // {widths, recon, kl}: means over the samples
+  trade: null, // {widths, recon, kl}: means over the samples, for a few widths, later for all WIDTHS
   unit: null, // {name, index}
   latent: 0, // index of the latent that the traversal changes
   other: 1, // the test digit at the end of the walk
@@ -80,17 +81,17 @@ const byKl = (kl) => Array.from(kl.keys()).sort((a, b) => kl[b] - kl[a]);
 const AXES = D === 2 ? [0, 1] : byKl(meanKl()).slice(0, 2); // the plane's axes: the two largest KL, or all if D < 3
 const REACH = planeReach();
 
-/** Half the side of the plane: at least 3.2, which covers most of the prior, and more if some mu is farther out (at most 8). */
+/** Half the side of the plane: at least 3.2, which covers most of the prior, and more if some mu is farther out. */
 function planeReach() {
   const onAxes = golden["encoder.mu"].data.filter((_, k) => AXES.includes(k % D));
-  return Math.min(8, Math.max(3.2, 1.1 * Math.max(...onAxes.map(Math.abs))));
+  return Math.min(FARTHEST, Math.max(3.2, 1.1 * Math.max(...onAxes.map(Math.abs))));
 }
 
 // Texts
 
 // The language in the address (explorer.html?lang=ko), otherwise the browser's, otherwise English
 const asked = new URLSearchParams(location.search).get("lang") || navigator.language.slice(0, 2);
-const language = asked in strings ? asked : "en";
+const language = Object.keys(strings).includes(asked) ? asked : "en";
 const table = strings[language];
 
 function say(key, values = {}) {

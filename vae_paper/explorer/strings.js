@@ -42,6 +42,7 @@ const strings = {
     within: "{r}; {percent} of the samples of the prior are nearer to 0",
     nearest: "nearest test digit",
     nearestIs: "a {label}, at distance {distance}",
+    nearestAt: "at distance {distance}",
     coding: "encoding the test digits: {done} of {count}",
     speed: "decoded in",
     milliseconds: "{ms} ms",
@@ -62,9 +63,10 @@ const strings = {
     digitTitle: "2 One digit: the trade-off in the ELBO",
     digitLook:
       "Draw or pick a digit, then move the two sliders. Look for the trade-off: a wider q has a larger reconstruction loss " +
-      "and a smaller KL. At β = 1 the best width is near 1, because training found it. A larger β makes the best q wider; " +
-      "a smaller β shrinks it towards a point. At the right end of the noise slider, q is about as wide as the prior: " +
-      "its samples are other digits.",
+      "and a smaller KL. If the network was trained with β = 1, the best width at β = 1 is near 1, because training found it. " +
+      "A larger β makes the best q wider; a smaller β shrinks it towards a point. At the right end of the noise slider, each " +
+      "σ is 16 times as large, but the slider makes no σ larger than 1, the σ of the prior. Do the samples still show the " +
+      "same digit?",
     drawTitle: "Draw a digit",
     padLabel: "Drawing pad: draw a digit with the mouse, a pen or a finger",
     padHint: "draw here",
@@ -73,7 +75,7 @@ const strings = {
       "Your drawing is prepared as MNIST was: scaled into a 20×20 box, drawn with soft edges, " +
       "and centred by its centre of mass in 28×28 pixels.",
     pickTitle: "Or pick a test digit",
-    sheetLabel: "Test digits, ordered by label. Arrow keys choose one.",
+    sheetLabel: "Test digits, ordered by label if they have labels. Arrow keys choose one.",
     xCaption: "x",
     xLabel: "The image as the network sees it",
     xHatMu: "x̂ from μ",
@@ -239,6 +241,7 @@ const strings = {
     within: "{r}; 사전 분포의 샘플 가운데 {percent}가 이보다 0에 가깝습니다",
     nearest: "가장 가까운 테스트 이미지",
     nearestIs: "숫자 {label}, 거리 {distance}",
+    nearestAt: "거리 {distance}",
     coding: "테스트 이미지를 인코딩하는 중: {count}개 중 {done}개",
     speed: "디코딩 시간",
     milliseconds: "{ms} ms",
@@ -259,9 +262,9 @@ const strings = {
     digitTitle: "2 숫자 하나: ELBO의 두 항 사이의 절충",
     digitLook:
       "숫자를 그리거나 고른 다음 두 슬라이더를 움직이며 두 항 사이의 절충을 살펴보세요. q가 넓어지면 재구성 손실은 커지고 " +
-      "KL은 작아집니다. β = 1이면 가장 좋은 너비는 1 근처입니다. 학습이 찾아낸 너비이기 때문입니다. β를 키우면 가장 좋은 " +
-      "q가 넓어지고, β를 줄이면 한 점을 향해 좁아집니다. 잡음 슬라이더의 오른쪽 끝에서는 q의 너비가 사전 분포와 거의 같아서 " +
-      "샘플이 다른 숫자가 됩니다.",
+      "KL은 작아집니다. 신경망을 β = 1로 학습했다면 β = 1에서 가장 좋은 너비는 1 근처입니다. 학습이 찾아낸 너비이기 " +
+      "때문입니다. β를 키우면 가장 좋은 q가 넓어지고, β를 줄이면 한 점을 향해 좁아집니다. 잡음 슬라이더의 오른쪽 끝에서는 각 " +
+      "σ가 16배로 커지지만, 슬라이더가 σ를 사전 분포의 σ인 1보다 크게 만들지는 않습니다. 샘플은 아직 같은 숫자인가요?",
     drawTitle: "숫자 그리기",
     padLabel: "그리기 판: 마우스나 펜, 손가락으로 숫자를 그리세요",
     padHint: "여기에 그리세요",
@@ -270,7 +273,7 @@ const strings = {
       "그림은 MNIST와 같은 방법으로 다듬습니다. 20×20 상자에 맞게 크기를 바꾸고, 가장자리를 부드럽게 하고, 무게중심이 " +
       "28×28 픽셀의 가운데에 오게 옮깁니다.",
     pickTitle: "또는 테스트 이미지 고르기",
-    sheetLabel: "레이블 순서로 놓은 테스트 이미지. 화살표 키로 하나를 고릅니다.",
+    sheetLabel: "테스트 이미지. 레이블이 있으면 레이블 순서로 놓았습니다. 화살표 키로 하나를 고릅니다.",
     xCaption: "x",
     xLabel: "신경망이 보는 이미지",
     xHatMu: "μ에서 나온 x̂",

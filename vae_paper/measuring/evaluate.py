@@ -37,6 +37,7 @@ def evaluate(
     "is" (its meaning in words). "subset" holds the indices of the random images. ValueError if the data do not fit the model.
     """
     check_at_least(1, passes=passes, k=k)
+    check_at_least(0, seed=seed)
     check_at_least(2, subset=subset)
     check_at_least(estimators.GROUPS if drawn else 0, drawn=drawn)  # fewer samples have no jackknife standard error
     if drawn and model.drawn_from is not None and data.source not in ("mnist", "fashion-mnist", "kmnist", "handwriting"):
@@ -56,7 +57,7 @@ def evaluate(
             measures[f"{name}_bits_per_dim"] = measures[name] | bits | {"unit": f"bits/dim, {pixels} dims", "is": says}
     if terms.mu is not None:
         measures["active_units"] = active(terms.mu, data)
-    if terms.mu is not None and terms.logvar is not None and model.drawn_from is not None:
+    if terms.mu is not None and terms.logvar is not None and not model.prior_of_image:
         measures |= of_information(model, estimators.information(terms.mu, terms.logvar, seed, rate=terms.rate.sum(1)), data)
     if drawn and model.drawn_from is not None:
         measures |= of_samples(model, data, drawn, seed)

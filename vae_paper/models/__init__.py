@@ -60,7 +60,9 @@ def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
     options, found = options_of(class_of(name)), {}
     for option, value in arguments.items():
         if option not in options:
-            raise ValueError(f"{option} is not an argument of {name}; expected one of: {', '.join(options)}")
+            elsewhere = ("latent_dim", "likelihood", "sigma", "image_shape", "encoder", "decoder")
+            free = [one for one in options if one not in elsewhere]
+            raise ValueError(f"{option} is not an argument of {name}; expected one of: {', '.join(free) or 'none'}")
         kind = type(options[option])
         if (kind, type(value)) in ((tuple, list), (float, int)):
             value = kind(value)

@@ -18,6 +18,7 @@ class QuadrantCVAE(Model):
 
     recordable = True
     drawn_from = None  # the prior needs x_seen: without an image, nothing can be drawn
+    prior_of_image = True
     rate_is = "an upper bound on the information in z about x, I(x; z|x_seen)"
     pictures = ("scatter", "rate", "curves", "completions")
 

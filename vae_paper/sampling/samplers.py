@@ -77,6 +77,7 @@ def draw(
     if train is None:
         raise ValueError(f"the sampler {name} needs training images; none were given; pass train")
     check_at_least(1, count=count)
+    check_at_least(0, seed=seed)
     rng = np.random.default_rng(seed)
     classes = model.classes if model.takes_labels or train.labels is None else int(train.labels.max()) + 1
     labels = np.arange(count) % classes if label is None else np.full(count, label)
