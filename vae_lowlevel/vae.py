@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, linear, logsigmoid, relu
 
 from vae_numpy import vae as level1
-from vae_numpy.checks import check_alike, check_images, check_latents, check_params
+from vae_numpy.checks import check_alike, check_arrays, check_images, check_latents, check_params
 
 Params = Mapping[str, Tensor]
 
@@ -45,7 +45,7 @@ def reparameterize(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"], eps: 
 
 def decode(params: Params, z: Float[Tensor, "B D"]) -> Float[Tensor, "B 1 28 28"]:
     """The logits of p(x|z). The probability that a pixel is 1 (ink) is x_hat = sigmoid(logits)."""
-    check_alike(2, z=z)
+    check_arrays(z=z)
     check_latents(z, check_params(params, z.dtype))
     h = relu(linear(z, *_layer(params, "decoder.fc1")))  # (B, 256)
     h = relu(linear(h, *_layer(params, "decoder.fc2")))  # (B, 3136)

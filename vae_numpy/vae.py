@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from vae_numpy.checks import check_alike, check_images, check_latents, check_params
+from vae_numpy.checks import check_alike, check_arrays, check_images, check_latents, check_params
 from vae_numpy.layers import conv2d, conv_transpose2d, linear, relu, sigmoid
 from vae_numpy.parameters import shapes
 
@@ -49,7 +49,7 @@ def reparameterize(mu: Float[Array, "B D"], logvar: Float[Array, "B D"], eps: Fl
 
 def decode(params: Params, z: Float[Array, "B D"]) -> Float[Array, "B 1 28 28"]:
     """p(x|z), as logits: the probability that a pixel is 1 (ink) is x_hat = sigmoid(logits)."""
-    check_alike(2, z=z)
+    check_arrays(z=z)
     check_latents(z, check_params(params, z.dtype))
     if len(z) > AT_ONCE:
         return in_parts(decode, params, z)  # faster; the result is the same up to rounding

@@ -256,7 +256,7 @@ def _refuse_contradictions(c: Config) -> None:
     if c.likelihood != "bernoulli" and c.binarise != "none":
         raise ValueError(f"{_said(c)}: binary images need --likelihood bernoulli")
     if c.objective not in ("elbo", "free-bits") and (c.beta, c.beta_schedule) != (1, "constant"):
-        raise ValueError(f"{_said(c)}: this objective has no beta: leave beta and beta_schedule out")
+        raise ValueError(f"{_said(c)}: this objective has no beta: leave beta out, and beta_schedule")
 
 
 def arguments_in(config: Config) -> dict[str, Any]:
