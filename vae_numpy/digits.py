@@ -102,7 +102,7 @@ def _load_handwriting(split: str) -> Digits:
         images, labels = file["images"], file["labels"]  # (1797, 8, 8) in 0..16, and (1797,)
     chosen = slice(1437) if split == "train" else slice(1437, None)  # sorted by writer; one writer is in both splits
     small = images[chosen].astype(np.float64) / 16
-    # R = ENLARGE enlarges the columns, its transpose Rᵀ the rows: X -> R X Rᵀ
+    # R = ENLARGE. R X makes the columns of X longer, X Rᵀ makes its rows longer
     large = np.clip(ENLARGE @ small @ ENLARGE.T, 0, 1)  # (N, 20, 20)
     framed = np.pad(large, ((0, 0), (4, 4), (4, 4)))[:, None].astype(np.float32)  # (N, 1, 28, 28)
     source = f"the bundled handwriting, {split} split ({len(framed):,} images)"

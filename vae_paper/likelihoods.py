@@ -126,9 +126,10 @@ def draw_gaussian(logits: Pixels, log_sigma: Scalar, generator: torch.Generator)
 
 
 def draw_continuous_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
-    """Pixels in [0, 1], drawn with the inverse CDF. (That of torch.distributions clips float32 logits to about -16 to 16.)"""
+    """Pixels in [0, 1], drawn with the inverse CDF. (In torch.distributions it is wrong for float32 logits beyond ±16.)"""
     u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
-    # For l < 0, the CDF is (1 - e^lx) / (1 - e^l); its inverse is log(1 + u (e^l - 1)) / l. For l > 0, 1 - x has the logit -l
+    # For l < 0, the CDF is (1 - e^lx) / (1 - e^l); its inverse is log(1 + u (e^l - 1)) / l.
+    # For l > 0, a pixel is 1 minus a pixel with the logit -l
     below = -logits.abs().clamp(min=1e-30)
     x = torch.log1p(u * torch.expm1(below)) / below
     return torch.where(logits > 0, 1 - x, x)

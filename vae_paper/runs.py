@@ -88,7 +88,10 @@ class Run:
         return len(self.data.images) // self.config.epochs_and_batch_size()[1]
 
     def after_step(self, loss: Tensor) -> None:
-        """Count a step. After Ctrl-C, save the state and stop. If this step ends an epoch, `after_epoch` does both."""
+        """Count a step. After Ctrl-C, save the state and stop.
+
+        If the step ends an epoch, `after_epoch` saves the state, and stops after Ctrl-C.
+        """
         self.loss += loss
         self.progress.step += 1
         self.bar.update()
@@ -332,8 +335,8 @@ def _of_model(config: Config, model: Model | None) -> Config:
 def stored_config(folder: Path, config: Config) -> Config:
     """The configuration that is stored in a run's folder, with the name of `config` and, in some cases, its device.
 
-    `device` "cpu" is the default, so it does not count as a request: a run on a GPU stays on it if the GPU is available.
-    ValueError if another option of `config` has neither its default nor the stored value.
+    A `device` other than "cpu" replaces the stored one. "cpu" is the default: it replaces a stored GPU only if this GPU is not
+    available. ValueError if another option of `config` has neither its default nor the stored value.
     """
     check_name(config.name)  # before anything is read: the name is a part of the path
     path = folder / "config.json"

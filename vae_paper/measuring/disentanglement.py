@@ -53,9 +53,9 @@ def higgins(
 
     One factor is chosen. In each of L pairs, both images have the same value of this factor. The classifier predicts the
     chosen factor from the mean of |z_1 - z_2| over these pairs. `train` and `test` are numbers of data points; the defaults
-    are those of disentanglement_lib. The metric hardly notices if the latents are a linear mixture of the factors: the means
-    of |z_1 - z_2| usually still differ from factor to factor. (Exception: two equally distributed factors,
-    rotated by 45 degrees.)
+    are those of disentanglement_lib. The metric is often high even if each latent is a linear mixture of factors:
+    the means of |z_1 - z_2| still depend on the chosen factor. (Exception: two equally distributed factors, rotated by 45
+    degrees, give equal means.)
     """
     from sklearn.linear_model import LogisticRegression  # imported here: it takes a second, and only this metric needs it
 

@@ -165,7 +165,7 @@ def _variance(r: dict[str, Any]) -> str:
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Sums and means: the beta of each loss (for mse also sigma^2: with this variance, beta is 1)",
+        "Sums and means: the beta of each loss (for mse also sigma^2: a Gaussian of this variance with beta 1 is equivalent)",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

@@ -29,7 +29,7 @@ class VampPrior(EstimatedRate):
         if inputs < 1:
             raise ValueError(f"inputs is {inputs}: expected at least 1")
         self.inputs = inputs
-        self.logits = nn.Parameter(torch.randn(inputs, *image_shape) - 2)  # dark on average: half of the pixels are below 0.12
+        self.logits = nn.Parameter(torch.randn(inputs, *image_shape) - 2)  # at first, half of the pixels are below 0.12
 
     def components(self) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|u_m), (M, D) each."""
