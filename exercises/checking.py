@@ -87,7 +87,7 @@ def run_all(
         begin(passed + 1, check.function)
         if failure := run_check(check, module, known.WRONG):
             say(f"\ncheck {passed + 1} of {exercise.checks} fails\n{report(failure)}")
-            say(f"\npython -m exercises hint {exercise.number} {check.function} helps")
+            say(f"\nfor a hint: python -m exercises hint {exercise.number} {check.function}")
             return passed, failure
         say(f"ok        {check.function}: {check.says}")
         passed += 1

@@ -56,7 +56,7 @@ def check_apart(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Ver
         return Verdict(0, None, False)
     number, function = running["running"], running["function"]
     say(f"\ncheck {number} of {exercise.checks} fails\n{function}: the code {ending}")
-    say(f"\npython -m exercises hint {exercise.number} {function} helps")
+    say(f"\nfor a hint: python -m exercises hint {exercise.number} {function}")
     return Verdict(number - 1, function, False)
 
 

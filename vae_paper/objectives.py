@@ -60,7 +60,8 @@ def through_z(terms: Terms) -> Float[Tensor, "K B"]:
 
     `terms.log_weight` must contain log q as a function of eps, as in `Model.terms`: -logvar / 2 plus a part that depends on eps
     only. No parameter changes this part, so log q has the gradient of -logvar / 2. Here this gradient is removed, and the
-    gradient of log q through z is added. ValueError if q is not Gaussian.
+    gradient of log q through z is added. ValueError if q is not Gaussian. (In a vamp-prior log p(z) contains the encoder, so it
+    gives the encoder a further gradient.)
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:

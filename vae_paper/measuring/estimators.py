@@ -126,7 +126,7 @@ def information(
 ) -> Information:
     """I(x; z) and KL(q(z) || p(z)), estimated from one z ~ q(z|x) of each image. q(z) is the mean of q(z|x) over images.
 
-    Their sum is the rate (Hoffman & Johnson 2016, "ELBO surgery"): the given `rate`, or KL(q(z|x) || N(0, I)). I(x; z) is the
+    Their sum is the rate (Hoffman & Johnson 2016, "ELBO surgery"). Without `rate` it is KL(q(z|x) || N(0, I)). I(x; z) is the
     mean of log q(z|x) - log q(z). Two estimates of q(z) give two bounds (Poole et al. 2019, arXiv:1905.06922: bounds for known
     q(z|x)). If q(z) is the mean over all N images, the estimate of I(x; z) is too small in expectation, and never above log N. If
     q(z) leaves out the image from which z was drawn, the estimate is too large in expectation. The standard error ignores that

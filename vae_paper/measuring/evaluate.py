@@ -179,7 +179,7 @@ def table(report: dict[str, Any]) -> str:
         lines.append(f"{name:<26}{m['value']:>z10.3f} ± {m['standard_error']:<8.3f}{m['unit']}; {m['images']:,} images")
         lines.append(f"{'':<8}{m['is']}")
     lines.append("")
-    lines.append("Standard errors are over images. Another training seed changes a number by more than its standard error.")
+    lines.append("Standard errors are over images. They do not include the change by another training seed, which may be larger.")
     if "frechet_distance" not in report["measures"]:
         lines.append("No samples were measured. For data like MNIST and a model with a prior, add --drawn 10000.")
     return "\n".join(lines)

@@ -127,7 +127,7 @@ def _terms(r: dict[str, Any]) -> str:
     if "least_distortion" in r:
         lines.append(f"{'least D of any decoder: entropy of x':<34}{r['least_distortion']:>8.3f}")
     lines.append(f"A dim is a pixel value; the distortion counts {r['pixels']}. Units: {r['units']}.")
-    lines.append("Standard errors are over images. Another training seed changes a number by more than its standard error.")
+    lines.append("Standard errors are over images. They do not include the change by another training seed, which may be larger.")
     return "\n".join(lines)
 
 
@@ -165,7 +165,7 @@ def _variance(r: dict[str, Any]) -> str:
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Sums and means: the beta of each loss (for mse also sigma^2: a Gaussian of this variance with beta 1 is equivalent)",
+        "Sums and means: the beta of each loss (for mse also sigma^2: -ELBO with a Gaussian of this variance is equivalent)",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]
