@@ -375,6 +375,7 @@ def test_the_sliders_stay_while_one_is_in_use(browser, tmp_path):
 
 
 @needs_chromium
+@pytest.mark.thorough
 def test_the_best_width_and_the_loss_above_it(browser, tmp_path):
     page = Page("pretrained", tmp_path)
     browser.open(page.path)
@@ -398,6 +399,7 @@ def test_the_best_width_and_the_loss_above_it(browser, tmp_path):
 
 
 @needs_chromium
+@pytest.mark.thorough
 def test_digits_without_labels(browser, tmp_path):
     np.savez(tmp_path / "own.npz", images=np.round(255 * digits.load("handwriting", "test").images[:200]).astype(np.uint8))
     source = f"array:{tmp_path / 'own.npz'}"

@@ -53,6 +53,7 @@ def interrupted(config: Config, at_step: int = 1, **parts) -> str:
     return str(stop.value)
 
 
+@pytest.mark.thorough
 def test_a_run_with_a_learned_scale_is_resumed_with_the_same_model():
     model = vae_paper.VAE(2, "learned-gaussian")
     interrupted(Config(name="scale", learning_rate=0.01, **SHORT), 3, model=model, data=DIGITS)
@@ -81,6 +82,7 @@ def test_inspect_names_the_own_objective():
     assert "<lambda>" in inspect_run(path, "handwriting", passes=1)["trained_with"]["objective"]
 
 
+@pytest.mark.thorough
 def test_a_run_in_float64_is_drawn_and_judged(tmp_path, monkeypatch):
     path = vae_paper.train(Config(name="double", **SHORT), model=vae_paper.VAE(2).double(), data=DIGITS)
     sample(path, tmp_path / "double.png", "aggregate", 4, source="handwriting")
@@ -127,6 +129,7 @@ def test_one_folder_may_be_written_in_two_ways():
     assert initial._unseen(start, "folder:others", None) == 1.0
 
 
+@pytest.mark.thorough
 def test_a_start_with_the_default_width_spelled_out():
     vae_paper.train(Config(name="first", **SHORT), data=DIGITS)
     vae_paper.train(Config(name="second", width=32, start_from="first", **SHORT | {"validation": 0.1}), data=DIGITS)
@@ -246,6 +249,7 @@ def test_twelve_classes_have_twelve_colours():
     assert len(set(plots._colours(np.arange(12)).values())) == 12
 
 
+@pytest.mark.thorough
 def test_a_map_takes_any_seed():
     drawn = vae_paper.draw(Subject(vae_paper.VAE(3), DIGITS, seed=-5_000_000_000), "scatter")
     assert drawn[0].is_file()
