@@ -102,6 +102,7 @@ def test_the_gpu_benchmark_runs_where_there_is_none(out, monkeypatch):
     assert report["nll"]["images"] == 360 and report["nll"]["value"] > 0
 
 
+@pytest.mark.thorough
 def test_the_time_to_a_target_is_that_of_whole_epochs(out, monkeypatch):
     few = ["--seeds", "4", "--epochs", "2", "--source", "handwriting", "--no-peers", "--out", str(out)]
     monkeypatch.setattr(time_to_target, "OURS", {"batch_size": 64, "learning_rate": 3e-3, "epochs": 1})

@@ -129,6 +129,7 @@ def test_collapsed_as_ours_see_it():
             assert near(metric(codes, SIZES, rng(), **FEW), share)
 
 
+@pytest.mark.thorough
 def test_collapsed_for_trees_and_for_one_latent_alone():
     """Each latent serves one factor: disentanglement is 1, at any scale. The importance of the last two factors is shared by 4
     and 3 equal latents out of 10, so their completeness is 1 - log 4 / log 10 and 1 - log 3 / log 10 if it is shared equally, and
@@ -151,6 +152,7 @@ def test_collapsed_for_trees_and_for_one_latent_alone():
         assert_close(gaps, [1 / 2, 2 / 3, 3 / 4, 0, 0], ERRORS * math.sqrt(0.25 / 10_000))
 
 
+@pytest.mark.thorough
 def test_noise():
     """Chance (1/6) for the first two, and no gap for SAP. The trees split on all latents equally. They are right as often as a
     guess, the mean of 1/2, 1/3, ..., 1/7 = 0.2655, apart from test images that are among the 100 training points: 2.0%, since

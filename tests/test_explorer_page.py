@@ -284,6 +284,7 @@ def test_the_page_in_a_browser(browser, name, tmp_path, capsys):
 
 
 @needs_chromium
+@pytest.mark.thorough
 def test_a_cvae_is_asked_for_a_label(browser, tmp_path):
     page = Page("cvae", tmp_path)
     browser.open(page.path)
