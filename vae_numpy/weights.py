@@ -79,7 +79,7 @@ def load_tensors(
 
     `check(tensors, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory.
     In place of each tensor, `check` gets an array of zeros with the same name, shape and dtype (it takes no memory). `check`
-    raises a ValueError if the names, shapes, dtypes or the header are wrong.
+    raises a ValueError if the names, shapes, dtypes or the header are wrong. Without `check`, the tensors may take `most` bytes.
     Raises FileNotFoundError, PermissionError, or ValueError: the file is damaged, was not saved by this project, or holds NaN
     or infinity.
     """
@@ -94,10 +94,11 @@ def load_tensors(
             if HEADER_KEY not in metadata:
                 raise _RefusedError("a safetensors file without this project's header; expected a file that this project saved")
             header = _header(metadata[HEADER_KEY])
-            if len(opened.keys()) > MOST_TENSORS:
-                raise _RefusedError(f"it claims {len(opened.keys()):,} tensors; expected at most {MOST_TENSORS:,}")
-            _check_claims({name: opened.get_slice(name) for name in opened.keys()}, header, check, most)  # noqa: SIM118 (not a dict)
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            names = opened.keys()
+            if len(names) > MOST_TENSORS:
+                raise _RefusedError(f"it claims {len(names):,} tensors; expected at most {MOST_TENSORS:,}")
+            _check_claims({name: opened.get_slice(name) for name in names}, header, check, most)
+            tensors = {name: opened.get_tensor(name) for name in names}
     except _RefusedError as error:
         raise ValueError(f"{path}: {error}") from None
     except PermissionError as error:

@@ -172,6 +172,7 @@ NEEDS = [
 ]
 # Options that only some model classes take as arguments.
 MODELS_OWN = ("width", "depth", "seen", "codes", "codebook", "commitment", "restart", "channels", "layers", "class_conditional")
+BY_THE_SIZE = ("width", "depth")  # of these options: if not given, they stay None, and the model has its own default
 FEW_IMAGES = 10_000  # with fewer images, an epoch has few steps: more epochs and smaller batches are needed
 
 
@@ -204,8 +205,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
         models.checked_arguments(config.model, arguments)
     takes = models.options_of(model) if config.model in models.names() else {}  # a model of your own is built by you
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
-    by_the_size = ("width", "depth")  # if not given, they stay None: the model has its own default
-    needs = [(option, option in takes, None if option in by_the_size else takes.get(option)) for option in MODELS_OWN]
+    needs = [(option, option in takes, None if option in BY_THE_SIZE else takes.get(option)) for option in MODELS_OWN]
     needs += [("codes_of", "codes_of" in model.parts, None), ("sigma", scale, 0.1)]
     needs += [(option, applies(config), value) for option, applies, value in NEEDS]
     filled: dict[str, Any] = {}

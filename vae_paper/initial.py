@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_paper import models
-from vae_paper.config import ARRAY, FOLDER, MODELS_OWN, Config, arguments_in
+from vae_paper.config import ARRAY, BY_THE_SIZE, FOLDER, MODELS_OWN, Config, arguments_in
 from vae_paper.data import OWN, Data, trained_on
 from vae_paper.vae import MNIST, Model
 from vae_paper.weight_files import as_arrays, config_of, describe, fill, find, load_with_header
@@ -90,9 +90,8 @@ def inherit(config: Config) -> Config:
 
 def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data | None) -> None:
     """Refuse parameters that would have another meaning in this run, or that may have seen this run's validation images."""
-    for option in ("model", "latent_dim", "sigma", "codes_of", *MODELS_OWN):
-        if option in ("width", "depth"):  # may be given or left out; `check_made_with` compares the networks
-            continue
+    own = [option for option in MODELS_OWN if option not in BY_THE_SIZE]  # `check_made_with` compares width and depth
+    for option in ("model", "latent_dim", "sigma", "codes_of", *own):
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
             raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")

@@ -191,7 +191,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         *_, usual, largest = sorted(ends)
         worse = ends[usual]["test"] - ends[largest]["test"]
         more = (ends[largest]["train"] - ends[largest]["test"]) - (ends[usual]["train"] - ends[usual]["test"])
-        holds = within and rising and worse <= LOWER and more <= GAP if ends.keys() >= {*Options.latents} else None
+        complete = ends.keys() >= {*Options.latents}  # the rule needs all of these latent sizes
+        holds = within and rising and worse <= LOWER and more <= GAP if complete else None
         rows.append(
             Row(
                 f"Kingma & Welling 2013, Fig. 2, {NETWORKS[network]}: superfluous latents do not overfit; and (a rule of this "
@@ -227,7 +228,8 @@ def draw_bounds(report: dict[str, Any], path: Path) -> None:
         axis.set_title(f"$N_z$ = {latent_dim}", fontsize=10)
     panels[0].set_ylabel("bound on log p(x), nats per image")
     panels[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    about = f"the first {report['images']:,} test and training images; {report['split']}"
+    about = f"the first {report['images']:,} {report['split'].partition(' test')[0]} test and training images"
+    about += f", binarisation: {report['binarisation']}"
     figure.supxlabel("number of training samples", fontsize=10)
     figure.suptitle(f"{about}; grey: the range of the paper's curves from 10⁵ samples on", fontsize=9)
     figure.tight_layout()
