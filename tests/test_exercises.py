@@ -276,7 +276,7 @@ for e in EXERCISES:
         if EVERY or e.number == "08":
             passed, failure = run_all(e, load(e.solution), lambda line: None)
             assert failure is None and passed == e.checks
-        print(e.number, time.process_time() - started < 5)  # the slowest takes 2.1 s of an idle processor, 3.4 s of a busy one
+        print(e.number, time.process_time() - started < 20)  # the slowest takes 2.1 s of an idle processor, 5 s of a busy one
 """
     done = subprocess.run([sys.executable, "-c", f"EVERY = {every}{blocked}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -470,6 +470,14 @@ def test_images_of_your_own_need_no_labels(tmp_path):
         labels(f"array:{own}")
 
 
+def test_the_page_does_not_call_its_gray_digits_binarised(tmp_path):
+    own, run = tmp_path / "own.npz", tmp_path / "w"
+    np.savez(own, images=np.round(255 * digits.load("handwriting", "test").images[:200]).astype(np.uint8))
+    write(run, untrained(2), config={"source": f"array:{own}", "binarise": "dynamic"})
+    page = explore(run, tmp_path / "p.html", count=3).read_text(encoding="utf-8")
+    assert facts_of(page)["digits"].endswith("grayscale")
+
+
 def test_a_header_cannot_leave_its_place(tmp_path):
     text = "</script><script>alert(1)</script><!-- & \u2028 \u202e \\"
     written = explore(write(tmp_path / "w", untrained(2), data=text), tmp_path / "p.html", "handwriting", 3)

@@ -208,6 +208,22 @@ def test_a_folder_is_read_once_until_a_file_changes(tmp_path, monkeypatch, capsy
     assert len([*cached.parent.iterdir()]) == 1
 
 
+def test_a_folder_with_a_long_name_is_read_without_a_cache(tmp_path, monkeypatch, capsys):
+    long = tmp_path / ("가" * 80)  # 240 bytes: a name in the cache would be longer than a file system allows
+    plain(long)
+    assert len(image_files.load(f"folder:{long}", "train", (3, 8, 8)).images) > 20
+    assert "read again" in capsys.readouterr().err
+    monkeypatch.chdir(long)
+    assert image_files.load("folder:.", "train", (3, 8, 8)).about.startswith(f"folder {long.name}, train split")
+
+
+def test_an_array_with_too_many_numbers_is_refused_before_it_grows(monkeypatch):
+    np.savez("a.npz", images=np.zeros((20, 8, 8), np.uint8))  # 1,280 bytes, but 5,120 as float32
+    monkeypatch.setattr(image_files, "MOST_NUMBERS", 1_000)
+    with pytest.raises(ValueError, match=r"a.npz: images hold 1,280 numbers; expected at most 1,000"):
+        image_files.load("array:a.npz", "train", (1, 8, 8))
+
+
 def test_a_folder_without_subfolders_has_no_classes(tmp_path, capsys):
     plain(tmp_path / "p", ("only",), 40)
     source = f"folder:{tmp_path / 'p' / 'only'}"
@@ -465,7 +481,9 @@ def test_digits_train_as_before(name):
         and not any("deeper" in n for n in model.state_dict())
     )
     losses = itertools.islice(training.steps(config, model, training.adamw(config, model), part), 20)
-    assert [loss.item() for loss in losses][-1] == pytest.approx(AT_STEP_20[name], rel=1e-5)  # other processors round otherwise
+    # Other processors round otherwise. In a vq-vae rounding may choose another code: 1.3e-5 with AVX2 instead of AVX-512
+    within = 1e-4 if name == "vq-vae" else 1e-5
+    assert [loss.item() for loss in losses][-1] == pytest.approx(AT_STEP_20[name], rel=within)
     if name == "vae":
         assert {n: tuple(p.shape) for n, p in model.state_dict().items()} == parameters.shapes(20)
 

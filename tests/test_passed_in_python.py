@@ -13,9 +13,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+import vae_lowlevel.__main__
+import vae_numpy.__main__
 import vae_paper
 from vae_numpy import weights
-from vae_paper import Config, Subject, cuda_graph, devices, distributed, initial, models, state_files, training
+from vae_paper import Config, Subject, cuda_graph, devices, distributed, initial, models, runs, state_files, training
 from vae_paper.drawing import plots
 from vae_paper.drawing.figures import why_not
 from vae_paper.drawing.sample import sample
@@ -290,3 +292,121 @@ def test_a_negative_seed_is_refused_before_any_work():
 def test_the_images_decide_their_shape():
     with pytest.raises(ValueError, match="model_arguments sets image_shape: the images decide it"):
         vae_paper.train(Config(name="ladder", model="ladder", model_arguments="image_shape=()"))
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "said"),
+    [
+        ({"width": 64}, vae_paper.VAE(2), "width is 64 in the configuration, and 32 in the model"),
+        ({"width": 64}, vae_paper.VAE(2, width=16), "width is 64 in the configuration, and 16 in the model"),
+        ({"model": "iaf"}, vae_paper.VAE(2), "model is iaf in the configuration, and vae in the model"),
+        ({"model_arguments": "inputs=50"}, models.build("vamp-prior", 2), "inputs is 50 in the configuration, and 200 in the"),
+    ],
+)
+def test_a_configuration_that_contradicts_the_model_is_refused(options, model, said):
+    with pytest.raises(ValueError, match=said):
+        vae_paper.train(Config(name="refused", **SHORT, **options), model=model, data=DIGITS)
+    assert not Path("runs/refused").exists()
+
+
+def test_the_stored_command_says_that_parts_were_passed_in_python():
+    path = vae_paper.train(Config(name="own", **SHORT), data=DIGITS)
+    assert weights.load_tensors(path / "weights.safetensors")[1]["command"].endswith("  # in Python: parts were passed to train")
+
+
+def test_a_run_without_its_state_is_not_overwritten():
+    path = vae_paper.train(Config(name="done", **SHORT), data=DIGITS)
+    (path / "state.safetensors").unlink()
+    before = (path / "weights.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="already holds a run: choose another --name, or remove the folder"):
+        vae_paper.train(Config(name="done", **SHORT | {"epochs": 1}), data=DIGITS)
+    assert (path / "weights.safetensors").read_bytes() == before
+
+
+def test_images_without_a_channel_axis_are_refused_in_one_line():
+    with pytest.raises(ValueError, match=r"images \(60, 28, 28\): expected a 4-D shape"):
+        vae_paper.train(Config(name="flat", **SHORT), data=DIGITS.replace(images=DIGITS.images[:, 0]))
+
+
+def test_a_prior_is_not_validated_on_images_that_its_vq_vae_has_seen():
+    vae_paper.train(Config(name="vq", model="vq-vae", codes=8, **SHORT), data=DIGITS)
+    prior = Config(name="prior", model="pixel-prior", codes_of="vq", **SHORT)
+    with pytest.raises(ValueError, match=r"validation is 0.5: .*vq.* was, or may have been, trained on this run's validation"):
+        vae_paper.train(dataclasses.replace(prior, validation=0.5), data=DIGITS)
+    larger = vae_paper.Data(torch.rand(60, 1, 32, 32), about="larger", source=vae_paper.data.OWN)
+    with pytest.raises(ValueError, match=r"encoder.where is float32 \(2, 7, 7\)"):
+        vae_paper.train(dataclasses.replace(prior, validation=0.0), data=larger)
+
+
+def test_an_epoch_may_have_numbers_that_the_first_has_not():
+    class Late(vae_paper.VAE):
+        def end_epoch(self):
+            calls.append(1)
+            return {"late": 3.5} if len(calls) > 1 else {}
+
+    calls: list[int] = []
+    path = vae_paper.train(Config(name="late", **SHORT), model=Late(2), data=DIGITS)
+    head, first, second = (path / "metrics.csv").read_text().splitlines()
+    assert head.endswith(",late") and first.endswith(",") and second.endswith(",3.5")
+
+
+def test_a_run_in_tf32_is_resumed_on_a_cpu_in_float32():
+    path = vae_paper.train(Config(name="gpu", **SHORT), data=DIGITS)
+    stored = json.loads((path / "config.json").read_text()) | {"device": "cuda", "precision": "tf32"}
+    (path / "config.json").write_text(json.dumps(stored))
+    if not torch.cuda.is_available():
+        kept = runs.stored_config(path, Config(name="gpu", resume=True))
+        assert (kept.device, kept.precision) == ("cpu", "float32")
+        state = {"step": 6, "loss": 0.0, "seconds": 1.5, "best": None, "rows": [], "config": stored}
+        assert runs.progress_of(path, kept, state).step == 6
+
+
+def test_an_objective_that_is_not_finite_is_named():
+    with pytest.raises(ValueError, match="the loss is nan: not finite: none of the terms; check your objective"):
+        vae_paper.train(Config(name="nan", **SHORT), data=DIGITS, objective=lambda terms: torch.log(-terms.distortion).mean())
+
+
+@pytest.mark.parametrize("level", [vae_numpy.vae, vae_lowlevel.vae])
+def test_noise_of_another_dtype_is_refused_by_its_name(level):
+    made = np.ones if level is vae_numpy.vae else lambda shape, dtype: torch.from_numpy(np.ones(shape, dtype))
+    mu, eps = made((2, 3), np.float32), made((2, 3), np.float64)
+    with pytest.raises(ValueError, match=r"mu is .*float32, logvar is .*float32, eps is .*float64: expected one dtype"):
+        level.reparameterize(mu, mu, eps)
+
+
+def test_level_1_measures_float64_weights_and_names_another_likelihood(tmp_path, capsys):
+    params, header = weights.load(weights.PRETRAINED / "vae_mnist_d2.safetensors")
+    path = tmp_path / "double.safetensors"
+    weights.save(path, {name: p.astype(np.float64) for name, p in params.items()}, header | {"likelihood": "gaussian"})
+    config = vae_numpy.__main__.Config(weights=path, source="handwriting", count=20, out=tmp_path / "x.png")
+    vae_numpy.__main__.main(config)
+    said = capsys.readouterr().out
+    assert "trained with the likelihood gaussian; the loss here is mse" in said and "nats per image (mse)" in said
+    assert [weights.kind_of(header | {"likelihood": name}) for name in ("bernoulli", "continuous-bernoulli", "mse")] == [
+        "bce", "bce", "mse",
+    ]  # fmt: skip
+    assert weights.kind_of({}) == "bce"
+
+
+def test_level_2_says_which_file_it_will_replace(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "w.safetensors"
+    out.touch()
+    monkeypatch.setattr("vae_lowlevel.__main__.train", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        vae_lowlevel.__main__.main(vae_lowlevel.train.Config(out=out, source="handwriting"))
+    assert f"{out} will be replaced after the first epoch" in capsys.readouterr().out
+
+
+def test_the_classifier_s_learning_rate_follows_the_steps_without_a_terminal(monkeypatch):
+    at: list[float] = []
+    one_cycle = classifier.schedules.one_cycle
+    monkeypatch.setattr(classifier.schedules, "one_cycle", lambda progress: at.append(progress) or one_cycle(progress))
+    classifier._train(vae_paper.load_data("handwriting", "train").subset(slice(0, 300)))  # 2 steps in each of 6 epochs
+    np.testing.assert_allclose(at, np.arange(12) / 12)
+
+
+def test_a_classifier_of_an_older_version_is_trained_again_on_request(tmp_path):
+    judge = classifier.Classifier()
+    vae_paper.weight_files.save_model(tmp_path / "old.safetensors", judge, {"model": "classifier"})
+    with pytest.raises(ValueError, match="a classifier of an older version; delete the file"):
+        classifier.read(tmp_path / "old.safetensors", judge)

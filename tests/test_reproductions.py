@@ -271,6 +271,7 @@ def test_verdicts_follow_the_numbers():
     assert bounds() and bounds(more=0.9) and not bounds(more=1.1) and not bounds(**{"200": -102.1})
     assert not bounds(**{"3": -151}) and not bounds(**{"20": -89, "200": -89}) and not bounds(**{"3": -119})
     assert not bounds(**{"5": -104})
+    assert not bounds(**{"50": -102.2, "200": -102.2}), "the rule compares 200 with 20, whatever else was measured"
 
     def metric(gain, off, off_low=None):
         offs = (off if off_low is None else off_low, off)
@@ -434,6 +435,29 @@ def test_the_paper_s_network_and_optimiser_come_in_through_train(monkeypatch):
 def test_equal_seeds_are_refused():
     with pytest.raises(ValueError, match=r"seeds are \(0, 0\): expected different values"):
         nll.main(nll.Options(seeds=(0, 0)))
+
+
+def test_options_without_effect_or_sense_are_refused_before_any_training(monkeypatch):
+    monkeypatch.setattr(training, "train", None)
+    with pytest.raises(ValueError, match=r"seen are \(1, 4\): expected numbers of quadrants: 1, 2, 3"):
+        sohn.main(sohn.Options(seen=(1, 4)))
+    with pytest.raises(ValueError, match=r"slow_seeds are \(0, 0\): expected different values"):
+        burgess.main(burgess.Options(slow_seeds=(0, 0)))
+    with pytest.raises(ValueError, match="samples is 9: expected at least 10"):
+        vq_vae.main(vq_vae.Options(samples=9))
+    with pytest.raises(ValueError, match="images is 1: expected at least 2"):
+        kingma.main(kingma.Options(images=1))
+
+
+def test_kingma_does_not_overwrite_a_run_with_other_options(monkeypatch):
+    monkeypatch.setattr(kingma, "bound", lambda model, part: -100.0)
+    train, test = (data.load_data("handwriting", split, "dynamic") for split in ("train", "test"))
+    kingma.curve(kingma.Options(epochs=1, points=1), "mlp", 3, 0, train, test)
+    before = Path("runs/kingma-mlp-3-0/weights.safetensors").read_bytes()
+    assert kingma.curve(kingma.Options(epochs=1, points=1), "mlp", 3, 0, train, test)["test"] == -100
+    with pytest.raises(ValueError, match="kingma-mlp-3-0: holds a run with other options; remove the folder or rename it"):
+        kingma.curve(kingma.Options(epochs=2, points=1), "mlp", 3, 0, train, test)
+    assert Path("runs/kingma-mlp-3-0/weights.safetensors").read_bytes() == before
 
 
 @pytest.mark.parametrize("module", [higgins, higgins_paper])

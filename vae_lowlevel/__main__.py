@@ -14,6 +14,8 @@ def main(config: Config) -> None:
     source = digits.resolved(config.source)
     data, test = digits.load(source), digits.load(source, "test")
     print(f"digits   {data.source}, grayscale")
+    if config.out.exists():
+        print(f"note     {config.out} will be replaced after the first epoch; to keep it, stop (Ctrl-C) and choose another --out")
     finished = 0
 
     def save(params: Params, epochs: int, objective: float, error: float, passes: int = 1) -> None:

@@ -48,8 +48,8 @@ def train(
 ) -> dict[str, Tensor]:
     """Minimise -ELBO with Adam for `config.epochs` epochs, or for `steps` steps.
 
-    After each epoch, and after the last step, `measure` -ELBO on the test images. Then call `after_epoch` with the parameters,
-    the number of finished epochs, the test -ELBO and its standard error. Then print the test -ELBO.
+    After each epoch, and after the last step, compute -ELBO on the test images with `measure`. Then call `after_epoch` with the
+    parameters, the number of finished epochs, the test -ELBO and its standard error. Then print the test -ELBO.
     Returns the parameters. Raises ValueError if an option has a wrong value, or if the loss or the test -ELBO is not finite.
     """
     epochs, batch_size = epochs_and_batch_size(config, len(data.images))
@@ -124,7 +124,7 @@ def batches(
 def measure(params: Params, test: Digits, kind: str = "bce", passes: int = 1) -> tuple[float, float]:
     """The mean of -ELBO over all test images, and its standard error, in nats per image.
 
-    z is drawn anew in each pass (one generator, seed 0). With several passes, -ELBO of an image is its mean over the passes.
+    Each pass draws new z (one generator, seed 0). With several passes, -ELBO of each image is averaged over the passes first.
     """
     generator = torch.Generator().manual_seed(0)
     losses = []

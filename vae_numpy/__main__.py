@@ -38,15 +38,20 @@ def main(config: Config) -> None:
     images = data.images[: config.count]
     checks.check_at_least(0, seed=config.seed)
     rng = np.random.default_rng(config.seed)
-    eps = rng.standard_normal((len(images), latent_dim), dtype=np.float32)
+    dtype = params["encoder.mu.weight"].dtype  # of all parameters; the arrays below need the same one
+    images = images.astype(dtype, copy=False)
+    eps = rng.standard_normal((len(images), latent_dim), dtype=np.float32).astype(dtype)
 
     mu, logvar = vae.encode(params, images)
     logits = vae.decode(params, vae.reparameterize(mu, logvar, eps))
-    kind = "mse" if header.get("likelihood") == "mse" else "bce"  # level 1 has only these two kinds of loss
+    kind = weights.kind_of(header)
+    likelihood = header.get("likelihood", kind)
     recon = vae.reconstruction_loss(logits, images, kind).astype(np.float64)
     kl = vae.kl_divergence(mu, logvar).astype(np.float64)
 
     print(f"weights  {config.weights.name}: D = {latent_dim}, trained on {shown(header.get('data', 'unknown data'))}")
+    if likelihood != kind:
+        print(f"note     trained with the likelihood {shown(likelihood)}; the loss here is {kind}")
     print(f"digits   {data.source}, the first {len(images):,}, grayscale")
     print(f"nats per image ({kind}), z sampled once, mean ± standard error; for grayscale digits this ELBO is not a bound:")
     for name, values in {"ELBO": -(recon + kl), "reconstruction": recon, "KL": kl}.items():
@@ -54,7 +59,7 @@ def main(config: Config) -> None:
 
     x = images[:10]
     mu = mu[:10]
-    samples = vae.decode(params, rng.standard_normal(mu.shape, dtype=np.float32))
+    samples = vae.decode(params, rng.standard_normal(mu.shape, dtype=np.float32).astype(dtype))
     rows = {"x": x, "x̂ from μ": sigmoid(vae.decode(params, mu)), "x̂ from N(0, I)": sigmoid(samples)}
     image_rows(config.out, rows, f"{data.source}; D = {latent_dim}")
     print(f"picture  {config.out}")

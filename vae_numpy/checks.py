@@ -89,9 +89,9 @@ def check_latents(z: Any, latent_dim: int) -> None:
 
 
 def check_alike(rank: int | None, **arrays: Any) -> None:
-    """Check that all arrays have the same shape and are float32 or float64. `rank`: their number of dimensions (None: any).
+    """Check that all arrays have one shape and one dtype, float32 or float64. `rank`: their number of dimensions (None: any).
 
-    Without this check, NumPy and torch would silently broadcast one shape to the other, or compute in a lower precision. NaN
+    Without this check, NumPy and torch would silently broadcast one shape to the other, or compute in another precision. NaN
     and infinity pass this check: they are visible in the result.
     """
     check_arrays(**arrays)
@@ -101,6 +101,9 @@ def check_alike(rank: int | None, **arrays: Any) -> None:
         dimensions = "shape" if rank is None else f"{rank}-D shape"
         raise ValueError(f"{found}: expected {'arrays of equal' if others else 'a'} {dimensions}")
     check_floats(**arrays)
+    if any(array.dtype != first.dtype for array in others):
+        found = ", ".join(f"{name} is {array.dtype}" for name, array in arrays.items())
+        raise ValueError(f"{found}: expected one dtype; convert one of them")
 
 
 def check_floats(**arrays: Any) -> None:
@@ -137,7 +140,7 @@ def check_pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int
     """Check an int, or a (vertical, horizontal) pair of ints, of at least `least`; return the pair."""
     pair = value if isinstance(value, tuple) else (value, value)
     if len(pair) != 2 or any(not isinstance(v, int | np.integer) or v < least for v in pair):
-        raise ValueError(f"{name} is {value!r}: expected an int, or a pair of ints, of at least {least}")
+        raise ValueError(f"{name} is {value!r}: expected an int, or a tuple of two ints, of at least {least}")
     return pair
 
 
@@ -181,5 +184,5 @@ def _limits(array: Any) -> tuple[float, float] | None:
     array = array.detach() if hasattr(array, "detach") else array  # a tensor that requires grad would warn
     try:
         return float(array.min()), float(array.max())
-    except RuntimeError:  # vmap and fake tensors have no values to read
+    except RuntimeError:  # tensors in vmap, and FakeTensors (only shape and dtype), have no values to read
         return None

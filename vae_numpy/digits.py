@@ -110,8 +110,9 @@ def _load_handwriting(split: str) -> Digits:
 
 
 def _enlarging_matrix(small: int, large: int) -> Float[np.ndarray, "large small"]:
-    """Cubic interpolation (Keys 1981, a = -1/2) from `small` to `large` samples; outside, the edge samples are repeated."""
-    at = (np.arange(large) + 0.5) * small / large - 0.5  # centres of the large pixels, in small pixels
+    """The matrix that enlarges a row of `small` pixels to `large` pixels by cubic interpolation (Keys 1981, with his parameter
+    a = -1/2). Beyond the edge of the image, the edge pixel is repeated."""
+    at = (np.arange(large) + 0.5) * small / large - 0.5  # centres of the large pixels; unit: a small pixel
     matrix = np.zeros((large, small))
     for row, position in enumerate(at):
         for j in range(int(np.floor(position)) - 1, int(np.floor(position)) + 3):
@@ -153,7 +154,7 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             if len(sizes) != rank or sizes.min() < 1 or sizes[0] > MOST_IMAGES or sizes[1:].max(initial=0) > 28:
                 limits = f"1 to {MOST_IMAGES:,} images" + ", height and width 1 to 28" * (rank == 3)
                 raise ValueError(f"its header claims sizes {sizes.tolist()}; expected {limits}")
-            data = read(count + 1)  # one byte too many is enough to see that the archive holds more
+            data = read(count + 1)  # asks for one byte more, to see whether the archive holds more
             if len(data) != count:
                 found = "more" if len(data) > count else f"{len(data):,}"
                 raise ValueError(f"its header says {count:,} bytes, but {found} follow")

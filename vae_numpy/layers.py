@@ -99,9 +99,10 @@ def conv_transpose2d_loops(
 
     y[b,o,h,w] = bias[o] + sum_{c,i,j,m,n} x[b,c,i,j] weight[c,o,m,n]. The sum is over all c, i, j, m, n with
     h = i*stride + m - padding and w = j*stride + n - padding. OH = (H - 1) stride - 2 padding + KH + output_padding, and
-    the same formula with W gives OW. As a matrix, it is the transpose of conv2d:
+    the same formula with W gives OW. Without bias, the matrix of this linear map is the transpose of conv2d's matrix:
     <conv2d(x, w), y> = <x, conv_transpose2d(y, w)>, where <a, b> is sum_k a[k] b[k].
-    conv2d maps several image sizes to the same output size; `output_padding` (less than stride) chooses one of them.
+    With stride 2 (kernel 3, padding 1), conv2d makes 14x14 pixels of 27x27 and of 28x28. `output_padding`, less than stride,
+    chooses the size of the result here: 0 gives 27x27 again, and 1 gives 28x28.
     """
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
     (B, C, H, W), (_, O, KH, KW) = x.shape, weight.shape

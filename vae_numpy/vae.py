@@ -85,7 +85,7 @@ def reconstruction_loss(logits: Float[Array, "B 1 28 28"], x: Float[Array, "B 1 
 def kl_divergence(mu: Float[Array, "B D"], logvar: Float[Array, "B D"]) -> Float[Array, " B"]:
     """KL(q(z|x) || N(0, I)) in nats per image (Kingma & Welling 2013, appendix B)."""
     check_alike(2, mu=mu, logvar=logvar)
-    # -½ Σ (1 + log σ² - μ² - σ²) = ½ Σ (μ² + (σ² - 1) - log σ²): expm1 keeps the digits of σ² - 1 where σ² is near 1
+    # -½ Σ (1 + log σ² - μ² - σ²) = ½ Σ (μ² + (σ² - 1) - log σ²). expm1(logvar) = σ² - 1 keeps its digits where σ² is near 1
     return 0.5 * (mu**2 + np.expm1(logvar) - logvar).sum(axis=1)  # (B,)
 
 
@@ -104,8 +104,8 @@ def elbo(params: Params, x: Float[Array, "B 1 28 28"], eps: Float[Array, "B D"],
 def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Array, "..."]]:
     """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
 
-    fan_in is the product of the weight's sizes, without the first size. For a transposed convolution, this differs from
-    the number of terms in the sum for an output pixel. But torch uses it there too, so this model does.
+    fan_in is the product of the weight's sizes, without the first size. In most layers it is the number of terms in the sum
+    for one output. In a transposed convolution it is another number, but torch uses it there too, and so does this model.
     """
     params = {}
     for name, shape in shapes(latent_dim).items():

@@ -50,6 +50,11 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return load_tensors(path, check)
 
 
+def kind_of(header: Mapping[str, Any]) -> str:
+    """The kind of reconstruction loss that is nearest to the likelihood in the header. Level 1 has two kinds."""
+    return "bce" if header.get("likelihood", "bce") in ("bce", "bernoulli", "continuous-bernoulli") else "mse"
+
+
 def save_tensors(path: str | Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
     """Write any finite arrays and a header to `path`, atomically.
 
@@ -77,9 +82,10 @@ def load_tensors(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a file that `save_tensors` wrote, and check its checksum.
 
-    `check(tensors, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory.
-    In place of each tensor, `check` gets an array of zeros with the same name, shape and dtype (it takes no memory). `check`
-    raises a ValueError if the names, shapes, dtypes or the header are wrong. Without `check`, the tensors may take `most` bytes.
+    `check(zeros, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory. For each
+    tensor, `zeros` has an array with its name, shape and dtype, which takes hardly any memory: one zero stands for all values.
+    `check` raises a ValueError if the names, shapes, dtypes or the header are wrong. Without `check`, the tensors may take `most`
+    bytes.
     Raises FileNotFoundError, PermissionError, or ValueError: the file is damaged, was not saved by this project, or holds NaN
     or infinity.
     """

@@ -37,9 +37,10 @@ class Evaluate(OfRun):
     passes: int = 5
     """Number of samples of z for each image, for the ELBO and its terms."""
     k: int = 100
-    """Number of importance samples of z for each image of the subset, for log p(x). Papers use 5000."""
+    """Number of samples of z for each of the --subset images, to estimate log p(x) with the importance-weighted bound. Papers use
+    5000."""
     subset: int = 400
-    """Number of random test images for which --k importance samples are drawn. The ELBO uses all images."""
+    """Number of random test images for the estimate of log p(x). The ELBO uses all images."""
     drawn: int = 0
     """Number of new images to measure with the project's classifier; 0: none. The first use trains the classifier (minutes)."""
     json: bool = False
@@ -64,7 +65,8 @@ class Sample(OfRun):
 
     sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
     """prior: the model's own prior; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
-    class: images of given labels, from a conditional model's prior, or else from a Gaussian fitted to z of the class."""
+    class: images with given labels. A conditional model uses its prior. For other models, z is drawn from a Gaussian that is
+    fitted to the latents of the training images with this label."""
     label: Annotated[int | None, default("all classes in turn")] = None
     """The class to draw, with --sampler class."""
     count: int = 100

@@ -28,7 +28,7 @@ class ModelOptions:
 
     model: Annotated[str, tyro.conf.arg(help="; ".join(f"{name}: {models.summary(name)}" for name in models.names()))] = "vae"
     latent_dim: int = 20
-    """Latent size D: the length of z. For a vq-vae: the length of a code's vector."""
+    """Latent size D: the length of z. For a vq-vae: the length of the vectors in its codebook."""
     likelihood: Literal[
         "bernoulli", "bce", "mse", "gaussian", "learned-gaussian", "optimal-gaussian", "continuous-bernoulli",
         "discretised-logistic",
@@ -43,9 +43,10 @@ class ModelOptions:
     seen: Annotated[int | None, default("1")] = None
     """Number of quadrants that a quadrant-cvae sees: 1 (lower left), 2 (the left half), 3 (all but the upper right)."""
     codes: Annotated[int | None, default("512")] = None
-    """Number of codes, K, in the codebook of a vq-vae."""
+    """Number of codes of a vq-vae. A code is the index of a vector in the codebook."""
     codebook: Annotated[Literal["ema", "loss"] | None, default("ema")] = None
-    """How a vq-vae's codes learn: by moving averages (ema), or by a term of the loss."""
+    """How the codebook of a vq-vae learns. ema: each vector is a moving average of the encoder outputs nearest to it; loss: by a
+    term of the loss."""
     commitment: Annotated[float | None, default("0.25")] = None
     """Weight of a vq-vae's commitment loss, which is the squared distance of encoder outputs to their codes, per image."""
     restart: Annotated[bool | None, default("True")] = None
@@ -124,7 +125,7 @@ class StepOptions:
     learning_rate: float = 2e-3
     """Highest learning rate of AdamW."""
     lr_schedule: Literal["one-cycle", "constant"] = "one-cycle"
-    """one-cycle: the learning rate rises, then falls to nearly 0 (both as half a cosine); constant: it stays the same."""
+    """one-cycle: the learning rate rises, then falls to nearly 0, along cosine curves; constant: it stays the same."""
     weight_decay: float = 0.0
     """Weight decay of AdamW. With 0, AdamW is Adam."""
     precision: Literal["float32", "tf32", "bf16"] = "float32"
@@ -172,7 +173,7 @@ NEEDS = [
 ]
 # Options that only some model classes take as arguments.
 MODELS_OWN = ("width", "depth", "seen", "codes", "codebook", "commitment", "restart", "channels", "layers", "class_conditional")
-BY_THE_SIZE = ("width", "depth")  # of these options: if not given, they stay None, and the model has its own default
+BY_THE_SIZE = ("width", "depth")  # options of MODELS_OWN that stay None if not given: the model then has its own default
 FEW_IMAGES = 10_000  # with fewer images, an epoch has few steps: more epochs and smaller batches are needed
 
 

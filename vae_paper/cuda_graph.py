@@ -3,7 +3,7 @@
 A step of this small network runs a few hundred short GPU kernels. Python needs more time to launch them one by one than the
 GPU needs to run them. A CUDA graph launches all kernels at once. It repeats the kernels, not the Python code. So every value
 that changes from step to step must be in a tensor that stays at the same address. `Replayed` copies the arguments of each call
-into such tensors.
+into such tensors. During the recording the CPU must not wait for the GPU, for example to read a value of a tensor.
 
     first calls   run the function; the last of these calls notes whether the function makes the CPU wait for the GPU
     then          record the function, unless it makes the CPU wait
@@ -100,7 +100,7 @@ def as_buffer(argument: Argument, like: Any) -> Tensor | None:
 
 def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Tensor, str]:
     """The result, and the line of code at which the CPU first waited for the GPU ("" if it never did)."""
-    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch requires a side stream before a recording
+    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch: not the current stream
     stream.wait_stream(torch.cuda.current_stream())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

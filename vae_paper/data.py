@@ -176,7 +176,7 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def trained_on(about: dict[str, Any], data: Data) -> bool:
-    """Whether the run with the header `about` was trained on these data. Also True if the header has no digest.
+    """Whether a model was trained on these data. `about` is the header of its weight file. Also True if it has no digest.
 
     `data` are split with the validation fraction in the header. True if the training images then have the digest in the header.
     """

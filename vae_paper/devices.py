@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-# torch's settings that allow a lower precision for float32 matrix products and convolutions: two for a CUDA GPU, two for a CPU
+# torch's settings that allow a lower precision for float32 products: three for a CUDA GPU, two for a CPU
 backends: Any = torch.backends  # mypy does not know these settings
-PRODUCTS = (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv)
+PRODUCTS = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends.mkldnn.matmul, backends.mkldnn.conv)
 
 
 def is_available(device: str) -> bool:
     """Whether torch can compute on a device."""
     try:
         return torch.zeros(1, device=device).add(1).item() == 1  # fails on the device "meta", which holds no values
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError):
         return False
 
 
@@ -60,13 +60,13 @@ def numerics(precision: str = "float32") -> Iterator[None]:
 
     TF32 keeps 10 of the 23 bits of a float32's mantissa. By default torch uses TF32 in convolutions on a GPU. Then the ELBO of
     one image is off by up to 0.013 nats. cuDNN uses only deterministic algorithms here, so that resuming on a GPU is exact. The
-    caller's settings are restored at the end.
+    caller's settings are restored at the end. Networks must not use torch's older settings, `allow_tf32`: torch refuses both.
     """
     before, repeatable = [setting.fp32_precision for setting in PRODUCTS], backends.cudnn.deterministic
     try:
         backends.cudnn.deterministic = True
         for setting in PRODUCTS:
-            setting.fp32_precision = "tf32" if precision == "tf32" and setting in PRODUCTS[:2] else "ieee"
+            setting.fp32_precision = "tf32" if precision == "tf32" and setting in PRODUCTS[:3] else "ieee"
         yield
     finally:
         backends.cudnn.deterministic = repeatable

@@ -132,7 +132,7 @@ def whole(part: Tensor, total: int, dim: int) -> Tensor:
         return part
     filled = part.new_zeros(total, *part.movedim(dim, 0).shape[1:])
     filled[ours()] = part.movedim(dim, 0)
-    dist.all_reduce(filled)  # sums over the processes: each number is 0 in all processes but one
+    dist.all_reduce(filled)  # sums over the processes: each number is 0 in all processes except one
     return filled.movedim(0, dim)
 
 

@@ -1,7 +1,7 @@
 """A VAE without a formula for KL(q(z|x) || p(z)). The KL is estimated from the samples of z.
 
-What changes from vae.py: a model in `models/` may have another prior (`log_prior`, `draw_prior`), or a flow that transforms the
-sampled z (`flowed`).
+What changes from vae.py: a model in `models/` may have another prior (`log_prior`, `draw_prior`), or an invertible function,
+called a flow, that transforms the sampled z (`flowed`).
 """
 
 import math
@@ -14,7 +14,7 @@ from vae_paper.vae import VAE, Images, Labels, Latents, Samples, Terms, reparame
 
 
 class EstimatedRate(VAE):
-    """Used directly, it is the VAE of vae.py with an estimated KL."""
+    """The VAE of vae.py with an estimated KL. The models with another prior or a flow are its subclasses."""
 
     rate_is = (
         "an estimate of KL(q(z|x) || p(z)) from sampled z; its expectation is at least the information in z about x, I(x; z)"
@@ -26,7 +26,8 @@ class EstimatedRate(VAE):
         return -0.5 * (z.square() + math.log(2 * math.pi)).sum(2)
 
     def flowed(self, z: Samples, mu: Latents, logvar: Latents) -> tuple[Samples, Float[Tensor, "K B"]]:
-        """Map a sample of N(mu, diag(exp(logvar))) to a sample of q(z|x). Returns it, and log |det| of the map's Jacobian."""
+        """q(z|x) is the distribution of the returned z; the argument z is drawn from N(mu, diag(exp(logvar))). Also returns
+        log |det| of the Jacobian."""
         return z, torch.zeros_like(z[..., 0])
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:

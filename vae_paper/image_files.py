@@ -5,8 +5,8 @@
                       `labels`, optional: (N,), integers
                       `test`, optional: (N,), bool, True for a test image
 
-A hash of each image decides whether it is a test image; about one in ten is. For a folder, the file's path is hashed; for an
-array without `test`, the pixels. So if you add images later, the old images stay in their split.
+About one image in ten is a test image. A hash decides: for a folder it is the hash of the file's path, for an array without
+`test` that of the pixels. So if you add images later, the old images stay in their split.
 
 The images of a folder are decoded once for each `shape`, and stored in one file with a checksum in $VAE_DATA/cache. They are
 decoded again if a file of the folder changes.
@@ -40,7 +40,7 @@ FORMATS = {
     "PNG": "png", "JPEG": "jpg jpeg", "GIF": "gif", "BMP": "bmp", "WEBP": "webp", "TIFF": "tif tiff", "PPM": "ppm pgm pbm",
 }  # fmt: skip
 ENDINGS = tuple(f".{ending}" for endings in FORMATS.values() for ending in endings.split())
-MOST_PIXELS = 32_000_000  # in one image file: decoding and converting take about 12 bytes per pixel
+MOST_PIXELS = 32_000_000  # in one image file: decoding and converting take up to 20 bytes per pixel
 MOST_NUMBERS = 2_000_000_000  # in all images of a source: 8 GB as float32
 TESTED = 10  # about one image in TESTED is a test image
 NAMED = 10  # how many broken files are printed by name; the others are only counted
@@ -71,7 +71,9 @@ def load(source: str, split: str, shape: Shape) -> Pictures:
         x, labels, test, about = load_folder(path_in(source), shape)
     chosen = test if split == "test" else ~test
     if not chosen.any():
-        raise ValueError(f"{source}: none of its {len(x):,} images is in the {split} split; expected more images")
+        raise ValueError(
+            f"{source}: the {split} split has none of its {len(x):,} images; expected more images, or another `test`"
+        )
     part = x[chosen]
     part = part.astype(np.float32) / 255 if part.dtype == np.uint8 else part.astype(np.float32)
     name, *more = about
@@ -109,11 +111,11 @@ def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | No
         raise ValueError(f"{FOLDER}{folder}: none of its {len(names):,} image files can be read")
     names = [names[index] for index in read]
     skipped = f", {broken:,} broken file{'s' if broken > 1 else ''} skipped" if broken else ""
-    # Unicode can write an accented letter in two ways, and file systems differ in this. NFC always gives the same one
+    # Unicode can write an accented letter in two ways, and file systems differ in this. Its form NFC makes them equal
     numbers = np.array([hashed(os.fsencode(unicodedata.normalize("NFC", name))) for name in names], np.uint64)
     order = np.argsort(numbers)  # mixes the classes, because pictures show the first images of a split
     labels = np.array([classes.index(names[index].split("/")[0]) for index in order]) if classes else None
-    return images[order], labels, numbers[order] % TESTED == 0, [f"folder {folder.name}", skipped]
+    return images[order], labels, numbers[order] % TESTED == 0, [f"folder {folder.resolve().name}", skipped]
 
 
 def listed(folder: Path) -> list[str]:
@@ -170,7 +172,7 @@ def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.
             return kept["images"], kept["read"], len(names) - len(kept["read"])
     except FileNotFoundError:
         pass
-    except (ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         print(f"{error}; the folder is read again", file=sys.stderr)
     images, broken = np.empty((len(names), *shape), np.uint8), 0
     read: list[int] = []
@@ -196,8 +198,8 @@ def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.
 def read_image(path: Path, shape: Shape) -> UInt8[np.ndarray, "C H W"]:
     """The first frame of an image file, uint8. It is turned upright (EXIF), its central part is resized to H x W.
 
-    Transparent parts become white. 16-bit gray levels are divided by 257. For a broken file: ValueError, OSError, or any other
-    exception of the decoder.
+    Transparent parts become white (not in 16-bit gray images). 16-bit gray levels are divided by 257. For a broken file:
+    ValueError, OSError, or any other exception of the decoder.
     """
     C, H, W = shape
     if not path.is_file():  # for example a pipe: reading it may never end
@@ -232,6 +234,8 @@ def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarr
         raise ValueError(
             f"{path}: images are {found['images'].shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3"
         )
+    if x.size > MOST_NUMBERS:
+        raise ValueError(f"{path}: images hold {x.size:,} numbers; expected at most {MOST_NUMBERS:,}")
     try:
         if x.dtype == bool or x.dtype.kind == "f":  # bool, or floats of any precision and byte order
             x = x.astype(np.float64 if x.dtype.itemsize > 4 else np.float32)

@@ -39,7 +39,8 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
         if data and about.get("source") == config.source and not trained_on(about, data.like(trained)):
             said = f"{option} is {name}: it was trained on {about.get('data')}, and this run has other images"
             raise ValueError(f"{said}; train both on the same images")  # its images may include this run's validation images
-        getattr(model, part).load_state_dict(trained.state_dict())
+        _check_validation(find(name), about | about.get("config", {}), config, data and data.like(trained))
+        fill(find(name), getattr(model, part), as_arrays(trained.state_dict()))
     if config.start_from is not None:
         start, about = load_with_header(config.start_from, given)
         path = find(config.start_from)
@@ -95,17 +96,22 @@ def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data |
         theirs, ours = start.get(option), getattr(config, option)
         if theirs != ours and option in start:
             raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")
+    _check_validation(path, start, config, data)
+
+
+def _check_validation(path: Path, start: dict[str, Any], config: Config, data: Data | None) -> None:
+    """Refuse trained parameters that may have seen this run's validation images."""
     if config.validation > (unseen := _unseen(start, config.source, data)):
         seen = f"{path} was, or may have been, trained on this run's validation images"
         raise ValueError(f"validation is {config.validation}: {seen}; expected at most {unseen}")
 
 
 def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
-    """The fraction of a source's training split that the model of `start_from` has not seen.
+    """The fraction of a source's training split that the model with the header `start` has not seen.
 
     Images of sources with different names count as different images.
-    Every run on a whole source takes its images in the same random order (`data.split`). It holds out the first ones. So if
-    this run holds out no more images than the run of `start_from`, that run held out all of these images too.
+    Every run on a whole source takes its images in the same random order (`data.split`). It holds out the first ones. So if its
+    run held out n images, a new run may hold out n images or fewer: the model has seen none of them.
     """
     theirs, before = start.get("source"), start.get("start_from")
     theirs, source = _one_name(theirs), _one_name(source)
@@ -124,7 +130,8 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)
         return 0.0 if of_a_part else held
-    return 1.0 if before is None else 0.0  # another source; but that run's own start_from may have used this source
+    # Another source. But if that run had a start_from too, an earlier run may have used this source
+    return 1.0 if before is None else 0.0
 
 
 def _one_name(source: Any) -> Any:

@@ -56,7 +56,7 @@ def gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
 def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
     """`gaussian` with the best variance for this batch: the mean squared error (Rybkin et al. 2021, section 3.2).
 
-    An objective, not a likelihood: the variance depends on the images x whose density is computed.
+    An objective, not a likelihood: the variance is computed from x itself, so exp(-nats) does not integrate to 1 over x.
     """
     _check(logits, x, log_sigma)
     variance = (x - torch.sigmoid(logits)).square().mean().clamp(min=1e-12)  # at least 1e-12, so that its logarithm is finite
@@ -73,7 +73,8 @@ def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
 
 
 def log_constant(logits: Pixels) -> Pixels:
-    """log C of `continuous_bernoulli`. Error in float64: below 1e-12 (torch.distributions: up to 0.5 nats for |l| <= 60)."""
+    """log C of `continuous_bernoulli`. In float64 it is exact to 1e-12. (torch.distributions is wrong by up to 0.5 nats for
+    |l| <= 60.)"""
     near = logits.abs() < 0.1
     far = torch.where(near, 1.0, logits)  # torch computes both branches below: with l = 0, 0 / 0 would make the gradient NaN
     # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, with an error below 1e-12
@@ -83,10 +84,11 @@ def log_constant(logits: Pixels) -> Pixels:
 
 
 def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """Probabilities of the levels k/255: a logistic density with mean x_hat and one scale, integrated around each level.
+    """Probabilities of the 256 gray levels 0/255 to 255/255. The probability of a level is the integral of a logistic density
+    (mean x_hat, one scale for all pixels) from half a level below to half a level above; for 0 from -∞, for 255/255 to ∞.
 
-    p(x|z) is a probability of 8-bit images, not a density. So -ELBO can be given in bits (Salimans et al. 2017,
-    "PixelCNN++", arXiv:1701.05517, eq. 2, with one component). ValueError if x holds a value that is not k/255.
+    p(x|z) is a probability of 8-bit images, not a density (Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517, eq. 2, with
+    one logistic density in place of a mixture). ValueError if x holds another value.
     """
     _check(logits, x, log_sigma)
     if values_are_visible(x) and ((255 * x - (255 * x).round()).abs() > 1e-3).any():
@@ -97,7 +99,7 @@ def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels
     half = 0.5 / 255
     centre = x - torch.sigmoid(logits)
     above, below = (centre + half) / log_sigma.exp(), (centre - half) / log_sigma.exp()
-    # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - e^(b-a)); the levels 0 and 255 reach to -∞ and ∞
+    # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - e^(b-a)); the integral for level 0 is from -∞, for level 255 to ∞
     middle = logsigmoid(above) + logsigmoid(-below) + torch.log(-torch.expm1(below - above))
     log_p = torch.where(x < half, logsigmoid(above), torch.where(x > 1 - half, logsigmoid(-below), middle))
     return -log_p
@@ -160,10 +162,10 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "these are probabilities, so bits/dim is the number of bits per dimension in a lossless compressed file"
+CODE = "these are probabilities, so bits/dim, the bits per pixel value, tell the size of a lossless compressed file"
 DENSITY = (
-    "a density of images on the scale 0 to 1, so these nats may be negative. No noise was added to the gray levels (no "
-    "dequantisation), so bits/dim is not the size of a compressed file. On the scale 0 to 255, bits/dim is about 8 larger"
+    "a density of images on the scale 0 to 1, so these nats may be negative. It is not a probability of gray levels, so "
+    "bits/dim is not the size of a compressed file. On the scale 0 to 255, bits/dim is larger by log2(255), about 8"
 )
 LIKELIHOODS = {
     "bernoulli": Likelihood(bernoulli, "0 and 1", f"nats of binary pixels; {CODE}", draw_bernoulli),

@@ -27,15 +27,18 @@ def elbo(terms: Terms) -> PerImage:
 def iwae(terms: Terms) -> PerImage:
     """The importance-weighted bound log(1/K Σ_k p(x, z_k) / q(z_k|x)) (Burda et al. 2015, arXiv:1509.00519, eq. 8).
 
-    With K = 1 it is the ELBO with a sampled KL. Its expectation is that of `elbo`, but its value may differ.
+    With K = 1 it is the ELBO, but the KL is estimated from one sample of z, not computed with the formula. Its expectation is
+    that of `elbo`.
     """
     return torch.logsumexp(terms.log_weight, dim=0) - math.log(len(terms.log_weight))
 
 
 def sticking_the_landing(terms: Terms) -> PerImage:
-    """The ELBO with a sampled KL. Its gradient reaches the encoder through z only (Roeder et al. 2017, arXiv:1703.09194).
+    """The ELBO, with the KL estimated from samples of z, and with the gradient of `through_z` (Roeder et al. 2017,
+    arXiv:1703.09194).
 
-    If q(z|x) is the exact posterior, the encoder's gradient is 0 for every sample of z, so it has no noise.
+    If q(z|x) is the exact posterior, p(x, z) / q(z|x) is p(x) for every z. Then it does not change with z, and the encoder's
+    gradient is 0 for every sample, without noise.
     """
     return through_z(terms).mean(0)
 
@@ -45,7 +48,8 @@ def dreg(terms: Terms) -> PerImage:
 
     Let w_k = p(x, z_k) / q(z_k|x) and v_k = w_k / Σ w. The decoder's gradient is that of `iwae`: Σ_k v_k ∂ log w_k / ∂θ, with
     the decoder's parameters θ. The encoder's gradient is Σ_k v_k² ∂ log w_k / ∂z_k · ∂z_k / ∂φ, with the encoder's parameters
-    φ. This gradient has the same mean as the encoder's gradient of `iwae`, and less noise.
+    φ. This gradient has the same mean as the encoder's gradient of `iwae`, and less noise. Do not add another loss of the same
+    `terms`: a hook on `terms.z` changes every gradient that goes through z.
     """
     log_weight = through_z(terms)
     weight = torch.softmax(log_weight.detach(), 0)  # (K, B)
@@ -58,10 +62,10 @@ def through_z(terms: Terms) -> Float[Tensor, "K B"]:
     """The same numbers as `terms.log_weight`, with another gradient: in log q(z|x), mu and logvar count as constants. So the
     gradient of log q goes through z only.
 
-    `terms.log_weight` must contain log q as a function of eps, as in `Model.terms`: -logvar / 2 plus a part that depends on eps
-    only. No parameter changes this part, so log q has the gradient of -logvar / 2. Here this gradient is removed, and the
-    gradient of log q through z is added. ValueError if q is not Gaussian. (In a vamp-prior log p(z) contains the encoder, so it
-    gives the encoder a further gradient.)
+    In `terms.log_weight`, log q must be computed from eps, as in `Model.terms`. Then log q is the sum of -logvar / 2 over the
+    latents, plus a term that contains only eps. No parameter changes this term, so log q has the gradient of -logvar / 2. Here
+    this gradient is removed, and the gradient of log q through z is added. ValueError if q is not Gaussian. (The prior of a
+    vamp-prior is computed with the encoder. So log p(z) also gives the encoder a gradient, and this gradient stays.)
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:
@@ -83,8 +87,8 @@ def beta_loss(terms: Terms, beta: float | Tensor) -> Scalar:
 
 
 def free_bits(rate: Float[Tensor, "B R"], floor: float, per: str = "latent") -> Scalar:
-    """The rate with a minimum: a rate below `floor` nats counts as `floor`. Below the minimum it has no gradient, so the loss
-    does not push it to 0 (posterior collapse).
+    """The rate with a minimum: a rate below `floor` nats counts as `floor`. Below the minimum the rate has no gradient, so
+    the loss does not push it to 0. (A rate of 0 is posterior collapse: z holds no information about x.)
 
     `per` says to which rate the floor applies; b is an image, j a part of the rate (in the VAE: a latent):
     "latent": sum_j max(floor, mean_b KL_bj) (Kingma et al. 2016, arXiv:1606.04934, eq. 15);

@@ -29,7 +29,7 @@ from vae_numpy.checks import check_labels
 from vae_numpy.command_line import command_of
 from vae_numpy.files import check_writable
 from vae_paper import devices, distributed, models, state_files, weight_files
-from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, as_dict, check_name, checked
+from vae_paper.config import MODELS_OWN, Config, ObjectiveOptions, arguments_in, as_dict, check_name, checked
 from vae_paper.data import FOLDER, OWN, Data, binarised, check_data, count, load_data, resolved, shape_asked, split
 from vae_paper.initial import check_made_with, inherit, initial_model
 from vae_paper.likelihoods import LIKELIHOODS
@@ -50,7 +50,8 @@ class Progress:
     seconds: float = 0.0
     """Duration of this epoch's steps, in seconds."""
     best: float | None = None
-    """The lowest score so far. The score of an epoch is its validation loss; without validation images it is -epoch."""
+    """The lowest score so far. The score of an epoch is its validation loss. Without
+    validation images it is minus the number of the epoch."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
     given: bool = False
@@ -90,7 +91,7 @@ class Run:
     def after_step(self, loss: Tensor) -> None:
         """Count a step. After Ctrl-C, save the state and stop.
 
-        If the step ends an epoch, `after_epoch` saves the state, and stops after Ctrl-C.
+        If the step ends an epoch, `after_epoch` does both instead.
         """
         self.loss += loss
         self.progress.step += 1
@@ -138,9 +139,9 @@ class Run:
 
     def header(self) -> dict[str, Any]:
         """The header of the run's weight file."""
-        asked = dataclasses.replace(self.config, resume=False)
+        command = command_of("python -m vae_paper train", dataclasses.replace(self.config, resume=False))
         return weight_files.describe(self.model) | {
-            "command": command_of("python -m vae_paper train", asked),
+            "command": f"{command}  # in Python: parts were passed to train" if self.in_python else command,
             "epochs": self.config.epochs,
             "seed": self.config.seed,
             "config": as_dict(self.config),
@@ -202,10 +203,13 @@ def begun(
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        # weights.safetensors without config.json: another command wrote this file
-        foreign = (folder / "weights.safetensors").exists() and not (folder / "config.json").exists()
-        if not config.resume and ((folder / "state.safetensors").exists() or foreign):
-            resume = "" if foreign else "go on with --resume, "  # weights alone cannot be resumed
+        # Weights that cannot be resumed: without config.json, another command wrote them; without a state, it was removed
+        there = {path.name for path in folder.glob("*") if path.exists()}
+        alone = "weights.safetensors" in there and (
+            "config.json" not in there or ("metrics.csv" in there and "state.safetensors" not in there)
+        )
+        if not config.resume and ("state.safetensors" in there or alone):
+            resume = "" if alone else "go on with --resume, "
             raise ValueError(f"{folder} already holds a run: {resume}choose another --name, or remove the folder")
         progress = _resumed(folder, config, model, made, own, training) if config.resume else Progress(given=given)
         if distributed.rank() == 0:
@@ -296,6 +300,7 @@ def _of_data(config: Config, data: Data | None) -> Config:
     """The configuration, with the source, shape and binarisation of the data filled in, so that it loads the same images."""
     if data is None:
         return dataclasses.replace(config, source=resolved(config.source))
+    check_data(data)
     C, H, _ = data.shape
     found: dict[str, Any] = {"source": resolved(data.source)}
     if data.source.startswith(FOLDER):
@@ -313,9 +318,14 @@ def _of_model(config: Config, model: Model | None) -> Config:
         return config
     if not isinstance(model, Model):
         raise ValueError(f"model is a {type(model).__name__}; expected a subclass of vae_paper.Model")
-    found: dict[str, Any] = {"latent_dim": model.latent_dim, "likelihood": model.likelihood}
-    if models.name_of(model) in models.names():  # a model of the library: these options build it again
+    name = models.name_of(model)
+    found: dict[str, Any] = {"latent_dim": model.latent_dim, "likelihood": model.likelihood, "model": name}
+    if name in models.names():  # a model of the library: these options build it again
         defaults = models.options_of(model)
+        asked = {option: value for option in MODELS_OWN if (value := getattr(config, option)) is not None}
+        for option, value in (asked | models.checked_arguments(name, arguments_in(config))).items():
+            if value != (has := (defaults | model.arguments).get(option, value)):
+                raise ValueError(f"{option} is {value} in the configuration, and {has} in the model; leave it out")
         made = {name: value for name, value in model.arguments.items() if value != defaults[name]}
         found |= {name: value for name, value in made.items() if name in MODELS_OWN}
         others = sorted(made.keys() - {*MODELS_OWN, "image_shape", "encoder", "decoder"})
@@ -329,14 +339,14 @@ def _of_model(config: Config, model: Model | None) -> Config:
             raise ValueError(
                 f"{option} is {getattr(config, option)} in the configuration, and {value} in the model; leave it out"
             )
-    return dataclasses.replace(config, **found, model=models.name_of(model))
+    return dataclasses.replace(config, **found)
 
 
 def stored_config(folder: Path, config: Config) -> Config:
     """The configuration that is stored in a run's folder, with the name of `config` and, in some cases, its device.
 
     A `device` other than "cpu" replaces the stored one. "cpu" is the default: it replaces a stored GPU only if this GPU is not
-    available. ValueError if another option of `config` has neither its default nor the stored value.
+    available. Every other option of `config` must have its default or the stored value, otherwise ValueError.
     """
     check_name(config.name)  # before anything is read: the name is a part of the path
     path = folder / "config.json"
@@ -356,6 +366,8 @@ def stored_config(folder: Path, config: Config) -> Config:
             raise ValueError(f"{option.name} is {asked}, but {folder} was started with {stored}{begin}")
     if config.device != Config.device or not devices.is_available(kept.device):
         kept = dataclasses.replace(kept, device=config.device)
+    if kept.precision == "tf32" and not devices.is_cuda(kept.device):  # other devices have no TF32
+        kept = dataclasses.replace(kept, precision="float32")
     return kept
 
 
@@ -393,8 +405,9 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
 def progress_of(folder: Path, config: Config, state: dict[str, Any]) -> Progress:
     """The progress from the header of a state. ValueError if it is not valid, or if the header has another configuration."""
     path = folder / "state.safetensors"
-    free = {"name": config.name, "device": config.device}  # a run may be renamed, and moved to another device
-    if "config" in state and as_dict(weight_files.config_of(path, state["config"])) | free != as_dict(config):
+    started = as_dict(weight_files.config_of(path, state["config"])) if "config" in state else as_dict(config)
+    free = ["name", "device"] + ["precision"] * (started["precision"] == "tf32")  # may change: see `stored_config`
+    if started | {option: getattr(config, option) for option in free} != as_dict(config):
         raise ValueError(f"{folder}/config.json is not what the run was started with; restore it from state.safetensors' header")
     found: dict[str, Any] = {name: state.get(name) for name in ("step", "loss", "seconds", "best", "rows")}
     kinds = {"step": int, "loss": float, "seconds": float, "rows": list}

@@ -75,7 +75,7 @@ def load_state(
 
 def read_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The tensors and `progress` from a file that `save_state` wrote."""
-    tensors, progress = weights.load_tensors(path, most=4 * weights.MOST_BYTES)  # parameters, and twice as much for AdamW
+    tensors, progress = weights.load_tensors(path, most=4 * weights.MOST_BYTES)  # parameters, AdamW (twice as much), and the rest
     if "rows" in tensors:  # older files have the rows in the header
         try:
             progress["rows"] = json.loads(tensors.pop("rows").tobytes())

@@ -2,8 +2,9 @@
 
 Folders, resuming and logs are in runs.py.
 
-The random numbers of a step follow from (seed, purpose, step), and the order of the images from (seed, purpose, epoch). So a
-run that was stopped and resumed, even in another process, takes the same steps as a run that was not stopped.
+The random numbers of a step follow from (seed, purpose, step), and the order of the images from (seed, purpose, epoch). The
+purpose is a number: ORDER, NOISE, ... So a run that was stopped and resumed, even in another process, takes the same steps as a
+run that was not stopped.
 """
 
 import contextlib
@@ -119,7 +120,8 @@ def train_step(
         found = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"the objective returned {found}; expected a scalar tensor, such as the mean over the batch")
     if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would make the CPU wait in each step
-        raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}; lower --learning-rate")
+        advice = "check your objective" if objective else "lower --learning-rate"
+        raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}; {advice}")
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -215,4 +217,4 @@ def not_finite(terms: Terms) -> str:
     """The names of the terms that are not finite, in words."""
     named = {name: getattr(terms, name) for name in ("distortion", "rate", "log_weight", "penalty")}
     bad = [name for name, value in named.items() if value is not None and not torch.isfinite(value).all()]
-    return f"not finite: {', '.join(bad) or 'their sum'}"
+    return f"not finite: {', '.join(bad) or 'none of the terms'}"

@@ -88,7 +88,7 @@ class Model(nn.Module):
 
         encode, decode            enough if q(z|x) is Gaussian and the prior is N(0, I)
         distortion, images_of     in place of `decode`, if the pixels depend on each other given z
-        terms, draw_prior         in addition, if the prior is not N(0, I). If the prior cannot be sampled, leave out
+        terms, draw_prior         besides these, if the prior is not N(0, I). If the prior cannot be sampled, leave out
                                   `draw_prior` and set drawn_from = None
         forward, sample           enough for any other model
 
@@ -107,7 +107,7 @@ class Model(nn.Module):
     pixels_drawn: bool = False
     """Whether `sample` draws each pixel at random from p(x|z), even if its argument `noise` is False."""
     recordable: bool = False
-    """Whether `forward` runs the same GPU kernels in every training step, and stores nothing in Python objects. If True, a CUDA
+    """Whether `forward` runs the same operations in every training step, and stores nothing in Python objects. If True, a CUDA
     GPU can record one step and replay it (cuda_graph.py). An inherited value does not count: a subclass must set it itself."""
     whole_batch: str | None = None
     """The reason why the loss needs the whole batch, or None. If there is one, training in several processes is refused."""
@@ -123,7 +123,8 @@ class Model(nn.Module):
     log_sigma: Tensor
 
     def __init__(self, latent_dim: int = 20, likelihood: str = "bce", sigma: float = 0.1, image_shape: Shape = MNIST) -> None:
-        """`likelihood` is a name in `likelihoods.LIKELIHOODS`. `sigma` is the scale of p(x|z); a learned scale starts at it."""
+        """`likelihood` is a name in `likelihoods.LIKELIHOODS`. `sigma` is the scale of p(x|z) (for a Gaussian: the standard
+        deviation). If the scale is learned, `sigma` is its initial value."""
         super().__init__()
         check_at_least(1, latent_dim=latent_dim)
         if not isinstance(latent_dim, int) or len(image_shape) != 3:
@@ -170,7 +171,8 @@ class Model(nn.Module):
         return self.terms(*self.encode(x, labels), x, eps, labels)
 
     def terms(self, mu: Latents, logvar: Latents, x: Images, eps: Samples, labels: Labels | None = None) -> Terms:
-        """The terms of the ELBO for q(z|x) = N(mu, diag(exp(logvar))) and the prior N(0, I). q need not be the encoder's."""
+        """The terms of the ELBO for q(z|x) = N(mu, diag(exp(logvar))) and the prior N(0, I). mu and logvar may come from the
+        encoder or from elsewhere."""
         self.check_noise(eps)
         z = reparameterize(mu, logvar, eps)  # (K, B, D)
         distortion = self.distortion(z, x, labels)  # (K, B)
@@ -381,7 +383,7 @@ def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -
     check_floats(eps=eps)
     if eps.shape[-2:] != mu.shape or eps.dtype != mu.dtype:
         found = f"eps is {tuple(eps.shape)}, {eps.dtype}"
-        raise ValueError(f"{found}: expected (B, D) or (K, B, D), as mu: {tuple(mu.shape)}, {mu.dtype}")
+        raise ValueError(f"{found}: expected (B, D) or (K, B, D), as mu is {tuple(mu.shape)}, {mu.dtype}")
     # z = μ + σ ⊙ ε
     return mu + torch.exp(0.5 * logvar) * eps
 
@@ -389,8 +391,8 @@ def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -
 def kl_per_latent(mu: Latents, logvar: Latents) -> Latents:
     """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B).
 
-    The sum over the latents is `kl_divergence` of levels 1 and 2. The closed form stays finite for very small logvar, where
-    torch.distributions rounds exp(logvar / 2)² to 0 and then computes log 0.
+    The sum over the latents is `kl_divergence` of levels 1 and 2. The formula stays finite if logvar is about -100 or
+    lower. There torch.distributions (float32) rounds exp(logvar / 2)² to 0 and then computes log 0.
     """
     check_alike(2, mu=mu, logvar=logvar)
     return 0.5 * (mu.square() + torch.expm1(logvar) - logvar)

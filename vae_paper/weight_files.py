@@ -148,7 +148,7 @@ def write_json(path: Path, content: Any) -> None:
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write rows with one header line, atomically."""
     text = io.StringIO()
-    table = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    table = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     files.write_atomically(path, text.getvalue().encode())

@@ -272,8 +272,8 @@ WRONG = [
     Wrong(
         "unguarded",
         "slerp",
-        "your code is right between ordinary ends, but divides 0 by 0 if the ends are parallel, opposite or zero. For such "
-        "ends use lerp",
+        "your code is right between ordinary ends, but divides by 0, or by nearly 0, if the ends are parallel, opposite or zero. "
+        "For such ends use lerp",
         unguarded,
     ),
     Wrong(

@@ -22,7 +22,7 @@ def kl_two_gaussians(
     mu_q: Float[Array, "B D"], logvar_q: Float[Array, "B D"], mu_p: Float[Array, "B D"], logvar_p: Float[Array, "B D"]
 ) -> Float[Array, " B"]:
     """KL(q || p) of two diagonal Gaussians. p can be any diagonal Gaussian, not only N(0, I)."""
-    # ½ Σ (log σp² - log σq² + σq² / σp² + ((μq - μp) / σp)² - 1): 1 / σp stays in range where σp² does not
+    # ½ Σ (log σp² - log σq² + σq² / σp² + ((μq - μp) / σp)² - 1): 1 / σp is finite where σp² overflows
     ratio = np.exp(logvar_q - logvar_p) + ((mu_q - mu_p) * np.exp(-logvar_p / 2)) ** 2
     return 0.5 * (logvar_p - logvar_q + ratio - 1).sum(axis=1)
 

@@ -36,7 +36,8 @@ def decode(params: Params, z: Float[Array, "B D"], labels: Int64[Array, " B"]) -
 def elbo(
     params: Params, x: Float[Array, "B 1 28 28"], labels: Int64[Array, " B"], eps: Float[Array, "B D"]
 ) -> Float[Array, " B"]:
-    """A lower bound on log p(x|c): the ELBO with one sample of z per image and the "bce" loss, in nats per image."""
+    """The ELBO with one sample of z per image and the "bce" loss, in nats per image. For binary x it estimates a lower bound on
+    log p(x|c)."""
     mu, logvar = encode(params, x, labels)
     logits = decode(params, vae.reparameterize(mu, logvar, eps), labels)
     return -(vae.reconstruction_loss(logits, x) + vae.kl_divergence(mu, logvar))

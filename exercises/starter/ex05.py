@@ -1,4 +1,4 @@
-"""Exercise 05: the KL divergence of a diagonal Gaussian: three times from the prior, once from any diagonal Gaussian.
+"""Exercise 05: the KL divergence of a diagonal Gaussian: from the prior (three functions), and from any diagonal Gaussian.
 
 Everything is NumPy; `logvar` is the logarithm of the variance, and a result is in nats per image.
 Legend: B batch, D latent size, K samples.

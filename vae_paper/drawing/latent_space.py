@@ -63,7 +63,7 @@ def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2
         raise ValueError(f"scatter: mu is {mu.shape}; expected at least 5 images and 2 latents, finite, not all the same")
     pca = PCA(2).fit(mu)
     share = pca.explained_variance_ratio_.sum()
-    perplexity = min(30.0, (len(mu) - 1) / 3)  # van der Maaten & Hinton 2008 advise 5 to 50
+    perplexity = min(30.0, (len(mu) - 1) / 3)  # about the number of neighbours; the paper advises 5 to 50
     embedded = TSNE(2, perplexity=perplexity, init="pca", random_state=seed % 2**32).fit_transform(mu)
     return {
         f"PCA: linear, {share:.0%} of the variance of μ": (pca.transform(mu), "PCA"),

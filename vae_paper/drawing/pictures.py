@@ -1,4 +1,4 @@
-"""Pictures of images and of numbers. A function for each kind of picture computes the content; `plots` draws it."""
+"""Pictures of decoded images and of measured numbers. Each function computes the content of a picture; `plots` draws it."""
 
 import csv
 from pathlib import Path

@@ -30,7 +30,6 @@ Arrays = dict[str, np.ndarray]
 HERE = Path(__file__).parent
 SHOWS = "the explorer shows a vae or a cvae: Gaussian latents and 28x28 images"
 LABEL_WEIGHTS = {"encoder_label.weight": (256, 10), "decoder_label.weight": (256, 10)}  # of a CVAE
-KINDS = {"bce": "bce", "bernoulli": "bce", "continuous-bernoulli": "bce"}  # likelihood -> kind of reconstruction loss; else "mse"
 MOST_BYTES = 12_000_000  # largest size of the page
 NO_LABEL = -1  # the label of images without labels
 GOLDEN, WHOLE = 64, 2  # how many digits have golden values (as in tests/golden), and how many have them for every layer
@@ -67,7 +66,7 @@ def explore(
         "model": header["model"],
         "latentDim": len(params["encoder.mu.bias"]),
         "likelihood": likelihood,
-        "kind": KINDS.get(likelihood, "mse"),
+        "kind": weights.kind_of(header),
         "trainedOn": shown(header.get("data") or "unknown data", 200),
         "digits": test.source,
         "labels": [None if label == NO_LABEL else label for label in labels.tolist()],
@@ -207,7 +206,8 @@ def _test_images(header: Mapping[str, Any], source: str | None) -> digits.Digits
         return digits.load(wanted if source or there else "auto", "test")
     from vae_paper.data import data_of  # imported here: it needs torch, and a page of digits does not
 
-    data = data_of({**header, "image_shape": [1, 28, 28]}, "test", wanted)
+    gray = {**config, "binarise": "none"} if isinstance(config, dict) else {}  # the page shows grayscale images
+    data = data_of({**header, "image_shape": [1, 28, 28], "config": gray}, "test", wanted)
     labels = np.full(len(data.images), NO_LABEL) if data.labels is None else data.labels.numpy()
     if data.shape != (1, 28, 28) or labels.max() > 9:
         raise ValueError(f"{wanted}: images {data.shape} of {labels.max() + 1} classes; expected (1, 28, 28) and at most 10")

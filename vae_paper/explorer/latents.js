@@ -39,7 +39,7 @@ function rankSliders() {
     lineOf[k] = line;
   }
   byId("latents-kl").textContent = say("latentsKl", {
-    count: COUNT, D, total: fixed(kl.reduce((sum, v) => sum + v, 0), 2), active: kl.filter((v) => v > 0.01).length,
+    count: klCount(), D, total: fixed(kl.reduce((sum, v) => sum + v, 0), 2), active: kl.filter((v) => v > 0.01).length,
   });
   if (!box.matches(":focus-within, :active")) box.append(...byKl(kl).map((k) => lineOf[k]));
 }

@@ -67,14 +67,17 @@ const state = {
 };
 const noise = normals(1);
 
-/** The mean KL of each latent over all test digits. Until all are encoded: over the digits with golden values. */
+/** How many digits `meanKl` uses: all test digits; until all are encoded, the digits with golden values. */
+const klCount = () => state.codes.length === COUNT ? COUNT : golden.eps.shape[0];
+
+/** The mean KL of each latent over `klCount` test digits. */
 function meanKl() {
   const known = state.codes.length === COUNT;
   const mu = known ? state.codes.map((code) => code.mu) : [golden["encoder.mu"]];
   const logvar = known ? state.codes.map((code) => code.logvar) : [golden["encoder.logvar"]];
   const sums = new Float64Array(D);
   mu.forEach((m, k) => klPerLatent(m, logvar[k]).data.forEach((nats, n) => { sums[n % D] += nats; }));
-  return sums.map((sum) => sum / (known ? COUNT : golden.eps.shape[0]));
+  return sums.map((sum) => sum / klCount());
 }
 
 const byKl = (kl) => Array.from(kl.keys()).sort((a, b) => kl[b] - kl[a]);

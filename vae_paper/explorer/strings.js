@@ -24,7 +24,7 @@ const strings = {
     planeTitle: "1 The latent plane",
     planeLook:
       "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, " +
-      "for gradual changes between them, and for places where the prior draws z but no μ of a test digit lies.",
+      "for gradual changes between them, and for places where samples of the prior can lie, but no test digit has its μ.",
     planeSlice:
       "Drag the point: the decoder turns its z into an image at once. The plane shows the two latents with the largest KL, " +
       "{a} and {b}; the other latents keep their values from part 4. Look for gradual changes.",
@@ -63,10 +63,9 @@ const strings = {
     digitTitle: "2 One digit: the trade-off in the ELBO",
     digitLook:
       "Draw or pick a digit, then move the two sliders. Look for the trade-off: a wider q has a larger reconstruction loss " +
-      "and a smaller KL. If the network was trained with β = 1, the best width at β = 1 is near 1, because training found it. " +
-      "A larger β makes the best q wider; a smaller β shrinks it towards a point. At the right end of the noise slider, each " +
-      "σ is 16 times as large, but the slider makes no σ larger than 1, the σ of the prior. Do the samples still show the " +
-      "same digit?",
+      "and a smaller KL. If the network was trained with this loss and β = 1, the best factor for σ at β = 1 is near 1, because " +
+      "training found it. A larger β makes the best q wider; a smaller β shrinks it towards a point. The noise slider multiplies " +
+      "each σ by up to 16, but it stops at 1, the σ of the prior. Do the samples at its right end still show the same digit?",
     drawTitle: "Draw a digit",
     padLabel: "Drawing pad: draw a digit with the mouse, a pen or a finger",
     padHint: "draw here",
@@ -86,14 +85,14 @@ const strings = {
     thisSample: "this sample",
     meanOfSamples: "mean of 8",
     recon: "Reconstruction loss",
-    reconBce: "−Σ x log x̂ + (1−x) log(1−x̂)",
+    reconBce: "−Σ [x log x̂ + (1−x) log(1−x̂)]",
     reconMse: "Σ (x − x̂)²",
     kl: "KL",
     klFormula: "KL(q(z|x) ‖ N(0, I))",
     elbo: "ELBO",
     elboFormula: "−(reconstruction + KL); for gray pixels not a bound",
     weight: "Log weight",
-    weightFormula: "log p(x, z) / q(z|x)",
+    weightFormula: "log [p(x, z) / q(z|x)]",
     width: "Noise: factor for the σ of q",
     beta: "β: weight of the KL",
     times: "× {value}",
@@ -147,7 +146,7 @@ const strings = {
     mapLabel: "{caption}, shape {shape}. Arrow keys choose a unit.",
     unitPixel: "A pixel, with the value {value}.",
     unitReadsPixels:
-      "It reads {count} numbers of {from}. Through the earlier layers it depends on {rows} × {columns} pixels of x (framed).",
+      "It reads {count} numbers of {from}. It depends on {rows} × {columns} pixels of x (framed).",
     unitReaches: "It reads {count} numbers of {from}. It can change {rows} × {columns} pixels of x̂ (framed).",
     unitReads: "It reads all {count} numbers of {from}.",
     unitZ: "z = μ + σ ε: {mu} + {sigma} × {eps}. σ = exp(log σ² / 2), changed by the noise slider of part 2.",
@@ -262,9 +261,9 @@ const strings = {
     digitTitle: "2 숫자 하나: ELBO의 두 항 사이의 절충",
     digitLook:
       "숫자를 그리거나 고른 다음 두 슬라이더를 움직이며 두 항 사이의 절충을 살펴보세요. q가 넓어지면 재구성 손실은 커지고 " +
-      "KL은 작아집니다. 신경망을 β = 1로 학습했다면 β = 1에서 가장 좋은 너비는 1 근처입니다. 학습이 찾아낸 너비이기 " +
-      "때문입니다. β를 키우면 가장 좋은 q가 넓어지고, β를 줄이면 한 점을 향해 좁아집니다. 잡음 슬라이더의 오른쪽 끝에서는 각 " +
-      "σ가 16배로 커지지만, 슬라이더가 σ를 사전 분포의 σ인 1보다 크게 만들지는 않습니다. 샘플은 아직 같은 숫자인가요?",
+      "KL은 작아집니다. 신경망을 이 손실과 β = 1로 학습했다면 β = 1에서 σ에 곱할 가장 좋은 값은 1 근처입니다. 학습이 찾아낸 값이기 " +
+      "때문입니다. β를 키우면 가장 좋은 q가 넓어지고, β를 줄이면 한 점을 향해 좁아집니다. 잡음 슬라이더는 각 σ에 최대 16을 " +
+      "곱하지만, 사전 분포의 σ인 1에서 멈춥니다. 슬라이더의 오른쪽 끝에서도 샘플은 같은 숫자인가요?",
     drawTitle: "숫자 그리기",
     padLabel: "그리기 판: 마우스나 펜, 손가락으로 숫자를 그리세요",
     padHint: "여기에 그리세요",
@@ -284,14 +283,14 @@ const strings = {
     thisSample: "이 샘플",
     meanOfSamples: "8개의 평균",
     recon: "재구성 손실",
-    reconBce: "−Σ x log x̂ + (1−x) log(1−x̂)",
+    reconBce: "−Σ [x log x̂ + (1−x) log(1−x̂)]",
     reconMse: "Σ (x − x̂)²",
     kl: "KL",
     klFormula: "KL(q(z|x) ‖ N(0, I))",
     elbo: "ELBO",
     elboFormula: "−(재구성 손실 + KL); 회색 픽셀에서는 하한이 아님",
     weight: "로그 가중치",
-    weightFormula: "log p(x, z) / q(z|x)",
+    weightFormula: "log [p(x, z) / q(z|x)]",
     width: "잡음: q의 σ에 곱하는 값",
     beta: "β: KL의 가중치",
     times: "× {value}",
@@ -344,7 +343,7 @@ const strings = {
     mapXHat: "x̂ = sigmoid(logits)",
     mapLabel: "{caption}, 모양 {shape}. 화살표 키로 유닛을 고릅니다.",
     unitPixel: "픽셀 하나, 값은 {value}입니다.",
-    unitReadsPixels: "{from}의 수 {count}개를 읽습니다. 앞선 층을 거쳐 x의 {rows} × {columns} 픽셀에 의존합니다(테두리).",
+    unitReadsPixels: "{from}의 수 {count}개를 읽습니다. x의 {rows} × {columns} 픽셀에 의존합니다(테두리).",
     unitReaches: "{from}의 수 {count}개를 읽습니다. x̂의 {rows} × {columns} 픽셀을 바꿀 수 있습니다(테두리).",
     unitReads: "{from}의 수 {count}개를 모두 읽습니다.",
     unitZ: "z = μ + σ ε: {mu} + {sigma} × {eps}. σ = exp(log σ² / 2)이며, 2부의 잡음 슬라이더로 바뀝니다.",

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 from torch.optim import Adam
-from tqdm import tqdm
+from tqdm import trange
 
 from vae_numpy import digits, weights
 from vae_numpy.checks import check_images, check_labels
@@ -71,7 +71,7 @@ def trained(source: str = "auto") -> Classifier:
         return model.eval()
     data, test = load_data(source, "train"), load_data(source, "test")
     model = _train(data)
-    report = {"model": "classifier", "data": data.about, "test_data": test.about, "epochs": EPOCHS}
+    report = {"model": "classifier", "data": data.about, "test_data": test.about, "epochs": EPOCHS, "lr_schedule": "one-cycle"}
     weight_files.save_model(path, model, report | {"test_accuracy": accuracy(model, test.images, test.labels).value})
     return model
 
@@ -83,23 +83,26 @@ def _train(data: Data) -> Classifier:
         generator = torch.Generator().manual_seed(0)
         optimizer = Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
         per_epoch = len(data.images) // BATCH
-        with tqdm(total=EPOCHS * per_epoch, unit="step", desc="classifier", disable=None) as bar:
-            for _ in range(EPOCHS):
-                for chosen in torch.randperm(len(data.images), generator=generator).split(BATCH)[:per_epoch]:
-                    gray, other = data.images[chosen].chunk(2)
-                    x = torch.cat([gray, binarise(other, "dynamic", generator)])
-                    loss = cross_entropy(model(x), data.labels[chosen])
-                    optimizer.param_groups[0]["lr"] = LEARNING_RATE * schedules.one_cycle(bar.n / bar.total)
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    bar.update()
+        total = EPOCHS * per_epoch
+        for step in trange(total, unit="step", desc="classifier", disable=None):
+            if step % per_epoch == 0:
+                order = torch.randperm(len(data.images), generator=generator).split(BATCH)
+            chosen = order[step % per_epoch]
+            gray, other = data.images[chosen].chunk(2)
+            x = torch.cat([gray, binarise(other, "dynamic", generator)])
+            loss = cross_entropy(model(x), data.labels[chosen])
+            optimizer.param_groups[0]["lr"] = LEARNING_RATE * schedules.one_cycle(step / total)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     return model.eval()
 
 
 def read(path: Path, model: Classifier) -> None:
-    """Read a classifier's parameters from `path` into `model`. ValueError if the file is damaged or holds another model."""
+    """Read a classifier's parameters from `path` into `model`. ValueError if the file is damaged, old, or holds another model."""
     tensors, about = weights.load_tensors(path)
     if about.get("model") != "classifier":
         raise ValueError(f"{path}: holds {about.get('model')!r}; expected a classifier; delete the file")
+    if "lr_schedule" not in about:  # without a terminal, an older version of this code used a wrong learning rate
+        raise ValueError(f"{path}: a classifier of an older version; delete the file: it is trained again")
     weight_files.fill(path, model, tensors)

@@ -4,8 +4,8 @@ A representation is a table of codes, (N, D). Row n holds the D latents (the cod
 combination of factor values, in the order of `numpy.ravel_multi_index`. `sizes` holds the number of values of each factor; N
 is their product. So a metric draws random factor values and looks up their codes. The mutual information gap (MIG) uses all rows.
 
-Legend: N combinations, D latent size, V factors, M data points. One data point of the beta-VAE metric comes from L pairs of
-images. One vote of the FactorVAE metric comes from L images.
+Legend: N combinations, D latent size, V factors, M data points. L pairs of images give one data point of the beta-VAE metric; L
+images give one data point of the FactorVAE metric.
 """
 
 import math
@@ -51,11 +51,11 @@ def higgins(
 ) -> Accuracy:
     """The beta-VAE metric (Higgins et al. 2017, section 3): the test accuracy of a linear classifier.
 
-    One factor is chosen. In each of L pairs, both images have the same value of this factor. The classifier predicts the
-    chosen factor from the mean of |z_1 - z_2| over these pairs. `train` and `test` are numbers of data points; the defaults
-    are those of disentanglement_lib. The metric is often high even if each latent is a linear mixture of factors:
-    the means of |z_1 - z_2| still depend on the chosen factor. (Exception: two equally distributed factors, rotated by 45
-    degrees, give equal means.)
+    One factor is chosen. In each of L pairs, both images have the same value of this factor. Their codes are z and z'. The
+    classifier predicts the chosen factor from the mean of |z - z'| over these pairs. `train` and `test` are numbers of data
+    points; the defaults are those of disentanglement_lib. The metric is often high even if each latent is a linear mixture of
+    factors: the means of |z - z'| still depend on the chosen factor. (Exception: two factors with the same distribution, if two
+    latents are their sum and their difference.)
     """
     from sklearn.linear_model import LogisticRegression  # imported here: it takes a second, and only this metric needs it
 

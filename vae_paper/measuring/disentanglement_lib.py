@@ -12,8 +12,8 @@ The library is github.com/google-research/disentanglement_lib. Many papers repor
 
 A representation is a table of codes, as in `disentanglement.py`.
 
-Legend: N combinations, D latent size, V factors, M data points. One data point of the beta-VAE metric comes from L pairs of
-images. One vote of the FactorVAE metric comes from L images.
+Legend: N combinations, D latent size, V factors, M data points. L pairs of images give one data point of the beta-VAE metric; L
+images give one data point of the FactorVAE metric.
 """
 
 import math
@@ -84,9 +84,10 @@ def factor_vae_score(
 def dci(codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int = 10_000, test: int = 5_000) -> DCI:
     """Disentanglement, completeness, informativeness (Eastwood & Williams 2018, openreview.net/forum?id=By-7dz-AZ, section 2).
 
-    For each factor, gradient boosted trees learn to predict its value from all latents. The splits of the trees reduce an
-    error; R_ij, the importance of latent i for factor j, is the fraction of this reduction that comes from splits on latent i.
-    Informativeness is the test accuracy, mean over factors. (The paper reports the error instead: there, smaller is better.)
+    For each factor, gradient boosted trees learn to predict its value from all latents. Each split of a tree compares one
+    latent with a threshold, and makes an error smaller. R_ij, the importance of latent i for factor j, is the fraction of the
+    total reduction that comes from splits on latent i. Informativeness is the test accuracy, mean over factors. (The paper
+    reports the error instead: there, smaller is better.)
 
     Training takes seconds or minutes. The time is roughly proportional to `train`, to D, and to the sum of `sizes`.
     """

@@ -1,9 +1,10 @@
 """The inference gap between ELBO and log p(x), in two parts (Cremer, Li & Duvenaud 2018, arXiv:1801.03558, section 3).
 
-    log p(x) - ELBO[q]  =  log p(x) - ELBO[q*]     approximation gap: no factorised Gaussian is the posterior
+    log p(x) - ELBO[q]  =  log p(x) - ELBO[q*]     approximation gap: the posterior is not q*
                          + ELBO[q*] - ELBO[q]      amortisation gap: one encoder serves all images
 
-q* is the factorised Gaussian with the largest ELBO for one image: its mu and logvar are optimised for this image alone.
+q* is the factorised Gaussian N(mu, diag(exp(logvar))) with the largest ELBO for one image: its mu and logvar are optimised for
+this image alone.
 q is the q(z|x) of the encoder.
 """
 
@@ -22,9 +23,10 @@ from vae_paper.measuring.estimators import importance
 from vae_paper.objectives import sticking_the_landing
 from vae_paper.vae import Images, Labels, Model
 
-# To estimate log p(x), z is drawn from a wider q*: WIDER is added to its logvar. q* itself is narrower than a correlated
-# posterior, and if q is too narrow, the importance weights have infinite variance. (With q* itself, IWAE-1000 is a few
-# hundredths of a nat too low on a linear model with a correlated posterior: docs/oracles.md.)
+# To estimate log p(x), z is drawn from a wider q*: WIDER is added to its logvar. If the latents are correlated in the
+# posterior, q* is narrower than the posterior. With a q that is too narrow, the weights p(x, z) / q(z) have infinite variance.
+# (With q* itself, IWAE-1000 is a few hundredths of a nat too low on a linear model with a correlated posterior:
+# docs/oracles.md.)
 WIDER = 0.5
 
 

@@ -158,14 +158,15 @@ def _variance(r: dict[str, Any]) -> str:
         return ""
     v = r["variance"]
     return (
-        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} after multiplication by the "
-        f"training's beta (1 if unknown); the mean squared error per pixel is {v['squared_error_per_pixel']:.4g}"
+        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} if multiplied by the "
+        "training's beta (1 if unknown): this variance with beta = 1 is an equivalent loss. "
+        f"The mean squared error per pixel is {v['squared_error_per_pixel']:.4g}"
     )
 
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Sums and means: the beta of each loss (for mse also sigma^2: -ELBO with a Gaussian of this variance is equivalent)",
+        "Sums and means: up to a factor, each loss is summed distortion + beta KL (mse: -ELBO with Gaussian variance sigma^2)",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

@@ -36,5 +36,5 @@ def features(judge: Classifier, x: Images) -> Float[Tensor, "N 256"]:
 
 
 def distance(judge: Classifier, real: Float[Tensor, "M C H W"], images: Float[Tensor, "N C H W"]) -> Estimate:
-    """The Fréchet distance between `images` and `real` in the classifier's features. (FID has the features of Inception.)"""
+    """The Fréchet distance between `images` and `real` in the classifier's features. (FID uses another network.)"""
     return frechet(features(judge, images).numpy(), features(judge, real).numpy())

@@ -1,6 +1,6 @@
 """The variants of the VAE, one file each. To add a model, add a file here: no list needs a change.
 
-A model's name on the command line is the file's name with - in place of _: `student_t.py` holds the model `student-t`. The
+A model's name on the command line is the file's name with - in place of _: `vq_vae.py` holds the model `vq-vae`. The
 model's class is the last subclass of `Model` in the file.
 
 Read vae_paper/vae.py first. Then read these groups, in this order: ae; cvae, quadrant_cvae; pixel_vae; vq_vae, pixel_prior;

@@ -85,14 +85,15 @@ class Ladder(Model):
         eps1, eps2 = eps.split([self.bottom, self.top], dim=2)
         z2 = reparameterize(mu2, logvar2, eps2)  # (K, B, top)
         mu_p, logvar_p = self.prior_of_z1(z2)  # (K, B, bottom)
-        # The product of two Gaussians (eq. 11, 12): precisions (1 / variance) add up, and are the weights of the means
+        # The product of two Gaussians (eq. 11, 12): precisions (1 / variance) add up, and are the weights of the means. The
+        # weight of mu1 is precision1 / (precision1 + precision_p) = sigmoid(logvar_p - logvar1)
         mu_q = mu_p + torch.sigmoid(logvar_p - logvar1) * (mu1 - mu_p)
         log_ratio = -softplus(logvar_p - logvar1)  # log (var_q / var_p), at most 0: q is never wider than p
         sigma_p = torch.exp(0.5 * logvar_p)
         u = (mu_q - mu_p) / sigma_p + torch.exp(0.5 * log_ratio) * eps1  # this is (z1 - mu_p) / sigma_p
         z = torch.cat([mu_p + sigma_p * u, z2], dim=2)
         distortion = self.distortion(z, x, labels)  # (K, B)
-        # The KL and log p - log q are the same for u as for z1. The prior of u is N(0, I)
+        # u is z1, shifted and scaled: this changes neither the KL nor log p - log q. The prior of u is N(0, I)
         rate1 = kl_per_latent(((mu_q - mu_p) / sigma_p).flatten(0, 1), log_ratio.flatten(0, 1)).sum(1).view(distortion.shape)
         rate = torch.stack([rate1.mean(0), kl_per_latent(mu2, logvar2).sum(1)], dim=1)  # (B, 2)
         of_z1 = 0.5 * (eps1.square() + log_ratio - u.square()).sum(2)

@@ -4,6 +4,8 @@ What changes from `vq_vae.py`: the encoder, the codebook and the decoder are not
 -log p(code | earlier codes). The earlier codes are those in the rows above, and those to the left in the same row. The costs
 are the rate in this model's `Terms`. So the usual training loop trains this prior. Its -ELBO is distortion + cost.
 
+Two series of convolutions, called stacks, read the earlier codes:
+
     above   the codes in the rows above                     -> vertical stack    (its 2x3 kernels see no row below)
     left    the codes to the left, and the vertical stack   -> horizontal stack  (its 1x2 kernels see no column to the right)
     logits  K at each position, from the horizontal stack

@@ -20,7 +20,7 @@ REACH = 3 + sum(DILATIONS)  # a logit sees at most REACH rows above its own; the
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution that sees earlier positions only, in reading order. Without `first`, it also sees its own position."""
+    """A convolution that sees no later position, in reading order. With `first`, it does not see its own position either."""
 
     def __init__(self, inputs: int, outputs: int, size: int, dilation: int = 1, first: bool = False) -> None:
         super().__init__(inputs, outputs, size, padding=size // 2 * dilation, dilation=dilation)
@@ -47,7 +47,7 @@ class Before(nn.Module):
         self.out = nn.Conv2d(CHANNELS, C, 1)
 
     def forward(self, x: Float[Tensor, "B C rows W"], top: int = 0) -> Float[Tensor, "B C rows W"]:
-        """The logits of x: images, or their rows from `top` on.
+        """The logits of x. x holds whole images (`top` = 0), or some of their rows: then `top` is the index of the first one.
 
         If `top` > 0, the first REACH rows of the result are wrong, because the rows above them are missing.
         """

@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
         # A fixed offset for each position. Without it, all positions without ink (half of the positions in MNIST) would get
-        # the same code. A learned offset would shrink, and these positions would get the same code again.
+        # the same code, and few codes would be left for the rest. A learned offset would shrink, with the same result.
         self.where = nn.Buffer(0.015 * torch.randn(latent_dim, H // 4, W // 4))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,8 +67,9 @@ class VQVAE(Model):
     """van den Oord et al. 2017. The K vectors are the codebook. A term of the loss trains them (`codebook` = "loss",
     eq. 3), or they are moving averages of z_e ("ema", appendix A.1).
 
-    In train mode, a forward pass also updates the averages and restarts dead codes. In eval mode it changes nothing. Averages,
-    counts and codebook are in the state_dict, so a resumed run continues exactly.
+    In train mode, a forward pass also updates the averages. With `restart` it also replaces the vectors of rarely used codes
+    (dead codes) by encoder outputs. In eval mode it changes nothing. Averages, counts and codebook are in the state_dict, so a
+    resumed run continues exactly.
     """
 
     # γ, the decay of the moving averages. Appendix A.1 uses 0.99. With 0.95 an average covers about 1 / (1 - γ) = 20 batches.

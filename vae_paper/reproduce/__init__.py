@@ -39,7 +39,7 @@ class Row:
     holds: bool | None  # None: not decided, or not comparable
     secondary: bool = False  # True: the published value was read in a text that quotes the paper
     protocol: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Seeds, binarisation, k, split, epochs, ... of this line, if the top of the report lacks them or has other values."""
+    """Seeds, binarisation, k, split, epochs, ... of this line, where they are not those at the top of results/NAME.json."""
 
     def stored(self) -> dict[str, Any]:
         """The line as a dict, to be stored in results/NAME.json."""
@@ -72,7 +72,9 @@ def trained(config: Config, model: Model | None = None, optimizer: Callable[...,
             raise ValueError(f"{folder}: holds another run ({', '.join(other)}); remove the folder or rename it")
     if config.epochs is None or len(epochs_of(folder)) < config.epochs:
         begun = (folder / "state.safetensors").is_file()
-        training.train(Config(name=config.name, resume=True) if begun else config, model, optimizer=optimizer)
+        training.train(
+            Config(name=config.name, device=config.device, resume=True) if begun else config, model, optimizer=optimizer
+        )
     return weight_files.load(folder, model), sum(float(row["seconds"]) for row in epochs_of(folder))
 
 
@@ -93,8 +95,8 @@ def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) 
 def nll_of(model: Model, data: Data, elbo: Float[Tensor, " N"], k: int, subset: int) -> dict[str, float]:
     """The NLL, the mean of -log p(x) over all images, in nats. The estimate is too large in expectation.
 
-    NLL = -(mean `elbo` of all images + mean of (IWAE-k - ELBO) over `subset` random images). The dict also holds the standard
-    error of the NLL, and the mean `elbo`.
+    IWAE-k, the importance-weighted bound with k samples, is slow. So the gap IWAE-k - ELBO is measured on `subset` random images,
+    and NLL = -(mean `elbo` of all images + mean gap). The dict also holds the standard error of the NLL, and the mean `elbo`.
     """
     chosen = estimators.random_subset(len(elbo), subset)
     own, bounds = estimators.importance(model, data.subset(chosen.to(data.images.device)), [k])
@@ -114,7 +116,7 @@ def pixel_entropy(images: Float[Tensor, "N C H W"]) -> Estimate:
 
 
 def floor_of(report: dict[str, Any]) -> float:
-    """The pixel entropy of a report's test images. A report that does not hold it is about MNIST."""
+    """The pixel entropy of a report's test images. If the report does not have it, the images are MNIST's."""
     return report.get("floor", FLOOR)[0]
 
 

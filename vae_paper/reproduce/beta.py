@@ -110,7 +110,8 @@ def draw(report: dict[str, Any], path: Path) -> None:
         axis.annotate(f"β = {beta}", (row["mean"]["rate"], above), (7, 5), textcoords="offset points")
     bound = -report["betas"]["1.0"]["mean"]["elbo"]
     axis.axline((0, bound), slope=-1, color="0.5", ls="--", lw=0.8, label=f"R + D = {bound:.1f}, the bound of β = 1 on -log p(x)")
-    axis.set(xlabel="rate R, nats per image", ylabel="distortion D, nats per image", xlim=(0, 64), ylim=(0, 185))
+    axis.margins(0.15)  # room for the labels of the outer points
+    axis.set(xlabel="rate R, nats per image", ylabel="distortion D, nats per image", xlim=(0, None), ylim=(0, None))
     axis.set_title(f"VAE, D = 20, Bernoulli, MNIST test split, {seeds} seeds", fontsize=10)
     axis.legend(frameon=False)
     figure.tight_layout()

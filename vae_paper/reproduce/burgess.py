@@ -5,12 +5,13 @@ The objective is distortion + gamma |rate - C|. C rises linearly from 0 to its f
 distortion are measured on test images, with the last weights. gamma = 1000 is the paper's value, but the paper trains for far
 longer. So a smaller gamma is measured too.
 
-The rate is the sum I(x; z) + KL(q(z) || p(z)), and only I(x; z) is information about the image. So a rate of C nats need not be
-C nats of information. Both parts are measured (`estimators.information`).
+The rate is the sum I(x; z) + KL(q(z) || p(z)), where q(z) is the mean of q(z|x) over the images. Only I(x; z), the mutual
+information, is information about the image. So a rate of C nats need not be C nats of information. Both parts are measured
+(`estimators.information`).
 
-There are also slow runs with gamma = 1000. In these runs C needs 27 epochs with batches of 16 images to reach its largest
-final value. These are 72 times as many steps as in the other runs (with default options), and about as many as in the paper.
-The rules are the same.
+There are also slow runs with gamma = 1000. In these runs C rises for 27 epochs with batches of 16 images. In the other runs
+(with default options) it rises for 3 epochs with batches of 128. So the slow runs take 72 times as many steps for it, about as
+many as in the paper. The rules are the same.
 
 Rule 1, fixed before any run: the rate is within 1 nat of C, for every C and seed.
 Rule 2: on every seed, the distortion at the largest C is at least 50 nats below the distortion at the smallest C. Rule 2 was
@@ -57,7 +58,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Train the missing runs, measure all runs, and write the report."""
-    at_least(options, gammas=1, seeds=1, epochs=1)
+    at_least(options, gammas=1, seeds=1, slow_seeds=0, epochs=1)
     if len(options.capacities) < 2 or list(options.capacities) != sorted({*options.capacities}):
         raise ValueError(f"capacities are {options.capacities}: expected at least 2 rising values")
     test = load_data(options.source, "test", "dynamic")
@@ -165,8 +166,8 @@ def lines(how: str, found: dict[str, Any], protocol: dict[str, Any]) -> list[Row
     )
     informs = ""
     if "mutual_information_low" in last["mean"]:
-        informs = f"; at the largest C, I(x; z) is between {informed(last, ' and ')} nats, mean over seeds (the lower bound is "
-        informs += "never above log N)"
+        informs = f"; at the largest C, I(x; z) is between {informed(last, ' and ')} nats, mean over seeds (N test images: the "
+        informs += "lower bound is at most log N)"
     return [
         Row(
             f"Burgess et al. 2018: the rate is C, {how}",

@@ -1,8 +1,11 @@
-"""python -m vae_paper.reproduce.disentanglement: metrics of disentanglement on constructed representations, whose right values
-are known, and on PCA, raw pixels and untrained encoders -> results/disentanglement.json, docs/sprites.png.
+"""python -m vae_paper.reproduce.disentanglement: the metrics of disentanglement, tested -> results/disentanglement.json,
+docs/sprites.png.
 
-The beta-VAE metric and FactorVAE's metric are computed twice: in this project's way ("ours"), and as disentanglement_lib
-computes them ("theirs").
+The metrics say how well single latents represent single properties (factors) of the sprites. They are measured on constructed
+tables of codes, for which the right values of the metrics are known, and on PCA, raw pixels and untrained encoders.
+
+The beta-VAE metric and FactorVAE's metric are computed twice: in this project's way ("ours", measuring/disentanglement.py), and
+as the library disentanglement_lib computes them ("theirs", measuring/disentanglement_lib.py).
 """
 
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from vae_paper.weight_files import write_json
 SIZES = tuple(sprites.SIZES.values())
 MAPS = 5  # number of random mixtures, and of untrained encoders; the mean over them is reported
 WIDTHS = (7, 8, 8, 8, 6, 6, 6, 6, 6)  # characters of each column of `table`
-FEWEST = 50  # smallest number of training points for DCI: 50 random images all have one shape with probability 3⁻⁴⁹
+FEWEST = 50  # training points that DCI needs: images of one shape are not enough, and 50 random images have two shapes or more
 COLLAPSED = 1e-3  # standard deviation of mu, for a collapsed latent
 ADDED = {  # numbers of `measure` that an older file in results/ may lack, and their headings
     "higgins_lib": "beta-VAE metric, theirs, %",
@@ -100,7 +103,7 @@ def pca(latent_dim: int) -> Representation:
 
 
 def measure(codes: Representation, train: int = 10_000, test: int = 5_000, dci_train: int = 0) -> dict[str, float]:
-    """All metrics, and the F1 score of each factor in the predictions of the beta-VAE metric's classifier.
+    """All metrics. The classifier of the beta-VAE metric predicts factors: the F1 score for each factor is returned too.
 
     Names that end in _lib: the metric as disentanglement_lib computes it. `dci_train`: training points for DCI; 0 leaves out
     DCI and SAP.

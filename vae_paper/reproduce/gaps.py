@@ -1,5 +1,5 @@
-"""python -m vae_paper.reproduce.gaps: the inference gap of a model, split into two parts (Cremer et al. 2018, arXiv:1801.03558)
--> results/gaps.json.
+"""python -m vae_paper.reproduce.gaps: the inference gap, log p(x) - ELBO, of a model, split into two parts (Cremer et al. 2018,
+arXiv:1801.03558; explained in measuring/inference_gap.py) -> results/gaps.json.
 """
 
 import time
@@ -30,7 +30,7 @@ class Options:
     images: int = 100
     """Number of random test images."""
     k: int = 500
-    """Importance samples per image for log p(x), drawn from the image's best q after it is widened."""
+    """Samples of z per image for log p(x). They are drawn from the best q of the image, with larger variances."""
     steps: int = 200
     """Steps of Adam that search for the best q of each image."""
     samples: int = 2

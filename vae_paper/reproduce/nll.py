@@ -64,7 +64,7 @@ class Options:
     epochs: int = 80
     """Epochs of training (after --vae-epochs)."""
     vae_epochs: int = 0
-    """Epochs of a VAE that is trained first, as a run of its own. The model starts with its parameters. 0: no such VAE."""
+    """Epochs of a VAE that is trained first, as a run of its own. The model starts with the parameters of this VAE. 0: no VAE."""
     batch_size: int = 64
     """Images per step."""
     learning_rate: float = 1.5e-3
@@ -80,8 +80,8 @@ class Options:
     k_best: int = 500
     """Importance samples per image from the best Gaussian of the image."""
     subset: int = 100
-    """Number of random test images for the gap between IWAE-k and the ELBO. Each binarisation has its own. If there are too few
-    test images, each binarisation gets an equal part of them."""
+    """Number of random test images, for each binarisation, on which the gap between IWAE-k and the ELBO is measured. No image is
+    used for two binarisations. If there are too few test images, each binarisation gets an equal part of them."""
     device: str = "cpu"
     """cpu, cuda, mps."""
     source: str = "mnist"
@@ -95,7 +95,9 @@ def main(options: Options) -> None:
     at_least(options, seeds=1, epochs=1, samples=1, latent_dim=1, binarisations=1, k=1, k_best=1, subset=2)
     name = name_of(options)
     if options.vae_epochs and name == "VAE":
-        raise ValueError(f"vae_epochs is {options.vae_epochs}, but this run is the VAE's; expected another model or more samples")
+        raise ValueError(
+            f"vae_epochs is {options.vae_epochs}, but this run trains the VAE itself; expected another model or samples"
+        )
     measured = [measure(options, name, seed) for seed in options.seeds]
     count, test = measured[0]["images"], load_data(options.source, "test")
     report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}

@@ -1,4 +1,5 @@
-"""python -m vae_paper.reproduce.patches: train VAEs on colour patches of two photographs, and measure them in bits/dim.
+"""python -m vae_paper.reproduce.patches: train VAEs on colour patches of two photographs, and measure them in bits
+per dimension (bits/dim): -log2 p(x), divided by the number of values in x.
 -> results/patches.json, docs/patches-reconstructions.png, docs/patches-samples.png.
 
 The patches are 32x32 pixels of the two pictures that scikit-learn ships (`load_sample_images`: china.jpg and flower.jpg,
@@ -27,7 +28,7 @@ from vae_paper.measuring.elbo import Estimate, mean_of
 from vae_paper.reproduce import at_least, machine, trained
 
 SIDE, STEP, BAND = 32, 4, (256, 416)  # pixels: side of a patch; step between training patches; columns of test patches
-LEVELS = 8.0  # bits/dim to add to those of a density on [0, 1]: one of 256 levels is about 1/256 wide, and log2(256) = 8
+LEVELS = 8.0  # bits/dim to add to those of a density on [0, 1]: a level's probability is about density / 256, and log2(256) = 8
 DISCRETE, DENSITY = "discretised-logistic", "learned-gaussian"  # the two likelihoods
 
 
@@ -109,7 +110,7 @@ def patches() -> dict[str, np.ndarray]:
 def bits_of_gaussian(x: Tensor) -> Estimate:
     """-log2 p(x) of 8-bit images in bits per dimension, under one Gaussian per channel that is fitted to these images.
 
-    The Gaussian is integrated over each of the 256 levels, as the discretised logistic is.
+    The probability of a level is the integral of the Gaussian over the level (as in `discretised_logistic`).
     """
     levels = 255 * x.double()  # (N, C, H, W)
     mean, sd = levels.mean((0, 2, 3), keepdim=True), levels.std((0, 2, 3), keepdim=True)

@@ -1,5 +1,5 @@
-"""python -m vae_paper.reproduce.sohn: complete images of which 1, 2 or 3 quadrants are seen (Sohn et al. 2015, section
-5.1) -> results/sohn.json. The published numbers are those of Pyro's tutorial, pyro.ai/examples/cvae.html.
+"""python -m vae_paper.reproduce.sohn: predict the rest of an image from 1, 2 or 3 of its quadrants (Sohn et al. 2015,
+section 5.1) -> results/sohn.json. The published numbers are those of Pyro's tutorial, pyro.ai/examples/cvae.html.
 
 -log p(x_unseen|x_seen), in nats per image, of four models:
     pixels      independent pixels: p(pixel = 1) is the pixel's frequency in the training images
@@ -13,7 +13,8 @@ beside them. The tutorial uses the Bernoulli formula on grayscale images, where 
 models is compared, not the numbers.
 
 Rule of the verdict, fixed before the measurement, for each number of quadrants and each seed: the CVAE has a lower -log p than
-the network and the neighbours, and its lead over the better of these two is smaller than with fewer quadrants.
+the network and the neighbours. The difference between the CVAE and the better of these two is smaller than with one quadrant
+less.
 """
 
 import dataclasses
@@ -115,6 +116,8 @@ def fitted(images: Float[Tensor, "N P"], held_out: Float[Tensor, "M P"], mask: B
 def main(options: Options) -> None:
     """Train the missing runs, measure, write."""
     at_least(options, seen=1, seeds=1, epochs=1, k=1, subset=2)
+    if not {*options.seen} <= PUBLISHED.keys():
+        raise ValueError(f"seen are {options.seen}: expected numbers of quadrants: 1, 2, 3")
     test = load_data(options.source, "test", "fixed")
     report: dict[str, Any] = {
         "command": command_of("python -m vae_paper.reproduce.sohn", options),

@@ -1,8 +1,8 @@
 """python -m vae_paper.reproduce.vq_vae: a VQ-VAE with a learned prior on MNIST -> results/vq_vae.json, pictures in docs/.
 
-For each seed four models are trained: a VQ-VAE; a VQ-VAE without restarts of codes; a class-conditional PixelCNN as
-prior over the codes of the first VQ-VAE; and a VAE for comparison. Finished runs in runs/ are measured again, not trained
-again. Unfinished runs are resumed.
+For each seed four models are trained: a VQ-VAE; a VQ-VAE that does not restart rarely used codes; a class-conditional PixelCNN
+as prior over the codes of the first VQ-VAE; and a VAE for comparison (the terms: models/vq_vae.py, models/pixel_prior.py).
+Finished runs in runs/ are measured again, not trained again. Unfinished runs are resumed.
 
 No verdict: the VAE had fewer epochs than the VQ-VAE with its prior, so their difference says little about the models.
 """
@@ -28,7 +28,8 @@ from vae_paper.models.pixel_prior import PixelPrior, table_cost
 from vae_paper.models.vq_vae import VQVAE, Codes, counts_of, perplexity
 from vae_paper.reproduce import VERDICTS, Row, at_least, floor_of, machine, over_seeds, pixel_entropy, spread, trained
 
-# With a larger commitment the codes hold less information and are easier to predict: the rate falls, the distortion rises.
+# Weight of the commitment loss. With a larger weight the codes hold less information and are easier to predict: the rate falls,
+# the distortion rises.
 COMMITMENT = 0.8
 
 
@@ -56,7 +57,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Train the missing runs, measure, write."""
-    at_least(options, seeds=1, vq_epochs=1, epochs_without_restarts=1, prior_epochs=1, images=1, samples=1)
+    at_least(options, seeds=1, vq_epochs=1, epochs_without_restarts=1, prior_epochs=1, images=2, samples=10)
     judge = classifier.trained("mnist")
     test = load_data("mnist", "test", "dynamic").subset(slice(options.images))
     real = {"grayscale": test.images, "binarised": binarise(test.images, "dynamic", torch.Generator().manual_seed(0))}
@@ -72,7 +73,8 @@ def main(options: Options) -> None:
             "from the training labels",
             "labelled_prior": "-log p(codes|true label); distortion + this is an upper bound on -log p(x|label)",
             "table_prior": "-log p(codes), independent positions; p from the counts in the training images, each plus one",
-            "vae": "a VAE, D = 20, trained for as many epochs as the VQ-VAE; z sampled, 1 pass; bound: distortion + rate",
+            "vae": "a VAE, D = 20, trained for as many epochs as the VQ-VAE; z sampled, 1 pass; its pixels are "
+            "drawn separately; bound: distortion + rate",
             "perplexity": "exp of the entropy of the code frequencies, over all codes of the test images",
             "confidence": f"largest class probability of a classifier, mean over {options.samples:,} x_hat of drawn codes",
             "label_agreement": "share of class-conditional samples in which the classifier finds the given label most probable",

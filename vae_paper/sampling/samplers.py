@@ -2,7 +2,8 @@
 
 The sampler "prior" draws z from the prior p(z). But in training, the decoder gets z from the aggregate posterior q(z), the
 mean of q(z|x) over x, and q(z) differs from p(z). The other samplers make this mismatch smaller: they use the latents of
-training images, or Gaussians fitted to them. (Exception: for a conditional model, "class" uses the prior.)
+training images, or Gaussians fitted to them. (Exception: for a conditional model, the sampler "class" uses the
+prior.)
 
 Legend: N training images, M samples, D latent size. `encoded`, the codes: one z for each training image. With the same seed,
 every function gives the same result.
