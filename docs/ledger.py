@@ -43,8 +43,8 @@ def short() -> str:
             (what, row.published + " [s]" * row.secondary, f"**{row.ours}**", row.verdict.partition(":")[0]) for what, row in rows
         ]),
         "\n±: standard deviation over training seeds. Standard error: over test images. Reached: the number is not above the",
-        "aim of this project. [s]: secondary source. MIG: a second measure of disentanglement. Each gray pixel is made 0 or 1 at",
-        "random; no model can predict this draw, so none has a mean −log p(x) below its entropy, 45.53 nats.",
+        "aim that the ledger states. [s]: secondary source. MIG: a second measure of disentanglement. Each gray pixel is made",
+        "0 or 1 at random; no model can predict this draw, so no mean −log p(x) is below the draw's entropy, 45.53 nats.",
         f"Of all {len(every)} claims, {every.count(True)} hold here, {every.count(False)} do not,",
         f"and {every.count(None)} are not decided or not comparable.",
     ])  # fmt: skip

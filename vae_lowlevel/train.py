@@ -76,7 +76,7 @@ def train(
             objective, error = measure(params, test, config.kind)
             if not math.isfinite(objective):
                 raise ValueError(f"step {step}: the test objective is {objective}: lower --learning-rate")
-            if after_epoch:  # before the line is printed: so every printed epoch is saved
+            if after_epoch:  # save first, then print: so every printed epoch is saved
                 after_epoch(params, step // per_epoch, objective, error)
             bar.write(f"epoch {step / per_epoch:5.2f}  test -ELBO {objective:7.2f} ± {error:.2f} nats per image")
     return {name: p.detach() for name, p in params.items()}

@@ -75,7 +75,7 @@ def reconstruction_loss(
 def kl_divergence(mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
     """KL(q(z|x) || N(0, I)) in nats per image (Kingma & Welling 2013, appendix B)."""
     check_alike(2, mu=mu, logvar=logvar)
-    # -½ Σ (1 + log σ² - μ² - σ²) = ½ Σ (μ² + (σ² - 1) - log σ²);  expm1(logvar) is σ² - 1, accurate also near 0
+    # -½ Σ (1 + log σ² - μ² - σ²) = ½ Σ (μ² + (σ² - 1) - log σ²);  expm1(logvar) is σ² - 1, accurate also where σ² is near 1
     return 0.5 * (mu**2 + torch.expm1(logvar) - logvar).sum(dim=1)  # (B,)
 
 

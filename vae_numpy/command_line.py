@@ -21,7 +21,7 @@ TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow
 
 
 def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[str] | None = None) -> None:
-    """Parse the arguments into `configuration` (a dataclass, or a union of one dataclass per subcommand). Call main with it.
+    """Parse the arguments into `configuration` (a dataclass, or a union with one for each subcommand). Call main with it.
 
     An error that the user can repair (a bad value, a missing or damaged file, a full disk, not enough memory) gives one line
     on stderr and exit code 2. Ctrl-C gives exit code 130. Any other error is a bug and keeps its traceback.
@@ -79,8 +79,8 @@ def shown(text: object, longest: int = LONGEST) -> str:
 class _Stream:
     """A standard stream whose failure does not stop the program: after the first failed write, text is dropped.
 
-    A broken pipe is a request to stop: its error is raised. A character that the terminal's encoding lacks becomes a question
-    mark. Each line is written at once, also into a pipe.
+    A broken pipe is a request to stop: its error is raised. A character that is not in the terminal's encoding
+    becomes a question mark. Each line is written immediately, also into a pipe.
     """
 
     def __init__(self, stream: Any) -> None:

@@ -101,8 +101,8 @@ def conv_transpose2d_loops(
     h = i*stride + m - padding and w = j*stride + n - padding. OH = (H - 1) stride - 2 padding + KH + output_padding, and
     the same formula with W gives OW. Without bias, the matrix of this linear map is the transpose of conv2d's matrix:
     <conv2d(x, w), y> = <x, conv_transpose2d(y, w)>, where <a, b> is sum_k a[k] b[k].
-    With stride 2 (kernel 3, padding 1), conv2d makes 14x14 pixels of 27x27 and of 28x28. `output_padding`, less than stride,
-    chooses the size of the result here: 0 gives 27x27 again, and 1 gives 28x28.
+    With stride 2 (kernel 3, padding 1), conv2d turns 27x27 pixels into 14x14, and 28x28 pixels too. `output_padding`, less
+    than stride, chooses the size of the result here: 0 gives 27x27 again, and 1 gives 28x28.
     """
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
     (B, C, H, W), (_, O, KH, KW) = x.shape, weight.shape
@@ -124,7 +124,7 @@ def conv_transpose2d(
     padding: Pair = 0,
     output_padding: Pair = 0,
 ) -> Float[Array, "B O OH OW"]:
-    """`conv_transpose2d_loops`, fast: one matrix product gives kernels times pixels; KH*KW additions put them in place."""
+    """`conv_transpose2d_loops`, fast: a matrix product of kernels and pixels; then KH*KW array additions put the products in place."""
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
     (B, C, H, W), (_, O, KH, KW) = x.shape, weight.shape
 

@@ -48,9 +48,9 @@ class ModelOptions:
     """How the codebook of a vq-vae learns. ema: each vector is a moving average of the encoder outputs nearest to it; loss: by a
     term of the loss."""
     commitment: Annotated[float | None, default("0.25")] = None
-    """Weight of a vq-vae's commitment loss, which is the squared distance of encoder outputs to their codes, per image."""
+    """Weight of a vq-vae's commitment loss: the squared distance of encoder outputs to their codebook vectors, per image."""
     restart: Annotated[bool | None, default("True")] = None
-    """Move rarely used codes of a vq-vae to encoder outputs, mostly to outputs that are far from every code."""
+    """Move rarely used vectors of a vq-vae to encoder outputs, mostly to outputs that are far from every vector."""
     channels: Annotated[int | None, default("64")] = None
     """Number of channels in the layers of a pixel-prior."""
     layers: Annotated[int | None, default("2")] = None

@@ -50,7 +50,7 @@ def reason_against(model: nn.Module, optimizer: Optimizer, own_objective: bool) 
 
 
 class Replayed:
-    """A function of tensors, numbers and None that returns a tensor. On a CUDA GPU, later calls replay one recorded call.
+    """A function from tensors, numbers and None to a tensor. On a CUDA GPU, later calls replay one recorded call.
 
     All calls must have arguments of the same shapes. The function's result must depend only on its arguments, on parameters
     and buffers (the function may change these in place), and on torch's global generator. If the function makes the CPU wait
@@ -100,7 +100,7 @@ def as_buffer(argument: Argument, like: Any) -> Tensor | None:
 
 def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Tensor, str]:
     """The result, and the line of code at which the CPU first waited for the GPU ("" if it never did)."""
-    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch: not the current stream
+    mode, stream = torch.cuda.get_sync_debug_mode(), torch.cuda.Stream()  # torch wants another stream
     stream.wait_stream(torch.cuda.current_stream())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -64,7 +64,7 @@ class Data:
         return dataclasses.replace(self, **changes)
 
     def like(self, model: Any) -> "Data":
-        """The data with images in the model's precision. Images that are not floats stay unchanged: the model refuses them."""
+        """The data with images in the model's precision. Images that are not floats stay unchanged, for the model to refuse."""
         dtype = next((p.dtype for p in model.parameters()), self.images.dtype)
         alike = self.images.dtype == dtype or not self.images.is_floating_point()
         return self if alike else self.replace(images=self.images.to(dtype))
@@ -178,7 +178,7 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 def trained_on(about: dict[str, Any], data: Data) -> bool:
     """Whether a model was trained on these data. `about` is the header of its weight file. Also True if it has no digest.
 
-    `data` are split with the validation fraction in the header. True if the training images then have the digest in the header.
+    `data` are split with the validation fraction in the header. The digest of the training images must be the header's digest.
     """
     held = about.get("config", {}).get("validation", 0.0)
     return "digest" not in about or split(data, held)[0].digest == about["digest"]

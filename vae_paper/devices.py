@@ -60,7 +60,8 @@ def numerics(precision: str = "float32") -> Iterator[None]:
 
     TF32 keeps 10 of the 23 bits of a float32's mantissa. By default torch uses TF32 in convolutions on a GPU. Then the ELBO of
     one image is off by up to 0.013 nats. cuDNN uses only deterministic algorithms here, so that resuming on a GPU is exact. The
-    caller's settings are restored at the end. Networks must not use torch's older settings, `allow_tf32`: torch refuses both.
+    caller's settings are restored at the end. Networks must not use torch's older settings (allow_tf32): torch refuses old and
+    new settings together.
     """
     before, repeatable = [setting.fp32_precision for setting in PRODUCTS], backends.cudnn.deterministic
     try:

@@ -25,8 +25,8 @@ from vae_paper.vae import Model
 # Objectives that are not a mean over images: the mean of the processes' values would not be the value of the whole batch.
 OF_THE_WHOLE_BATCH = [
     ("objective", "capacity", "|KL - C| is computed from a batch's mean KL"),
-    ("free_bits_per", "latent", "the floor is under a batch's mean KL"),
-    ("free_bits_per", "total", "the floor is under a batch's mean KL"),
+    ("free_bits_per", "latent", "the floor applies to a batch's mean KL"),
+    ("free_bits_per", "total", "the floor applies to a batch's mean KL"),
 ]
 
 
@@ -144,7 +144,7 @@ def total(value: Tensor) -> Tensor:
 
 
 def mean(value: Tensor) -> Tensor:
-    """The mean over the processes. (With several processes, `value` itself becomes the sum.)"""
+    """The mean over the processes. (With several processes, `value` itself becomes the sum, not the mean.)"""
     return total(value) / processes()
 
 

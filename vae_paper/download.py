@@ -28,7 +28,7 @@ WATCH = "import os, threading; threading.Thread(target=lambda: (os.read(0, 1), o
 def download(source: str, seconds: float = 600) -> Path:
     """Fetch a data set into `digits.data_folder()` within a time limit; returns the folder of its files.
 
-    If all files of the data set can be read, packed (archives) or unpacked, nothing is fetched. Otherwise all archives are
+    If all files of the data set can be read, as archives or as unpacked files, nothing is fetched. Otherwise all archives are
     fetched. An unpacked file that differs from its archive is written again. Raises ValueError if the download fails; then no
     new file is left behind.
     """

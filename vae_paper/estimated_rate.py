@@ -26,7 +26,7 @@ class EstimatedRate(VAE):
         return -0.5 * (z.square() + math.log(2 * math.pi)).sum(2)
 
     def flowed(self, z: Samples, mu: Latents, logvar: Latents) -> tuple[Samples, Float[Tensor, "K B"]]:
-        """q(z|x) is the distribution of the returned z; the argument z is drawn from N(mu, diag(exp(logvar))). Also returns
+        """Transform z, drawn from N(mu, diag(exp(logvar))), into a sample of q(z|x). Here it stays unchanged. Also returns
         log |det| of the Jacobian."""
         return z, torch.zeros_like(z[..., 0])
 

@@ -5,8 +5,8 @@
                       `labels`, optional: (N,), integers
                       `test`, optional: (N,), bool, True for a test image
 
-About one image in ten is a test image. A hash decides: for a folder it is the hash of the file's path, for an array without
-`test` that of the pixels. So if you add images later, the old images stay in their split.
+About one image in ten is a test image. A hash decides: for a folder, the hash of the file's path; for an array without `test`,
+the hash of the pixels. So if you add images later, the old images stay in their split.
 
 The images of a folder are decoded once for each `shape`, and stored in one file with a checksum in $VAE_DATA/cache. They are
 decoded again if a file of the folder changes.
@@ -71,9 +71,7 @@ def load(source: str, split: str, shape: Shape) -> Pictures:
         x, labels, test, about = load_folder(path_in(source), shape)
     chosen = test if split == "test" else ~test
     if not chosen.any():
-        raise ValueError(
-            f"{source}: the {split} split has none of its {len(x):,} images; expected more images, or another `test`"
-        )
+        raise ValueError(f"{source}: of {len(x):,} images none is in the {split} split; expected more images, or another `test`")
     part = x[chosen]
     part = part.astype(np.float32) / 255 if part.dtype == np.uint8 else part.astype(np.float32)
     name, *more = about
@@ -111,7 +109,7 @@ def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | No
         raise ValueError(f"{FOLDER}{folder}: none of its {len(names):,} image files can be read")
     names = [names[index] for index in read]
     skipped = f", {broken:,} broken file{'s' if broken > 1 else ''} skipped" if broken else ""
-    # Unicode can write an accented letter in two ways, and file systems differ in this. Its form NFC makes them equal
+    # Unicode can write an accented letter in two ways, and file systems differ in this. The Unicode form NFC makes both equal
     numbers = np.array([hashed(os.fsencode(unicodedata.normalize("NFC", name))) for name in names], np.uint64)
     order = np.argsort(numbers)  # mixes the classes, because pictures show the first images of a split
     labels = np.array([classes.index(names[index].split("/")[0]) for index in order]) if classes else None

@@ -110,8 +110,8 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     """The fraction of a source's training split that the model with the header `start` has not seen.
 
     Images of sources with different names count as different images.
-    Every run on a whole source takes its images in the same random order (`data.split`). It holds out the first ones. So if its
-    run held out n images, a new run may hold out n images or fewer: the model has seen none of them.
+    Every run on a whole source takes its images in the same random order (`data.split`). It holds out the first ones. So if the
+    model's run held out n images, a new run may hold out n or fewer: the model has seen none of them.
     """
     theirs, before = start.get("source"), start.get("start_from")
     theirs, source = _one_name(theirs), _one_name(source)
@@ -130,7 +130,7 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)
         return 0.0 if of_a_part else held
-    # Another source. But if that run had a start_from too, an earlier run may have used this source
+    # Another source. But if that run had its own start_from, a run before it may have used this source
     return 1.0 if before is None else 0.0
 
 

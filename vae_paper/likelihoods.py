@@ -76,7 +76,7 @@ def log_constant(logits: Pixels) -> Pixels:
     """log C of `continuous_bernoulli`. In float64 it is exact to 1e-12. (torch.distributions is wrong by up to 0.5 nats for
     |l| <= 60.)"""
     near = logits.abs() < 0.1
-    far = torch.where(near, 1.0, logits)  # torch computes both branches below: with l = 0, 0 / 0 would make the gradient NaN
+    far = torch.where(near, 1.0, logits)  # `where` computes both branches: without this 1, l = 0 gives 0 / 0, and a NaN gradient
     # log C = log(l / tanh(l/2)); near 0: log 2 + l²/12 - 7 l⁴/1440 + 31 l⁶/90720, with an error below 1e-12
     square = torch.where(near, logits, 0.0).square()
     series = math.log(2) + square / 12 - 7 * square**2 / 1440 + 31 * square**3 / 90720
@@ -85,10 +85,11 @@ def log_constant(logits: Pixels) -> Pixels:
 
 def discretised_logistic(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
     """Probabilities of the 256 gray levels 0/255 to 255/255. The probability of a level is the integral of a logistic density
-    (mean x_hat, one scale for all pixels) from half a level below to half a level above; for 0 from -∞, for 255/255 to ∞.
+    (mean x_hat, one scale for all pixels) from half a level below to half a level above. (The lowest level's integral begins at
+    -∞, the highest level's ends at ∞.)
 
     p(x|z) is a probability of 8-bit images, not a density (Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517, eq. 2, with
-    one logistic density in place of a mixture). ValueError if x holds another value.
+    one logistic density in place of a mixture). ValueError if x holds a value between two levels.
     """
     _check(logits, x, log_sigma)
     if values_are_visible(x) and ((255 * x - (255 * x).round()).abs() > 1e-3).any():
@@ -162,7 +163,7 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "these are probabilities, so bits/dim, the bits per pixel value, tell the size of a lossless compressed file"
+CODE = "p(x|z) is a probability, so bits/dim (bits per pixel value) is the size of a lossless compressed file"
 DENSITY = (
     "a density of images on the scale 0 to 1, so these nats may be negative. It is not a probability of gray levels, so "
     "bits/dim is not the size of a compressed file. On the scale 0 to 255, bits/dim is larger by log2(255), about 8"

@@ -51,7 +51,7 @@ class Progress:
     """Duration of this epoch's steps, in seconds."""
     best: float | None = None
     """The lowest score so far. The score of an epoch is its validation loss. Without
-    validation images it is minus the number of the epoch."""
+    validation images it is minus the epoch's number, so that the latest epoch is the best."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """The rows of metrics.csv so far."""
     given: bool = False
@@ -91,7 +91,7 @@ class Run:
     def after_step(self, loss: Tensor) -> None:
         """Count a step. After Ctrl-C, save the state and stop.
 
-        If the step ends an epoch, `after_epoch` does both instead.
+        At the end of an epoch, `after_epoch` saves the state and stops instead.
         """
         self.loss += loss
         self.progress.step += 1
@@ -203,7 +203,7 @@ def begun(
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        # Weights that cannot be resumed: without config.json, another command wrote them; without a state, it was removed
+        # Weights that cannot be resumed: another command wrote them (no config.json), or the state was removed
         there = {path.name for path in folder.glob("*") if path.exists()}
         alone = "weights.safetensors" in there and (
             "config.json" not in there or ("metrics.csv" in there and "state.safetensors" not in there)
@@ -297,7 +297,7 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
 
 
 def _of_data(config: Config, data: Data | None) -> Config:
-    """The configuration, with the source, shape and binarisation of the data filled in, so that it loads the same images."""
+    """The configuration, with source, shape and binarisation filled in from `data`, so that it loads the same images."""
     if data is None:
         return dataclasses.replace(config, source=resolved(config.source))
     check_data(data)
@@ -343,7 +343,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
 
 
 def stored_config(folder: Path, config: Config) -> Config:
-    """The configuration that is stored in a run's folder, with the name of `config` and, in some cases, its device.
+    """The configuration stored in a run's folder, but with the name of `config` and, in some cases, the device of `config`.
 
     A `device` other than "cpu" replaces the stored one. "cpu" is the default: it replaces a stored GPU only if this GPU is not
     available. Every other option of `config` must have its default or the stored value, otherwise ValueError.

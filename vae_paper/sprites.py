@@ -5,8 +5,8 @@ Pixels inside the shape are 1, pixels outside it are 0, and pixels at its edge a
 rotation, x and y. A rotation is less than a quarter turn, so with 24x24 pixels or more no two combinations of factors give the
 same image. (In dSprites a square makes a full turn, and looks the same after each quarter turn.)
 
-Legend: N images, V = 5 factors, S = 4: each pixel is divided into SxS points, W pixels along the side of a window. A window is
-a square of pixels around the shape; all pixels outside the window are 0 (`_render`).
+Legend: N images; V = 5 factors; S = 4, as each pixel is divided into SxS points. A window is a square of WxW pixels around the
+shape; all pixels outside the window are 0 (`_render`).
 """
 
 import math

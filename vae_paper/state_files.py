@@ -25,7 +25,7 @@ def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: d
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{name}"] = value
-    plain = (int, float, str, tuple, list, type(None))  # in parameter groups; some optimisers keep a step counter there
+    plain = (int, float, str, tuple, list, type(None))  # saved from parameter groups, too: some optimisers count steps there
     groups = [{n: v for n, v in g.items() if n != "params" and isinstance(v, plain)} for g in optimizer.param_groups]
     about = progress | {"optimizer": numbers, "groups": groups}
     rows = np.frombuffer(json.dumps(about.pop("rows", [])).encode(), np.uint8)
@@ -41,8 +41,8 @@ def load_state(
 ) -> dict[str, Any]:
     """Load into model and optimizer the file that `save_state` wrote; return `progress`.
 
-    `strict`: ValueError for a state that is not AdamW's. `check(progress)` is called before model and optimizer change; it may
-    raise a ValueError. Raises FileNotFoundError if there is no state. Raises ValueError if the file is damaged or holds the
+    `strict`: ValueError for a state that is not AdamW's. `check(progress)` is called before anything is changed; it may raise a
+    ValueError. Raises FileNotFoundError if there is no state. Raises ValueError if the file is damaged or holds the
     state of another model.
     """
     path = folder / "state.safetensors"

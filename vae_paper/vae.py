@@ -88,7 +88,7 @@ class Model(nn.Module):
 
         encode, decode            enough if q(z|x) is Gaussian and the prior is N(0, I)
         distortion, images_of     in place of `decode`, if the pixels depend on each other given z
-        terms, draw_prior         besides these, if the prior is not N(0, I). If the prior cannot be sampled, leave out
+        terms, draw_prior         also needed if the prior is not N(0, I). If the prior cannot be sampled, leave out
                                   `draw_prior` and set drawn_from = None
         forward, sample           enough for any other model
 
@@ -110,7 +110,7 @@ class Model(nn.Module):
     """Whether `forward` runs the same operations in every training step, and stores nothing in Python objects. If True, a CUDA
     GPU can record one step and replay it (cuda_graph.py). An inherited value does not count: a subclass must set it itself."""
     whole_batch: str | None = None
-    """The reason why the loss needs the whole batch, or None. If there is one, training in several processes is refused."""
+    """The reason why the loss needs the whole batch: then training in several processes is refused. None: it does not."""
     gaussian_q: bool = True
     """Whether q(z|x) is N(mu, diag(exp(logvar))), with these mu and logvar in `Terms`."""
     fixed_options: ClassVar[Mapping[str, str]] = {}
@@ -392,7 +392,7 @@ def kl_per_latent(mu: Latents, logvar: Latents) -> Latents:
     """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B).
 
     The sum over the latents is `kl_divergence` of levels 1 and 2. The formula stays finite if logvar is about -100 or
-    lower. There torch.distributions (float32) rounds exp(logvar / 2)² to 0 and then computes log 0.
+    lower. For such logvar, torch.distributions (float32) rounds exp(logvar / 2)² to 0 and then computes log 0.
     """
     check_alike(2, mu=mu, logvar=logvar)
     return 0.5 * (mu.square() + torch.expm1(logvar) - logvar)

@@ -100,7 +100,7 @@ def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) 
 
 
 def has_beta(model: "Model", about: dict[str, Any]) -> bool:
-    """Whether the model's training loss, in the run with the header `about`, has a beta."""
+    """Whether `model` was trained with a loss that has a beta. `about` is the header of its file."""
     objective = about.get("config", {}).get("objective") or "elbo"
     loss_has_one = objective in ("elbo", "free-bits") and "objective" not in (about.get("own") or {})
     return loss_has_one and "beta" not in model.fixed_options

@@ -173,8 +173,8 @@ WRONG = [
     Wrong(
         "upside_down",
         "implied_beta",
-        "your result is 1/beta, if weight is 1. A *mean* over the pixels makes the distortion small, so the KL counts more, "
-        "and beta is large",
+        "your fraction of the two factors is upside down. A *mean* over the pixels makes the distortion small, so the KL counts "
+        "more, and beta is large",
         lambda r, k, p, l, w=1.0: w * over(r, p) / over(k, l),
     ),
     Wrong(
@@ -272,7 +272,7 @@ WRONG = [
     Wrong(
         "beta_ignored",
         "rate_distortion",
-        "your result is the optimum at beta = 1. At the optimum, the error is at most beta times the variance",
+        "your result is the optimum at beta = 1. At the optimum, the error is at most beta * variance",
         water(lambda beta, variance: variance),
     ),
     Wrong(
@@ -304,7 +304,7 @@ WRONG = [
     Wrong(
         "half_reversed",
         "implied_variance",
-        "if half is False, your result is twice the right variance; if half is True, it is half of the right variance. The sum "
+        "your code uses `half` the wrong way round: it applies the factor 1/2 if half is False. The sum "
         "of squared errors times c belongs to the variance 1 / (2 c)",
         lambda reduction, half, pixels: variance_by_weight(reduction, half, pixels) * (0.5 if half else 2),
     ),

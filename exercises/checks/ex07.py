@@ -260,7 +260,8 @@ WRONG = [
     Wrong(
         "mean_left_in",
         "project",
-        "your directions are right, but your code projects mu with its mean. Subtract the mean from the points too",
+        "your directions are right, but your code projects mu before its mean is subtracted. Subtract the mean from the points "
+        "too",
         lambda mu: mu @ np.linalg.eigh(np.cov(mu.T))[1][:, ::-1][:, :2],
     ),
     Wrong(

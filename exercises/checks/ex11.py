@@ -251,7 +251,7 @@ WRONG = [
     Wrong(
         "exchanged",
         "straight_through",
-        "value and gradient are exchanged: the value is z_e, and the gradient goes to z_q. It must be the value of z_q, and "
+        "value and gradient are exchanged: the value is z_e, and the gradient goes to z_q. The value must be that of z_q, and "
         "the gradient must go to z_e",
         lambda z_e, z_q: z_q + (z_e - z_q).detach(),
     ),
@@ -264,7 +264,7 @@ WRONG = [
     Wrong(
         "no_stops",
         "vq_loss",
-        "your code stops no gradient. Both terms move both z_e and z_q, each with weight 1 + commitment",
+        "your code stops no gradient. So z_e and z_q both move, each with the weight 1 + commitment",
         lambda z_e, z_q, c: (1 + c) * squared(z_e, z_q),
     ),
     Wrong(

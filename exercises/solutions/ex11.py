@@ -9,7 +9,7 @@ from torch import Tensor
 
 def nearest_code(z_e: Float[Tensor, "N D"], codebook: Float[Tensor, "K D"]) -> Int64[Tensor, " N"]:
     """For each vector, the index of the code with the smallest Euclidean distance (no two codes are equally near)."""
-    # from the differences z - e: |z|² - 2 z·e + |e|² loses the digits in which near codes differ; cdist uses it for large tables
+    # from z - e, because |z|² - 2 z·e + |e|², which cdist uses for large tables, loses the digits in which near codes differ
     return torch.cdist(z_e, codebook, compute_mode="donot_use_mm_for_euclid_dist").argmin(dim=1)
 
 
@@ -29,7 +29,7 @@ def vq_loss(z_e: Float[Tensor, "N D"], z_q: Float[Tensor, "N D"], commitment: fl
 
 
 def perplexity(indices: Int64[Tensor, " N"], codes: int) -> float:
-    """exp of the entropy (in nats) of how often each code is used: 1 if one code is used, K if all are used alike."""
+    """exp of the entropy (in nats) of the codes' frequencies: 1 if one code is used, K if all are used equally often."""
     used = torch.bincount(indices, minlength=codes).double() / len(indices)
     # -Σ p log p, where 0 log 0 = 0
     return math.exp(-torch.xlogy(used, used).sum().item())

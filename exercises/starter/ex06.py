@@ -19,7 +19,7 @@ def implied_beta(reconstruction: str, kl: str, pixels: int, latents: int, weight
 
 
 def implied_variance(reduction: str, half: bool, pixels: int) -> float:
-    """The variance of a Gaussian p(x|z). With it, -log p(x|z) + KL has the same optimum as the loss, squared error + KL.
+    """The variance of a Gaussian p(x|z). With it, -log p(x|z) + KL has the same optimum as the loss (squared error + KL).
 
     The KL is a sum over the latents. `reduction`: "sum" or "mean" of (x - x_hat)^2 over the pixels; `half`: whether this is
     multiplied by 1/2.
@@ -33,12 +33,12 @@ def gaussian_nll(x: Float[Array, "B C H W"], x_hat: Float[Array, "B C H W"], var
 
 
 def best_variance(x: Float[Array, "B C H W"], x_hat: Float[Array, "B C H W"]) -> float:
-    """The one variance for all pixels of all images at which gaussian_nll of this batch is smallest."""
+    """The variance, one for all pixels of all images, that makes the sum of gaussian_nll over the batch smallest."""
     raise NotImplementedError("best_variance")
 
 
 def rate_distortion(spectrum: Float[Array, " J"], beta: float, variance: float) -> tuple[Float[Array, " J"], Float[Array, " J"]]:
-    """The best linear beta-VAE for data with independent Gaussian components of variances `spectrum`, component by component.
+    """The best linear beta-VAE, component by component. The data's components are independent Gaussians of variances `spectrum`.
 
     It minimises error / (2 variance) + beta * rate in each component. Returns (error, rate): mean squared error, and nats.
     """

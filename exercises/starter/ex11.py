@@ -29,7 +29,7 @@ def vq_loss(z_e: Float[Tensor, "N D"], z_q: Float[Tensor, "N D"], commitment: fl
 
 
 def perplexity(indices: Int64[Tensor, " N"], codes: int) -> float:
-    """exp of the entropy (in nats) of how often each code is used: 1 if one code is used, K if all are used alike."""
+    """exp of the entropy (in nats) of the codes' frequencies: 1 if one code is used, K if all are used equally often."""
     raise NotImplementedError("perplexity")
 
 

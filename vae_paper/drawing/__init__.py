@@ -1,3 +1,3 @@
 """Pictures of a model. pictures.py and latent_space.py compute what a picture shows; plots.py draws it."""
 
-import vae_numpy.figures  # noqa: F401  (first: it imports matplotlib without MPLBACKEND, because an unknown name there is an error)
+import vae_numpy.figures  # noqa: F401  (first: it imports matplotlib so that an unknown name in MPLBACKEND is no error)

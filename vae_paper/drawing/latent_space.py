@@ -23,7 +23,7 @@ LATENTS = 10  # largest number of rows of traversals: latents with a small KL ha
 
 def manifold(subject: Subject, path: Path) -> None:
     """The decoded 2-D latent space."""
-    said = "The decoded latent space, at evenly spaced probabilities of N(0, I)"
+    said = "The decoded latent space, at quantiles of N(0, 1)"
     plots.manifold(path, decoded_manifold(subject.model, 20), subject.caption(said, tested=False))
 
 

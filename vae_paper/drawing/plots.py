@@ -94,9 +94,7 @@ def grid(
     """Rows of images, with a name for each row and column, and a label for what changes `across` and `down`."""
     if images.ndim != 5 or len(rows or images) != len(images) or (columns and len(columns) != images.shape[1]):
         found = f"{images.shape}, with {len(rows or [])} and {len(columns or [])} names"
-        raise ValueError(
-            f"images are {found}; expected (rows, columns, C, H, W), and a name for all rows or columns, or for none"
-        )
+        raise ValueError(f"images are {found}; expected (rows, columns, C, H, W), and no names, or one for each row or column")
     count, length = images.shape[:2]
     H, W = images.shape[3:]
     cell = CELL * min(2.0, max(1.0, W / 32))
@@ -230,7 +228,7 @@ def _sheet(images: Float[Array, "rows columns C H W"]) -> Float[Array, "..."]:
 
 
 def _square(images: Float[Array, "N C H W"]) -> Float[Array, "rows columns C H W"]:
-    """A square number of images, row by row."""
+    """The N images in √N rows of √N. N must be a square number."""
     size = math.isqrt(len(images))
     if size**2 != len(images) or not len(images):
         raise ValueError(f"{len(images)} images: expected a square number of them")

@@ -1,6 +1,6 @@
 """Write the explorer: one HTML file that holds the model in JavaScript, its weights, and test digits.
 
-The page works offline. This file needs no torch, except for images of your own and sprites.
+The page works offline. This file needs torch only for sprites and for images of your own.
 
     vae.js        the model: compare it with vae_numpy/vae.py
     page_math.js  the mathematics that only the page needs
@@ -44,8 +44,8 @@ def explore(
     """Write the page of a run's folder, or of a weight file of any level, to the file `out`. Returns `out`.
 
     `source`: the source of the test digits. Default: the run's own source if it is on disk, otherwise MNIST if it is on
-    disk, otherwise the handwriting. `count`: the largest number of test digits in the page. Images without labels are shown
-    without them; a cvae needs labels.
+    disk, otherwise the handwriting. `count`: the largest number of test digits in the page. Only a cvae needs
+    labels.
     Raises FileNotFoundError, or ValueError if the model is not a vae or cvae of 28x28 images, if the file is damaged or was
     not saved by this project, or if the page would take more than 12 MB.
     """

@@ -24,7 +24,7 @@ const strings = {
     planeTitle: "1 The latent plane",
     planeLook:
       "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, " +
-      "for gradual changes between them, and for places where samples of the prior can lie, but no test digit has its μ.",
+      "for gradual changes between them, and for holes: places with samples of the prior, but without the μ of a test digit.",
     planeSlice:
       "Drag the point: the decoder turns its z into an image at once. The plane shows the two latents with the largest KL, " +
       "{a} and {b}; the other latents keep their values from part 4. Look for gradual changes.",
@@ -63,9 +63,9 @@ const strings = {
     digitTitle: "2 One digit: the trade-off in the ELBO",
     digitLook:
       "Draw or pick a digit, then move the two sliders. Look for the trade-off: a wider q has a larger reconstruction loss " +
-      "and a smaller KL. If the network was trained with this loss and β = 1, the best factor for σ at β = 1 is near 1, because " +
-      "training found it. A larger β makes the best q wider; a smaller β shrinks it towards a point. The noise slider multiplies " +
-      "each σ by up to 16, but it stops at 1, the σ of the prior. Do the samples at its right end still show the same digit?",
+      "and a smaller KL. If the network was trained with this loss and β = 1, then at β = 1 the best factor for σ is near 1: " +
+      "training has found the best σ. A larger β makes the best q wider; a smaller β shrinks it towards a point. The noise slider " +
+      "multiplies each σ by up to 16, but no σ grows beyond 1, the σ of the prior. Do the samples at its right end still show the same digit?",
     drawTitle: "Draw a digit",
     padLabel: "Drawing pad: draw a digit with the mouse, a pen or a finger",
     padHint: "draw here",

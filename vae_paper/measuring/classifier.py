@@ -103,6 +103,6 @@ def read(path: Path, model: Classifier) -> None:
     tensors, about = weights.load_tensors(path)
     if about.get("model") != "classifier":
         raise ValueError(f"{path}: holds {about.get('model')!r}; expected a classifier; delete the file")
-    if "lr_schedule" not in about:  # without a terminal, an older version of this code used a wrong learning rate
+    if "lr_schedule" not in about:  # the learning rate of an older version was wrong in some cases
         raise ValueError(f"{path}: a classifier of an older version; delete the file: it is trained again")
     weight_files.fill(path, model, tensors)

@@ -54,8 +54,8 @@ def higgins(
     One factor is chosen. In each of L pairs, both images have the same value of this factor. Their codes are z and z'. The
     classifier predicts the chosen factor from the mean of |z - z'| over these pairs. `train` and `test` are numbers of data
     points; the defaults are those of disentanglement_lib. The metric is often high even if each latent is a linear mixture of
-    factors: the means of |z - z'| still depend on the chosen factor. (Exception: two factors with the same distribution, if two
-    latents are their sum and their difference.)
+    factors: the means of |z - z'| still depend on the chosen factor. (But if two factors have the same distribution, and two
+    latents are their sum and their difference, they cannot be told apart.)
     """
     from sklearn.linear_model import LogisticRegression  # imported here: it takes a second, and only this metric needs it
 

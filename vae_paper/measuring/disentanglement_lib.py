@@ -85,7 +85,7 @@ def dci(codes: Representation, sizes: Sizes, rng: np.random.Generator, train: in
     """Disentanglement, completeness, informativeness (Eastwood & Williams 2018, openreview.net/forum?id=By-7dz-AZ, section 2).
 
     For each factor, gradient boosted trees learn to predict its value from all latents. Each split of a tree compares one
-    latent with a threshold, and makes an error smaller. R_ij, the importance of latent i for factor j, is the fraction of the
+    latent with a threshold, and reduces an error. R_ij, the importance of latent i for factor j, is the fraction of the
     total reduction that comes from splits on latent i. Informativeness is the test accuracy, mean over factors. (The paper
     reports the error instead: there, smaller is better.)
 

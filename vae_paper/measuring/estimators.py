@@ -102,8 +102,8 @@ def corrected(
         raise ValueError(f"chosen: found {chosen.min()} to {chosen.max()}; expected 0 to {len(elbo) - 1}")
     gap = bound - own
     N, n = len(elbo), len(gap)
-    # mean_N ELBO + mean_n gap = mean_N (ELBO + gap) + (mean_n gap - mean_N gap), two uncorrelated parts, as the n images are
-    # drawn from the N. Their variances are Var[ELBO + gap] / N and Var[gap] (1/n - 1/N)
+    # mean_N ELBO + mean_n gap = mean_N (ELBO + gap) + (mean_n gap - mean_N gap). The parts are uncorrelated, because the
+    # n images are drawn at random from the N. Their variances are Var[ELBO + gap] / N and Var[gap] (1/n - 1/N)
     variance = (elbo[chosen] + gap).var() / N + gap.var() * (1 / n - 1 / N)
     return Estimate((elbo.mean() + gap.mean()).item(), variance.sqrt().item())
 
@@ -131,7 +131,7 @@ def information(
     z) is the mean of log q(z|x) - log q(z). Two estimates of q(z) give two bounds (Poole et al. 2019, arXiv:1905.06922: bounds
     for known q(z|x)). If q(z) is the mean over all N images, the estimate of I(x; z) is too small in expectation, and never
     above log N. If q(z) leaves out the image from which z was drawn, the estimate is too large in expectation. The standard
-    error does not contain the error of q(z), which is small: a relative error δ in q(z) changes the mean only by about δ²/2.
+    error leaves out the error of q(z). Its effect is small: a relative error δ in q(z) changes the mean by about δ²/2.
     """
     check_alike(2, mu=mu, logvar=logvar)
     if len(mu) < 2:
@@ -179,7 +179,7 @@ def frechet_distance(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"]) -
 
 def frechet(a: Float[np.ndarray, "N F"], b: Float[np.ndarray, "M F"], groups: int = GROUPS) -> Estimate:
     """The Fréchet distance and its jackknife standard error. Both sets are divided into `groups` random parts. The standard error
-    comes from the distances without one of the parts."""
+    comes from `groups` distances, each without one part of both sets."""
     if not 2 <= groups <= min(len(a), len(b)):
         raise ValueError(f"{len(a)} and {len(b)} images in {groups} groups: expected at least 2 groups, and an image in each")
     rng = np.random.default_rng(0)  # random parts, because images may be sorted, for example by class

@@ -115,7 +115,7 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
     x, log_n = "x, label" if model.takes_labels else "x", math.log(len(data.images))
     says = {
         "mutual_information_low": f"I({x}; z), a lower bound in expectation, never above log N = {log_n:.2f}",
-        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) is the mean over the other images)",
+        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) leaves out the image of z)",
         "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (0 is a lower bound too)",
         "aggregate_kl_high": "KL(q(z) || p(z)) = rate - I: an upper bound in expectation",
     }
@@ -140,8 +140,10 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     test = data.seen(mixed(seed, 1)).float()  # another seed: the binarisation noise is not that of `real`
     unit, drawn = "squared features of the classifier", model.pixels_drawn or model.likelihood == "bernoulli"
     kind = "pixels drawn from p(x|z)" if drawn else "x_hat"
-    says = f"{count} samples, {kind}: Fréchet distance in features of this project's classifier (not FID). With few samples "
-    says += "it is too large: compare equal numbers of samples only"
+    says = (
+        f"{count} samples, {kind}: Fréchet distance to test images, in features of this project's classifier (not FID). With few "
+    )
+    says += "samples it is too large: compare equal numbers of samples only"
     found = {"frechet_distance": one(sample_quality.distance(judge, test, images), unit, data, says)}
     says = f"the same for {len(real)} training images in place of the samples"
     found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
@@ -179,7 +181,7 @@ def table(report: dict[str, Any]) -> str:
         lines.append(f"{name:<26}{m['value']:>z10.3f} ± {m['standard_error']:<8.3f}{m['unit']}; {m['images']:,} images")
         lines.append(f"{'':<8}{m['is']}")
     lines.append("")
-    lines.append("Standard errors are over images. They do not include the change by another training seed, which may be larger.")
+    lines.append("Standard errors are over images. With another training seed, the numbers may change by more.")
     if "frechet_distance" not in report["measures"]:
         lines.append("No samples were measured. For data like MNIST and a model with a prior, add --drawn 10000.")
     return "\n".join(lines)

@@ -126,8 +126,8 @@ def _terms(r: dict[str, Any]) -> str:
         lines.append(f"{words:<34}{r['distortion_plus_beta_rate']:>10.3f}")
     if "least_distortion" in r:
         lines.append(f"{'least D of any decoder: entropy of x':<34}{r['least_distortion']:>8.3f}")
-    lines.append(f"A dim is a pixel value; the distortion counts {r['pixels']}. Units: {r['units']}.")
-    lines.append("Standard errors are over images. They do not include the change by another training seed, which may be larger.")
+    lines.append(f"A dim is a pixel value; the distortion is a sum over {r['pixels']} of them. Units: {r['units']}.")
+    lines.append("Standard errors are over images. With another training seed, the numbers may change by more.")
     return "\n".join(lines)
 
 
@@ -158,15 +158,15 @@ def _variance(r: dict[str, Any]) -> str:
         return ""
     v = r["variance"]
     return (
-        f"Variance of a pixel: {v['of_the_likelihood']:.4g} in the likelihood, {v['with_beta']:.4g} if multiplied by the "
-        "training's beta (1 if unknown): this variance with beta = 1 is an equivalent loss. "
-        f"The mean squared error per pixel is {v['squared_error_per_pixel']:.4g}"
+        f"Variance of a pixel in the likelihood: {v['of_the_likelihood']:.4g}. Times the training's beta (1 if unknown): "
+        f"{v['with_beta']:.4g}; with this variance, beta = 1 gives an equivalent loss. Mean squared error per pixel: "
+        f"{v['squared_error_per_pixel']:.4g}"
     )
 
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Sums and means: up to a factor, each loss is summed distortion + beta KL (mse: -ELBO with Gaussian variance sigma^2)",
+        "Sums and means: up to a factor, each loss is D + beta R (mse: also -ELBO of a Gaussian with variance sigma^2)",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
         # A fixed offset for each position. Without it, all positions without ink (half of the positions in MNIST) would get
-        # the same code, and few codes would be left for the rest. A learned offset would shrink, with the same result.
+        # the same code, and few codes would be left for the rest. A learned offset would shrink to almost none.
         self.where = nn.Buffer(0.015 * torch.randn(latent_dim, H // 4, W // 4))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class VQVAE(Model):
         vectors = torch.randn(codes, latent_dim)
         self.vectors = nn.Parameter(vectors) if codebook == "loss" else nn.Buffer(vectors)
         if codebook == "ema":
-            self.sums = nn.Buffer(vectors.clone())  # m_i: moving average of the sum of the z_e with code i in a batch
+            self.sums = nn.Buffer(vectors.clone())  # m_i: moving average, over batches, of the sum of the z_e with code i
         self.usage = nn.Buffer(torch.ones(codes))  # N_i: moving average of the number of these z_e
         self.counts = nn.Buffer(torch.zeros(codes, dtype=torch.int64))  # how often each code was chosen in this epoch
 

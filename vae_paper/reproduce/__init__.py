@@ -1,8 +1,8 @@
 """Each file here, except oracle_models.py, is one measurement. It writes its numbers and its protocol to results/NAME.json.
 
 `python -m vae_paper reproduce NAME` runs the measurement NAME. It first trains the models that it needs. Some files also have a
-function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The rule of the verdict is
-written in that Python file.
+function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The top of such a file states
+the rule of the verdict.
 """
 
 import csv
@@ -95,8 +95,9 @@ def once(name: str, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) 
 def nll_of(model: Model, data: Data, elbo: Float[Tensor, " N"], k: int, subset: int) -> dict[str, float]:
     """The NLL, the mean of -log p(x) over all images, in nats. The estimate is too large in expectation.
 
-    IWAE-k, the importance-weighted bound with k samples, is slow. So the gap IWAE-k - ELBO is measured on `subset` random images,
-    and NLL = -(mean `elbo` of all images + mean gap). The dict also holds the standard error of the NLL, and the mean `elbo`.
+    IWAE-k, the importance-weighted bound with k samples, is slow. So the gap, IWAE-k minus ELBO, is measured on `subset` random
+    images, and NLL = -(mean `elbo` of all images + mean gap). The dict also holds the standard error of the NLL, and the mean
+    `elbo`.
     """
     chosen = estimators.random_subset(len(elbo), subset)
     own, bounds = estimators.importance(model, data.subset(chosen.to(data.images.device)), [k])
@@ -116,7 +117,7 @@ def pixel_entropy(images: Float[Tensor, "N C H W"]) -> Estimate:
 
 
 def floor_of(report: dict[str, Any]) -> float:
-    """The pixel entropy of a report's test images. If the report does not have it, the images are MNIST's."""
+    """The pixel entropy of a report's test images. If the report does not have it: MNIST's value."""
     return report.get("floor", FLOOR)[0]
 
 

@@ -33,11 +33,11 @@ def main() -> None:
         "command": "python -m vae_paper.reproduce.autoencoder",
         "model": f"ae and vae, D = {LATENT_DIM}, Bernoulli",
         "training": f"{EPOCHS} epochs of 55,000 images of MNIST's train split, dynamic binarisation, batches of 64",
-        "codes": "the latents that the decoder saw in training: mu (ae), or a sample of q(z|x) (vae). Each latent is "
+        "codes": "latents of the same kind as in training: mu (ae), or a sample of q(z|x) (vae). Each latent is "
         "standardised with its mean and standard deviation over 10,000 training images",
         "reconstructions": f"x_hat of the codes of the first {COUNT:,} test images",
         "samples": f"x_hat of {COUNT:,} draws from the Gaussian fitted to the training codes (mean and full covariance)",
-        "mixture": f"as samples, but from a mixture of {samplers.COMPONENTS} Gaussians; prior (only vae): from N(0, I)",
+        "mixture": f"like samples, but from a mixture of {samplers.COMPONENTS} Gaussians; prior (only vae): from N(0, I)",
         "half_way": f"x_hat of the points half-way between the codes of {COUNT:,} random pairs of test images",
         "confidence": "largest probability of a classifier, mean over images; confidence_sd: standard deviation over images",
         "neighbours": "mean of |x_hat - x_hat'| over pairs (test code, nearest other code), divided by that of random pairs",
@@ -99,7 +99,7 @@ def nearest_other(codes: Float[np.ndarray, "N D"]) -> np.ndarray:
 
 
 def apart(images: torch.Tensor, partner: np.ndarray) -> torch.Tensor:
-    """The Euclidean distance between each image and image number `partner` of the same batch."""
+    """The Euclidean distance between each image i and image `partner[i]` of the same batch."""
     return (images - images[partner]).flatten(1).norm(dim=1).double()
 
 

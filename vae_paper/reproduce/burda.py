@@ -5,15 +5,15 @@ Three things differ from the paper. The network has convolutions in place of two
 epochs with a one-cycle learning rate in place of 3,280 epochs. The batches have 100 images in place of 20. So only differences
 between models are compared with the paper, not the NLLs themselves.
 
-Rule of the verdict, fixed before the measurement. Let d be the NLL of the VAE with k = 1 minus the NLL of the IWAE with the
-largest k. The claim holds if the mean of d over seeds is more than 0.3 nats and more than the standard deviation of d over
-seeds, and if the IWAE has on average at least as many active units as the VAE. (An active unit is a latent whose mu changes
-with the image.)
+Rule of the verdict, fixed before the measurement. k is the number of samples of z in training. Let d be the NLL of the VAE with
+k = 1 minus the NLL of the IWAE with the largest k. The claim holds if the mean of d over seeds is more than 0.3 nats and more
+than the standard deviation of d over seeds, and if the IWAE has on average at least as many active units as the VAE. (An active
+unit is a latent whose mu changes with the image.)
 
 Two things were added after the first measurement (k = 1 and 5 on a CPU). First: each IWAE is also compared with the VAE of the
 same k, by the same rule. (In the first measurement the IWAE with k = 5 was 0.35 ± 0.34 nats worse than the VAE with k = 5.)
-Second: where the rule holds but d is less than 2 sqrt(a² + b²), with the standard errors a and b of the two NLLs, the verdict is
-"not decided". The reason: all seeds measure the gap IWAE-k - ELBO on the same random test images, so the standard deviation over
+Second: let a and b be the standard errors of the two NLLs. If the rule holds but d is less than 2 sqrt(a² + b²), the verdict is
+"not decided". The reason: all seeds measure the gap of `nll_of` on the same random test images, so the standard deviation over
 seeds does not show how d changes with other images. (The standard error of d is at most sqrt(a² + b²): both models see the same
 images, so their errors are positively correlated.)
 
@@ -139,7 +139,7 @@ def measure(options: Options, objective: str, k: int, seed: int, test: Data) -> 
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """A line for each model; one for the VAE with k = 1 and the last IWAE; and one for each IWAE and the VAE of the same k."""
+    """A line for each model. Then lines that compare the last IWAE with the VAE of k = 1, and each IWAE with the VAE of its k."""
     models = report["models"]
     rows = []
     for name, r in models.items():

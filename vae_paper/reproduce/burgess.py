@@ -10,8 +10,8 @@ information, is information about the image. So a rate of C nats need not be C n
 (`estimators.information`).
 
 There are also slow runs with gamma = 1000. In these runs C rises for 27 epochs with batches of 16 images. In the other runs
-(with default options) it rises for 3 epochs with batches of 128. So the slow runs take 72 times as many steps for it, about as
-many as in the paper. The rules are the same.
+(with default options) it rises for 3 epochs with batches of 128. So in the slow runs C rises over 72 times as many steps, about
+as many as in the paper. The rules are the same.
 
 Rule 1, fixed before any run: the rate is within 1 nat of C, for every C and seed.
 Rule 2: on every seed, the distortion at the largest C is at least 50 nats below the distortion at the smallest C. Rule 2 was
@@ -49,7 +49,8 @@ class Options:
     epochs: int = 4
     """Epochs of each run, except the slow runs. C rises in all epochs but the last."""
     slow_seeds: tuple[int, ...] = (0,)
-    """Random seeds of the slow runs: C rises to the largest C in 27 of 28 epochs. --slow-seeds without a number: no slow runs."""
+    """Random seeds of the slow runs: C rises to the largest of `capacities` in 27 of 28 epochs.
+    --slow-seeds without a number: no slow runs."""
     source: str = "mnist"
     """Data set."""
     out: Path = Path("results/burgess.json")
@@ -166,8 +167,8 @@ def lines(how: str, found: dict[str, Any], protocol: dict[str, Any]) -> list[Row
     )
     informs = ""
     if "mutual_information_low" in last["mean"]:
-        informs = f"; at the largest C, I(x; z) is between {informed(last, ' and ')} nats, mean over seeds (N test images: the "
-        informs += "lower bound is at most log N)"
+        informs = f"; at the largest C, I(x; z) is between {informed(last, ' and ')} nats, mean over seeds (with N test "
+        informs += "images the lower bound is at most log N)"
     return [
         Row(
             f"Burgess et al. 2018: the rate is C, {how}",

@@ -1,8 +1,8 @@
 """python -m vae_paper.reproduce.disentanglement: the metrics of disentanglement, tested -> results/disentanglement.json,
 docs/sprites.png.
 
-The metrics say how well single latents represent single properties (factors) of the sprites. They are measured on constructed
-tables of codes, for which the right values of the metrics are known, and on PCA, raw pixels and untrained encoders.
+The metrics say how well single latents represent single properties (factors) of the sprites. They are computed for constructed
+latents, for which their right values are known, and for PCA, raw pixels and untrained encoders.
 
 The beta-VAE metric and FactorVAE's metric are computed twice: in this project's way ("ours", measuring/disentanglement.py), and
 as the library disentanglement_lib computes them ("theirs", measuring/disentanglement_lib.py).
@@ -25,7 +25,7 @@ from vae_paper.weight_files import write_json
 SIZES = tuple(sprites.SIZES.values())
 MAPS = 5  # number of random mixtures, and of untrained encoders; the mean over them is reported
 WIDTHS = (7, 8, 8, 8, 6, 6, 6, 6, 6)  # characters of each column of `table`
-FEWEST = 50  # training points that DCI needs: images of one shape are not enough, and 50 random images have two shapes or more
+FEWEST = 50  # fewest training points for DCI: it needs images of two shapes or more, and 50 random images have them
 COLLAPSED = 1e-3  # standard deviation of mu, for a collapsed latent
 ADDED = {  # numbers of `measure` that an older file in results/ may lack, and their headings
     "higgins_lib": "beta-VAE metric, theirs, %",

@@ -4,7 +4,7 @@ the paper's network repeat Fig. 5. -> results/kingma.json, docs/kingma-fig2.png,
 (Fig. 4 is part of the README's first picture.)
 
 Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 training samples instead of
-10^8 (steps times batch size: an image counts in each epoch). Each image is binarised again at every step, so that the curves
+10^8 (steps times batch size: each epoch counts an image again). Each image is binarised again at every step, so that the curves
 are lower bounds on log p(x). The paper does not describe its binarisation.
 
 Rule of the verdict for each network, fixed before the measurement, with the ELBO of all test images at the end of training:
@@ -110,7 +110,7 @@ def main(options: Options) -> None:
     report: dict[str, Any] = {
         "command": command_of("python -m vae_paper.reproduce.kingma", options),
         "networks": NETWORKS,
-        "training": f"{data.about}; batches of 100, Adam, step 1e-3 throughout; the last weights",
+        "training": f"{data.about}; batches of 100, Adam, constant learning rate 1e-3; the last weights",
         "binarisation": "dynamic",
         "seeds": list(options.seeds),
         "k": 1,
@@ -119,8 +119,9 @@ def main(options: Options) -> None:
         "images": options.images,
         "machine": machine(),
         "floor": list(pixel_entropy(test.images)),
-        "units": f"nats per image, z sampled once; `curves`: training samples, then the ELBO on {options.images} training and "
-        f"{options.images} test images; `bounds`: the ELBO at the end, on all test images and as many training images",
+        "units": f"nats per image, z sampled once; `curves`: for each point the number of training samples, and the ELBO on "
+        f"{options.images} training and {options.images} test images; `bounds`: the ELBO at the end, on all test images and "
+        "as many training images",
         "bounds": {network: {} for network in NETWORKS},
         "curves": {network: {} for network in NETWORKS},
     }

@@ -13,9 +13,10 @@ one model:
         python -m vae_paper.reproduce.nll --objective iwae --samples 50 --vae-epochs 80 --epochs 54 --learning-rate 1e-3
         --subset 10000 --device cuda
 
-The estimate of the NLL is -(mean ELBO of all test images + mean gap of random test images), with gap = IWAE-k - ELBO. It is
-the mean over several binarisations of the test images. There are two estimates, on the same images with the same pixels. Both
-are too large in expectation. So the smaller one is closer, up to noise:
+The estimate of the NLL is -(mean ELBO of all test images + mean gap of random test images). The gap is the importance-weighted
+bound with k samples minus the ELBO. The estimate is the mean over several binarisations of the test images. There are two
+estimates, on the same images with the same pixels. Both are too large in expectation. So the smaller one is closer, up to
+noise:
     nll:       z is drawn from the encoder's q; k = 5000 as in Burda et al. 2015. This one is compared with published numbers.
     nll_best:  z is drawn from the best Gaussian of each image, made wider (measuring/inference_gap.py). Its k may be smaller.
 A command replaces only its own model's results in results/nll.json.
@@ -80,8 +81,8 @@ class Options:
     k_best: int = 500
     """Importance samples per image from the best Gaussian of the image."""
     subset: int = 100
-    """Number of random test images, for each binarisation, on which the gap between IWAE-k and the ELBO is measured. No image is
-    used for two binarisations. If there are too few test images, each binarisation gets an equal part of them."""
+    """Number of random test images, for each binarisation, on which the gap between IWAE-k and the ELBO is measured. Each
+    binarisation has other images. If there are too few test images, each binarisation gets an equal part of them."""
     device: str = "cpu"
     """cpu, cuda, mps."""
     source: str = "mnist"
@@ -96,7 +97,7 @@ def main(options: Options) -> None:
     name = name_of(options)
     if options.vae_epochs and name == "VAE":
         raise ValueError(
-            f"vae_epochs is {options.vae_epochs}, but this run trains the VAE itself; expected another model or samples"
+            f"vae_epochs is {options.vae_epochs}, but this run trains the VAE itself; expected 0, more --samples or another model"
         )
     measured = [measure(options, name, seed) for seed in options.seeds]
     count, test = measured[0]["images"], load_data(options.source, "test")
@@ -227,7 +228,7 @@ def compared(r: dict[str, Any]) -> bool:
 
 
 def against_control(iwae: dict[str, Any], vae: dict[str, Any]) -> Row:
-    """The gain, NLL of VAE-5 - NLL of IWAE-5: the effect of the objective, with equal steps and equal numbers of samples."""
+    """The gain, NLL of VAE-5 minus NLL of IWAE-5: the effect of the objective, with equal steps and equal numbers of samples."""
     gains = [a["nll"] - b["nll"] for a, b in zip(vae["seeds"], iwae["seeds"], strict=True)]
     found, best = over_seeds([{"gain": gain} for gain in gains]), vae["mean"]["nll_best"] - iwae["mean"]["nll_best"]
     holds = min(gains) > 0 and found["mean"]["gain"] > 2 * found["sd"]["gain"] if len(gains) > 1 else None

@@ -24,7 +24,7 @@ def main() -> None:
         "model": "vae, D = 20, Bernoulli",
         "training": f"{EPOCHS} epochs of 55,000 images of MNIST's train split, dynamic binarisation, weights "
         "selected on 5,000 more",
-        "measured_on": f"{test.about}, all images, z sampled, 5 passes, float32 both times",
+        "measured_on": f"{test.about}, all images, z sampled, 5 passes, float32 for both ways of training",
         "machine": machine(),
         "units": "nats per image; elbo is a lower bound on log p(x)",
         "precisions": {},

@@ -13,8 +13,8 @@ beside them. The tutorial uses the Bernoulli formula on grayscale images, where 
 models is compared, not the numbers.
 
 Rule of the verdict, fixed before the measurement, for each number of quadrants and each seed: the CVAE has a lower -log p than
-the network and the neighbours. The difference between the CVAE and the better of these two is smaller than with one quadrant
-less.
+the network and the neighbours. With each further seen quadrant, the difference between the CVAE and the better of these two gets
+smaller.
 """
 
 import dataclasses
@@ -75,7 +75,7 @@ class Network(QuadrantCVAE):
 class Neighbours(NamedTuple):
     """A nearest-neighbour model. The distance of two images is the number of seen pixels in which they differ.
 
-    For each unseen pixel, p(pixel = 1) = (n + weight m) / (K + weight). Here n is the number of ones among the K = `nearest`
+    For each unseen pixel, p(pixel = 1) = (n + weight · m) / (K + weight). Here n is the number of ones among the K = `nearest`
     training images, and m is the pixel's frequency in all training images (`frequencies`). `fitted` chooses K and weight.
     """
 

@@ -72,9 +72,9 @@ def main(options: Options) -> None:
             "learned_prior": "-log sum_y p(y) p(codes|y), the class-conditional prior with its label summed out exactly; p(y) "
             "from the training labels",
             "labelled_prior": "-log p(codes|true label); distortion + this is an upper bound on -log p(x|label)",
-            "table_prior": "-log p(codes), independent positions; p from the counts in the training images, each plus one",
-            "vae": "a VAE, D = 20, trained for as many epochs as the VQ-VAE; z sampled, 1 pass; its pixels are "
-            "drawn separately; bound: distortion + rate",
+            "table_prior": "-log p(codes), independent positions; p from the counts in the training images, with 1 added to each",
+            "vae": "a VAE, D = 20, trained for as many epochs as the VQ-VAE; z sampled, 1 pass; for it the test "
+            "images are binarised again; bound: distortion + rate",
             "perplexity": "exp of the entropy of the code frequencies, over all codes of the test images",
             "confidence": f"largest class probability of a classifier, mean over {options.samples:,} x_hat of drawn codes",
             "label_agreement": "share of class-conditional samples in which the classifier finds the given label most probable",
