@@ -76,7 +76,7 @@ def test_images(level, case):
 def test_latents_of_another_size(level):
     _, decode = levels()[level]
     for z in (np.zeros((2, 4), np.float32), np.zeros(3, np.float32), np.zeros((0, 3), np.float32)):
-        with pytest.raises(ValueError, match=r"expected \(B, 3\), as these weights have D = 3"):
+        with pytest.raises(ValueError, match=r"expected \(B, 3\) with B >= 1, as these weights have D = 3"):
             decode(z)
     assert decode(np.zeros((2, 3), np.float32)).shape == (2, 1, 28, 28)
 

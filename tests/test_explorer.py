@@ -16,7 +16,7 @@ import pytest
 from conftest import PRETRAINED, SOURCES, assert_close
 
 from vae_numpy import digits, layers, vae, weights
-from vae_paper.explorer.explore import HERE, every_tensor, explore, golden, load, with_label
+from vae_paper.explorer.explore import HERE, _test_images, every_tensor, explore, golden, load, with_label
 
 ROOT = Path(__file__).parents[1]
 NODE = shutil.which("node") or shutil.which("nodejs")
@@ -406,7 +406,7 @@ def write(path, params, **header):
 
 def test_what_is_refused(tmp_path, without_the_type_checker):
     out = tmp_path / "page.html"
-    shows = "the explorer shows a vae or a cvae: Gaussian latents and 28x28 images"
+    shows = "the explorer shows a vae or a cvae of the default width and depth: Gaussian latents and 28x28 images"
     wide = untrained(2)
     wide["encoder.conv1.weight"] = np.zeros((32, 3, 3, 3), np.float32)
     foreign = tmp_path / "foreign.safetensors"
@@ -427,7 +427,7 @@ def test_what_is_refused(tmp_path, without_the_type_checker):
         "count is 0: expected at least 1": lambda: explore(PRETRAINED[2], out, count=0),
         "source is 'cats'; expected one of": lambda: explore(PRETRAINED[2], out, "cats"),
         "a folder; expected a file": lambda: explore(PRETRAINED[2], tmp_path / "folder.html"),
-        "the page would take 1": lambda: explore(too_many, out, "handwriting", 10),
+        "choose a model with fewer than 600 latents": lambda: explore(too_many, out, "handwriting", 10),
     }
     for expected, call in cases.items():
         with pytest.raises((ValueError, FileNotFoundError)) as refused:
@@ -449,6 +449,18 @@ def test_the_digits_are_those_of_the_run(tmp_path):
     run = write(tmp_path / "w", untrained(2), config={"source": "handwriting"})
     page = explore(run, tmp_path / "p.html", count=2).read_text(encoding="utf-8")
     assert facts_of(page)["digits"].startswith("the bundled handwriting")
+
+
+def test_a_file_of_level_2_names_its_source_without_a_configuration(monkeypatch):
+    def load(source, split):
+        asked.append((source, split))
+        return few
+
+    few, asked = digits.load("handwriting", "test"), []
+    monkeypatch.setattr(digits, "is_on_disk", lambda source: source == "kmnist")
+    monkeypatch.setattr(digits, "load", load)
+    _test_images({"source": "kmnist", "data": "KMNIST train split"}, None)
+    assert asked == [("kmnist", "test")]
 
 
 def test_images_of_your_own_need_no_labels(tmp_path):

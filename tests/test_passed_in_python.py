@@ -323,6 +323,13 @@ def test_a_run_without_its_state_is_not_overwritten():
     assert (path / "weights.safetensors").read_bytes() == before
 
 
+def test_a_run_that_died_while_its_first_state_was_written_starts_again():
+    config = Config(name="died", **SHORT | {"epochs": 1})
+    path = vae_paper.train(config, data=DIGITS)
+    (path / "state.safetensors").unlink()  # weights and one row of metrics.csv are there
+    assert (vae_paper.train(config, data=DIGITS) / "state.safetensors").is_file()
+
+
 def test_images_without_a_channel_axis_are_refused_in_one_line():
     with pytest.raises(ValueError, match=r"images \(60, 28, 28\): expected a 4-D shape"):
         vae_paper.train(Config(name="flat", **SHORT), data=DIGITS.replace(images=DIGITS.images[:, 0]))
@@ -386,6 +393,18 @@ def test_level_1_measures_float64_weights_and_names_another_likelihood(tmp_path,
         "bce", "bce", "mse",
     ]  # fmt: skip
     assert weights.kind_of({}) == "bce"
+
+
+def test_level_1_does_not_save_tensors(tmp_path):
+    params = vae_lowlevel.vae.init_params(2, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"is a torch tensor; expected a NumPy array: tensor.detach\(\).numpy\(\)"):
+        weights.save(tmp_path / "w", params, {})
+
+
+def test_one_step_is_too_few_for_a_schedule():
+    digits = vae_numpy.digits.load("handwriting")
+    with pytest.raises(ValueError, match="1 steps, 1437 test images: expected at least 2"):
+        vae_lowlevel.train.train(vae_lowlevel.train.Config(epochs=1, batch_size=1437), digits, digits)
 
 
 def test_level_2_says_which_file_it_will_replace(tmp_path, capsys, monkeypatch):

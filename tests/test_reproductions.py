@@ -449,6 +449,18 @@ def test_options_without_effect_or_sense_are_refused_before_any_training(monkeyp
         kingma.main(kingma.Options(images=1))
 
 
+def test_other_images_have_no_published_numbers_and_no_verdict_of_mnist():
+    for module, name in ((burda, "burda"), (kingma, "kingma")):
+        report = json.loads((ROOT / f"results/{name}.json").read_text()) | {"source": "fashion-mnist"}
+        rows = module.ledger(report)
+        assert all(row.published == "none" for row in rows) if module is burda else all(row.holds is None for row in rows)
+
+
+def test_a_capacity_of_0_can_be_measured_slowly():
+    config = burgess.slowly(burgess.Options(capacities=(0.0, 25.0)), 0.0, 0)
+    assert config.warmup_epochs == 1 and burgess.slowly(burgess.Options(), 25.0, 0).warmup_epochs == 27
+
+
 def test_kingma_does_not_overwrite_a_run_with_other_options(monkeypatch):
     monkeypatch.setattr(kingma, "bound", lambda model, part: -100.0)
     train, test = (data.load_data("handwriting", split, "dynamic") for split in ("train", "test"))

@@ -55,6 +55,10 @@ def train(
     epochs, batch_size = epochs_and_batch_size(config, len(data.images))
     per_epoch = len(data.images) // batch_size
     steps = steps or epochs * per_epoch
+    if steps < 2 or len(test.images) < 2:
+        raise ValueError(
+            f"{steps} steps, {len(test.images)} test images: expected at least 2; raise --epochs or lower --batch-size"
+        )
     if steps < FEW_STEPS:
         print(f"note     only {steps} steps: a good model takes about 2,000. Raise --epochs or lower --batch-size.")
 

@@ -16,7 +16,7 @@ class Config:
     """Evaluate a trained VAE in NumPy, and draw its reconstructions and samples."""
 
     weights: Path = weights.PRETRAINED / "vae_mnist_d20.safetensors"
-    """Weight file, written by any level."""
+    """Weight file of any level, with exactly the 18 parameters of the VAE."""
     source: str = "auto"
     """Test digits: auto (MNIST if it is on disk, otherwise handwriting), mnist, fashion-mnist, kmnist, handwriting."""
     count: int = 10_000
@@ -38,7 +38,7 @@ def main(config: Config) -> None:
     images = data.images[: config.count]
     checks.check_at_least(0, seed=config.seed)
     rng = np.random.default_rng(config.seed)
-    dtype = params["encoder.mu.weight"].dtype  # of all parameters; the arrays below need the same one
+    dtype = params["encoder.mu.weight"].dtype  # all parameters have this dtype; images and eps must have it too
     images = images.astype(dtype, copy=False)
     eps = rng.standard_normal((len(images), latent_dim), dtype=np.float32).astype(dtype)
 

@@ -84,7 +84,7 @@ def check_latents(z: Any, latent_dim: int) -> None:
     """Check latent variables: shape (B, D) with B >= 1 and D = latent_dim, float32 or float64."""
     check_arrays(z=z)
     if z.ndim != 2 or z.shape[0] == 0 or z.shape[1] != latent_dim:
-        raise ValueError(f"z is {tuple(z.shape)}: expected (B, {latent_dim}), as these weights have D = {latent_dim}")
+        raise ValueError(f"z is {tuple(z.shape)}: expected (B, {latent_dim}) with B >= 1, as these weights have D = {latent_dim}")
     check_floats(z=z)
 
 

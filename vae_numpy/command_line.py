@@ -38,7 +38,7 @@ def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[s
                 ended = stop
             out.flush()
             if out.failed and not (ended and ended.code):
-                raise OSError(f"standard output is incomplete ({_said(out.failed)}); files were saved")
+                raise OSError(f"standard output is incomplete ({_said(out.failed)})" + "; files were saved" * (ended is None))
             if ended:
                 raise ended
         except BrokenPipeError:

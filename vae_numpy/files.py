@@ -67,7 +67,8 @@ def check_writable(path: str | Path) -> None:
         file.close()
         temporary.unlink()
     except OSError as error:
-        raise OSError(error.errno, f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        why = "a file in place of a folder" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        raise OSError(error.errno, f"{path}: cannot be written ({why}); choose another place") from None
 
 
 def is_gone(process: str) -> bool:

@@ -119,8 +119,8 @@ def in_parts(coder: Callable[[Params, Array], Any], params: Params, batch: Array
     """Call `coder` (encode or decode) on a large batch, 64 images at a time. Images do not affect each other, so the result
     is equal to that of one batch, up to rounding.
 
-    A layer's result for 64 images still lies in the processor's cache when the next layer reads it. So this is up to twice
-    as fast as one batch of 256. The memory for hidden layers does not grow with the batch.
+    A layer's result for 64 images still lies in the processor's cache when the next layer reads it. So this is often faster
+    than one large batch. The memory for hidden layers does not grow with the batch.
     """
     parts = [coder(params, batch[start : start + AT_ONCE]) for start in range(0, len(batch), AT_ONCE)]
     if isinstance(parts[0], tuple):  # mu and logvar

@@ -126,6 +126,9 @@ class _RefusedError(ValueError):
 def _native(tensors: Tensors) -> dict[str, np.ndarray]:
     """The same arrays in C order and in this machine's byte order: safetensors copies the bytes as they are in memory."""
     check_arrays(**tensors)
+    for name, array in tensors.items():
+        if hasattr(array, "detach"):
+            raise ValueError(f"{name} is a torch tensor; expected a NumPy array: tensor.detach().numpy()")
     return {
         name: np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape) for name, array in tensors.items()
     }

@@ -203,11 +203,11 @@ def begun(
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        # Weights that cannot be resumed: another command wrote them (no config.json), or the state was removed
+        # Weights that cannot be resumed: another command wrote them (no config.json), or the state was removed: it is first saved
+        # after the first row of metrics.csv, so with two rows there was one
         there = {path.name for path in folder.glob("*") if path.exists()}
-        alone = "weights.safetensors" in there and (
-            "config.json" not in there or ("metrics.csv" in there and "state.safetensors" not in there)
-        )
+        removed = "metrics.csv" in there and "state.safetensors" not in there and len(_lines(folder / "metrics.csv")) > 2
+        alone = "weights.safetensors" in there and ("config.json" not in there or removed)
         if not config.resume and ("state.safetensors" in there or alone):
             resume = "" if alone else "go on with --resume, "
             raise ValueError(f"{folder} already holds a run: {resume}choose another --name, or remove the folder")
@@ -277,6 +277,10 @@ def fitting(data: Data, model: Model) -> Data:
     if data.labels is not None:
         check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
     return data.like(model)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:

@@ -28,7 +28,7 @@ from vae_numpy.files import write_atomically
 
 Arrays = dict[str, np.ndarray]
 HERE = Path(__file__).parent
-SHOWS = "the explorer shows a vae or a cvae: Gaussian latents and 28x28 images"
+SHOWS = "the explorer shows a vae or a cvae of the default width and depth: Gaussian latents and 28x28 images"
 LABEL_WEIGHTS = {"encoder_label.weight": (256, 10), "decoder_label.weight": (256, 10)}  # of a CVAE
 MOST_BYTES = 12_000_000  # largest size of the page
 NO_LABEL = -1  # the label of images without labels
@@ -43,11 +43,10 @@ def explore(
 ) -> Path:
     """Write the page of a run's folder, or of a weight file of any level, to the file `out`. Returns `out`.
 
-    `source`: the source of the test digits. Default: the run's own source if it is on disk, otherwise MNIST if it is on
-    disk, otherwise the handwriting. `count`: the largest number of test digits in the page. Only a cvae needs
-    labels.
-    Raises FileNotFoundError, or ValueError if the model is not a vae or cvae of 28x28 images, if the file is damaged or was
-    not saved by this project, or if the page would take more than 12 MB.
+    `source`: the source of the test digits. Default: the run's own source if it is on disk, otherwise MNIST if it is on disk,
+    otherwise the handwriting. `count`: the largest number of test digits in the page. Only a cvae needs labels. Raises
+    FileNotFoundError, or ValueError if the model is not a vae or cvae of 28x28 images with the default width and depth, if the
+    file is damaged or was not saved by this project, or if the page would take more than 12 MB.
     """
     if count < 1:
         raise ValueError(f"count is {count}: expected at least 1 test digit")
@@ -78,9 +77,11 @@ def explore(
     }
     page = assemble(facts, tensors).encode()
     if len(page) > MOST_BYTES:
+        of_weights = sum(array.nbytes for array in tensors["weights"].values())
+        advice = f"a model with fewer than {facts['latentDim']} latents" if of_weights > len(page) / 2 else "fewer digits"
         raise ValueError(
             f"{path}: with {len(images):,} digits the page would take {len(page) / 1e6:.1f} MB; expected at most "
-            f"{MOST_BYTES / 1e6:.0f}: choose fewer digits, or a model with fewer than {facts['latentDim']} latents"
+            f"{MOST_BYTES / 1e6:.0f}: choose {advice}"
         )
     write_atomically(out, page)
     return out
@@ -198,7 +199,7 @@ def _replaced(page: str, mark: str, text: str) -> str:
 def _test_images(header: Mapping[str, Any], source: str | None) -> digits.Digits:
     """The test images of `source`. Default: the run's own source if it is on disk, otherwise `auto`. A label may be NO_LABEL."""
     config = header.get("config")
-    trained_on = config.get("source") if isinstance(config, dict) else None
+    trained_on = header.get("source") or (config.get("source") if isinstance(config, dict) else None)
     wanted = source or str(trained_on)
     gone = wanted.startswith(("folder:", "array:")) and not Path(wanted.partition(":")[2]).expanduser().exists()
     if not wanted.startswith(("folder:", "array:", "sprites")) or (gone and source is None):

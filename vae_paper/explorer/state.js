@@ -125,7 +125,8 @@ function fillTexts() {
   const [a, b] = [AXES[0], AXES[AXES.length - 1]].map(latentName);
   byId("plane-look").textContent = D === 2 ? say("planeLook") : D === 1 ? say("planeLine", { a }) : say("planeSlice", { a, b });
   byId("show-prior").parentElement.hidden = D === 1; // circles need a plane
-  byId("recon-formula").textContent = say(facts.kind === "bce" ? "reconBce" : "reconMse");
+  const formulas = facts.kind === "bce" ? ["reconBce", "elboBce", "weightBce"] : ["reconMse", "elboMse", "weightMse"];
+  ["recon", "elbo", "weight"].forEach((term, k) => { byId(`${term}-formula`).textContent = say(formulas[k]); });
 }
 
 // Colours, from page.css

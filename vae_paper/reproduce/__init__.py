@@ -1,8 +1,8 @@
 """Each file here, except oracle_models.py, is one measurement. It writes its numbers and its protocol to results/NAME.json.
 
 `python -m vae_paper reproduce NAME` runs the measurement NAME. It first trains the models that it needs. Some files also have a
-function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The top of such a file states
-the rule of the verdict.
+function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The rule of the verdict is
+at the top of the file, or `ledger` says that there is none.
 """
 
 import csv

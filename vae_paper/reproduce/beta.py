@@ -42,6 +42,7 @@ def main(options: Options) -> None:
     at_least(options, seeds=1, epochs=1)
     if len(options.betas) < 2 or 1.0 not in options.betas or list(options.betas) != sorted({*options.betas}):
         raise ValueError(f"betas are {options.betas}: expected at least 2 rising values, one of them 1")
+    betas = [float(beta) for beta in options.betas]  # in Python, 1 may stand for 1.0
     test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
         "command": command_of("python -m vae_paper.reproduce.beta", options),
@@ -54,7 +55,7 @@ def main(options: Options) -> None:
         "betas": {},
     }
     how: dict[str, Any] = {"source": "mnist", "likelihood": "bernoulli", "binarise": "dynamic", "epochs": options.epochs}
-    for beta in options.betas:
+    for beta in betas:
         measured = []
         for seed in options.seeds:
             model, seconds = trained(Config(name=f"beta-{beta}-{seed}", beta=beta, seed=seed, **how))

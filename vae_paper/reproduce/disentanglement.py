@@ -2,7 +2,7 @@
 docs/sprites.png.
 
 The metrics say how well single latents represent single properties (factors) of the sprites. They are computed for constructed
-latents, for which their right values are known, and for PCA, raw pixels and untrained encoders.
+latents, where the right value of each metric is known, and for PCA, raw pixels and untrained encoders.
 
 The beta-VAE metric and FactorVAE's metric are computed twice: in this project's way ("ours", measuring/disentanglement.py), and
 as the library disentanglement_lib computes them ("theirs", measuring/disentanglement_lib.py).

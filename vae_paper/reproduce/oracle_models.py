@@ -66,7 +66,7 @@ class LinearVAE(Model):
         return square / (2 * SIGMA**2) + 392 * math.log(2 * math.pi * SIGMA**2)
 
     def drawn(self, count: int, seed: int = 0) -> Data:
-        """Images x ~ p(x). NumPy draws the noise. (torch, with the same seed, would draw the eps of an estimator.)"""
+        """Images x ~ p(x). NumPy draws the noise: with torch and the same seed it could equal an estimator's eps."""
         rng = np.random.default_rng(seed)
         z, noise = (torch.from_numpy(rng.standard_normal((count, d))) for d in (3, 784))
         x = (z @ self.W.T + self.b + SIGMA * noise).view(-1, 1, 28, 28)

@@ -214,7 +214,6 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"{min(gains):.1f} on every seed. The numbers are not comparable: Pyro's images are grayscale"
                 + (". Pyro's unseen quadrant is the lower right, here it is the upper right" if seen == "3" else ""),
                 holds,
-                secondary=True,
             )
         )
     return rows
