@@ -47,7 +47,7 @@ REFUSED = [
     ({"model": "vq-vae"}, "model is vq-vae: its codebook is updated from the whole batch"),
     ({"likelihood": "optimal-gaussian", "binarise": "none"}, "likelihood is optimal-gaussian: its variance is fitted to a batch"),
     ({"objective": "capacity"}, r"objective is capacity: \|KL - C\| is computed from a batch's mean KL"),
-    ({"objective": "free-bits"}, "free_bits_per is latent: the floor is under a batch's mean KL"),
+    ({"objective": "free-bits"}, "free_bits_per is latent: the floor applies to a batch's mean KL"),
     ({"objective": "free-bits", "free_bits_per": "total"}, "free_bits_per is total: the floor"),
     ({"batch_size": 21}, "batch_size is 21: expected a multiple of 2"),
     ({"validation": 0.004}, "validation is 0.004: 1 images; expected 0, or at least one per process"),

@@ -144,7 +144,7 @@ def test_trained_resumed_measured_drawn_sampled(model, shape, options, zoo, caps
     after_step = runs.Run.after_step
 
     def interrupted(run, loss):
-        if run.progress.step == 2:
+        if run.progress.step == 1:  # of 3
             os.kill(os.getpid(), signal.SIGINT)
         after_step(run, loss)
 
@@ -217,6 +217,27 @@ def test_a_folder_with_a_long_name_is_read_without_a_cache(tmp_path, monkeypatch
     assert image_files.load("folder:.", "train", (3, 8, 8)).about.startswith(f"folder {long.name}, train split")
 
 
+def test_a_link_without_a_target_moves_no_label(tmp_path):
+    for name, colour in (("a", 0), ("b", 255)):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        for number in range(30):
+            Image.new("L", (8, 8), colour).save(tmp_path / "p" / name / f"{number + 1:02}.png")
+
+    def labels_are_right():
+        found = image_files.load(f"folder:{tmp_path / 'p'}", "train", (1, 8, 8))
+        return np.array_equal(found.images[:, 0, 0, 0] > 0.5, found.labels == 1)
+
+    assert labels_are_right()
+    (tmp_path / "p" / "a" / "00.png").symlink_to("nowhere")
+    assert labels_are_right()
+
+
+def test_integers_of_another_type_are_refused_with_the_right_advice():
+    np.savez("a.npz", images=np.zeros((20, 8, 8), np.int64))
+    with pytest.raises(ValueError, match=r"images are int64; expected uint8, bool, or floats in \[0, 1\]"):
+        image_files.load("array:a.npz", "train", (1, 8, 8))
+
+
 def test_an_array_with_too_many_numbers_is_refused_before_it_grows(monkeypatch):
     np.savez("a.npz", images=np.zeros((20, 8, 8), np.uint8))  # 1,280 bytes, but 5,120 as float32
     monkeypatch.setattr(image_files, "MOST_NUMBERS", 1_000)
@@ -266,7 +287,7 @@ BAD = {
     "no images": (lambda p: p.mkdir(), "--source folder:p", "folder:p: holds no image; expected files that end with .png"),
     "no path": (lambda p: None, "--source folder:", "source is 'folder:'; expected folder:PATH or array:FILE.npz"),
     "all broken": (lambda p: (p.mkdir(), (p / "a.png").touch()), "--source folder:p", "none of its 1 image files can be read"),
-    "a loop": (lambda p: links(p, p), "--source folder:p", "p/loop: leads to a folder that is read already; remove the symbolic"),
+    "a loop": (lambda p: links(p, p), "--source folder:p", "p/loop: is read twice, because a symbolic link leads to it or is it"),
     "half in classes": (
         lambda p: (plain(p), Image.new("L", (8, 8)).save(p / "z.png")), "--source folder:p", "z.png: lies beside subfolders",
     ),
@@ -348,7 +369,7 @@ def test_a_weight_file_of_another_shape_is_refused(tmp_path, capsys):
             "train --name d --source handwriting --latent-dim 2 --start-from c",
             "image_shape is (3, 32, 32) in this file, and (1, 28",
         ),
-        ("explore c", "the explorer shows a vae or a cvae: Gaussian latents and 28x28 images"),
+        ("explore c", "the explorer shows a vae or a cvae of the default width and depth: Gaussian latents and 28x28 images"),
     ):
         code, _, said = said_of(words, capsys)
         assert code == 2 and message in said.splitlines()[-1], said

@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -36,6 +37,13 @@ DIGITS = vae_paper.load_data("handwriting", "train").subset(slice(0, 60))
 @pytest.fixture(autouse=True)
 def in_its_own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def without_the_type_checker():
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def interrupted(config: Config, at_step: int = 1, **parts) -> str:
@@ -345,6 +353,71 @@ def test_a_prior_is_not_validated_on_images_that_its_vq_vae_has_seen():
         vae_paper.train(dataclasses.replace(prior, validation=0.0), data=larger)
 
 
+@pytest.mark.parametrize(("stopped_in", "finishes"), [(1, False), (2, True)])
+def test_ctrl_c_in_the_last_validation_does_not_stop_a_finished_run(stopped_in, finishes, monkeypatch):
+    def validate(*arguments):
+        epochs.append(1)
+        if len(epochs) == stopped_in:
+            os.kill(os.getpid(), signal.SIGINT)
+        return really(*arguments)
+
+    epochs, really = [], training.validate
+    monkeypatch.setattr(training, "validate", validate)
+    if finishes:
+        assert (vae_paper.train(Config(name="late", **SHORT), data=DIGITS) / "weights.safetensors").is_file()
+    else:
+        with pytest.raises(KeyboardInterrupt, match="stopped after step 3, state saved"):
+            vae_paper.train(Config(name="late", **SHORT), data=DIGITS)
+
+
+@pytest.mark.parametrize("name", ["iaf", "flow-prior"])
+def test_log_det_is_float32_under_bf16(name):
+    model = models.build(name, 4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    z, eps = DIGITS.images[:3], torch.ones(2, 3, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = model(z, eps)
+    assert terms.log_weight.dtype == terms.rate.dtype == torch.float32
+    numbers = torch.exp2(
+        torch.floor(torch.log2(terms.rate.abs()))
+    )  # bfloat16 has 8 bits: its numbers are multiples of this / 128
+    assert not torch.equal(terms.rate, torch.round(terms.rate / numbers * 128) / 128 * numbers)
+
+
+def test_a_second_gpu_becomes_the_current_one(monkeypatch):
+    taken: list[str] = []
+    monkeypatch.setattr(devices, "is_available", lambda device: device == "cuda:1")
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    for device in ("cpu", "cuda", "cuda:7", "cuda:1"):
+        distributed.take_device(device)
+    assert taken == ["cuda:1"]
+
+
+def test_a_name_with_dollars_is_no_formula_in_a_caption():
+    data = DIGITS.replace(about="folder a$_$b, test split")
+    assert r"a\$_\$b" in Subject(vae_paper.VAE(2), data).caption("x")
+
+
+def test_infinity_is_refused_by_its_name():
+    with pytest.raises(ValueError, match="beta is inf: expected at least 0, and finite"):
+        vae_paper.train(Config(name="inf", beta=math.inf, **SHORT), data=DIGITS)
+
+
+def test_arguments_that_can_be_given_are_named():
+    with pytest.raises(ValueError, match="foo is not an argument of flow-prior; expected one of: couplings, hidden"):
+        models.checked_arguments("flow-prior", {"foo": 1})
+    with pytest.raises(ValueError, match="encoder is not an argument of vae; expected one of: none"):
+        models.checked_arguments("vae", {"encoder": "x"})
+
+
+def test_the_accuracy_of_samples_names_the_samples(monkeypatch):
+    monkeypatch.setattr(classifier, "trained", lambda source: classifier.Classifier().eval())
+    found = vae_paper.evaluate(models.build("cvae", 2), DIGITS, passes=1, k=2, subset=2, drawn=20)["measures"]
+    assert (found["conditional_accuracy"]["images"], found["classifier_accuracy"]["images"]) == (20, 60)
+
+
 def test_an_epoch_may_have_numbers_that_the_first_has_not():
     class Late(vae_paper.VAE):
         def end_epoch(self):
@@ -395,6 +468,7 @@ def test_level_1_measures_float64_weights_and_names_another_likelihood(tmp_path,
     assert weights.kind_of({}) == "bce"
 
 
+@pytest.mark.usefixtures("without_the_type_checker")
 def test_level_1_does_not_save_tensors(tmp_path):
     params = vae_lowlevel.vae.init_params(2, np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"is a torch tensor; expected a NumPy array: tensor.detach\(\).numpy\(\)"):

@@ -5,6 +5,7 @@
 
 import ast
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -37,7 +38,7 @@ class ModelOptions:
     sigma: Annotated[float | None, default("0.1")] = None
     """Scale of the likelihood: the standard deviation of gaussian, or the initial value of a learned scale."""
     width: Annotated[int | None, default("32")] = None
-    """Number of channels after the first layer of a vae, cvae or ae; each later layer of the encoder doubles this number."""
+    """Number of channels after the first layer of a vae, cvae or ae; each later convolution doubles this number."""
     depth: Annotated[int | None, default("the smallest number, at least 2, that gives a grid of at most 8x8")] = None
     """Number of layers of stride 2 in the encoder of a vae, cvae or ae. The decoder has the same number."""
     seen: Annotated[int | None, default("1")] = None
@@ -240,8 +241,8 @@ def _refuse_contradictions(c: Config) -> None:
             raise ValueError(f"{option} is {value}: expected more than 0" + (", less than 2³¹" if value > 0 else ""))
     for option in ("beta", "free_bits", "capacity", "commitment", "seed", "depth"):
         value = getattr(c, option)
-        if value is not None and not value >= 0:
-            raise ValueError(f"{option} is {value}: expected at least 0")
+        if value is not None and not 0 <= value < math.inf:
+            raise ValueError(f"{option} is {value}: expected at least 0" + (", and finite" if value > 0 else ""))
     if not 0 <= c.validation < 1:
         raise ValueError(f"validation is {c.validation}: expected a fraction, 0 <= validation < 1")
     if c.image_size is not None and (c.image_size < 4 or c.image_size % 4):

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from vae_paper import devices
 from vae_paper.config import Config
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Model
@@ -46,7 +47,7 @@ def restarted() -> bool:
 
 
 def launch() -> str | None:
-    """The id of this start of torchrun; None without torchrun."""
+    """The id of this start of torchrun (--rdzv-id, or a new one for each start); None without torchrun."""
     return os.environ.get("TORCHELASTIC_RUN_ID")
 
 
@@ -106,11 +107,13 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
 
 
 def take_device(device: str) -> None:
-    """Make "cuda" mean the GPU of this process. ValueError if there are fewer GPUs than processes."""
+    """Make "cuda" mean the GPU of this process, or GPU N for "cuda:N". ValueError if there are fewer GPUs than processes."""
     if processes() > 1 and device == "cuda" and (count := torch.cuda.device_count()):
         if int(os.environ["LOCAL_RANK"]) >= count:
             raise ValueError(f"device is cuda: each process takes a GPU, and there are {count}; start at most {count} processes")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    elif device.startswith("cuda:") and devices.is_available(device):
+        torch.cuda.set_device(device)
 
 
 def parallel(model: Model) -> Model | DistributedDataParallel:

@@ -1,4 +1,5 @@
-"""Download MNIST, Fashion-MNIST, KMNIST or CIFAR-10 (torchvision's mirrors and checksums). A failure leaves no new file."""
+"""Download MNIST, Fashion-MNIST, KMNIST or CIFAR-10 (with checksums, from torchvision's mirrors; CIFAR-10 from its own
+page). A failure leaves no new file."""
 
 import contextlib
 import gzip

@@ -130,7 +130,7 @@ def listed(folder: Path) -> list[str]:
     found, seen = [], set()
     for here, below, files in os.walk(folder, onerror=refuse, followlinks=True):
         if (real := os.path.realpath(here)) in seen:
-            raise ValueError(f"{here}: leads to a folder that is read already; remove the symbolic link")
+            raise ValueError(f"{here}: is read twice, because a symbolic link leads to it or is it; remove the link")
         seen.add(real)
         below[:] = sorted(name for name in below if not name.startswith("."))
         images = [name for name in files if name.lower().endswith(ENDINGS) and not name.startswith(".")]
@@ -161,7 +161,7 @@ def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.
         with contextlib.suppress(OSError):  # a symbolic link without a target, or to itself
             status = (folder / name).stat()
             stats.append((name, status.st_size, status.st_mtime_ns))
-    key = hashlib.sha256(json.dumps([VERSION, shape, stats]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([VERSION, shape, names, stats]).encode()).hexdigest()
     where = hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:8]
     path = digits.data_folder() / "cache" / f"{folder.resolve().name}-{where}-{C}x{H}x{W}.safetensors"
     try:
@@ -170,8 +170,8 @@ def _kept(folder: Path, names: list[str], shape: Shape) -> tuple[np.ndarray, np.
             return kept["images"], kept["read"], len(names) - len(kept["read"])
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, KeyError) as error:
-        print(f"{error}; the folder is read again", file=sys.stderr)
+    except (OSError, ValueError, KeyError):
+        print(f"{path}: the stored images are damaged or cannot be read; the folder is read again", file=sys.stderr)
     images, broken = np.empty((len(names), *shape), np.uint8), 0
     read: list[int] = []
     for index, name in enumerate(tqdm(names, desc=f"reading {folder.name}", unit="image", disable=None)):
@@ -237,6 +237,8 @@ def load_array(path: Path) -> tuple[np.ndarray, np.ndarray | None, Bool[np.ndarr
     try:
         if x.dtype == bool or x.dtype.kind == "f":  # bool, or floats of any precision and byte order
             x = x.astype(np.float64 if x.dtype.itemsize > 4 else np.float32)
+        if x.dtype.kind in "iu" and x.dtype != np.uint8:
+            raise ValueError(f"images are {x.dtype}; expected uint8, bool, or floats in [0, 1]")
         if x.dtype != np.uint8:
             check_pixels(x)
         if labels is not None:

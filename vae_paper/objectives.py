@@ -37,8 +37,8 @@ def sticking_the_landing(terms: Terms) -> PerImage:
     """The ELBO, with the KL estimated from samples of z, and with the gradient of `through_z` (Roeder et al. 2017,
     arXiv:1703.09194).
 
-    If q(z|x) is the exact posterior, p(x, z) / q(z|x) is p(x) for every z. Then it does not change with z, and the encoder's
-    gradient is 0 for every sample, without noise.
+    If q(z|x) is the exact posterior, p(x, z) / q(z|x) is p(x) for every z. Then this ratio does not change with z, and the
+    encoder's gradient is 0 for every sample, without noise.
     """
     return through_z(terms).mean(0)
 

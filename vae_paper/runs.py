@@ -75,7 +75,7 @@ class Run:
     interrupted: list[int]
     """One entry for each Ctrl-C (`interrupts`)."""
     in_python: bool = False
-    """True if a model, data, an objective or an optimiser was passed in Python: the command line cannot resume such a run."""
+    """True if a model, data, an objective or an optimiser was passed in Python: the command line may not resume the run."""
     writer: Any = None
     """TensorBoard's writer, or None."""
 
@@ -133,7 +133,7 @@ class Run:
         self.bar.set_postfix_str(said)
         if self.bar.disable and distributed.rank() == 0:  # stderr is no terminal: a line for each epoch in place of the bar
             print(f"{self.config.name}: epoch {epoch} of {self.config.epochs}, {said}", file=sys.stderr)
-        if distributed.any_of(self.interrupted):
+        if distributed.any_of(self.interrupted) and epoch != self.config.epochs:  # a finished run has nothing to go on with
             self._stop()
         self.started = time.perf_counter()
 
@@ -203,8 +203,8 @@ def begun(
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        # Weights that cannot be resumed: another command wrote them (no config.json), or the state was removed: it is first saved
-        # after the first row of metrics.csv, so with two rows there was one
+        # Weights that cannot be resumed: another command wrote them (there is no config.json), or the state was removed. A state
+        # is saved after each row of metrics.csv, so if there are two rows, there was a state
         there = {path.name for path in folder.glob("*") if path.exists()}
         removed = "metrics.csv" in there and "state.safetensors" not in there and len(_lines(folder / "metrics.csv")) > 2
         alone = "weights.safetensors" in there and ("config.json" not in there or removed)

@@ -22,7 +22,7 @@ def cyclical(progress: float, cycles: int = 4, rise: float = 0.5) -> float:
 
 
 def one_cycle(progress: float) -> float:
-    """The learning rate's factor (Smith & Topin 2017): from 1/25 to 1 until progress 0.3, then to 1e-5, along cosine curves."""
+    """The learning rate's factor (Smith & Topin 2017; two phases, as in torch): 1/25 to 1 until progress 0.3, then to 1e-5."""
     _check(progress)
     low, along = (1 / 25, progress / 0.3) if progress < 0.3 else (1e-5, (1 - progress) / 0.7)
     return low + (1 - low) * (1 - math.cos(math.pi * along)) / 2

@@ -2,7 +2,7 @@
 (Matthey et al. 2017).
 
 Pixels inside the shape are 1, pixels outside it are 0, and pixels at its edge are gray. The 5 factors are shape, scale,
-rotation, x and y. A rotation is less than a quarter turn, so with 24x24 pixels or more no two combinations of factors give the
+rotation, x and y. A rotation is less than a quarter turn, so with 28x28 pixels or more no two combinations of factors give the
 same image. (In dSprites a square makes a full turn, and looks the same after each quarter turn.)
 
 Legend: N images; V = 5 factors; S = 4, as each pixel is divided into SxS points. A window is a square of WxW pixels around the
@@ -32,8 +32,9 @@ def all_factors() -> Factors:
 
 
 @cache
-def all_images(size: int = 28) -> Float[np.ndarray, "N 1 size size"]:
-    """The images of `all_factors`. A process draws them once and keeps them: 217 MB at 28x28, 1.1 GB at 64x64."""
+def all_images(size: int) -> Float[np.ndarray, "N 1 size size"]:
+    """The images of `all_factors`. A process draws them once for each size and keeps them: 217 MB at 28x28, 1.1 GB
+    at 64x64."""
     return render(all_factors(), size)
 
 

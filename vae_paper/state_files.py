@@ -25,7 +25,7 @@ def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: d
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             (tensors if isinstance(value, Tensor) else numbers)[f"optimizer.{index}.{name}"] = value
-    plain = (int, float, str, tuple, list, type(None))  # saved from parameter groups, too: some optimisers count steps there
+    plain = (int, float, str, tuple, list, type(None))  # types that are saved from parameter groups
     groups = [{n: v for n, v in g.items() if n != "params" and isinstance(v, plain)} for g in optimizer.param_groups]
     about = progress | {"optimizer": numbers, "groups": groups}
     rows = np.frombuffer(json.dumps(about.pop("rows", [])).encode(), np.uint8)

@@ -158,7 +158,7 @@ class Model(nn.Module):
 
     def decode(self, z: Latents, labels: Labels | None = None) -> Images:
         """The logits of p(x|z)."""
-        raise ValueError(f"{type(self).__name__} defines no decode: z alone does not determine an image")
+        raise ValueError(f"{type(self).__name__} defines no decode: define it, or distortion and images_of")
 
     def distortion(self, z: Samples, x: Images, labels: Labels | None = None) -> Float[Tensor, "K B"]:
         """-log p(x|z) in nats per image, for K samples of z per image."""

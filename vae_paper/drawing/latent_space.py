@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from vae_numpy.checks import check_alike, check_labels
 from vae_paper.drawing import plots
-from vae_paper.drawing.subject import Latents, Subject, caption, name_of, x_hat
+from vae_paper.drawing.subject import Latents, Subject, caption, name_of, plain, x_hat
 from vae_paper.measuring.elbo import active_units
 from vae_paper.sampling import interpolation, samplers
 from vae_paper.vae import Model
@@ -142,7 +142,7 @@ def side_by_side(subject: Subject, path: Path) -> None:
     names = names if names[0] != names[1] else [f"{name}, {'first' if i == 0 else 'second'}" for i, name in enumerate(names)]
     models = {name: codes_and_samples(one) for name, one in zip(names, both, strict=True)}
     said = " and ".join(names) + ": latents of test images, and samples from a Gaussian fitted to each model's latents"
-    said += "".join(caption("", one.model, one.about) for one in both) + f"\nTest images: {subject.test.about}"
+    said += "".join(caption("", one.model, one.about) for one in both) + f"\nTest images: {plain(subject.test.about)}"
     plots.side_by_side(path, models, subject.labels(SHOWN)[: len(subject.test.images)], said)
 
 

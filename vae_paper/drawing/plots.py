@@ -108,7 +108,7 @@ def grid(
     figure = Figure(figsize=(width, height))
     axis = figure.add_axes((left / width, bottom / height, cell * length / width, cell * H / W * count / height))
     _show(axis, images)
-    for edge in range(1, count):  # a line between rows: each row is about another z, latent or image
+    for edge in range(1, count):  # a line between rows
         axis.axhline(H * edge - 0.5, color="0.8", lw=0.6)
     axis.set_xticks(W * np.arange(len(columns or [])) + (W - 1) / 2, columns or [], fontsize=8)
     axis.set_yticks(H * np.arange(len(rows or [])) + (H - 1) / 2, rows or [], fontsize=8)

@@ -36,7 +36,8 @@ def sample(
         raise ValueError(f"{run} was trained on {about.get('data')}, and the data are now: {train.about}; choose a --source")
     images, labels = sample_images(model, count, sampler, seed, label, train)
     said = SAMPLERS[sampler] if train is not None else model.drawn_from or "z ~ N(0, I), for which this model was not trained"
-    row = model.classes if model.takes_labels and model.classes <= plots.MOST_CLASSES else ROW
+    classes = model.classes if model.takes_labels else int(labels.max()) + 1 if labels is not None and label is None else ROW
+    row = classes if classes <= plots.MOST_CLASSES else ROW
     in_turn = labels is not None and label is None and labels.tolist() == [i % row for i in range(count)]
     columns = [str(c) for c in range(row)] if in_turn else None
     blank = torch.zeros(-count % row, *images.shape[1:])  # fills the last row

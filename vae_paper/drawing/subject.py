@@ -59,7 +59,7 @@ class Subject:
 
     def caption(self, what: str, tested: bool = True) -> str:
         """A caption: `what` the picture shows, the model, its training data, and, if `tested`, the test images."""
-        return caption(what, self.model, self.about) + (f"\nTest images: {self.test.about}" if tested else "")
+        return caption(what, self.model, self.about) + (f"\nTest images: {plain(self.test.about)}" if tested else "")
 
 
 def read(run: str | Path, source: str | None = None, seed: int = 0, image: int = 0, beside: str | Path | None = None) -> Subject:
@@ -87,7 +87,12 @@ def caption(what: str, model: Model, about: dict[str, Any]) -> str:
     # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
     trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)
     described = f"{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
-    return what + "\n" + described.replace("$", r"\$")  # matplotlib would read the text between two $ as a formula
+    return what + "\n" + plain(described)
+
+
+def plain(text: str) -> str:
+    """The text for a caption: matplotlib would read the part between two $ as a formula."""
+    return text.replace("$", r"\$")
 
 
 @torch.inference_mode()

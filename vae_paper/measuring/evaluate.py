@@ -115,7 +115,7 @@ def of_information(model: Model, found: estimators.Information, data: Data) -> M
     x, log_n = "x, label" if model.takes_labels else "x", math.log(len(data.images))
     says = {
         "mutual_information_low": f"I({x}; z), a lower bound in expectation, never above log N = {log_n:.2f}",
-        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) leaves out the image of z)",
+        "mutual_information_high": f"I({x}; z), an upper bound in expectation (q(z) without the image from which z was drawn)",
         "aggregate_kl_low": "KL(q(z) || p(z)) = rate - I: a lower bound in expectation (0 is a lower bound too)",
         "aggregate_kl_high": "KL(q(z) || p(z)) = rate - I: an upper bound in expectation",
     }
@@ -149,7 +149,8 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
     if labels is not None and data.labels is not None:
         says = f"{count} samples, {kind}, all labels in turn: the fraction for which the classifier predicts the requested label"
-        found["conditional_accuracy"] = one(classifier.accuracy(judge, images, labels), "fraction", data, says)
+        samples = {"data": f"{count} samples", "images": count}
+        found["conditional_accuracy"] = one(classifier.accuracy(judge, images, labels), "fraction", data, says) | samples
         says = "the same for the test images and their labels"
         found["classifier_accuracy"] = one(classifier.accuracy(judge, test, data.labels), "fraction", data, says)
     return found
@@ -174,7 +175,7 @@ def table(report: dict[str, Any]) -> str:
         f"{report['weights']}: {report['model']}, D = {report['latent_dim']}, likelihood {report['likelihood']}",
         f"Units: {report['units']}.",
         f"Measured on {report['data']}, seed {report['seed']}; ±: standard errors (except active_units). "
-        "For elbo and iwae, larger is better.",
+        "For elbo and iwae in nats, larger is better.",
         "",
     ]
     for name, m in report["measures"].items():

@@ -59,9 +59,10 @@ def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
         raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected a dictionary of names and values")
     options, found = options_of(class_of(name)), {}
     for option, value in arguments.items():
-        if option not in options:
-            elsewhere = ("latent_dim", "likelihood", "sigma", "image_shape", "encoder", "decoder")
-            free = [one for one in options if one not in elsewhere]
+        if options.get(option) is None:  # encoder and decoder, too: they are networks
+            from vae_paper.config import Config
+
+            free = [one for one in options if one not in (*Config.__dataclass_fields__, "image_shape", "encoder", "decoder")]
             raise ValueError(f"{option} is not an argument of {name}; expected one of: {', '.join(free) or 'none'}")
         kind = type(options[option])
         if (kind, type(value)) in ((tuple, list), (float, int)):

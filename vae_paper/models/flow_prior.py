@@ -33,7 +33,7 @@ class Coupling(nn.Module):
 
     def scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         """log s and t: the log scale and the shift of the second part. tanh keeps s between 1/e and e."""
-        log_s, t = self.net(kept).chunk(2, dim=-1)
+        log_s, t = self.net(kept).to(kept.dtype).chunk(2, dim=-1)
         return torch.tanh(log_s), t
 
     def forward(self, z: Float[Tensor, "*N D"]) -> tuple[Float[Tensor, "*N D"], Float[Tensor, "*N"]]:

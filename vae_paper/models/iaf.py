@@ -37,7 +37,7 @@ class Step(nn.Module):
     def forward(self, z: Samples, context: Float[Tensor, "B 2*D"]) -> tuple[Samples, Float[Tensor, "K B"]]:
         """The new z, and log |det| of the step: the sum of log g."""
         h = relu(linear(z, self.first.weight * self.before, self.first.bias) + self.context(context))  # (K, B, hidden)
-        m, s = linear(h, self.last.weight * self.after, self.last.bias).chunk(2, dim=-1)
+        m, s = linear(h, self.last.weight * self.after, self.last.bias).to(z.dtype).chunk(2, dim=-1)  # (K, B, D)
         s = s + 2
         return torch.sigmoid(s) * z + torch.sigmoid(-s) * m, logsigmoid(s).sum(-1)
 

@@ -90,7 +90,7 @@ def untrained(latent_dim: int, seed: int) -> Representation:
 
 def pixels() -> Representation:
     """One latent for each pixel that is above 0 in some sprite."""
-    x = sprites.all_images().reshape(-1, 784)
+    x = sprites.all_images(28).reshape(-1, 784)
     return x[:, x.any(0)]
 
 
