@@ -28,9 +28,9 @@ SHORT = [  # README's words for a line: the results, the number of the line, the
     ("nll", 0, "−log p(x) of a VAE (Burda et al. 2015; the network here is another)"),
     ("nll", 1, "−log p(x), trained with the importance-weighted bound, 5 samples"),
     ("kingma", 0, "more latents cause no overfitting: the bound for each number of latents N_z (Kingma & Welling 2013, their "
-     "network; too few training samples to show overfitting)"),
-    ("sohn", 0, "−log p of the rest of a digit, given one quadrant (claim of Sohn et al. 2015; published: Pyro's tutorial, on "
-     "grayscale images, so only the order is compared; [baselines](docs/conditional.md))"),
+     "network; the training is too short to show overfitting)"),
+    ("sohn", 0, "−log p of the rest of a digit, given one quadrant (Sohn et al. 2015; the published numbers are of Pyro's "
+     "tutorial, on grayscale images: only their order is compared; [baselines](docs/conditional.md))"),
     ("higgins", 0, "disentanglement in %, β = 4 and β = 1 (Higgins et al. 2017)"),
 ]  # fmt: skip
 

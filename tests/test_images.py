@@ -287,7 +287,7 @@ BAD = {
     "no images": (lambda p: p.mkdir(), "--source folder:p", "folder:p: holds no image; expected files that end with .png"),
     "no path": (lambda p: None, "--source folder:", "source is 'folder:'; expected folder:PATH or array:FILE.npz"),
     "all broken": (lambda p: (p.mkdir(), (p / "a.png").touch()), "--source folder:p", "none of its 1 image files can be read"),
-    "a loop": (lambda p: links(p, p), "--source folder:p", "p/loop: is read twice, because a symbolic link leads to it or is it"),
+    "a loop": (lambda p: links(p, p), "--source folder:p", "p/loop: is read twice, because of a symbolic link"),
     "half in classes": (
         lambda p: (plain(p), Image.new("L", (8, 8)).save(p / "z.png")), "--source folder:p", "z.png: lies beside subfolders",
     ),

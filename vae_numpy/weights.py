@@ -84,8 +84,8 @@ def load_tensors(
 
     `check(zeros, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory. For each
     tensor, `zeros` has an array with its name, shape and dtype. All its values share one zero, so it takes hardly any memory.
-    `check` raises a ValueError if the names, shapes, dtypes or the header are wrong. Without `check`, the tensors may take `most`
-    bytes.
+    `check` raises a ValueError if the names, shapes, dtypes or the header are wrong. Without `check`, the tensors may take at
+    most `most` bytes.
     Raises FileNotFoundError, PermissionError, or ValueError: the file is damaged, was not saved by this project, or holds NaN
     or infinity.
     """

@@ -64,7 +64,7 @@ class Data:
         return dataclasses.replace(self, **changes)
 
     def like(self, model: Any) -> "Data":
-        """The data with images in the model's precision. Images that are not floats stay unchanged, for the model to refuse."""
+        """The data with images in the model's precision. Images that are not floats stay unchanged: a model refuses them."""
         dtype = next((p.dtype for p in model.parameters()), self.images.dtype)
         alike = self.images.dtype == dtype or not self.images.is_floating_point()
         return self if alike else self.replace(images=self.images.to(dtype))

@@ -107,7 +107,8 @@ def check(config: Config, model: Model, held_out: int, own_objective: bool) -> N
 
 
 def take_device(device: str) -> None:
-    """Make "cuda" mean the GPU of this process, or GPU N for "cuda:N". ValueError if there are fewer GPUs than processes."""
+    """Choose the GPU of this process: for "cuda" the GPU with its local rank, for "cuda:N" GPU N. ValueError if there are too few
+    GPUs."""
     if processes() > 1 and device == "cuda" and (count := torch.cuda.device_count()):
         if int(os.environ["LOCAL_RANK"]) >= count:
             raise ValueError(f"device is cuda: each process takes a GPU, and there are {count}; start at most {count} processes")

@@ -130,7 +130,7 @@ def listed(folder: Path) -> list[str]:
     found, seen = [], set()
     for here, below, files in os.walk(folder, onerror=refuse, followlinks=True):
         if (real := os.path.realpath(here)) in seen:
-            raise ValueError(f"{here}: is read twice, because a symbolic link leads to it or is it; remove the link")
+            raise ValueError(f"{here}: is read twice, because of a symbolic link; remove the link")
         seen.add(real)
         below[:] = sorted(name for name in below if not name.startswith("."))
         images = [name for name in files if name.lower().endswith(ENDINGS) and not name.startswith(".")]

@@ -75,7 +75,7 @@ class Run:
     interrupted: list[int]
     """One entry for each Ctrl-C (`interrupts`)."""
     in_python: bool = False
-    """True if a model, data, an objective or an optimiser was passed in Python: the command line may not resume the run."""
+    """True if a model, data, an objective or an optimiser was passed in Python, so that the run is resumed in Python."""
     writer: Any = None
     """TensorBoard's writer, or None."""
 
@@ -203,8 +203,8 @@ def begun(
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        # Weights that cannot be resumed: another command wrote them (there is no config.json), or the state was removed. A state
-        # is saved after each row of metrics.csv, so if there are two rows, there was a state
+        # Weights that cannot be resumed: another command wrote them (there is no config.json), or the state was removed. The
+        # state is saved after each row of metrics.csv and before the next row. So two rows show that there was a state
         there = {path.name for path in folder.glob("*") if path.exists()}
         removed = "metrics.csv" in there and "state.safetensors" not in there and len(_lines(folder / "metrics.csv")) > 2
         alone = "weights.safetensors" in there and ("config.json" not in there or removed)

@@ -110,7 +110,7 @@ class Model(nn.Module):
     """Whether `forward` runs the same operations in every training step, and stores nothing in Python objects. If True, a CUDA
     GPU can record one step and replay it (cuda_graph.py). An inherited value does not count: a subclass must set it itself."""
     whole_batch: str | None = None
-    """The reason why the loss needs the whole batch: then training in several processes is refused. None: it does not."""
+    """Why the loss needs the whole batch (then training in several processes is refused), or None."""
     gaussian_q: bool = True
     """Whether q(z|x) is N(mu, diag(exp(logvar))), with these mu and logvar in `Terms`."""
     fixed_options: ClassVar[Mapping[str, str]] = {}

@@ -281,7 +281,7 @@ WRONG = [
     Wrong(
         "mu_scaled",
         "pathwise_gradient",
-        "the first value has a factor sigma too many. In z = mu + sigma eps, the derivative of z with respect to mu is 1",
+        "the first value has an extra factor sigma. In z = mu + sigma eps, the derivative of z with respect to mu is 1",
         lambda mu, logvar, eps, df: along(df(samples(mu, logvar, eps)), sd(logvar), 0.5 * sd(logvar) * eps),
     ),
     Wrong(

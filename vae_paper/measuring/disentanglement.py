@@ -55,7 +55,7 @@ def higgins(
     classifier predicts the chosen factor from the mean of |z - z'| over these pairs. `train` and `test` are numbers of data
     points; the defaults are those of disentanglement_lib. The metric is often high even if each latent is a linear mixture of
     factors: the means of |z - z'| still depend on the chosen factor. (But if two factors have the same distribution, and two
-    latents are their sum and their difference, they cannot be told apart.)
+    latents are their sum and their difference, the metric cannot tell these factors apart.)
     """
     from sklearn.linear_model import LogisticRegression  # imported here: it takes a second, and only this metric needs it
 

@@ -131,7 +131,8 @@ def information(
     z) is the mean of log q(z|x) - log q(z). Two estimates of q(z) give two bounds (Poole et al. 2019, arXiv:1905.06922: bounds
     for known q(z|x)). If q(z) is the mean over all N images, the estimate of I(x; z) is too small in expectation, and never
     above log N. If q(z) leaves out the image from which z was drawn, the estimate is too large in expectation. The standard
-    error leaves out the error of q(z). So it is too small if I(x; z) is near log N or above: then the two bounds are far apart.
+    error leaves out the error of q(z). This error is large if I(x; z) is near log N or above: then the two bounds are far
+    apart.
     """
     check_alike(2, mu=mu, logvar=logvar)
     if len(mu) < 2:

@@ -158,8 +158,8 @@ def _variance(r: dict[str, Any]) -> str:
         return ""
     v = r["variance"]
     return (
-        f"Variance of a pixel in the likelihood: {v['of_the_likelihood']:.4g}. Times the training's beta (1 if unknown): "
-        f"{v['with_beta']:.4g}; with this variance, beta = 1 gives an equivalent loss. Mean squared error per pixel: "
+        f"Variance of a pixel in the likelihood: {v['of_the_likelihood']:.4g}. Training with its beta (1 if unknown) is "
+        f"equivalent to training with beta = 1 and the variance {v['with_beta']:.4g}. Mean squared error per pixel: "
         f"{v['squared_error_per_pixel']:.4g}"
     )
 

@@ -59,7 +59,7 @@ def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
         raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected a dictionary of names and values")
     options, found = options_of(class_of(name)), {}
     for option, value in arguments.items():
-        if options.get(option) is None:  # encoder and decoder, too: they are networks
+        if options.get(option) is None:  # encoder and decoder are refused too: they are networks
             from vae_paper.config import Config
 
             free = [one for one in options if one not in (*Config.__dataclass_fields__, "image_shape", "encoder", "decoder")]

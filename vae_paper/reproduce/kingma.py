@@ -38,7 +38,7 @@ from vae_paper.vae import VAE
 
 HIDDEN = 500
 BATCH = 100  # images per step
-LOWER, GAP = 2.0, 1.0  # nats: the ELBO may be lower by the first, the gap larger by the second
+LOWER, GAP = 2.0, 1.0  # nats: the ELBO may be LOWER nats lower, and the gap may be GAP nats larger
 NETWORKS = {
     "mlp": "the paper's network (encoder and decoder: one hidden layer of 500 tanh units each)",
     "conv": "this project's network",

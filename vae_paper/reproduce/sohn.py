@@ -13,8 +13,8 @@ beside them. The tutorial uses the Bernoulli formula on grayscale images, where 
 models is compared, not the numbers.
 
 Rule of the verdict, fixed before the measurement, for each number of quadrants and each seed: the CVAE has a lower -log p than
-the network and the neighbours. With each further seen quadrant, the difference between the CVAE and the better of these two gets
-smaller.
+the network and the neighbours. And with each further seen quadrant, the difference between the CVAE and the better of these two
+must get smaller.
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """python -m vae_paper.reproduce.vq_vae: a VQ-VAE with a learned prior on MNIST -> results/vq_vae.json, pictures in docs/.
 
 For each seed four models are trained: a VQ-VAE; a VQ-VAE that does not restart rarely used codes; a class-conditional PixelCNN
-as prior over the codes of the first VQ-VAE; and a VAE for comparison (the terms: models/vq_vae.py, models/pixel_prior.py).
-Finished runs in runs/ are measured again, not trained again. Unfinished runs are resumed.
+as prior over the codes of the first VQ-VAE; and a VAE for comparison (models/vq_vae.py and models/pixel_prior.py explain these
+words). Finished runs in runs/ are measured again, not trained again. Unfinished runs are resumed.
 
 No verdict: the VAE had fewer epochs than the VQ-VAE with its prior, so their difference says little about the models.
 """

@@ -11,7 +11,7 @@ from vae_numpy.checks import check_alike, check_at_least, check_labels
 Point = Float[np.ndarray, " D"]
 Path = Float[np.ndarray, "T D"]
 
-NEARLY = 1e-4  # radians. Nearer to π, float32 makes sin(angle) too inaccurate to divide by; nearer to 0, the arc is the line
+NEARLY = 1e-4  # radians. An angle so near to 0 or π counts as 0 or π: near π, sin(angle) is too inaccurate for a division
 
 
 def lerp(a: Point, b: Point, steps: int) -> Path:
