@@ -152,7 +152,7 @@ SAID = [
         [],
     ),
     ("ae", "bce", 1.0, ["an objective, not a bound", "an autoencoder has no noise and no prior"], ["an upper bound"]),
-    ("vae", "gaussian", 1.0, ["Variance of a pixel: 0.01 in the likelihood", "not the size of a compressed file"], []),
+    ("vae", "gaussian", 1.0, ["Variance of a pixel in the likelihood: 0.01", "not the size of a compressed file"], []),
 ]
 
 
