@@ -83,7 +83,7 @@ EXEMPT = {
         vae_paper.estimated_rate.* vae_paper.models.flow_prior.* vae_paper.models.vamp_prior.* vae_paper.models.iaf.*""",
     "called by `train`, which checks its configuration; a model checks its batch": "vae_lowlevel.train.* vae_paper.training.*",
     "a run's folder, in the hands of `train`: test_nothing_lost, test_commands, test_own_code": """
-        vae_paper.runs.* vae_paper.state_files.load_state""",
+        vae_paper.runs.* vae_paper.run_config.* vae_paper.state_files.load_state""",
     "processes of torchrun and numbers of a batch that the model has checked: test_distributed": "vae_paper.distributed.*",
     "any header: test_passed_in_python": "vae_numpy.weights.kind_of",
     "files and configurations: test_nothing_let_in": """

@@ -18,7 +18,7 @@ import vae_lowlevel.__main__
 import vae_numpy.__main__
 import vae_paper
 from vae_numpy import weights
-from vae_paper import Config, Subject, cuda_graph, devices, distributed, initial, models, runs, state_files, training
+from vae_paper import Config, Subject, cuda_graph, devices, distributed, initial, models, run_config, runs, state_files, training
 from vae_paper.drawing import plots
 from vae_paper.drawing.figures import why_not
 from vae_paper.drawing.sample import sample
@@ -407,9 +407,9 @@ def test_infinity_is_refused_by_its_name():
 
 def test_arguments_that_can_be_given_are_named():
     with pytest.raises(ValueError, match="foo is not an argument of flow-prior; expected one of: couplings, hidden"):
-        models.checked_arguments("flow-prior", {"foo": 1})
+        vae_paper.train(Config(model="flow-prior", model_arguments="foo=1"))
     with pytest.raises(ValueError, match="encoder is not an argument of vae; expected one of: none"):
-        models.checked_arguments("vae", {"encoder": "x"})
+        vae_paper.train(Config(model_arguments="encoder=x"))
 
 
 def test_the_accuracy_of_samples_names_the_samples(monkeypatch):
@@ -435,7 +435,7 @@ def test_a_run_in_tf32_is_resumed_on_a_cpu_in_float32():
     stored = json.loads((path / "config.json").read_text()) | {"device": "cuda", "precision": "tf32"}
     (path / "config.json").write_text(json.dumps(stored))
     if not torch.cuda.is_available():
-        kept = runs.stored_config(path, Config(name="gpu", resume=True))
+        kept = run_config.stored_config(path, Config(name="gpu", resume=True))
         assert (kept.device, kept.precision) == ("cpu", "float32")
         state = {"step": 6, "loss": 0.0, "seconds": 1.5, "best": None, "rows": [], "config": stored}
         assert runs.progress_of(path, kept, state).step == 6

@@ -15,7 +15,7 @@ from vae_paper.config import Config, checked
 from vae_paper.data import load_data
 from vae_paper.measuring import elbo
 from vae_paper.models.pixel_prior import PixelPrior, table_cost
-from vae_paper.runs import configured
+from vae_paper.run_config import configured
 
 SIDE = 7
 PLACES = [(row, column) for row in range(SIDE) for column in range(SIDE)]

@@ -204,7 +204,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
             raise ValueError(f"model_arguments sets {known[0]}: give it as --{known[0].replace('_', '-')}")
         if "image_shape" in arguments:
             raise ValueError("model_arguments sets image_shape: the images decide it; leave it out")
-        models.checked_arguments(config.model, arguments)
+        models.checked_arguments(config.model, arguments, Config.__dataclass_fields__)
     takes = models.options_of(model) if config.model in models.names() else {}  # a model of your own is built by you
     scale = config.likelihood in LIKELIHOODS and LIKELIHOODS[config.likelihood].scale != "none"
     needs = [(option, option in takes, None if option in BY_THE_SIZE else takes.get(option)) for option in MODELS_OWN]

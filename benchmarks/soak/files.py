@@ -17,7 +17,7 @@ import torch
 from benchmarks.soak import children
 from benchmarks.soak.downloads import NAMES, files, idx
 from vae_numpy import digits, vae, weights
-from vae_paper import config, runs, state_files, training, weight_files
+from vae_paper import config, run_config, runs, state_files, training, weight_files
 from vae_paper.measuring import classifier
 from vae_paper.vae import VAE
 
@@ -96,7 +96,7 @@ class Places:
 
     def stored(self) -> Any:
         """A run's configuration, as resuming reads it and compares it with the state."""
-        kept = runs.stored_config(self.config.parent, config.Config(name="run", resume=True))
+        kept = run_config.stored_config(self.config.parent, config.Config(name="run", resume=True))
         progress = {"step": 0, "loss": 0.0, "seconds": 0.0, "best": None, "rows": [], "config": self.options}
         return runs.progress_of(self.config.parent, kept, progress)
 

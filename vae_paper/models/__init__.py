@@ -12,6 +12,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,20 +50,18 @@ def options_of(model: "type[Model] | Model") -> dict[str, Any]:
     return {name: p.default for name, p in inspect.signature(cls).parameters.items()}
 
 
-def checked_arguments(name: str, arguments: Any) -> dict[str, Any]:
+def checked_arguments(name: str, arguments: Any, elsewhere: Iterable[str] = ()) -> dict[str, Any]:
     """Arguments from a file or a command, checked.
 
     If the default is a tuple, a list becomes a tuple. If the default is a float, an int becomes a float.
-    ValueError for an unknown name or a wrong type.
+    ValueError for an unknown name or a wrong type. `elsewhere`: names that are given in another way; the message leaves them out.
     """
     if not isinstance(arguments, dict):
         raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected a dictionary of names and values")
     options, found = options_of(class_of(name)), {}
     for option, value in arguments.items():
         if options.get(option) is None:  # encoder and decoder are refused too: they are networks
-            from vae_paper.config import Config
-
-            free = [one for one in options if one not in (*Config.__dataclass_fields__, "image_shape", "encoder", "decoder")]
+            free = [one for one in options if one not in (*elsewhere, "image_shape", "encoder", "decoder")]
             raise ValueError(f"{option} is not an argument of {name}; expected one of: {', '.join(free) or 'none'}")
         kind = type(options[option])
         if (kind, type(value)) in ((tuple, list), (float, int)):

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Optimizer
 
-from vae_paper import runs, training, weight_files
+from vae_paper import run_config, training, weight_files
 from vae_paper.config import Config, as_dict
 from vae_paper.data import Data
 from vae_paper.measuring import estimators
@@ -67,7 +67,7 @@ def trained(config: Config, model: Model | None = None, optimizer: Callable[...,
     path = folder / "config.json"
     if path.is_file():
         kept = as_dict(weight_files.config_of(path, json.loads(path.read_text())))  # with defaults for what the file lacks
-        wanted = as_dict(runs.configured(folder, config, model))
+        wanted = as_dict(run_config.configured(folder, config, model))
         if other := [f"{o} is {kept[o]}, not {wanted[o]}" for o in kept if kept[o] != wanted[o] and o != "device"]:
             raise ValueError(f"{folder}: holds another run ({', '.join(other)}); remove the folder or rename it")
     if config.epochs is None or len(epochs_of(folder)) < config.epochs:
