@@ -456,6 +456,13 @@ def test_other_images_have_no_published_numbers_and_no_verdict_of_mnist():
         assert all(row.published == "none" for row in rows) if module is burda else all(row.holds is None for row in rows)
 
 
+def test_results_of_an_older_version_are_refused_before_any_training(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "train", None)
+    (tmp_path / "old.json").write_text(json.dumps({"models": {"VAE": {"mean": {}}}}))
+    with pytest.raises(ValueError, match="old.json: an older version measured VAE; choose another --out, or remove the file"):
+        nll.main(nll.Options(out=tmp_path / "old.json"))
+
+
 def test_a_capacity_of_0_can_be_measured_slowly():
     config = burgess.slowly(burgess.Options(capacities=(0.0, 25.0)), 0.0, 0)
     assert config.warmup_epochs == 1 and burgess.slowly(burgess.Options(), 25.0, 0).warmup_epochs == 27

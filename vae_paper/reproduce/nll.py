@@ -99,9 +99,10 @@ def main(options: Options) -> None:
         raise ValueError(
             f"vae_epochs is {options.vae_epochs}, but this run trains the VAE itself; expected 0, more --samples or another model"
         )
+    read(options.out)  # an old file is refused now, not after hours of training
     measured = [measure(options, name, seed) for seed in options.seeds]
     count, test = measured[0]["images"], load_data(options.source, "test")
-    report: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {"models": {}}
+    report = read(options.out)  # again: another command may have added its model
     report["models"][name] = over_seeds(measured) | {
         "command": command_of("python -m vae_paper.reproduce.nll", options),
         "model": f"{options.model}, D = {options.latent_dim}, Bernoulli",
@@ -123,6 +124,14 @@ def main(options: Options) -> None:
     report["ledger"] = [row.stored() for row in ledger(report)]
     weight_files.write_json(options.out, report)
     print(name, json.dumps(over_seeds(measured), indent=2))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The report in a file; an empty one if there is no file. ValueError if an older version of this code wrote the file."""
+    report: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"models": {}}
+    if old := [name for name, r in report["models"].items() if "options" not in r]:
+        raise ValueError(f"{path}: an older version measured {old[0]}; choose another --out, or remove the file")
+    return report
 
 
 def name_of(options: Options) -> str:
