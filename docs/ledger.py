@@ -27,7 +27,7 @@ def lines(name: str) -> list[tuple[Row, dict[str, Any]]]:
 SHORT = [  # README's words for a line: the results, the number of the line, the words
     ("nll", 0, "−log p(x) of a VAE (Burda et al. 2015; the network here is another)"),
     ("nll", 1, "−log p(x), trained with the importance-weighted bound, 5 samples"),
-    ("kingma", 0, "more latents cause no overfitting: the bound for each number of latents N_z (Kingma & Welling 2013, their "
+    ("kingma", 0, "the bound for each number of latents N_z: more latents than needed do no harm (Kingma & Welling 2013, their "
      "network; the training is too short to show overfitting)"),
     ("sohn", 0, "−log p of the rest of a digit, given one quadrant (Sohn et al. 2015; the published numbers are of Pyro's "
      "tutorial, on grayscale images: only their order is compared; [baselines](docs/conditional.md))"),

@@ -32,6 +32,7 @@ from vae_paper.vae import Encoder
 
 SHORT = {"batch_size": 16, "epochs": 2, "validation": 0.2, "latent_dim": 2}
 DIGITS = vae_paper.load_data("handwriting", "train").subset(slice(0, 60))
+BINARY = DIGITS.replace(images=DIGITS.images.round())
 
 
 @pytest.fixture(autouse=True)
@@ -416,6 +417,20 @@ def test_the_accuracy_of_samples_names_the_samples(monkeypatch):
     monkeypatch.setattr(classifier, "trained", lambda source: classifier.Classifier().eval())
     found = vae_paper.evaluate(models.build("cvae", 2), DIGITS, passes=1, k=2, subset=2, drawn=20)["measures"]
     assert (found["conditional_accuracy"]["images"], found["classifier_accuracy"]["images"]) == (20, 60)
+
+
+def test_nothing_is_said_of_compressed_files_where_nothing_is_bounded():
+    units = {
+        name: vae_paper.evaluate(models.build(name, 2, "bernoulli"), BINARY, passes=1, k=2, subset=2)["units"]
+        for name in ("vae", "ae")
+    }
+    assert "lossless compressed file" in units["vae"] and units["ae"] == "nats of binary pixels"
+
+
+def test_a_model_that_completes_images_says_which_command_draws(tmp_path):
+    vae_paper.train(Config(name="quadrant", model="quadrant-cvae", **SHORT), data=DIGITS)
+    with pytest.raises(ValueError, match="draws only the rest of a given image; use figures --kind completions"):
+        sample("quadrant", tmp_path / "x.png")
 
 
 def test_an_epoch_may_have_numbers_that_the_first_has_not():

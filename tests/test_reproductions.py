@@ -459,7 +459,7 @@ def test_other_images_have_no_published_numbers_and_no_verdict_of_mnist():
 def test_results_of_an_older_version_are_refused_before_any_training(monkeypatch, tmp_path):
     monkeypatch.setattr(training, "train", None)
     (tmp_path / "old.json").write_text(json.dumps({"models": {"VAE": {"mean": {}}}}))
-    with pytest.raises(ValueError, match="old.json: an older version measured VAE; choose another --out, or remove the file"):
+    with pytest.raises(ValueError, match=r"old\.json: an older version measured VAE; choose another --out, or remove the file"):
         nll.main(nll.Options(out=tmp_path / "old.json"))
 
 

@@ -136,8 +136,8 @@ def _find(raw: Path, name: str, source: str) -> Path:
         if path.is_file():
             return path
     raise FileNotFoundError(
-        f"{raw / name}.gz: no such file; run `python -m vae_paper download {source}`, or set VAE_DATA to the folder "
-        f"that holds {SOURCES[source]}/raw"
+        f"{raw / name}.gz: no such file; run `python -m vae_paper download {source}`, set VAE_DATA to the folder "
+        f"that holds {SOURCES[source]}/raw, or use the source handwriting"
     )
 
 

@@ -163,7 +163,7 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "these nats come from probabilities, so bits/dim (bits per pixel value) is the size of a lossless compressed file"
+CODE = "these nats come from probabilities, so -ELBO in bits/dim (bits per pixel value) is the size of a lossless compressed file"
 DENSITY = (
     "a density of images on the scale 0 to 1, so these nats may be negative. It is not a probability of gray levels, so "
     "bits/dim is not the size of a compressed file. On the scale 0 to 255, bits/dim is larger by log2(255), about 8"

@@ -391,7 +391,7 @@ def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -
 def kl_per_latent(mu: Latents, logvar: Latents) -> Latents:
     """KL(q(z_j|x) || N(0, 1)) of each latent, in nats (Kingma & Welling 2013, appendix B).
 
-    The sum over the latents is `kl_divergence` of levels 1 and 2. The formula stays finite if logvar is about -100 or
+    The sum over the latents is `kl_divergence` of levels 1 and 2. The formula stays finite if logvar is about -104 or
     lower. For such logvar, torch.distributions (float32) rounds exp(logvar / 2)² to 0 and then computes log 0.
     """
     check_alike(2, mu=mu, logvar=logvar)

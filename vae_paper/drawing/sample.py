@@ -29,6 +29,8 @@ def sample(
     if label is not None and sampler != "class":
         raise ValueError(f"label is {label}, and the sampler {sampler} does not use it; choose --sampler class")
     model, about = load_with_header(run)
+    if model.prior_of_image:
+        raise ValueError(f"{run}: this model draws only the rest of a given image; use figures --kind completions")
     if source is not None and not needs_images(sampler, model):
         raise ValueError(f"source is {source}, and the sampler {sampler} uses no images; leave it out")
     train = data_of(about, "train", source).like(model) if needs_images(sampler, model) else None

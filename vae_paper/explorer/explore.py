@@ -77,10 +77,10 @@ def explore(
     }
     page = assemble(facts, tensors).encode()
     if len(page) > MOST_BYTES:
-        of_weights = sum(array.nbytes for array in tensors["weights"].values())
-        advice = f"a model with fewer than {facts['latentDim']} latents" if of_weights > len(page) / 2 else "fewer digits"
+        without_digits = len(page) - 4 / 3 * sum(array.nbytes for array in tensors["digits"].values())  # base64 takes 4/3
+        advice = "fewer digits" if without_digits < MOST_BYTES else f"a model with fewer than {facts['latentDim']} latents"
         raise ValueError(
-            f"{path}: with {len(images):,} digits the page would take {len(page) / 1e6:.1f} MB; expected at most "
+            f"{path}: with {len(images):,} digits the page would take {len(page) / 1e6:.2f} MB; expected at most "
             f"{MOST_BYTES / 1e6:.0f}: choose {advice}"
         )
     write_atomically(out, page)

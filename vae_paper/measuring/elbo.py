@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vae_numpy.checks import check_alike, check_at_least
 from vae_paper import devices, distributed
 from vae_paper.data import Data, check_data
-from vae_paper.likelihoods import binarise
+from vae_paper.likelihoods import LIKELIHOODS, binarise
 from vae_paper.vae import Model, Terms
 
 AXIS_OF_IMAGES = {"distortion": 1, "rate": 0, "log_weight": 1, "mu": 0, "logvar": 0, "z": 1}
@@ -37,6 +37,12 @@ def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
     if len(nats) < 2:
         raise ValueError(f"mean_of: found {len(nats)} images; expected at least 2 for a standard error over images")
     return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
+
+
+def unit_of(model: Model) -> str:
+    """The unit of the model's nats. For a model whose ELBO bounds nothing, without what is said about -ELBO in bits."""
+    unit = LIKELIHOODS[model.likelihood].unit
+    return unit if model.bound is not None else unit.partition("; ")[0]
 
 
 @contextlib.contextmanager

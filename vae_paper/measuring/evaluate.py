@@ -15,9 +15,8 @@ from torch import Tensor
 from vae_numpy.checks import check_at_least
 from vae_paper import devices
 from vae_paper.data import Data, data_of, load_data
-from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.measuring import classifier, estimators, sample_quality
-from vae_paper.measuring.elbo import Estimate, averaged, mean_of, mixed, summary_of, times, variance_of_means
+from vae_paper.measuring.elbo import Estimate, averaged, mean_of, mixed, summary_of, times, unit_of, variance_of_means
 from vae_paper.models import name_of
 from vae_paper.vae import Model, Terms
 from vae_paper.weight_files import find, load_with_header, save_model
@@ -62,7 +61,7 @@ def evaluate(
     if drawn and model.drawn_from is not None:
         measures |= of_samples(model, data, drawn, seed)
     head = {"weights": "this model", "model": name_of(model), "latent_dim": model.latent_dim, "likelihood": model.likelihood}
-    head["units"] = LIKELIHOODS[model.likelihood].unit
+    head["units"] = unit_of(model)
     return head | {"data": data.about, "seed": seed, "measures": measures, "subset": chosen}
 
 

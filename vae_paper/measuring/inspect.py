@@ -13,8 +13,7 @@ from torch import Tensor
 
 from vae_numpy.checks import check_at_least, check_images
 from vae_paper.data import Data, data_of
-from vae_paper.likelihoods import LIKELIHOODS
-from vae_paper.measuring.elbo import active_units, averaged, summary_of, times
+from vae_paper.measuring.elbo import active_units, averaged, summary_of, times, unit_of
 from vae_paper.models import name_of
 from vae_paper.vae import Model
 from vae_paper.weight_files import has_beta, load_with_header
@@ -47,7 +46,7 @@ def inspect(model: Model, data: Data, passes: int = 5, seed: int = 0, beta: floa
     report: dict[str, Any] = {"run": "this model", "trained_with": {} if beta is None else {"beta": beta}}
     report |= {"model": name_of(model), "latent_dim": model.latent_dim, "likelihood": model.likelihood}
     report |= {"data": data.about, "images": len(data.images), "passes": passes, "seed": seed}
-    report |= summary | {"rate_is": model.rate_is, "pixels": pixels, "units": LIKELIHOODS[model.likelihood].unit}
+    report |= summary | {"rate_is": model.rate_is, "pixels": pixels, "units": unit_of(model)}
     report["bits_per_dim"] = {name: summary[name] * nats_to_bits for name in ("elbo", "distortion", "rate")}
     if beta is not None:
         report["distortion_plus_beta_rate"] = summary["distortion"] + beta * summary["rate"]

@@ -210,7 +210,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"training and test images is {abs(more):.1f} nats {'larger' if more > 0 else 'smaller'} (the rule allows {GAP:g}"
                 f" larger); the curves "
                 f"{'end' if within else 'do not end'} between -150 and -90, and {'rise' if rising else 'do not rise'} up to 10. "
-                "The paper trains on 10^8 samples. Here there are far fewer: too few to show overfitting",
+                "The paper trains far longer, with 10^8 samples: the training here is too short to show overfitting",
                 holds,
             )
         )
