@@ -43,8 +43,8 @@ def short() -> str:
         generate.table("claim | published | here | verdict", [
             (what, row.published + " [s]" * row.secondary, f"**{row.ours}**", row.verdict.partition(":")[0]) for what, row in rows
         ]),
-        "\n±: standard deviation over training seeds. Standard error: over test images. Reached: not above the aim that",
-        "the ledger states. [s]: secondary source. MIG: another measure of disentanglement. Each gray pixel is made",
+        "\n±: standard deviation over training seeds. Standard error: over test images. Reached: at most the aim in",
+        "the ledger. [s]: secondary source. MIG: another measure of disentanglement. Each gray pixel is made",
         "0 or 1 at random; no model can predict this draw, so no mean −log p(x) is below the draw's entropy, 45.53 nats.",
         f"Of all {len(every)} lines (claims, aims, tests), {every.count(True)} hold or are reached,",
         f"{every.count(False)} do not hold, and {every.count(None)} are not decided or not comparable.",

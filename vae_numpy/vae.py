@@ -105,7 +105,7 @@ def init_params(latent_dim: int, rng: np.random.Generator) -> dict[str, Float[Ar
     """Draw every weight and bias from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch does; float32.
 
     fan_in is the product of the weight's sizes, without the first size. In most layers it is the number of terms in the sum
-    for one output. In a transposed convolution fan_in is another number, but torch and this model use fan_in there too.
+    for one output. In a transposed convolution it is not this number, but torch and this model use it there too.
     """
     params = {}
     for name, shape in shapes(latent_dim).items():

@@ -23,7 +23,7 @@ from vae_paper.likelihoods import binarise
 SOURCES = ("mnist", "fashion-mnist", "kmnist", "handwriting", "sprites", "cifar10")
 
 
-@dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
+@dataclass(frozen=True, eq=False)  # no ==: for tensors its result is a tensor, not True or False
 class Data:
     """Images and labels on one device, and a description of them."""
 
@@ -176,7 +176,8 @@ def split(data: Data, validation: float) -> tuple[Data, Data]:
 
 
 def trained_on(about: dict[str, Any], data: Data) -> bool:
-    """Whether a model was trained on these data. `about` is the header of its weight file. Also True if it has no digest.
+    """Whether a model was trained on these data. `about` is the header of its weight file. Also True if the header has no
+    digest.
 
     `data` are split with the validation fraction in the header. The digest of the training images must be the header's digest.
     """

@@ -67,7 +67,7 @@ def check_made_with(path: Path, about: Any, model: Model) -> None:
 def inherit(config: Config) -> Config:
     """Copy options from the run `codes_of`: source, shape and binarisation of its images, and the options that both models have.
 
-    ValueError if an option of `config` has neither its default nor that run's value.
+    ValueError if one of these options has another value in `config` (other than its default).
     """
     parts = models.class_of(config.model).parts if config.model in models.names() else {}
     if config.codes_of is None or "codes_of" not in parts:
@@ -121,8 +121,8 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source == OWN:  # this name does not tell which images: compare the digests
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # In an older file, "auto" may have been this source. The code assumes that it was, so that this run does not validate on
-        # images that the model has seen.
+        # An older file may have "auto" as its source. The code then assumes this run's source, so that this run does not validate
+        # on images that the model has seen.
         # The header's text "data" begins with the number of training images (from `data.split`). If the earlier run used the
         # whole source, this number is `whole` minus its held-out images. Otherwise it used a part of the source, and may have
         # been trained on images that the new run holds out.

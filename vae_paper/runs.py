@@ -202,7 +202,8 @@ def begun(
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
         # Weights that cannot be resumed: another command wrote them (there is no config.json), or the state was removed. The
-        # state is saved after each row of metrics.csv and before the next row. So two rows show that there was a state
+        # state is saved after each row of metrics.csv and before the next row. So if metrics.csv has two rows, a state was
+        # saved
         there = {path.name for path in folder.glob("*") if path.exists()}
         removed = "metrics.csv" in there and "state.safetensors" not in there and len(_lines(folder / "metrics.csv")) > 2
         alone = "weights.safetensors" in there and ("config.json" not in there or removed)

@@ -148,7 +148,8 @@ def loss_of(config: Config, terms: Terms, at: Scheduled, objective: Objective | 
 def validate(config: Config, model: Model, data: Data, objective: Objective | None = None) -> dict[str, float]:
     """The loss and the ELBO on the validation images. {} if there are no validation images.
 
-    The terms are computed first, then the loss in batches as large as those of training. The schedules have their final values.
+    First the terms of all images are computed. Then the loss is computed in batches of the training's size. The schedules have
+    their final values.
     """
     if not len(data.images):
         return {}

@@ -37,7 +37,7 @@ WIDTH = 32  # channels after the encoder's first convolution; each further convo
 GRID = 8  # by default, the encoder halves height and width twice, then again until both are at most 8
 
 
-@dataclass(frozen=True, eq=False)  # == of two tensors is a tensor, not True or False
+@dataclass(frozen=True, eq=False)  # no ==: for tensors its result is a tensor, not True or False
 class Terms:
     """The result of a model for a batch. Every objective is a function of these terms.
 

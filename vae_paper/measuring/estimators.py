@@ -102,8 +102,8 @@ def corrected(
         raise ValueError(f"chosen: found {chosen.min()} to {chosen.max()}; expected 0 to {len(elbo) - 1}")
     gap = bound - own
     N, n = len(elbo), len(gap)
-    # mean_N ELBO + mean_n gap = mean_N (ELBO + gap) + (mean_n gap - mean_N gap). The parts are uncorrelated, because the
-    # n images are drawn at random from the N. Their variances are Var[ELBO + gap] / N and Var[gap] (1/n - 1/N)
+    # mean_N ELBO + mean_n gap = mean_N (ELBO + gap) + (mean_n gap - mean_N gap). The two terms on the right are uncorrelated,
+    # because the n images are drawn at random from the N. Their variances are Var[ELBO + gap] / N and Var[gap] (1/n - 1/N)
     variance = (elbo[chosen] + gap).var() / N + gap.var() * (1 / n - 1 / N)
     return Estimate((elbo.mean() + gap.mean()).item(), variance.sqrt().item())
 
@@ -131,8 +131,8 @@ def information(
     z) is the mean of log q(z|x) - log q(z). Two estimates of q(z) give two bounds (Poole et al. 2019, arXiv:1905.06922: bounds
     for known q(z|x)). If q(z) is the mean over all N images, the estimate of I(x; z) is too small in expectation, and never
     above log N. If q(z) leaves out the image from which z was drawn, the estimate is too large in expectation. The standard
-    error leaves out the error of q(z). This error is large if I(x; z) is near log N or above: then the two bounds are far
-    apart.
+    error does not include the error of the estimated q(z), which is large if I(x; z) is near log N or above: then the two
+    bounds are far apart.
     """
     check_alike(2, mu=mu, logvar=logvar)
     if len(mu) < 2:

@@ -54,7 +54,7 @@ def checked_arguments(name: str, arguments: Any, elsewhere: Iterable[str] = ()) 
     """Arguments from a file or a command, checked.
 
     If the default is a tuple, a list becomes a tuple. If the default is a float, an int becomes a float.
-    ValueError for an unknown name or a wrong type. `elsewhere`: names that are given in another way; the message leaves them out.
+    ValueError for an unknown name or a wrong type. `elsewhere`: names that the error message does not list.
     """
     if not isinstance(arguments, dict):
         raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected a dictionary of names and values")

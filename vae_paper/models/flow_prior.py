@@ -19,8 +19,7 @@ from vae_paper.vae import MNIST, Samples, Shape
 class Coupling(nn.Module):
     """An affine coupling layer (eq. 4). A network reads the first part of z, and gives a scale and a shift for the second part.
 
-    This layer does not change the first part. Then it reverses the order of the latents, so that the next layer changes that
-    part.
+    The first part keeps its values. At the end the order of the latents is reversed, so that the next layer changes this part.
     """
 
     def __init__(self, latent_dim: int, hidden: int) -> None:

@@ -13,9 +13,9 @@ unit is a latent whose mu changes with the image.)
 Two things were added after the first measurement (k = 1 and 5 on a CPU). First: each IWAE is also compared with the VAE of the
 same k, by the same rule. (In the first measurement the IWAE with k = 5 was 0.35 ± 0.34 nats worse than the VAE with k = 5.)
 Second: let a and b be the standard errors of the two NLLs. If the rule holds but d is less than 2 sqrt(a² + b²), the verdict is
-"not decided". The reason: all seeds measure the gap of `nll_of` on the same random test images, so the standard deviation over
-seeds does not show how d changes with other images. (The standard error of d is at most sqrt(a² + b²): both models see the same
-images, so their errors are positively correlated.)
+"not decided". The reason: all seeds are measured on the same test images, so the standard deviation over seeds does not show
+how d changes with other images. (The standard error of d is at most sqrt(a² + b²): both models see the same images, so their
+errors are positively correlated.)
 
 k = 50 needs a GPU:
 

@@ -9,9 +9,9 @@ The rate is the sum I(x; z) + KL(q(z) || p(z)), where q(z) is the mean of q(z|x)
 information, is information about the image. So a rate of C nats need not be C nats of information. Both parts are measured
 (`estimators.information`).
 
-There are also slow runs with gamma = 1000. In these runs C rises to the largest C in 27 epochs with batches of 16 images. In
-the other runs (with default options) it rises for 3 epochs with batches of 128. So in the slow runs the rise of C takes 72
-times as many steps, about as many as in the paper. The rules are the same.
+There are also slow runs with gamma = 1000. In these runs C rises to its largest final value in 27 epochs, with batches of 16
+images. In the other runs (with default options) it rises for 3 epochs with batches of 128. So in the slow runs the rise of C
+takes 72 times as many steps, about as many as in the paper. The rules are the same.
 
 Rule 1, fixed before any run: the rate is within 1 nat of C, for every C and seed.
 Rule 2: on every seed, the distortion at the largest C is at least 50 nats below the distortion at the smallest C. Rule 2 was

@@ -64,14 +64,15 @@ def main(options: Options) -> None:
     report: dict[str, Any] = {
         "protocol": {
             "command": command_of("python -m vae_paper.reproduce.vq_vae", options),
-            "data": f"trained on {55_000:,} images of MNIST's train split (weights selected on 5,000 more); the first "
+            "data": f"trained on {55_000:,} images of MNIST's train split (the weights are those with the best loss on 5,000 "
+            "other images); the first "
             f"{len(test.images):,} images of the test split measured, binarised once (seed 0)",
             "binarisation": "dynamic, training and test",
             "units": "nats per image; mean over test images, then mean and standard deviation over seeds",
             "bound": "distortion + prior cost, an upper bound on -log p(x); codes are deterministic, so nothing is sampled",
             "learned_prior": "-log sum_y p(y) p(codes|y), the class-conditional prior with its label summed out exactly; p(y) "
             "from the training labels",
-            "labelled_prior": "-log p(codes|true label); distortion + this is an upper bound on -log p(x|label)",
+            "labelled_prior": "-log p(codes|true label); its sum with the distortion is an upper bound on -log p(x|label)",
             "table_prior": "-log p(codes), independent positions; p from the counts in the training images, with 1 added to each",
             "vae": "a VAE, D = 20, trained for as many epochs as the VQ-VAE; z sampled, 1 pass; for it the test "
             "images are binarised again; bound: distortion + rate",
