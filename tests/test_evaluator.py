@@ -287,8 +287,11 @@ def test_the_command(model, a_judge, tmp_path, capsys, monkeypatch):
     assert len(found["subset"]) == (4 if "nll" in APPLY[model] else 0)
     for name, m in found["measures"].items():
         assert math.isfinite(m["value"]) and m["standard_error"] >= 0, name
-        assert m["data"] == "the bundled handwriting, test split (360 images), binarisation: dynamic"
-        assert m["images"] == (4 if name.startswith("iwae") else 30) and m["unit"] and m["is"]
+        of_samples = name == "conditional_accuracy"
+        measured_on = "the bundled handwriting, test split (360 images), binarisation: dynamic"
+        assert m["data"] == ("20 samples" if of_samples else measured_on)
+        count = 20 if of_samples else 4 if name.startswith("iwae") else 30
+        assert m["images"] == count and m["unit"] and m["is"]
     if "nll" in APPLY[model]:
         given = {"cvae": "x|label", "quadrant-cvae": "x_unseen|x_seen"}.get(model, "x")
         pixels = 588 if model == "quadrant-cvae" else 784

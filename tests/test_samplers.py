@@ -125,7 +125,7 @@ COMMANDS = [
     ("cvae", "--sampler class", ""),
     ("vae", "--label 3", "label is 3, and the sampler prior does not use it; choose --sampler class"),
     ("vae", "--sampler class --label 10", "labels: found 10 to 10; expected 0 to 9"),
-    ("quadrant-cvae", "", "QuadrantCVAE defines no decode: define it, or distortion and images_of"),
+    ("quadrant-cvae", "", "this model draws only the rest of a given image; use figures --kind completions"),
     ("vq-vae", "--sampler mixture", "the terms of a VQVAE have no z; expected a model whose latents are vectors"),
     ("vae", "--sampler flow", "invalid choice"),
 ]

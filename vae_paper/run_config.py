@@ -54,8 +54,9 @@ def _of_model(config: Config, model: Model | None) -> Config:
     if not isinstance(model, Model):
         raise ValueError(f"model is a {type(model).__name__}; expected a subclass of vae_paper.Model")
     name = models.name_of(model)
-    found: dict[str, Any] = {"latent_dim": model.latent_dim, "likelihood": model.likelihood, "model": name}
+    found: dict[str, Any] = {"latent_dim": model.latent_dim, "likelihood": model.likelihood}
     if name in models.names():  # a model of the library: these options build it again
+        found["model"] = name
         defaults = models.options_of(model)
         asked = {option: value for option in MODELS_OWN if (value := getattr(config, option)) is not None}
         for option, value in (asked | models.checked_arguments(name, arguments_in(config))).items():
@@ -74,7 +75,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
             raise ValueError(
                 f"{option} is {getattr(config, option)} in the configuration, and {value} in the model; leave it out"
             )
-    return dataclasses.replace(config, **found)
+    return dataclasses.replace(config, **found | {"model": name})
 
 
 def stored_config(folder: Path, config: Config) -> Config:
