@@ -90,7 +90,9 @@ def test_a_network_that_was_passed_must_be_passed_again():
 
 def test_inspect_names_the_own_objective():
     path = vae_paper.train(Config(name="own", **SHORT), data=DIGITS, objective=lambda terms: terms.distortion.mean())
-    assert "<lambda>" in inspect_run(path, "handwriting", passes=1)["trained_with"]["objective"]
+    report = inspect_run(path, "handwriting", passes=1)
+    assert "<lambda>" in report["trained_with"]["objective"]
+    assert report["reductions"][-1]["kl"].endswith("batch of 16")
 
 
 @pytest.mark.thorough

@@ -58,6 +58,8 @@ def evaluate(
         measures["active_units"] = active(terms.mu, data)
     if terms.mu is not None and terms.logvar is not None and not model.prior_of_image:
         measures |= of_information(model, estimators.information(terms.mu, terms.logvar, seed, rate=terms.rate.sum(1)), data)
+        if (high := measures["mutual_information_high"])["value"] > measures["rate"]["value"]:
+            high["is"] += ". Here the rate is a better one"
     if drawn and model.drawn_from is not None:
         measures |= of_samples(model, data, drawn, seed)
     head = {"weights": "this model", "model": name_of(model), "latent_dim": model.latent_dim, "likelihood": model.likelihood}

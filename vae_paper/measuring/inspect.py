@@ -27,6 +27,8 @@ def inspect_run(run: str | Path, source: str | None = None, passes: int = 5, see
     trained = {name: config.get(name) for name in options} if config else {}
     trained |= {name: own for name, own in (about.get("own") or {}).items() if name == "objective"}
     report = inspect(model, data_of(about, "test", source), passes, seed, trained.get("beta"))
+    if trained.get("batch_size"):
+        report["reductions"] = reductions(report["pixels"], model.latent_dim, trained["batch_size"])
     return report | {"run": str(run), "trained_with": trained}
 
 
