@@ -71,6 +71,10 @@ def test_training_in_float32_is_full_float32(model, careless, tmp_path, monkeypa
     assert settings() == careless
 
 
+def test_a_device_of_which_torch_has_no_module_is_not_available():
+    assert devices.is_available("cpu") and not devices.is_available("hpu") and not devices.is_available("privateuseone")
+
+
 def test_the_settings_are_restored_after_an_error(careless):
     with pytest.raises(RuntimeError), devices.numerics():
         raise RuntimeError

@@ -100,10 +100,8 @@ def as_buffer(argument: Argument, like: Any) -> Tensor | None:
 
 def watched(function: Callable[..., Tensor], *arguments: Tensor | None) -> tuple[Tensor, str]:
     """The result, and the line of code at which the CPU first waited for the GPU ("" if it never did)."""
-    mode, stream = (
-        torch.cuda.get_sync_debug_mode(),
-        torch.cuda.Stream(),
-    )  # the calls before a recording run on a stream of their own
+    mode = torch.cuda.get_sync_debug_mode()
+    stream = torch.cuda.Stream()  # the calls before a recording run on a stream of their own
     stream.wait_stream(torch.cuda.current_stream())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -65,7 +65,8 @@ const strings = {
       "Draw or pick a digit, then move the two sliders. Look for the trade-off: a wider q has a larger reconstruction loss " +
       "and a smaller KL. If the network was trained with this loss and β = 1, then at β = 1 the best factor for σ is near 1: " +
       "training has found the best σ. A larger β makes the best q wider; a smaller β shrinks it towards a point. The noise slider " +
-      "multiplies each σ by up to 16, but no σ grows beyond 1, the σ of the prior. Do the samples at its right end still show the same digit?",
+      "multiplies each σ by up to 16, but no σ grows beyond 1, the σ of the prior. Do the samples at its right end still " +
+      "show the same digit?",
     drawTitle: "Draw a digit",
     padLabel: "Drawing pad: draw a digit with the mouse, a pen or a finger",
     padHint: "draw here",

@@ -1,5 +1,5 @@
-"""ELBO, distortion and rate on a whole data set. z is sampled; mu is never used in its place. Always full
-precision, never bfloat16 or TF32.
+"""ELBO, distortion and rate on a whole data set. z is sampled; mu is never used in its place. Always in
+full precision, never in bfloat16 or TF32.
 
 Legend: N images, D latent size, K samples of z per image. The terms are in nats per image.
 """

@@ -141,10 +141,8 @@ def of_samples(model: Model, data: Data, count: int, seed: int) -> Measures:
     test = data.seen(mixed(seed, 1)).float()  # another seed: the binarisation noise is not that of `real`
     unit, drawn = "squared features of the classifier", model.pixels_drawn or model.likelihood == "bernoulli"
     kind = "pixels drawn from p(x|z)" if drawn else "x_hat"
-    says = (
-        f"{count} samples, {kind}: Fréchet distance to test images, in features of this project's classifier (not FID). With few "
-    )
-    says += "samples it is too large: compare equal numbers of samples only"
+    says = f"{count} samples, {kind}: Fréchet distance to test images, in features of this project's classifier (not FID). "
+    says += "With few samples it is too large: compare equal numbers of samples only"
     found = {"frechet_distance": one(sample_quality.distance(judge, test, images), unit, data, says)}
     says = f"the same for {len(real)} training images in place of the samples"
     found["frechet_distance_of_train"] = one(sample_quality.distance(judge, test, real), unit, data, says)
