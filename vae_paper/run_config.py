@@ -82,7 +82,8 @@ def stored_config(folder: Path, config: Config) -> Config:
     """The configuration stored in a run's folder, but with the name of `config` and, in some cases, the device of `config`.
 
     A `device` other than "cpu" replaces the stored one. "cpu" is the default: it replaces a stored GPU only if this GPU is not
-    available. Every other option of `config` must have its default or the stored value, otherwise ValueError.
+    available. If the device is no CUDA GPU, a stored precision of tf32 becomes float32. Every other option of `config` must have
+    its default or the stored value, otherwise ValueError.
     """
     check_name(config.name)  # before anything is read: the name is a part of the path
     path = folder / "config.json"

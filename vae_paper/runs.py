@@ -205,7 +205,8 @@ def begun(
         # state is saved after each row of metrics.csv and before the next row. So if metrics.csv has two rows, a state was
         # saved
         there = {path.name for path in folder.glob("*") if path.exists()}
-        removed = "metrics.csv" in there and "state.safetensors" not in there and len(_lines(folder / "metrics.csv")) > 2
+        rows = (folder / "metrics.csv").read_bytes().count(b"\n") - 1 if "metrics.csv" in there else 0  # without the headings
+        removed = rows > 1 and "state.safetensors" not in there
         alone = "weights.safetensors" in there and ("config.json" not in there or removed)
         if not config.resume and ("state.safetensors" in there or alone):
             resume = "" if alone else "go on with --resume, "
@@ -262,10 +263,6 @@ def fitting(data: Data, model: Model) -> Data:
     if data.labels is not None:
         check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
     return data.like(model)
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, own: dict[str, str], data: Data) -> Progress:
