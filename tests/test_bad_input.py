@@ -148,6 +148,7 @@ COMMANDS = [
     ),
     ("python -m vae_lowlevel", Config2, main2, "--device cuda", "Unrecognized options: --device"),
     ("python -m vae_lowlevel", Config2, main2, "--latent", "Unrecognized options: --latent"),
+    ("python -m vae_paper", Command, main3, "train --codebook x", r"Expected one of \('(ema|loss)', '(ema|loss)'\)"),
     ("python -m vae_paper", Command, main3, "train --beta -1", "beta is -1.0: expected at least 0"),
     ("python -m vae_paper", Command, main3, "train --likelihood bernoulli", "choose --binarise"),
     ("python -m vae_paper", Command, main3, "train --gamma 3", "nothing in this configuration uses it"),

@@ -161,6 +161,8 @@ def test_same_seed_same_bits():
 
 
 REFUSED = [
+    ({"objective": "iwae"}, "no better than the ELBO; choose --samples 5"),
+    ({"objective": "dreg"}, "no better than the ELBO; choose --samples 5"),
     ({"objective": "iwae", "free_bits": 0.1}, "free_bits is 0.1, and nothing in this configuration uses it"),
     ({"beta": -0.1}, "beta is -0.1: expected at least 0"),
     ({"samples": 0}, "samples is 0: expected more than 0"),

@@ -429,7 +429,7 @@ def test_codes_and_their_prior_in_colour_with_classes(tmp_path, capsys):
     common = "--epochs 1 --batch-size 8"
     for words in (
         f"train --name vq {common} --source array:a.npz --model vq-vae --codes 6 --latent-dim 3",
-        f"train --name prior {common} --model pixel-prior --codes-of vq --class-conditional True --channels 4",
+        f"train --name prior {common} --model pixel-prior --codes-of vq --class-conditional --channels 4",
         f"train --name ae {common} --source array:a.npz --model ae --latent-dim 3 --width 4",
         f"train --name quadrants {common} --source array:a.npz --model quadrant-cvae --latent-dim 3",
         f"train --name pixels {common} --source array:a.npz --model pixel-vae --latent-dim 3 --likelihood discretised-logistic",

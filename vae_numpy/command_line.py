@@ -61,7 +61,7 @@ def command_of(prog: str, config: Any) -> str:
         value, option = getattr(config, field.name), field.name.replace("_", "-")
         if value == field.default:
             continue
-        if isinstance(field.default, bool):  # a flag: --x or --no-x. An option `bool | None` is written --x True
+        if isinstance(value, bool):  # a flag: --x or --no-x
             words.append(f"--{option if value else 'no-' + option}")
         else:
             values = value if isinstance(value, tuple) else (value,)
@@ -132,14 +132,15 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return _small_ints(tyro.cli(configuration, prog=prog, args=args))
+            return _small_ints(tyro.cli(configuration, prog=prog, args=args, config=(tyro.conf.DisallowNone,)))
     except SystemExit as stop:
         if stop.code == 0:  # --help
             raise
-    # tyro draws a box: a title, the message, a horizontal line, and help. Only the message is kept: it becomes one line.
+    # tyro draws a box: a title, the message, a horizontal line, and help. Only the message is kept: it becomes one line
     texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.getvalue().splitlines()[1:]]
     message = itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts))
-    raise ValueError(f"{' '.join(message)}{_nearest(said.getvalue())} (see {prog} --help)")
+    choices = re.sub(r"'None', |, 'None'(?=\))", "", " ".join(message))  # None is the default, not a choice
+    raise ValueError(f"{choices}{_nearest(said.getvalue())} (see {prog} --help)")
 
 
 def _nearest(said: str) -> str:
