@@ -161,8 +161,8 @@ def start(exercise: Exercise) -> None:
     say(f"python -m exercises check {exercise.number} says which checks pass.")
 
 
-def check(exercise: Exercise, path: Path) -> bool:
-    """Run the checks on a file up to the first failure; whether all pass."""
+def check(exercise: Exercise, path: Path, steps: bool = True) -> bool:
+    """Run the checks on a file up to the first failure; whether all pass. Then, unless `steps` is False, print what to do next."""
     _look_for(exercise, path)
     say(f"checking {path}")
     before = _sha(path)
@@ -171,7 +171,7 @@ def check(exercise: Exercise, path: Path) -> bool:
     if _is_work_file(exercise, path):
         seconds = round(perf_counter() - started, 1)
         progress.note(exercise, passed=verdict.passed, sha256=before, seconds=seconds, function=verdict.stopped_at)
-    if verdict.complete:
+    if verdict.complete and steps:
         say(f"\n{what_next(exercise)}")
     return verdict.complete
 
@@ -214,7 +214,7 @@ def hint(exercise: Exercise, function: str | None) -> None:
 
 def run_experiment(exercise: Exercise, path: Path) -> bool:
     """Draw the experiment with the functions of a file that passes all checks; whether it was drawn."""
-    if not check(exercise, path):
+    if not check(exercise, path, steps=False):
         say(f"\nthe experiment needs functions that pass all checks; then run python -m exercises run {exercise.number} again")
         return False
     picture = MY_WORK / f"ex{exercise.number}.png"

@@ -362,7 +362,7 @@ def test_an_experiment_takes_every_result_that_the_checks_accept(monkeypatch):
 
     for name in ("label_direction", "lerp", "slerp", "label_walk"):
         monkeypatch.setattr(mine, name, in_lists(getattr(mine, name)))
-    assert "drawn with your functions" in experiments.draw(find("02"), mine, Path("x.png"))
+    assert "drawn with your functions\nPretrained MNIST weights" in experiments.draw(find("02"), mine, Path("x.png"))
     both = experiments.in_arrays([(1.0, 2.0), [3.0]])
     assert [part.tolist() for part in both] == [[1.0, 2.0], [3.0]]
 
@@ -377,7 +377,8 @@ def drawn(number, capfd):
     picture = Path(f"my_work/ex{number}.png")
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
     assert f"ex{number}.png, drawn with your functions\n" in said
-    assert 1 <= len(said.split("drawn with your functions\n")[1].strip().splitlines()) <= 2
+    assert 1 <= len(said.split("drawn with your functions\n")[1].strip().splitlines()) <= 2 + ("Pretrained MNIST" in said)
+    assert "draws the experiment" not in said, "the command that has just run is no next step"
 
 
 @pytest.mark.thorough
