@@ -4,6 +4,7 @@ The texts are compared as far as a program can: what stands in a fenced block is
 of an English section stands in the Korean one too, and a changed English sentence makes a test name the file and the heading.
 """
 
+import ast
 import json
 import re
 from collections import Counter
@@ -15,7 +16,6 @@ from matplotlib.figure import Figure
 from exercises import museum, pages, translation
 from exercises.catalogue import EXERCISES, HERE
 from exercises.declaring import checks_of
-from exercises.running import NOT_WRITTEN
 from exercises.translation import PAGES, ROOT, SENTENCES, Section, in_korean, padded
 
 each_page = pytest.mark.parametrize("korean", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -121,11 +121,29 @@ def test_hints_and_diagnoses_are_those_of_the_english_page(exercise):
         assert re.search("[가-힣]", translated), f"{name}: {translated}"
 
 
+def texts_of(code):
+    """The texts in Python code; {} stands for what an f-string computes."""
+    for node in ast.walk(code):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_the_text_below_each_experiment_is_told_in_korean():
+    code = ast.parse((HERE / "experiments.py").read_text(encoding="utf-8"))
+    named = [f for f in code.body if isinstance(f, ast.FunctionDef) and f.name.startswith("experiment_")]
+    assert len(named) == len(EXERCISES)
+    for experiment in named:
+        reading = next(texts_of(experiment.body[-1].value.elts[1]))
+        for line in reading.split("\n"):
+            assert re.search("[가-힣]", in_korean(line.replace("{}", "1"))), f"{experiment.name}: {line}"
+
+
 def test_the_sentences_that_have_a_translation_are_still_those_of_the_commands():
     """A sentence that the code no longer says would be shown in English, unnoticed."""
     files = [*HERE.glob("*.py"), *(HERE / "checks").glob("*.py")]
-    code = "".join(path.read_text(encoding="utf-8") for path in files)
-    code = code.replace("{NOT_WRITTEN}", NOT_WRITTEN)
+    code = "".join(text for path in files for text in texts_of(ast.parse(path.read_text(encoding="utf-8"))))
     for english in json.loads(SENTENCES.read_text(encoding="utf-8")):
         longest = max((part.strip() for part in re.split(r"[][{}();:,]", english)), key=len).removeprefix("diagnosis ")
         assert longest in code, f"{english!r}: no file of exercises/ says {longest!r}"
