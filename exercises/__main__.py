@@ -162,7 +162,7 @@ def start(exercise: Exercise) -> None:
 
 
 def check(exercise: Exercise, path: Path, steps: bool = True) -> bool:
-    """Run the checks on a file up to the first failure; whether all pass. Then, unless `steps` is False, print what to do next."""
+    """Run the checks on a file up to the first failure; whether all pass. Then print the next steps, unless `steps` is False."""
     _look_for(exercise, path)
     say(f"checking {path}")
     before = _sha(path)

@@ -13,6 +13,7 @@ def main(config: Config) -> None:
     files.check_writable(config.out)
     source = digits.resolved(config.source)
     data, test = digits.load(source), digits.load(source, "test")
+    planned, _ = epochs_and_batch_size(config, len(data.images))  # a wrong option is refused first
     print(f"digits   {data.source}, grayscale")
     if config.out.exists():
         print(f"note     {config.out} will be replaced after the first epoch; to keep it, stop (Ctrl-C) and choose another --out")
@@ -28,7 +29,7 @@ def main(config: Config) -> None:
             "source": source,
             "data": f"{data.source}, grayscale",
             "epochs": epochs,
-            "epochs_planned": epochs_and_batch_size(config, len(data.images))[0],
+            "epochs_planned": planned,
             "seed": config.seed,
             "test_data": f"{test.source}, grayscale",
             "test_objective": objective,
