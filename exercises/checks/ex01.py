@@ -37,6 +37,11 @@ def dot(z):
     return np.sqrt((z**2).sum(1))[:, None, None, None]
 
 
+def crowd(z):
+    """decode: (T, D) -> (T, 1, H, W), plaid(z) times T: right only if all points of the walk come in one call"""
+    return plaid(z) * len(z)
+
+
 def post(z):
     """decode: (T, D) -> (T, 1, 5, 1), image[h, 0] = cos(z_0 h) + z_D: one column"""
     return (np.cos(z[:, :1] * np.arange(5.0)) + z[:, -1:])[:, None, :, None]
@@ -56,6 +61,7 @@ def walks(rng):
             noted(f"images of {of}", model | {"decode": f})
             for f, of in ((line, "one row"), (post, "one column"), (dot, "one pixel"))
         ),
+        noted("a decode that depends on the number of points", model | {"decode": crowd}),
         noted("steps of 1e-7", {"decode": ramp, "start": np.ones(2), "end": np.ones(2) + 1e-6, "steps": 10}, allowed=1e-6),
         noted("steps of 1e7", {"decode": ramp, "start": np.array([-4e7, 0.3]), "end": np.array([6e7, 0.3]), "steps": 10}),
         extreme(decode=plaid, start=np.array([9e3, 2e3]), end=np.array([-7e3, 1e3]), steps=4),
@@ -184,7 +190,7 @@ def labelled(rng):
 
 
 def each_jump(decode, start, end, steps):
-    images = [decode((start + (end - start) * i / steps)[None])[0] for i in range(steps + 1)]
+    images = decode(np.stack([start + (end - start) * i / steps for i in range(steps + 1)]))
     return np.array([np.linalg.norm((b - a).ravel()) for a, b in itertools.pairwise(images)])
 
 
@@ -256,15 +262,21 @@ WRONG = [
         "from_the_start",
         "jumps",
         "your code measures from the first image. A jump is the distance from an image to the next one",
-        lambda decode, start, end, steps: norms(
-            decode(start + np.linspace(0, 1, steps + 1)[1:, None] * (end - start)) - decode(start[None])
-        ),
+        lambda decode, start, end, steps: norms(np.cumsum(differences(decode, start, end, steps), 0)),
     ),
     Wrong(
         "too_few_points",
         "jumps",
         "your walk has `steps` points, and so only steps - 1 jumps. For `steps` jumps, decode steps + 1 points",
         lambda decode, start, end, steps: norms(differences(decode, start, end, steps, points=steps)),
+    ),
+    Wrong(
+        "one_by_one",
+        "jumps",
+        "your code decodes one point at a time. Call `decode` once, with all points of the walk",
+        lambda decode, start, end, steps: norms(
+            differences(lambda z: np.concatenate([decode(p[None]) for p in z]), start, end, steps)
+        ),
     ),
     Wrong(
         "city_block",
