@@ -373,7 +373,7 @@ def test_the_command_names_every_kind_and_writes_where_it_says(folder, tmp_path,
 
 REFUSED = [
     ("vae.safetensors", "manifold", "has D = 5; expected D = 2"),
-    ("vae.safetensors", "cvae-grid", "holds the model vae; expected one of: reconstructions, samples"),
+    ("vae.safetensors", "cvae-grid", "expected one of: reconstructions, samples, scatter, traversals, interpolation, rate\n"),
     ("vae.safetensors", "curves", "has no metrics.csv; expected the folder of a run"),
     ("cvae.safetensors", "interpolation", "holds the model cvae; expected one of: "),
     ("flat", "side-by-side", "expected --beside RUN"),

@@ -164,7 +164,7 @@ def main(command: Any) -> None:
             from vae_paper.drawing.sample import sample
 
             sample(**vars(command))
-            print(f"{command.out}: {command.count} samples")
+            print(f"{command.out}: {command.count} sample{'s' * (command.count > 1)}")
         case Figures():
             from vae_paper.drawing import figures, subject
 
