@@ -154,7 +154,7 @@ def curves(path: str | Path, rows: Sequence[Mapping[str, float]], caption: str) 
             if name in rows[0]:
                 axis.plot(epochs, [row[name] for row in rows], ".-", color="C0" if word == "training" else "C1", label=word)
         axis.set(xlabel="epoch", ylabel=title)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.legend(frameon=False)
     _finish(figure, path, caption, 9)
 
