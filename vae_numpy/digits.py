@@ -42,7 +42,8 @@ class Digits(NamedTuple):
 def load(source: str = "auto", split: str = "train", folder: Path | None = None) -> Digits:
     """Load the "train" or "test" split of a source (see the top of this file) from `folder`, default `data_folder()`.
 
-    Raises FileNotFoundError if the files are not on disk, ValueError for an unknown name or a damaged file.
+    Raises FileNotFoundError if files that must be downloaded are not on disk. Raises ValueError for an unknown name, a damaged
+    file, or if the bundled handwriting is not there.
     """
     if split not in ("train", "test"):
         raise ValueError(f'split is {split!r}; expected "train" or "test"')

@@ -100,7 +100,7 @@ def conv_transpose2d_loops(
     y[b,o,h,w] = bias[o] + sum_{c,i,j,m,n} x[b,c,i,j] weight[c,o,m,n]. The sum is over all c, i, j, m, n with
     h = i*stride + m - padding and w = j*stride + n - padding. OH = (H - 1) stride - 2 padding + KH + output_padding, and
     the same formula with W gives OW. Without bias, the matrix of this linear map is the transpose of conv2d's matrix:
-    <conv2d(x, w), y> = <x, conv_transpose2d(y, w)>, where <a, b> is sum_k a[k] b[k].
+    <conv2d(a, w), d> = <a, conv_transpose2d(d, w)>, where <s, t> is sum_k s[k] t[k].
     With stride 2 (kernel 3, padding 1), conv2d turns both 27x27 and 28x28 pixels into 14x14. `output_padding`, less
     than stride, chooses the size of the result here: 0 gives 27x27 again, and 1 gives 28x28.
     """

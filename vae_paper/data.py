@@ -125,7 +125,8 @@ def load_data(
 
     `shape` is (C, H, W). Images of a folder are read in this shape (default (3, 32, 32)). Sprites are drawn with this height H
     (default 28). Other sources have a fixed shape.
-    Raises FileNotFoundError if the files of a source are not on disk, ValueError for an unknown name or a damaged file.
+    Raises FileNotFoundError if files that must be downloaded are not on disk. Raises ValueError for an unknown name, a damaged
+    file, or if the bundled handwriting is not there.
     """
     source = resolved(source)
     if source.startswith((FOLDER, ARRAY)):

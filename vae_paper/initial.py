@@ -121,8 +121,8 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source == OWN:  # this name does not tell which images: compare the digests
         return held if data and "digest" in start and trained_on(start, data) else 0.0
     if theirs == source or (before is None and theirs == "auto"):
-        # An older file may have "auto" as its source. The code then assumes this run's source, so that this run does not validate
-        # on images that the model has seen.
+        # An older file may have "auto" as its source. Then the earlier run counts as trained on the source of this run: the
+        # cautious choice, because this run must not validate on images that the model has seen.
         # The header's text "data" begins with the number of training images (from `data.split`). If the earlier run used the
         # whole source, this number is `whole` minus its held-out images. Otherwise it used a part of the source, and may have
         # been trained on images that the new run holds out.

@@ -201,9 +201,9 @@ def begun(
     distributed.check(config, model, len(validation.images), "objective" in own)
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
-        # Weights that cannot be resumed: another command wrote them (there is no config.json), or the state was removed. The
-        # state is saved after each row of metrics.csv and before the next row. So if metrics.csv has two rows, a state was
-        # saved
+        # `alone`: the folder has weights, but no run that can be resumed. Either another command wrote them (there is no
+        # config.json), or the state was removed. A row of metrics.csv is written first, then the state. So a run with one row
+        # may have died between the two. With two rows, a state was saved
         there = {path.name for path in folder.glob("*") if path.exists()}
         rows = (folder / "metrics.csv").read_bytes().count(b"\n") - 1 if "metrics.csv" in there else 0  # without the headings
         removed = rows > 1 and "state.safetensors" not in there

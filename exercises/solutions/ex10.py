@@ -33,6 +33,6 @@ def collapsed_optimum(strength: float, variance: float, beta: float) -> tuple[fl
 
     Returns (w^2, rate) at the optimum: both are 0 if the component has collapsed.
     """
-    # the error that is left is e = min(strength, β σ²); the decoder's w² explains the rest of the variance
+    # the error that is left is e = min(strength, β σ²); the decoder's w² is the variance without this error
     error = min(strength, beta * variance)
     return strength - error, 0.5 * float(np.log(strength / error))

@@ -159,9 +159,9 @@ def _variance(r: dict[str, Any]) -> str:
         return ""
     v = r["variance"]
     return (
-        f"Variance of a pixel in the likelihood: {v['of_the_likelihood']:.4g}. Training with its beta (1 if unknown) is "
-        f"equivalent to training with beta = 1 and the variance {v['with_beta']:.4g}. Mean squared error per pixel: "
-        f"{v['squared_error_per_pixel']:.4g}"
+        f"Variance of a pixel in the likelihood: {v['of_the_likelihood']:.4g}. The training of this model, with its beta (1 if "
+        f"unknown), is equivalent to a training with beta = 1 and the variance {v['with_beta']:.4g}. Mean squared "
+        f"error per pixel: {v['squared_error_per_pixel']:.4g}"
     )
 
 

@@ -51,7 +51,8 @@ def main() -> None:
         "measured_on": f"the first {IMAGES} images of {data.about}",
         "gradient": "of the mean objective, for weights and biases of the encoder's layers mu and logvar",
         "draws": DRAWS,
-        "units": f"nats² per parameter², summed over the parameters; ±: standard error, from {GROUPS} groups of draws",
+        "units": "squared components of the gradient (nats per unit of a parameter), summed over the parameters; "
+        f"±: standard error, from {GROUPS} groups of draws",
         "machine": machine(),
         "variances": {},
     }

@@ -13,10 +13,10 @@ one model:
         python -m vae_paper.reproduce.nll --objective iwae --samples 50 --vae-epochs 80 --epochs 54 --learning-rate 1e-3
         --subset 10000 --device cuda
 
-The estimate of the NLL is -(mean ELBO of all test images + mean gap of random test images). The gap is the importance-weighted
-bound with k samples minus the ELBO. The estimate is the mean over several binarisations of the test images. There are two
-estimates, on the same images with the same pixels. Both are too large in expectation. So the smaller one is closer, up to
-noise:
+The NLL is estimated as -(mean ELBO of all test images + mean gap of random test images). The gap is the importance-weighted bound
+with k samples minus the ELBO. This is done twice, with z from two distributions. Each of the two estimates is a mean over several
+binarisations of the test images; both use the same images with the same pixels. Both are too large in expectation. So the smaller
+one is closer, up to noise:
     nll:       z is drawn from the encoder's q; k = 5000 as in Burda et al. 2015. This one is compared with published numbers.
     nll_best:  z is drawn from the best Gaussian of each image, made wider (measuring/inference_gap.py). Its k may be smaller.
 A command replaces only its own model's results in results/nll.json.

@@ -4,7 +4,7 @@ For each seed four models are trained: a VQ-VAE; a VQ-VAE that does not restart 
 as prior over the codes of the first VQ-VAE; and a VAE for comparison (models/vq_vae.py and models/pixel_prior.py explain these
 words). Finished runs in runs/ are measured again, not trained again. Unfinished runs are resumed.
 
-No verdict: the VAE had fewer epochs than the VQ-VAE with its prior, so their difference says little about the models.
+No rule for a verdict: the VAE had fewer epochs than the VQ-VAE with its prior, so their difference says little about the models.
 """
 
 import dataclasses
@@ -207,7 +207,7 @@ def _draw(
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """One line: the bounds of VQ-VAE and VAE on -log p(x), in bits per dimension."""
+    """One line: the bounds of VQ-VAE and VAE on -log p(x), in bits per dimension. There is no rule, so nothing is decided."""
     bits = 1 / (784 * math.log(2))
     difference = report["mean"]["bound"] / report["mean"]["vae_bound"] - 1
     protocol = report["protocol"]
