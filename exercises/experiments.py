@@ -266,7 +266,7 @@ def experiment_04(mine: Any) -> Drawn:
     )
     axis.legend(frameon=False)
     return figure, (
-        "The true gradient is 2 (grey line). The error of one pathwise sample is as large at D = 100 as at D = 1. At D = 100 "
+        "The true gradient is 2 (gray line). The error of one pathwise sample is as large at D = 100 as at D = 1. At D = 100 "
         "the error of one score sample is in the hundreds.\nThe baseline makes the error smaller, but does not change the slope."
     )
 
@@ -319,7 +319,8 @@ def experiment_06(mine: Any) -> Drawn:
     right.set(xlabel="variance of p(x|z)", ylabel="NLL, nats per image", title=f"best variance {best:.4f}")
     return figure, (
         "Left and middle: a larger beta moves along the curve to the left, and the rates of more components become 0. Right: "
-        "the black line, your best_variance,\ngoes through the minimum of your gaussian_nll."
+        "the reconstructions of\nthe pretrained model, after four more epochs on the handwriting. The black line, your best_variance, "
+        "goes through the minimum of your gaussian_nll."
     )
 
 
@@ -444,7 +445,7 @@ def experiment_10(mine: Any) -> Drawn:
     axes[0].set_ylabel("mean KL, nats")
     return figure, (
         "Each bar is a latent. Your active_units counts the latents whose mu depends on the image. With beta = 16 nearly all "
-        "latents collapse. With your\nfree_bits_gradient nothing pushes a latent below the grey line, so they stay near it."
+        "latents collapse. With your\nfree_bits_gradient nothing pushes a latent below the gray line, so they stay near it."
     )
 
 
