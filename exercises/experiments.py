@@ -319,8 +319,8 @@ def experiment_06(mine: Any) -> Drawn:
     right.set(xlabel="variance of p(x|z)", ylabel="NLL, nats per image", title=f"best variance {best:.4f}")
     return figure, (
         "Left and middle: a larger beta moves along the curve to the left, and the rates of more components become 0. Right: "
-        "the reconstructions of\nthe pretrained model, after four more epochs on the handwriting. The black line, your best_variance, "
-        "goes through the minimum of your gaussian_nll."
+        "the reconstructions of\nthe pretrained model, after four more epochs on the handwriting. The black line, your "
+        "best_variance, goes through the minimum of your gaussian_nll."
     )
 
 
@@ -406,7 +406,7 @@ def experiment_09(mine: Any) -> Drawn:
         column[1].legend(frameon=False, fontsize=8)
     return figure, (
         "The same small VAE three times, final beta = 4. The blue loss rises where beta rises, although the model does "
-        "not get worse: compare only the orange line.\nGrey: while beta is small, the KL grows. A constant beta keeps the KL "
+        "not get worse: compare only the orange line.\nGray: while beta is small, the KL grows. A constant beta keeps the KL "
         "small from the first step."
     )
 
