@@ -505,6 +505,9 @@ def test_level_2_says_which_file_it_will_replace(tmp_path, capsys, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         vae_lowlevel.__main__.main(vae_lowlevel.train.Config(out=out, source="handwriting"))
     assert f"{out} will be replaced after the first epoch" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="epochs is 0"):
+        vae_lowlevel.__main__.main(vae_lowlevel.train.Config(out=out, source="handwriting", epochs=0))
+    assert "will be replaced" not in capsys.readouterr().out
 
 
 def test_the_classifier_s_learning_rate_follows_the_steps_without_a_terminal(monkeypatch):
