@@ -44,7 +44,7 @@ def short() -> str:
             (what, row.published + " [s]" * row.secondary, f"**{row.ours}**", row.verdict.partition(":")[0]) for what, row in rows
         ]),
         "\n±: standard deviation over training seeds. Standard error: over test images. Reached: not above this project's",
-        "aim. [s]: secondary source. MIG: another measure of disentanglement. Each gray pixel is made",
+        "aim. [s]: secondary source. MIG: another measure of disentanglement. Gray pixels become",
         "0 or 1 at random; no model can predict this draw, so no mean −log p(x) is below the draw's entropy, 45.53 nats.",
         f"Of all {len(every)} lines (claims, aims, tests), {every.count(True)} hold or are reached,",
         f"{every.count(False)} do not hold, and {every.count(None)} are not decided or not comparable.",

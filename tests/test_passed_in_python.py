@@ -459,7 +459,7 @@ def test_a_run_in_tf32_is_resumed_on_a_cpu_in_float32():
 
 
 def test_an_objective_that_is_not_finite_is_named():
-    with pytest.raises(ValueError, match="the loss is nan: not finite: none of the terms; check your objective"):
+    with pytest.raises(ValueError, match="the loss is nan: all terms are finite; check your objective"):
         vae_paper.train(Config(name="nan", **SHORT), data=DIGITS, objective=lambda terms: torch.log(-terms.distortion).mean())
 
 

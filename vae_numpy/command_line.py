@@ -21,7 +21,8 @@ TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow
 
 
 def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[str] | None = None) -> None:
-    """Parse the arguments into `configuration` (a dataclass, or a union with one for each subcommand). Call main with it.
+    """Parse the arguments into `configuration`, and call main with it. `configuration` is a dataclass; or, if there are
+    subcommands, a union of dataclasses, one for each.
 
     An error that the user can repair (a bad value, a missing or damaged file, a full disk, not enough memory) gives one line
     on stderr and exit code 2. Ctrl-C gives exit code 130. Any other error is a bug and keeps its traceback.

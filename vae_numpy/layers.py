@@ -194,7 +194,7 @@ def _conv_transpose2d_sizes(
     check_layer("conv_transpose2d", x, "B C H W", weight, "C O KH KW", bias)
     (sh, sw), (ph, pw) = check_pair("stride", stride, 1), check_pair("padding", padding, 0)
     qh, qw = check_pair("output_padding", output_padding, 0)
-    if qh >= sh or qw >= sw:  # conv2d would then map the output to more than H x W pixels
+    if qh >= sh or qw >= sw:  # else conv2d of the result would have more than H x W pixels
         raise ValueError(f"conv_transpose2d: output_padding {qh, qw} must be smaller than stride {sh, sw}")
     (_, _, H, W), (_, _, KH, KW) = x.shape, weight.shape
     OH, OW = (H - 1) * sh - 2 * ph + KH + qh, (W - 1) * sw - 2 * pw + KW + qw

@@ -38,7 +38,8 @@ def initial_model(config: Config, model: Model | None = None, data: Data | None 
         trained, about = load_with_header(name)
         if data and about.get("source") == config.source and not trained_on(about, data.like(trained)):
             said = f"{option} is {name}: it was trained on {about.get('data')}, and this run has other images"
-            raise ValueError(f"{said}; train both on the same images")  # its images may include this run's validation images
+            # The part may have been trained on images that this run uses for validation
+            raise ValueError(f"{said}; train both on the same images")
         _check_validation(find(name), about | about.get("config", {}), config, data and data.like(trained))
         fill(find(name), getattr(model, part), as_arrays(trained.state_dict()))
     if config.start_from is not None:
@@ -67,7 +68,7 @@ def check_made_with(path: Path, about: Any, model: Model) -> None:
 def inherit(config: Config) -> Config:
     """Copy options from the run `codes_of`: source, shape and binarisation of its images, and the options that both models have.
 
-    ValueError if one of these options has another value in `config` (other than its default).
+    In `config` each of these options must have its default or the value of that run. Otherwise ValueError.
     """
     parts = models.class_of(config.model).parts if config.model in models.names() else {}
     if config.codes_of is None or "codes_of" not in parts:

@@ -215,7 +215,7 @@ def generator_of(config: Config, *purpose: int) -> torch.Generator:
 
 
 def not_finite(terms: Terms) -> str:
-    """The names of the terms that are not finite, in words."""
+    """Which terms are not finite, in words."""
     named = {name: getattr(terms, name) for name in ("distortion", "rate", "log_weight", "penalty")}
     bad = [name for name, value in named.items() if value is not None and not torch.isfinite(value).all()]
-    return f"not finite: {', '.join(bad) or 'none of the terms'}"
+    return f"not finite: {', '.join(bad)}" if bad else "all terms are finite"

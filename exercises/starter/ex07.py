@@ -19,7 +19,7 @@ def prior_grid(size: int) -> Float[Array, "N 2"]:
 
 
 def sheet(images: Float[Array, "N 1 H W"], columns: int) -> Float[Array, "rows_H columns_W"]:
-    """The images as one large picture with `columns` in each row, in reading order; N is a multiple of `columns`."""
+    """The images as one large picture, in reading order, `columns` images in each row; N is a multiple of `columns`."""
     raise NotImplementedError("sheet")
 
 

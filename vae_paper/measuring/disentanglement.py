@@ -171,7 +171,7 @@ def accuracy(answered: Int64[np.ndarray, " N"], asked: Int64[np.ndarray, " N"], 
 def check(codes: Representation, sizes: Sizes, **counts: int) -> None:
     """ValueError if `codes` is not finite or does not have one row for each combination, or if a count or a size is below 2.
 
-    If any count is given, fewer than 2 factors are a ValueError too.
+    `counts` are numbers of points, such as train and test. If any of them is given, ValueError also for fewer than 2 factors.
     """
     check_alike(None, codes=codes)
     check_at_least(2, **counts)

@@ -40,7 +40,8 @@ def main() -> None:
         "mixture": f"like samples, but from a mixture of {samplers.COMPONENTS} Gaussians; prior (only vae): from N(0, I)",
         "half_way": f"x_hat of the points half-way between the codes of {COUNT:,} random pairs of test images",
         "confidence": "largest probability of a classifier, mean over images; confidence_sd: standard deviation over images",
-        "neighbours": "mean of |x_hat - x_hat'| over pairs (test code, nearest other code), divided by that of random pairs",
+        "neighbours": "each test code and the nearest other test code are decoded: mean distance of the two images, divided by "
+        "the mean distance for random pairs",
         "classifier_accuracy_on_test": classifier.accuracy(judge, test.images, test.labels).value,
         "models": {},
     }

@@ -98,7 +98,10 @@ def quickly(options: Options, gamma: float, capacity: float, seed: int) -> Confi
 
 
 def slowly(options: Options, capacity: float, seed: int) -> Config:
-    """The configuration of a slow run of 28 epochs: C rises to the largest C in 27 epochs, to a smaller C in fewer."""
+    """The configuration of a slow run of 28 epochs: C rises from 0 to `capacity`, at the same speed in all runs.
+
+    So the largest capacity takes 27 epochs, and a smaller one takes fewer.
+    """
     rise = max(1, math.ceil(SLOW_RISE * capacity / max(options.capacities)))  # 1 for C = 0
     config = configured(options, f"burgess-slow-{capacity:g}-{seed}", SLOW_GAMMA, capacity, seed, rise)
     return dataclasses.replace(config, epochs=SLOW_RISE + 1, batch_size=SLOW_BATCH)

@@ -1,11 +1,11 @@
-"""python -m vae_paper.reproduce.kingma: the ELBO as a function of the number of training samples, for five latent sizes N_z
-(Kingma & Welling 2013, arXiv:1312.6114, Fig. 2). Two networks are trained: the paper's and this project's. Images drawn from
-the paper's network repeat Fig. 5. -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png.
-(Fig. 4 is part of the README's first picture.)
+"""python -m vae_paper.reproduce.kingma: the ELBO during training, for five latent sizes N_z (Kingma & Welling 2013,
+arXiv:1312.6114, Fig. 2). The ELBO is a function of the number of images seen so far: steps times batch size, so each epoch counts
+an image again. Two networks are trained: the paper's and this project's. Images drawn from the paper's network repeat Fig. 5.
+-> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png. (Fig. 4 is part of the README's first picture.)
 
-Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 training samples instead of
-10^8 (steps times batch size: each epoch counts an image again). Each image is binarised again at every step, so that the curves
-are lower bounds on log p(x). The paper does not describe its binarisation.
+Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 images seen instead of 10^8. Each
+image is binarised again at every step, so that the curves are lower bounds on log p(x). The paper does not describe its
+binarisation.
 
 Rule of the verdict for each network, fixed before the measurement, with the ELBO of all test images at the end of training:
     every curve ends between -150 and -90 nats (in the paper between -150 and -100);
@@ -47,7 +47,7 @@ NETWORKS = {
 
 @dataclass
 class Options:
-    """Measure the ELBO as a function of the number of training samples."""
+    """Measure the ELBO during training, as a function of the number of images seen so far."""
 
     latents: tuple[int, ...] = (3, 5, 10, 20, 200)
     """Latent sizes N_z: one curve for each."""

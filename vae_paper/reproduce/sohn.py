@@ -200,7 +200,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
         mean = sum(gains) / len(gains)
         leads[int(seen)] = gains
         fewer = leads.get(int(seen) - 1)
-        falls = all(map(lt, gains, fewer)) if fewer else None  # None: one quadrant fewer was not measured
+        falls = all(map(lt, gains, fewer)) if fewer else None  # None if the case with one quadrant fewer was not measured
         holds = min(gains) > 0 and (seen == "1" or falls)
         network, cvae = PUBLISHED[int(seen)]
         baselines = f"each pixel alone {r['pixels']:.1f}, nearest training images {r['neighbours']:.1f}"
