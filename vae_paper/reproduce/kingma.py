@@ -3,8 +3,8 @@ arXiv:1312.6114, Fig. 2). The ELBO is a function of the number of images seen so
 an image again. Two networks are trained: the paper's and this project's. Images drawn from the paper's network repeat Fig. 5.
 -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png. (Fig. 4 is part of the README's first picture.)
 
-Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 images seen instead of 10^8. Each
-image is binarised again at every step, so that the curves are lower bounds on log p(x). The paper does not describe its
+Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 images seen instead of 10^8.
+Each image is binarised again at every step, so that the curves are lower bounds on log p(x). The paper does not describe its
 binarisation.
 
 Rule of the verdict for each network, fixed before the measurement, with the ELBO of all test images at the end of training:
