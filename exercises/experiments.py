@@ -82,7 +82,7 @@ def adapted(latent_dim: int) -> dict[str, np.ndarray]:
 
 
 def of_the_adapted_model(experiment: Callable[[Any], Drawn]) -> Callable[[Any], Drawn]:
-    """The experiment with its model and its images named, in the picture and above the text: those of the page are others."""
+    """Name the model and the images in the picture and above the text, because the page uses another model."""
 
     @functools.wraps(experiment)
     def named(mine: Any) -> Drawn:

@@ -502,7 +502,7 @@ def test_digits_train_as_before(name):
         and not any("deeper" in n for n in model.state_dict())
     )
     losses = itertools.islice(training.steps(config, model, training.adamw(config, model), part), 20)
-    # Other processors round otherwise, and 20 steps enlarge it: up to 1.3e-5 between three processors. Another seed: over 1e-3
+    # Other processors round otherwise, and 20 steps enlarge it: up to 1.3e-5 between three processors. Another seed: over 3e-2
     assert [loss.item() for loss in losses][-1] == pytest.approx(AT_STEP_20[name], rel=1e-4)
     if name == "vae":
         assert {n: tuple(p.shape) for n, p in model.state_dict().items()} == parameters.shapes(20)

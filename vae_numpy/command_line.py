@@ -139,9 +139,9 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
             raise
     # tyro draws a box: a title, the message, a horizontal line, and help. Only the message is kept: it becomes one line
     texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.getvalue().splitlines()[1:]]
-    message = itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts))
-    choices = re.sub(r"'None', |, 'None'(?=\))", "", " ".join(message))  # None is the default, not a choice
-    raise ValueError(f"{choices}{_nearest(said.getvalue())} (see {prog} --help)")
+    message = " ".join(itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts)))
+    message = re.sub(r"'None', |, 'None'(?=\))", "", message)  # None is the default, not a choice
+    raise ValueError(f"{message}{_nearest(said.getvalue())} (see {prog} --help)")
 
 
 def _nearest(said: str) -> str:

@@ -100,7 +100,7 @@ def conv_transpose2d_loops(
     y[b,o,h,w] = bias[o] + sum_{c,i,j,m,n} x[b,c,i,j] weight[c,o,m,n]. The sum is over all c, i, j, m, n with
     h = i*stride + m - padding and w = j*stride + n - padding. OH = (H - 1) stride - 2 padding + KH + output_padding, and
     the same formula with W gives OW. Without bias, the matrix of this linear map is the transpose of conv2d's matrix:
-    <conv2d(a, w), d> = <a, conv_transpose2d(d, w)>, where <s, t> is sum_k s[k] t[k].
+    <conv2d(a, w), d> = <a, conv_transpose2d(d, w)> for all a, d that fit, where <s, t> is sum_k s[k] t[k].
     With stride 2 (kernel 3, padding 1), conv2d turns both 27x27 and 28x28 pixels into 14x14. `output_padding`, less
     than stride, chooses the size of the result here: 0 gives 27x27 again, and 1 gives 28x28.
     """
@@ -194,7 +194,7 @@ def _conv_transpose2d_sizes(
     check_layer("conv_transpose2d", x, "B C H W", weight, "C O KH KW", bias)
     (sh, sw), (ph, pw) = check_pair("stride", stride, 1), check_pair("padding", padding, 0)
     qh, qw = check_pair("output_padding", output_padding, 0)
-    if qh >= sh or qw >= sw:  # else conv2d of the result would have more than H x W pixels
+    if qh >= sh or qw >= sw:  # conv2d, applied to the result, would give more than H x W
         raise ValueError(f"conv_transpose2d: output_padding {qh, qw} must be smaller than stride {sh, sw}")
     (_, _, H, W), (_, _, KH, KW) = x.shape, weight.shape
     OH, OW = (H - 1) * sh - 2 * ph + KH + qh, (W - 1) * sw - 2 * pw + KW + qw

@@ -226,7 +226,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     if config.objective in ("stl", "dreg") and not model.gaussian_q:
         raise ValueError(f"{_said(config)}: this objective needs a Gaussian q(z|x); choose elbo or iwae")
     if config.objective in ("iwae", "dreg") and config.samples == 1:
-        raise ValueError(f"{_said(config)}: with one sample this objective bounds no better than the ELBO; choose --samples 5")
+        raise ValueError(f"{_said(config)}: with one sample this bound is no better than the ELBO; choose --samples 5")
     for option in model.parts:
         if not getattr(config, option):
             raise ValueError(

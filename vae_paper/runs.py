@@ -131,7 +131,7 @@ class Run:
         self.bar.set_postfix_str(said)
         if self.bar.disable and distributed.rank() == 0:  # stderr is no terminal: a line for each epoch in place of the bar
             print(f"{self.config.name}: epoch {epoch} of {self.config.epochs}, {said}", file=sys.stderr)
-        if distributed.any_of(self.interrupted) and epoch != self.config.epochs:  # after the last epoch nothing is left
+        if distributed.any_of(self.interrupted) and epoch != self.config.epochs:  # after the last, nothing is left to do
             self._stop()
         self.started = time.perf_counter()
 
