@@ -35,7 +35,7 @@ def decoded_manifold(model: Model, size: int) -> Float[Array, "N C H W"]:
 def means(subject: Subject) -> Latents:
     """mu of all test images, float64."""
     mu = subject.terms().mu
-    assert mu is not None  # a model with these pictures has vector latents
+    assert mu is not None  # every model with these pictures has a mu for each image
     return mu.numpy()
 
 
@@ -130,7 +130,7 @@ def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[in
             candidates.remove(end)
             found.append((start, end))
     if not found:
-        raise ValueError("interpolation: expected images of at least two classes")
+        raise ValueError("interpolation: expected at least two images, of at least two classes if they have labels")
     return found
 
 
@@ -147,7 +147,8 @@ def side_by_side(subject: Subject, path: Path) -> None:
 
 
 def codes_and_samples(subject: Subject, count: int = 100) -> dict[str, Any]:
-    """Latents of test images, samples of a Gaussian fitted to them, their x_hat, and their distances to the nearest latents."""
+    """Latents of test images; samples of a Gaussian fitted to these latents; x_hat of the samples; and, in words, how far the
+    samples are from the nearest latents."""
     rng = np.random.default_rng(subject.seed)
     codes = samplers.latents_of(subject.model, subject.test.subset(slice(SHOWN)), subject.seed)
     z = samplers.gaussian(codes, count, rng)

@@ -76,7 +76,7 @@ def completions(subject: Subject, path: Path) -> None:
     if subject.test.labels is not None:
         rows = [f"a {label}" for label in subject.test.labels[subject.image :][:8].tolist()]
     said = "Completions: z ~ p(z|seen), the unseen part is x̂"
-    plots.grid(path, images, subject.caption(said), rows, columns, "completions between the seen part and the original")
+    plots.grid(path, images, subject.caption(said), rows, columns, "the seen part, then completions, last the original x")
 
 
 def completed(model: Any, x: Images, count: int, seed: int) -> Float[Tensor, "B columns C H W"]:
@@ -91,7 +91,7 @@ def completed(model: Any, x: Images, count: int, seed: int) -> Float[Tensor, "B 
 def rate(subject: Subject, path: Path) -> None:
     """KL per latent, and which latents are active."""
     terms = subject.terms()
-    assert terms.mu is not None  # a model with this picture has vector latents
+    assert terms.mu is not None  # every model with this picture has a mu for each image
     said = subject.caption("KL per latent. Latent j is active if the variance of E[$z_j$|x] over images is more than 0.01")
     plots.rate(path, terms.rate.mean(0).numpy(), active_units(terms.mu).numpy(), said)
 

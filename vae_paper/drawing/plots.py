@@ -48,7 +48,7 @@ def manifold(path: str | Path, x_hat: Float[Array, "N C H W"], caption: str) -> 
 
 
 def animation(path: str | Path, frames: Sequence[Float[Array, "N C H W"]], said: Sequence[str], caption: str) -> None:
-    """A GIF of the decoded `manifold_latents`, with a title (of `said`) over each frame. It is written atomically."""
+    """A GIF of the decoded `manifold_latents`, and over each frame its title from `said`. It is written atomically."""
     if not len(frames) == len(said) > 0 or len({len(x_hat) for x_hat in frames}) != 1:
         raise ValueError(f"{len(frames)} frames, {len(said)} titles: expected one title per frame, and frames of one size")
     figure = Figure(figsize=(4.4, 4.9))

@@ -45,6 +45,6 @@ def sample(
     blank = torch.zeros(-count % row, *images.shape[1:])  # fills the last row
     sheet = torch.cat([images, blank]).unflatten(0, (-1, row)).numpy()
     said = f"Samples: {said}" + ("" if label is None else f", label {label}")
-    across = "label given to the model" if model.takes_labels else "label; its Gaussian was fitted to the z of this label"
+    across = "label given to the model" if model.takes_labels else "label of the training images to which the Gaussian was fitted"
     rows = [f"{start + 1} to {min(start + row, count)}" for start in range(0, count, row)]
     plots.grid(out, sheet, caption(said, model, about), rows, columns, across if columns else "")

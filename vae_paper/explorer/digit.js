@@ -136,7 +136,8 @@ function drawQ() {
   drawQOn("q-zoom", onPlane(state.q.mu.data), near, sigma, zoom.canvas);
 }
 
-/** Half the side of the enlarged plane: 5 σ of q at width 1. It doubles beyond widths 2, 4, 8; between these, the drawn q grows. */
+/** Half the side of the enlarged plane: 5 σ of q at width 1. It doubles when the width passes 2, 4 or 8. In between it stays the
+    same, so that q is drawn larger if the width grows. */
 function zoomReach() {
   const most = Math.max(...AXES.map((k) => Math.exp(state.q.logvar.data[k] / 2)));
   return 5 * most * 2 ** Math.max(0, Math.ceil(Math.log2(state.width / 2)));

@@ -147,7 +147,8 @@ function paintBars(context, values, most) {
   context.fillRect(BAR_WIDTH / 2, 0, 1, values.length * barHeight);
 }
 
-/** Frame the chosen unit, its inputs in the layer before, and the pixels that it depends on or can change. */
+/** Frame the chosen unit, its inputs in the layer before (not those of a linear layer: it reads all), and the pixels that the unit
+    depends on or can change. */
 function frameUnits(context, map, unit) {
   const frame = ([left, top, width, height], colour, thick) => {
     context.strokeStyle = colour;

@@ -109,7 +109,7 @@ function paintImage(canvas, pixels) {
 
 const imageOf = (batch, k = 0) => batch.data.subarray(784 * k, 784 * (k + 1));
 
-/** A row of images with captions. `bars` (one fewer than images) are drawn between neighbours; image `marked` has a frame. */
+/** A row of images with captions. `bars` (one fewer than images) are drawn between neighbours; image `marked` has a thick frame. */
 function paintStrip(canvas, images, { captions = [], bars = [], marked = -1 }) {
   const count = images.length, gap = 4, width = canvas.clientWidth || 300;
   const size = Math.min(64, (width - gap * (count - 1)) / count);

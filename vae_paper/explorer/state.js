@@ -84,7 +84,8 @@ const byKl = (kl) => Array.from(kl.keys()).sort((a, b) => kl[b] - kl[a]);
 const AXES = D === 2 ? [0, 1] : byKl(meanKl()).slice(0, 2); // the plane's axes: the two largest KL, or all if D < 3
 const REACH = planeReach();
 
-/** Half the side of the plane: at least 3.2, which covers most of the prior, and more if some mu is farther out. */
+/** Half the side of the plane: at least 3.2, which covers most of the prior. It is larger, at most FARTHEST, if a mu of the digits
+    with golden values is farther out. */
 function planeReach() {
   const onAxes = golden["encoder.mu"].data.filter((_, k) => AXES.includes(k % D));
   return Math.min(FARTHEST, Math.max(3.2, 1.1 * Math.max(...onAxes.map(Math.abs))));
@@ -123,7 +124,8 @@ function fillTexts() {
   byId("facts-line").textContent = say("facts", about);
   if (facts.likelihood !== facts.kind) byId("facts-line").textContent += ` ${say("factsLikelihood", about)}`;
   const [a, b] = [AXES[0], AXES[AXES.length - 1]].map(latentName);
-  byId("plane-look").textContent = D === 2 ? say("planeLook") : D === 1 ? say("planeLine", { a }) : say("planeSlice", { a, b });
+  const slice = { a, b, count: golden.eps.shape[0] };
+  byId("plane-look").textContent = say(D === 2 ? "planeLook" : D === 1 ? "planeLine" : "planeSlice", slice);
   byId("show-prior").parentElement.hidden = D === 1; // circles need a plane
   const formulas = facts.kind === "bce" ? ["reconBce", "elboBce", "weightBce"] : ["reconMse", "elboMse", "weightMse"];
   ["recon", "elbo", "weight"].forEach((term, k) => { byId(`${term}-formula`).textContent = say(formulas[k]); });

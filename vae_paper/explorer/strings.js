@@ -1,6 +1,6 @@
 "use strict";
-/* Every text that a reader of the page sees, except the two texts in page.html. `say` in state.js fills in {name}.
-   Each language is a table with the same names. */
+/* The texts of the page, in each language under the same names. `say` in state.js fills in {name}. Error messages, and the texts
+   for browsers that cannot run the page, are not here. */
 
 const strings = {
   en: {
@@ -15,7 +15,7 @@ const strings = {
       "A variational autoencoder (VAE) encodes an image x as a distribution q(z|x) of latents z. It decodes each z to an " +
       "image x̂. Its loss is the sum of two terms. The reconstruction loss is small if x̂ resembles x. The KL is small if " +
       "q(z|x) resembles the prior N(0, I). Both are in nats (1 nat = 1.44 bits). The ELBO (evidence lower bound) is minus " +
-      "their sum. Part 2 shows the trade-off between the two terms. Your browser computes every number here.",
+      "their sum. Part 2 shows the trade-off between the two terms. Your browser runs the whole network.",
     facts:
       "Weights: {name}, a {model} with D = {D} latents, trained on {trainedOn}. " +
       "Test digits: {digits}, of which the page holds the first {count}.",
@@ -26,8 +26,9 @@ const strings = {
       "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, " +
       "for gradual changes between them, and for holes: places with samples of the prior, but without the μ of a test digit.",
     planeSlice:
-      "Drag the point: the decoder turns its z into an image at once. The plane shows the two latents with the largest KL, " +
-      "{a} and {b}; the other latents keep their values from part 4. Look for gradual changes.",
+      "Drag the point: the decoder turns its z into an image at once. The two axes of the plane are {a} and {b}: " +
+      "these latents have the largest mean KL over the first {count} test digits. The other latents keep their values from " +
+      "part 4. Look for gradual changes.",
     planeLine:
       "Drag the point to the left and to the right: the decoder turns its z into an image at once. This model has one latent, {a}; " +
       "the vertical position means nothing. Look for gradual changes.",
@@ -100,14 +101,14 @@ const strings = {
     beta: "β: weight of the KL",
     times: "× {value}",
     lossText: "loss of this sample = reconstruction {recon} + β·KL {kl} = {loss}",
-    lossChange: "Change from σ × 1 and β = 1 (thin marks): reconstruction {recon}, β·KL {kl}.",
+    lossChange: "Compared with the loss at σ × 1 and β = 1 (thin marks): reconstruction {recon}, β·KL {kl}.",
     lossBarLabel: "The loss as a bar: reconstruction loss, then β times KL. Thin lines mark the loss at width 1 and β = 1",
     tradeTitle: "The trade-off: the loss for a wider or narrower q, mean of 8 samples",
     tradeLabel: "Change of reconstruction loss, of β times KL, and of their sum, against the width of q",
     tradeRecon: "reconstruction",
     tradeKl: "β·KL",
     tradeLoss: "sum",
-    tradeAxis: "factor for the σ of q (up to the prior's σ = 1)",
+    tradeAxis: "factor for the σ of q (no σ grows beyond the prior's, 1)",
     tradeNats: "change from × 1, in nats",
     tradeBusy: "computing the curves",
     tradeText:
@@ -216,7 +217,7 @@ const strings = {
       "변분 오토인코더(VAE)는 이미지 x를 잠재 벡터 z의 분포 q(z|x)로 인코딩하고, 각 z를 이미지 x̂으로 디코딩합니다. " +
       "손실은 두 항의 합입니다. 재구성 손실은 x̂이 x와 닮을수록 작고, KL은 q(z|x)가 사전 분포 N(0, I)와 닮을수록 " +
       "작습니다. 둘 다 단위는 내트(nat)입니다(1내트 = 1.44비트). ELBO(변분 하한)는 이 합의 부호를 바꾼 값입니다. 두 항 " +
-      "사이의 절충은 2부에서 볼 수 있습니다. 이 페이지의 수는 모두 지금 브라우저가 계산합니다.",
+      "사이의 절충은 2부에서 볼 수 있습니다. 신경망 전체를 지금 브라우저가 계산합니다.",
     facts:
       "가중치: {name}, 잠재 변수가 D = {D}개인 {model}, 학습 데이터: {trainedOn}. 테스트 이미지: " +
       "{digits} 가운데 처음 {count}개.",
@@ -227,8 +228,8 @@ const strings = {
       "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 한 숫자가 차지하는 영역, 영역 사이에서 모양이 서서히 변하는 " +
       "곳, 그리고 사전 분포에서 z가 뽑히지만 테스트 이미지의 μ는 하나도 없는 곳을 찾아보세요.",
     planeSlice:
-      "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 평면의 두 축은 KL이 가장 큰 두 잠재 변수 {a}, " +
-      "{b}입니다. 나머지 잠재 변수는 4부의 값을 그대로 씁니다. 모양이 서서히 변하는 곳을 찾아보세요.",
+      "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 평면의 두 축은 처음 {count}개 테스트 이미지에서 " +
+      "평균 KL이 가장 큰 두 잠재 변수 {a}, {b}입니다. 나머지 잠재 변수는 4부의 값을 그대로 씁니다. 모양이 서서히 변하는 곳을 찾아보세요.",
     planeLine:
       "점을 왼쪽과 오른쪽으로 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 이 모델에는 잠재 변수가 {a} 하나뿐이므로 " +
       "세로 위치는 아무 뜻이 없습니다. 모양이 서서히 변하는 곳을 찾아보세요.",
@@ -264,9 +265,9 @@ const strings = {
     digitTitle: "2 숫자 하나: ELBO의 두 항 사이의 절충",
     digitLook:
       "숫자를 그리거나 고른 다음 두 슬라이더를 움직이며 두 항 사이의 절충을 살펴보세요. q가 넓어지면 재구성 손실은 커지고 " +
-      "KL은 작아집니다. 신경망을 이 손실과 β = 1로 학습했다면 β = 1에서 σ에 곱할 가장 좋은 값은 1 근처입니다. 학습이 찾아낸 값이기 " +
-      "때문입니다. β를 키우면 가장 좋은 q가 넓어지고, β를 줄이면 한 점을 향해 좁아집니다. 잡음 슬라이더는 각 σ에 최대 16을 " +
-      "곱하지만, 사전 분포의 σ인 1에서 멈춥니다. 슬라이더의 오른쪽 끝에서도 샘플은 같은 숫자인가요?",
+      "KL은 작아집니다. 신경망을 이 손실과 β = 1로 학습했다면 β = 1에서 σ에 곱할 가장 좋은 값은 1 근처입니다. 학습이 이미 가장 " +
+      "좋은 σ를 찾았기 때문입니다. β를 키우면 가장 좋은 q가 넓어지고, β를 줄이면 한 점을 향해 좁아집니다. 잡음 슬라이더는 각 σ에 최대 16을 " +
+      "곱하지만, σ는 사전 분포의 σ인 1보다 커지지 않습니다. 슬라이더의 오른쪽 끝에서도 샘플은 같은 숫자인가요?",
     drawTitle: "숫자 그리기",
     padLabel: "그리기 판: 마우스나 펜, 손가락으로 숫자를 그리세요",
     padHint: "여기에 그리세요",
@@ -281,7 +282,7 @@ const strings = {
     xHatMu: "μ에서 나온 x̂",
     xHatMuLabel: "q의 평균을 디코딩한 이미지",
     xHat: "이 샘플에서 나온 x̂",
-    xHatLabel: "고른 q의 샘플을 디코딩한 이미지",
+    xHatLabel: "q에서 고른 샘플을 디코딩한 이미지",
     natsPerImage: "이미지당 내트",
     thisSample: "이 샘플",
     meanOfSamples: "8개의 평균",
@@ -307,7 +308,7 @@ const strings = {
     tradeRecon: "재구성",
     tradeKl: "β·KL",
     tradeLoss: "합",
-    tradeAxis: "q의 σ에 곱하는 값(사전 분포의 σ = 1까지)",
+    tradeAxis: "q의 σ에 곱하는 값(σ는 사전 분포의 σ인 1을 넘지 않음)",
     tradeNats: "× 1과의 차이, 내트",
     tradeBusy: "곡선을 계산하는 중",
     tradeText:
@@ -319,7 +320,7 @@ const strings = {
     qPlane: "평면 전체",
     qPlaneLabel: "잠재 평면에서 q가 있는 곳",
     qZoom: "μ 주변, {factor}배 확대",
-    qZoomLabel: "확대한 q: 표준 편차 1과 2의 타원, 그리고 샘플",
+    qZoomLabel: "확대한 q: 표준 편차의 1배와 2배를 나타내는 타원, 그리고 샘플",
     samplesTitle: "q(z|x)의 샘플 여덟 개를 디코딩한 이미지",
     samplesNote:
       "각 샘플 아래의 수는 로그 가중치(내트)입니다. 로그 가중치를 많이 모아 평균하면 ELBO가 됩니다. 샘플을 클릭하면 " +

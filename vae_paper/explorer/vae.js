@@ -98,7 +98,8 @@ function conv2d(x, weight, bias = null, stride = 1, padding = 0) {
   return y;
 }
 
-/** The transpose of conv2d: each input pixel adds the kernel, times the pixel's value, to the output, `stride` apart.
+/** The transpose of conv2d: each input pixel adds the kernel, times the pixel's value, to the output. For the next input pixel the
+    kernel's place moves by `stride` output pixels.
 
     x (B, C, H, W), weight (C, O, KH, KW), bias (O) -> (B, O, OH, OW).
     y[b,o,h,w] = bias[o] + Σ x[b,c,i,j] weight[c,o,m,n]. The sum is over all c, i, j, m, n with

@@ -2,7 +2,7 @@
 
 What changes from `vq_vae.py`: the encoder, the codebook and the decoder are not trained. The cost of a code is not log K, but
 -log p(code | earlier codes). The earlier codes are those in the rows above, and those to the left in the same row. The costs
-are the rate in this model's `Terms`. So the usual training loop trains this prior. Its -ELBO is distortion + cost.
+are the rate in this model's `Terms`. So the usual training loop trains this prior. The -ELBO of this model is distortion + cost.
 
 Two series of convolutions, called stacks, read the earlier codes:
 

@@ -1,10 +1,10 @@
 """A VAE whose latent is a grid of codes, 7x7 for a digit: the VQ-VAE (van den Oord et al. 2017, arXiv:1711.00937). A
 code is the index of a learned vector, an integer from 0 to K - 1.
 
-What changes from `vae.py`: the encoder ends with the 7x7 grid of its convolutions, 49 vectors. Each is replaced by the nearest
-of K learned vectors e_0 ... e_(K-1), the codebook. Nothing is drawn: q(z|x) = 1 for one grid of codes. So with a uniform prior
-the KL is log K per position. It is part of the bound, but it is constant and has no gradient. `pixel_prior.py` learns a better
-prior afterwards.
+What changes from `vae.py`: the encoder has no linear layer. Its result is the 7x7 grid of its last convolution: 49 vectors.
+Each is replaced by the nearest of K learned vectors e_0 ... e_(K-1), the codebook. Nothing is drawn: q(z|x) = 1 for one grid of
+codes. So with a uniform prior the KL is log K per position. It is part of the bound, but it is constant and has no gradient.
+`pixel_prior.py` learns a better prior afterwards.
 
     encoder  x -> conv1 -> conv2 -> to_code, + where -> z_e      49 vectors
     codes    k = argmin_j |z_e - e_j|,  z_q = e_k                nothing is drawn

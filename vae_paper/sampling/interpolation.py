@@ -53,7 +53,7 @@ def guided(
     `ends`: the classes of a and b. `codes` and `labels`: the codes of many images, and their classes.
     """
     _check(a, b, steps)
-    check_alike(2, ends=a[None], codes=codes[:1])
+    check_alike(2, a=a[None], codes=codes[:1])
     check_labels(labels, len(codes), int(labels.max(initial=0)) + 1)
     for label in ends:
         if label not in labels:

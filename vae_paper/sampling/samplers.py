@@ -31,7 +31,7 @@ SAMPLERS = {
     "prior": "the prior",
     "aggregate": "z ~ q(z|x) of random training images",
     "mixture": f"z from a mixture of {COMPONENTS} Gaussians, fitted to training images' z",
-    "class": "z given the class, from a Gaussian fitted to the z of training images",
+    "class": "z from a Gaussian fitted to the z of training images of the class",
 }
 
 
