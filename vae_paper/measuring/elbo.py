@@ -40,7 +40,7 @@ def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
 
 
 def unit_of(model: Model) -> str:
-    """The unit of the model's nats. If the model's ELBO is no bound, the remark about -ELBO in bits is left out."""
+    """The `unit` of the model's likelihood. If the ELBO is no bound, its second part (about -ELBO in bits) is left out."""
     unit = LIKELIHOODS[model.likelihood].unit
     return unit if model.bound is not None else unit.partition("; ")[0]
 

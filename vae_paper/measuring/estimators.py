@@ -125,12 +125,13 @@ def information(
     rows: int = 500,
     rate: Float[Tensor, " N"] | None = None,
 ) -> Information:
-    """I(x; z) and KL(q(z) || p(z)), estimated from one z ~ q(z|x) of each image. q(z) is the mean of q(z|x) over images.
+    """I(x; z) and KL(q(z) || p(z)), estimated from one z ~ q(z|x) of each image. q(z) is the mean of q(z|x) over all
+    possible images. It is estimated from the N images.
 
     Their sum is the rate (Hoffman & Johnson 2016, "ELBO surgery"). If `rate` is None, the rate is KL(q(z|x) || N(0, I)). I(x;
     z) is the mean of log q(z|x) - log q(z). Two estimates of q(z) give two bounds (Poole et al. 2019, arXiv:1905.06922: bounds
-    for known q(z|x)). If q(z) is the mean over all N images, the estimate of I(x; z) is too small in expectation, and never
-    above log N. If q(z) leaves out the image from which z was drawn, the estimate is too large in expectation. The standard
+    for known q(z|x)). With the mean over all N images, I(x; z) is too small in expectation, and never above log N. With the mean
+    over all images but the one from which z was drawn, I(x; z) is too large in expectation. The standard
     error does not include the error of the estimated q(z), which is large if I(x; z) is near log N or above: then the two
     bounds are far apart.
     """

@@ -28,7 +28,7 @@ Measures = dict[str, dict[str, Any]]
 def evaluate(
     model: Model, data: Data, passes: int = 5, k: int = 100, subset: int = 400, drawn: int = 0, seed: int = 0
 ) -> dict[str, Any]:
-    """All measures that apply to the model, on images that the model was not trained on.
+    """All measures that apply to the model, on `data`: images that the model was not trained on.
 
     z is sampled `passes` times for each image. log p(x) is estimated from `k` samples of z for each of `subset` random
     images. If `drawn` is not 0 and the model has a prior, a classifier measures the quality of `drawn` samples.
@@ -59,7 +59,7 @@ def evaluate(
     if terms.mu is not None and terms.logvar is not None and not model.prior_of_image:
         measures |= of_information(model, estimators.information(terms.mu, terms.logvar, seed, rate=terms.rate.sum(1)), data)
         if (high := measures["mutual_information_high"])["value"] > measures["rate"]["value"]:
-            high["is"] += ". Here the rate is a better one"
+            high["is"] += ". Here the rate is smaller: the better upper bound"
     if drawn and model.drawn_from is not None:
         measures |= of_samples(model, data, drawn, seed)
     head = {"weights": "this model", "model": name_of(model), "latent_dim": model.latent_dim, "likelihood": model.likelihood}

@@ -68,8 +68,8 @@ def best_factorised(
 
     The learning rate falls to 0. The gradient is the sticking-the-landing gradient (Roeder, Wu & Duvenaud 2017,
     arXiv:1703.09194): only the path through z is differentiated. So the gradient has no noise if q is the posterior. For each
-    eps, -eps is used too (antithetic sampling): noise with opposite signs for eps and -eps cancels. An odd `samples` is rounded
-    up.
+    eps, -eps is used too (antithetic sampling): the part of the noise that changes its sign with eps cancels. An odd `samples` is
+    rounded up.
     """
     for name, value in (("steps", steps), ("samples", samples), ("learning_rate", learning_rate), ("batch", batch)):
         if not value > 0:

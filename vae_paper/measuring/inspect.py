@@ -98,7 +98,7 @@ def variances(model: Model, distortion: float, beta: float) -> dict[str, float] 
         variance = math.exp(2 * model.log_sigma.item())
         error = 2 * variance * (distortion / pixels - 0.5 * math.log(2 * math.pi * variance))
     elif model.likelihood == "optimal-gaussian":
-        variance = error = math.exp(2 * distortion / pixels - 1) / (2 * math.pi)  # σ² = MSE, so D = P/2 (log 2πσ² + 1)
+        variance = error = math.exp(2 * distortion / pixels - 1) / (2 * math.pi)  # σ² = MSE of a batch, so D = P/2 (log 2πσ² + 1)
     else:
         return None
     return {"of_the_likelihood": variance, "with_beta": beta * variance, "squared_error_per_pixel": error}
@@ -159,9 +159,9 @@ def _variance(r: dict[str, Any]) -> str:
         return ""
     v = r["variance"]
     return (
-        f"Variance of a pixel in the likelihood: {v['of_the_likelihood']:.4g}. The training of this model, with its beta (1 if "
-        f"unknown), is equivalent to a training with beta = 1 and the variance {v['with_beta']:.4g}. Mean squared "
-        f"error per pixel: {v['squared_error_per_pixel']:.4g}"
+        f"Variance of a pixel in the likelihood: {v['of_the_likelihood']:.4g}. With the loss D + beta R, "
+        f"training with this model's beta (1 if unknown) is equivalent to training with beta = 1 and the variance "
+        f"{v['with_beta']:.4g}. Mean squared error per pixel: {v['squared_error_per_pixel']:.4g}"
     )
 
 

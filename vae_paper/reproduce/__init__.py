@@ -1,8 +1,8 @@
 """Each file here, except oracle_models.py, is one measurement. It writes its numbers and its protocol to results/NAME.json.
 
-`python -m vae_paper reproduce NAME` runs the measurement NAME. It first trains the models that it needs. Some files also have a
-function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The rule of the verdict is
-at the top of the file, or `ledger` says that there is none.
+`python -m vae_paper reproduce NAME` runs the measurement NAME. It first trains the models that it needs, except `gaps`, which
+measures a trained model. Some files also have a function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each
+with a verdict. The rule of the verdict is at the top of the file. If the verdict is always the same, `ledger` says why.
 """
 
 import csv

@@ -26,7 +26,7 @@ SEEDS, EPOCHS, LATENT_DIM, COUNT = (0, 1, 2), 3, 8, 2000
 
 
 def main() -> None:
-    """Train both models with every seed, and measure them. Then draw both models with D = 2."""
+    """Train both models with every seed, and measure them. Then train both with D = 2, and draw these."""
     judge = classifier.trained("mnist")
     train, test = (load_data("mnist", split, "dynamic") for split in ("train", "test"))
     report: dict[str, Any] = {
@@ -37,7 +37,8 @@ def main() -> None:
         "standardised with its mean and standard deviation over 10,000 training images",
         "reconstructions": f"x_hat of the codes of the first {COUNT:,} test images",
         "samples": f"x_hat of {COUNT:,} draws from the Gaussian fitted to the training codes (mean and full covariance)",
-        "mixture": f"like samples, but from a mixture of {samplers.COMPONENTS} Gaussians; prior (only vae): from N(0, I)",
+        "mixture": f"like samples, but from a mixture of {samplers.COMPONENTS} Gaussians",
+        "prior": "only vae: like samples, but from N(0, I)",
         "half_way": f"x_hat of the points half-way between the codes of {COUNT:,} random pairs of test images",
         "confidence": "largest probability of a classifier, mean over images; confidence_sd: standard deviation over images",
         "neighbours": "each test code and the nearest other test code are decoded: mean distance of the two images, divided by "

@@ -42,7 +42,7 @@ def main(options: Options) -> None:
     at_least(options, seeds=1, epochs=1)
     if len(options.betas) < 2 or 1.0 not in options.betas or list(options.betas) != sorted({*options.betas}):
         raise ValueError(f"betas are {options.betas}: expected at least 2 rising values, one of them 1")
-    betas = [float(beta) for beta in options.betas]  # in Python, 1 may stand for 1.0
+    betas = [float(beta) for beta in options.betas]  # a caller in Python may pass 1
     test = load_data("mnist", "test", "dynamic")
     report: dict[str, Any] = {
         "command": command_of("python -m vae_paper.reproduce.beta", options),

@@ -68,7 +68,8 @@ class Options:
     nll_k: int = 1000
     """Importance samples per image for the NLL."""
     subset: int = 200
-    """Number of random test images on which the gap IWAE-k - ELBO is estimated."""
+    """Number of random test images on which the gap is estimated. The gap is the importance-weighted bound with `nll_k` samples,
+    minus the ELBO."""
     device: str = "cpu"
     """Device of the training and the measurement: cpu, cuda or mps."""
     source: str = "mnist"

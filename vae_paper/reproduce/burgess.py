@@ -3,15 +3,16 @@
 
 The objective is distortion + gamma |rate - C|. C rises linearly from 0 to its final value, and then stays there. Rate and
 distortion are measured on test images, with the last weights. gamma = 1000 is the paper's value, but the paper trains for far
-longer. So a smaller gamma is measured too.
+longer. With short training, so large a gamma moves the rate to C before the decoder has learned to use z. So a smaller gamma is
+measured too.
 
 The rate is the sum I(x; z) + KL(q(z) || p(z)), where q(z) is the mean of q(z|x) over the images. Only I(x; z), the mutual
 information, is information about the image. So a rate of C nats need not be C nats of information. Both parts are measured
 (`estimators.information`).
 
-There are also slow runs with gamma = 1000. In these runs C rises to its largest final value in 27 epochs, with batches of 16
-images. In the other runs (with default options) it rises for 3 epochs with batches of 128. So in the slow runs the rise of C
-takes 72 times as many steps, about as many as in the paper. The rules are the same.
+There are also slow runs with gamma = 1000 and batches of 16 images. In the slow run with the largest C, C rises for 27 epochs.
+With a smaller C it rises for fewer epochs. In the other runs (with default options) C rises for 3 epochs with batches of 128. So
+for the largest C the rise takes 72 times as many steps in the slow run, about as many as in the paper. The rules are the same.
 
 Rule 1, fixed before any run: the rate is within 1 nat of C, for every C and seed.
 Rule 2: on every seed, the distortion at the largest C is at least 50 nats below the distortion at the smallest C. Rule 2 was
@@ -49,7 +50,7 @@ class Options:
     epochs: int = 4
     """Epochs of each run, except the slow runs. C rises in all epochs but the last."""
     slow_seeds: tuple[int, ...] = (0,)
-    """Random seeds of the slow runs: C rises to the largest of `capacities` in 27 of 28 epochs.
+    """Random seeds of the slow runs: the largest of `capacities` is reached in 27 of 28 epochs, a smaller one in fewer.
     --slow-seeds without a number: no slow runs."""
     source: str = "mnist"
     """Data set."""
@@ -98,9 +99,9 @@ def quickly(options: Options, gamma: float, capacity: float, seed: int) -> Confi
 
 
 def slowly(options: Options, capacity: float, seed: int) -> Config:
-    """The configuration of a slow run of 28 epochs: C rises from 0 to `capacity`, at the same speed in all runs.
+    """The configuration of a slow run of 28 epochs: C rises from 0 to `capacity`, at about the same speed in all runs.
 
-    So the largest capacity takes 27 epochs, and a smaller one takes fewer.
+    So the largest capacity takes 27 epochs, and a smaller one takes fewer. The number of epochs is rounded up.
     """
     rise = max(1, math.ceil(SLOW_RISE * capacity / max(options.capacities)))  # 1 for C = 0
     config = configured(options, f"burgess-slow-{capacity:g}-{seed}", SLOW_GAMMA, capacity, seed, rise)
@@ -140,7 +141,10 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     if "slowly" in report:
         slow = report["slow"]
         batches = f"batches of {slow['batch_size']}"
-        how = f"gamma = {slow['gamma']:g}, slow runs: C rises to the largest C in {slow['epochs'] - 1} epochs, with {batches}"
+        how = (
+            f"gamma = {slow['gamma']:g}, slow runs with {batches}: the largest C rises for {slow['epochs'] - 1} epochs, "
+            "a smaller one for fewer"
+        )
         protocol = {"model": report["model"].replace("batches of 128", batches), "seconds": seconds_of(report["slowly"])}
         rows += lines(how, report["slowly"], protocol | {"seeds": slow["seeds"], "epochs": slow["epochs"]})
     return rows

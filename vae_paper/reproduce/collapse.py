@@ -60,7 +60,8 @@ def main(options: Options) -> None:
         "command": command_of("python -m vae_paper.reproduce.collapse", options),
         "model": "pixel-vae or vae, D = 20, Bernoulli",
         "training": f"{options.epochs} epochs of all 60,000 images of MNIST's train split, dynamic binarisation, batches of 32, "
-        "constant learning rate; beta rises in half of the epochs (rounded down, at least 1); the weights are the last ones",
+        "constant learning rate; an annealed beta rises in the first half of the epochs (rounded down, at least 1); the "
+        "weights are the last ones",
         "measured_on": f"{test.about}, all images, z sampled, 1 pass; a unit is active if Var_x(E_q[z_j]) > 0.01",
         "machine": machine(),
         "units": "nats per image; elbo: -(distortion + rate), a lower bound on log p(x)",

@@ -1,8 +1,8 @@
-"""python -m vae_paper.reproduce.disentanglement: the metrics of disentanglement, tested -> results/disentanglement.json,
-docs/sprites.png.
+"""python -m vae_paper.reproduce.disentanglement: the metrics of disentanglement, on known representations
+-> results/disentanglement.json, docs/sprites.png.
 
-The metrics say how well single latents represent single properties (factors) of the sprites. They are computed for constructed
-latents, where the right value of each metric is known, and for PCA, raw pixels and untrained encoders.
+The metrics say how well single latents represent single properties (factors) of the sprites. They are computed for PCA, raw
+pixels and untrained encoders, and for constructed latents: for these we know what a good metric shows (docs/disentanglement.md).
 
 The beta-VAE metric and FactorVAE's metric are computed twice: in this project's way ("ours", measuring/disentanglement.py), and
 as the library disentanglement_lib computes them ("theirs", measuring/disentanglement_lib.py).

@@ -30,7 +30,7 @@ class Options:
     images: int = 100
     """Number of random test images."""
     k: int = 500
-    """Samples of z per image for log p(x). They are drawn from the best q of the image, with larger variances."""
+    """Samples of z per image for log p(x) and for the ELBOs. Those for log p(x) come from the best q, with larger variances."""
     steps: int = 200
     """Steps of Adam that search for the best q of each image."""
     samples: int = 2

@@ -2,8 +2,8 @@
 -> results/gradients.json.
 
 The weights of the pretrained VAE and 10 binary test digits stay fixed. Only the noise eps is drawn again and again. The
-variance of each component of the gradient is computed over the draws of eps. The variance of the gradient is the sum of these
-variances.
+gradient is that of the encoder's last layers, mu and logvar. The variance of each of its components is computed over the draws of
+eps. The variance of the gradient is the sum of these variances.
 """
 
 from pathlib import Path
@@ -47,11 +47,11 @@ def main() -> None:
     x = (data.images > 0.5).float()
     report: dict[str, Any] = {
         "command": "python -m vae_paper.reproduce.gradients",
-        "model": "vae_mnist_d20, as Bernoulli",
+        "model": "vae_mnist_d20, trained with bce, used with the likelihood bernoulli",
         "measured_on": f"the first {IMAGES} images of {data.about}",
         "gradient": "of the mean objective, for weights and biases of the encoder's layers mu and logvar",
         "draws": DRAWS,
-        "units": "squared components of the gradient (nats per unit of a parameter), summed over the parameters; "
+        "units": "(nats per unit of a parameter)²: variances of the components of the gradient, summed; "
         f"±: standard error, from {GROUPS} groups of draws",
         "machine": machine(),
         "variances": {},

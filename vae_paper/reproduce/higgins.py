@@ -126,7 +126,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     rows.append(
         Row(
             "Higgins et al. 2017, Fig. 6: beta-VAE metric in %, PCA, raw pixels, untrained encoder",
-            f"{PUBLISHED['PCA']}, {PUBLISHED['raw pixels']}, not known",
+            f"{PUBLISHED['PCA']}, {PUBLISHED['raw pixels']}, not found",
             ", ".join(scores(found[name]) for name in ("PCA", "raw pixels", "untrained encoder")),
             "not comparable: other sprites, other sizes of training set",
             None,

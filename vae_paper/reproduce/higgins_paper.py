@@ -2,8 +2,9 @@
 size? (Higgins et al. 2017, Fig. 6 and the table of architectures in the appendix) -> results/higgins_paper.json.
 
 The sprites have 64x64 pixels, and D = 10. The encoder has two layers of 1200 ReLU units, the decoder has three layers of 1200
-tanh units, and both are fully connected. The optimiser is Adagrad with a constant learning rate of 1e-2. The metrics and the
-rule of the verdict are those of `reproduce/higgins.py`. Model and optimiser are arguments of `training.train`.
+tanh units, and both are fully connected. The optimiser is Adagrad with a constant learning rate of 1e-2. The command line has no
+such model and optimiser, so they are passed to `training.train` in Python. The metrics and the rule of the verdict are those of
+`reproduce/higgins.py`.
 
 By default the measurement is small enough for a CPU: one seed, one epoch for each beta. The full measurement is for a GPU:
 

@@ -1,6 +1,6 @@
 """python -m vae_paper.reproduce.kingma: the ELBO during training, for five latent sizes N_z (Kingma & Welling 2013,
-arXiv:1312.6114, Fig. 2). The ELBO is a function of the number of images seen so far: steps times batch size, so each epoch counts
-an image again. Two networks are trained: the paper's and this project's. Images drawn from the paper's network repeat Fig. 5.
+arXiv:1312.6114, Fig. 2). The ELBO is drawn against the number of images seen so far: steps times batch size. Each epoch
+counts an image again. Two networks are trained: the paper's and this project's. Images from the paper's network repeat Fig. 5.
 -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png. (Fig. 4 is part of the README's first picture.)
 
 Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 images seen instead of 10^8.
@@ -209,7 +209,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
                 f"{'below' if worse > 0 else 'above'} N_z = {usual} (the rule allows {LOWER:g} below), and its gap between "
                 f"training and test images is {abs(more):.1f} nats {'larger' if more > 0 else 'smaller'} (the rule allows {GAP:g}"
                 f" larger); the curves "
-                f"{'end' if within else 'do not end'} between -150 and -90, and {'rise' if rising else 'do not rise'} up to 10. "
+                f"{'end' if within else 'do not end'} between -150 and -90; from N_z = 3 to 10 their ends "
+                f"{'rise' if rising else 'do not rise'}. "
                 "The paper trains far longer, with 10^8 samples: the training here is too short to show overfitting",
                 holds,
             )

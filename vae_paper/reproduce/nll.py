@@ -14,9 +14,9 @@ one model:
         --subset 10000 --device cuda
 
 The NLL is estimated as -(mean ELBO of all test images + mean gap of random test images). The gap is the importance-weighted bound
-with k samples minus the ELBO. This is done twice, with z from two distributions. Each of the two estimates is a mean over several
-binarisations of the test images; both use the same images with the same pixels. Both are too large in expectation. So the smaller
-one is closer, up to noise:
+with k samples, minus the ELBO. There are two estimates. They differ in the distribution from which the bound draws z. The ELBO is
+always that of the encoder's q. Each estimate is a mean over several binarisations of the test images. Both use the same images
+with the same pixels, and both are too large in expectation. So the smaller one is closer, up to noise:
     nll:       z is drawn from the encoder's q; k = 5000 as in Burda et al. 2015. This one is compared with published numbers.
     nll_best:  z is drawn from the best Gaussian of each image, made wider (measuring/inference_gap.py). Its k may be smaller.
 A command replaces only its own model's results in results/nll.json.
@@ -109,8 +109,8 @@ def main(options: Options) -> None:
         "binarisation": f"dynamic, {options.binarisations} draws of the test images",
         "k": options.k,
         "epochs": f"{options.vae_epochs} of the VAE + {options.epochs}" if options.vae_epochs else options.epochs,
-        "split": f"{test.about.partition(', grayscale')[0]}; NLL: -(ELBO of all + mean gap of "
-        f"{min(options.subset, count // options.binarisations)} random ones for each draw)",
+        "split": f"{test.about.partition(', grayscale')[0]}; NLL: -(mean ELBO of all + mean gap of "
+        f"{min(options.subset, count // options.binarisations)} random images for each binarisation)",
         "options": {
             option: list(value) if isinstance(value, tuple) else value  # as JSON holds it
             for option, value in vars(options).items()
@@ -231,7 +231,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
 
 
 def compared(r: dict[str, Any]) -> bool:
-    """Whether a model may be compared with the aims and with Burda et al.: MNIST, and this project's usual D and epochs."""
+    """Whether a model may be compared with the aims and with Burda et al.: MNIST, the usual D, and the VAE's usual epochs."""
     first_epochs = r["options"]["vae_epochs"] or r["options"]["epochs"]
     return (r["options"]["source"], r["options"]["latent_dim"], first_epochs) == ("mnist", Options.latent_dim, Options.epochs)
 

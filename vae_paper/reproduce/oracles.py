@@ -23,7 +23,7 @@ LINEAR = {"linear, exact q": (True, False), "linear, wrong q": (False, False), "
 
 
 def main() -> None:
-    """Evaluate every oracle as `python -m vae_paper evaluate` does, and write the exact values beside the estimates."""
+    """Evaluate every oracle with `measuring.evaluate.evaluate`, and write the exact values beside the estimates."""
     found: dict[str, Any] = {}
     started = time.perf_counter()
     for name, (exact, correlated) in LINEAR.items():
@@ -60,7 +60,7 @@ def table(about: dict[str, Any]) -> str:
     """The comparison as text."""
     lines = []
     for oracle, found in about["oracles"].items():
-        lines.append(f"{oracle} ({found['data']}; k = {found['k']} on {found['subset']})")
+        lines.append(f"{oracle} ({found['data']}; k = {found['k']} on {found['subset']} images)")
         for name, row in found["rows"].items():
             estimate = f"{row['estimate']:.3f} ± {row['standard_error']:.3f}"
             lines.append(f"  {name:<24} known {row['known']:9.3f}   estimated {estimate:<17} off by {row['off']:5.2f} s.e.")

@@ -125,7 +125,7 @@ def main(options: Options) -> None:
         "binarisation": "training dynamic, test fixed",
         "seeds": list(options.seeds),
         "k": options.k,
-        "split": f"{test.about}; CVAE: -(ELBO of all + mean gap of {options.subset} random ones)",
+        "split": f"{test.about}; CVAE: -(mean ELBO of all + mean gap of {options.subset} random images)",
         "epochs": options.epochs,
         "machine": machine(),
         "units": "nats per image, of the unseen pixels",

@@ -40,7 +40,7 @@ class Options:
     seeds: tuple[int, ...] = (0, 1, 2)
     """Random seeds: one VQ-VAE, one VQ-VAE without restarts, one prior and one VAE for each."""
     vq_epochs: int = 4
-    """Epochs of each VQ-VAE, and of each VAE."""
+    """Epochs of each VQ-VAE with restarts, and of each VAE."""
     epochs_without_restarts: int = 1
     """Epochs of each VQ-VAE without restarts of codes."""
     prior_epochs: int = 7
@@ -80,7 +80,8 @@ def main(options: Options) -> None:
             "confidence": f"largest class probability of a classifier, mean over {options.samples:,} x_hat of drawn codes",
             "label_agreement": "share of class-conditional samples in which the classifier finds the given label most probable",
             "classifier_accuracy": {name: classifier.accuracy(judge, x, test.labels).value for name, x in real.items()},
-            "seconds": "of the training steps, without validation",
+            "seconds": "of the training steps of the VQ-VAE and of its prior, without validation; those of the other two models "
+            "are not counted",
             "vq_epochs": options.vq_epochs,
             "epochs_without_restarts": options.epochs_without_restarts,
             "prior_epochs": options.prior_epochs,
