@@ -176,7 +176,7 @@ REFUSED = [
     ({"model": "quadrant-cvae", "seen": 4}, "seen is 4: expected 1, 2 or 3 quadrants"),
     ({"model": "ae", "beta": 2.0}, "an autoencoder has no rate"),
     ({"model": "ae", "samples": 2}, "an autoencoder has no noise"),
-    ({"objective": "capacity", "beta": 2.0}, "leave beta out"),
+    ({"objective": "capacity", "beta": 2.0}, "leave out beta"),
     ({"validation": 1.0}, "expected a fraction"),
     ({"epochs": 0}, "epochs is 0: expected more than 0"),
     ({"learning_rate": float("nan")}, "learning_rate is nan: expected more than 0"),

@@ -99,7 +99,8 @@ class ObjectiveOptions:
     """linear: beta rises from 0 in the first --warmup-epochs epochs; cyclical: in each of four
     cycles, beta rises from 0, then stays."""
     warmup_epochs: Annotated[int | None, default("half of the epochs")] = None
-    """Number of epochs, from the first, in which beta (--beta-schedule linear) or the target C (--objective capacity) rises."""
+    """Number of epochs at the start of training. In these, beta (--beta-schedule linear) or the target C (--objective capacity)
+    rises."""
     samples: int = 1
     """Number of samples of z per image, K."""
     free_bits: Annotated[float | None, default("0.25")] = None
@@ -188,7 +189,7 @@ def checked(config: Config, model: "type[Model] | Model | None" = None, images: 
     """The configuration with its defaults filled in. ValueError if options contradict each other or have no effect.
 
     `model` is a model of your own, or its class; by default the class that `config.model` names. The default number of epochs
-    and the default batch size depend on `images`, the number of training images. (For a folder or an array file,
+    and the default batch size depend on `images`, the number of images before any are held out. (For a folder or an array file,
     `images` includes the test images.)
     """
     from vae_paper.likelihoods import LIKELIHOODS  # torch is imported when work begins, so that --help answers at once
@@ -260,12 +261,12 @@ def _refuse_contradictions(c: Config) -> None:
     if c.likelihood != "bernoulli" and c.binarise != "none":
         raise ValueError(f"{_said(c)}: binary images need --likelihood bernoulli")
     if c.objective not in ("elbo", "free-bits") and (c.beta, c.beta_schedule) != (1, "constant"):
-        raise ValueError(f"{_said(c)}: this objective has no beta: leave beta out, and beta_schedule")
+        raise ValueError(f"{_said(c)}: this objective has no beta: leave out beta and beta_schedule")
 
 
 def arguments_in(config: Config) -> dict[str, Any]:
-    """The `model_arguments` as a dict. 3, 0.5 and True get their Python types; other values
-    stay text. A value has no comma and no space."""
+    """The `model_arguments` as a dict. A Python literal, such as 3, 0.5 or True, gets its Python type; any other value stays
+    text. A value has no comma and no space."""
     found: dict[str, Any] = {}
     for part in config.model_arguments.replace(",", " ").split():
         name, equals, text = part.partition("=")

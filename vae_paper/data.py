@@ -144,7 +144,7 @@ def load_data(
 
 
 def binarised(data: Data, how: str) -> Data:
-    """The data with the binarisation `how`. If it is "fixed", each pixel is drawn here, once, with seed 0."""
+    """The data with the binarisation `how`: "fixed" draws each pixel here, once, with seed 0; "none" changes nothing."""
     if how in ("none", data.binarisation):
         return data
     data = data.replace(binarisation=how, about=f"{data.about.removesuffix(', grayscale')}, binarisation: {how}")
@@ -187,8 +187,7 @@ def trained_on(about: dict[str, Any], data: Data) -> bool:
 
 
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
-    """One split of `source`, by default of the source in a file's header `about`. ValueError if that source is
-    your own data."""
+    """One split of `source`, or if None, of the source in `about`, a file's header. ValueError if that is your own data."""
     config = about.get("config", {})
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:

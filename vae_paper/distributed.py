@@ -1,9 +1,10 @@
 """Several processes, started by `torchrun`, train one model together. Each process takes its part of every batch.
 
-The order of the images follows from the seed and the epoch, the noise follows from the seed and the step. So every process
-draws both for the whole batch, and keeps its own part. DistributedDataParallel (DDP) averages the gradients, so the steps are
-those of one process, up to rounding. (Exceptions are networks of your own: dropout has other noise in each process, and
-BatchNorm uses the statistics of each process's part.) If there is only one process, the functions here change nothing.
+The order of the images follows from the seed and the epoch, the noise follows from the seed and the step. So every process draws
+both for the whole batch, and keeps its own part. DistributedDataParallel (DDP) averages the gradients, so the steps are those of
+one process, up to rounding. (Exceptions are networks of your own: dropout has other noise in each process, and BatchNorm uses the
+statistics of each process's part.) If there is only one process, only `take_device` changes something: it selects the GPU of
+"cuda:N".
 """
 
 import contextlib
@@ -47,13 +48,13 @@ def restarted() -> bool:
 
 
 def launch() -> str | None:
-    """The id of this start of torchrun (--rdzv-id, or a new one for each start); None without torchrun."""
+    """torchrun's id of its run: --rdzv-id, or by default a new one each time (on one node). None without torchrun."""
     return os.environ.get("TORCHELASTIC_RUN_ID")
 
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Join the processes of torchrun. Rank 0 prints. Another rank prints only an error, and only if rank 0 has no error."""
+    """Join the processes of torchrun. Rank 0 prints. Another rank prints only if an error stops it and rank 0 reports none."""
     if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
         yield
         return
@@ -123,7 +124,7 @@ def parallel(model: Model) -> Model | DistributedDataParallel:
 
 
 def ours(start: int = 0) -> slice:
-    """The images of a batch that this process takes: with two processes, every second image.
+    """The images of a batch that this process takes: of P processes, process r takes image r, r + P, ... of the whole data.
 
     `start` is the index of the batch's first image in the whole data.
     """

@@ -71,7 +71,10 @@ def load(source: str, split: str, shape: Shape) -> Pictures:
         x, labels, test, about = load_folder(path_in(source), shape)
     chosen = test if split == "test" else ~test
     if not chosen.any():
-        raise ValueError(f"{source}: of {len(x):,} images none is in the {split} split; expected more images, or another `test`")
+        raise ValueError(
+            f"{source}: of {len(x):,} images none is in the {split} split; add images (or change the "
+            "array `test` of an array file)"
+        )
     part = x[chosen]
     part = part.astype(np.float32) / 255 if part.dtype == np.uint8 else part.astype(np.float32)
     name, *more = about

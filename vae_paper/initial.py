@@ -124,14 +124,16 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     if theirs == source or (before is None and theirs == "auto"):
         # An older file may have "auto" as its source. Then the earlier run counts as trained on the source of this run: the
         # cautious choice, because this run must not validate on images that the model has seen.
-        # The header's text "data" begins with the number of training images (from `data.split`). If the earlier run used the
-        # whole source, this number is `whole` minus its held-out images. Otherwise it used a part of the source, and may have
-        # been trained on images that the new run holds out.
+        # The header's text "data" begins with the number of images on which the earlier run was trained (from `data.split`).
+        # `whole` is the number of images of the new run. If the earlier run used all of these, its number is `whole` minus the
+        # images that it held out. Otherwise it used only a part of them, and may have been trained on images that the new run
+        # holds out.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)
         return 0.0 if of_a_part else held
-    # Another source. But if that run had its own start_from, a run before it may have used this source
+    # The earlier run used another source: it has seen none of these images. But if it began from a third run (start_from), that
+    # run may have seen them
     return 1.0 if before is None else 0.0
 
 

@@ -129,7 +129,7 @@ def draw_gaussian(logits: Pixels, log_sigma: Scalar, generator: torch.Generator)
 
 
 def draw_continuous_bernoulli(logits: Pixels, log_sigma: Scalar, generator: torch.Generator) -> Pixels:
-    """Pixels in [0, 1], drawn with the inverse CDF. (In torch.distributions it is wrong for float32 logits beyond ±16.)"""
+    """Pixels in [0, 1], drawn with the inverse CDF. (That of torch.distributions is wrong for float32 logits beyond ±16.)"""
     u = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
     # For l < 0, the CDF is (1 - e^lx) / (1 - e^l); its inverse is log(1 + u (e^l - 1)) / l.
     # For l > 0, a pixel is 1 minus a pixel with the logit -l
@@ -163,7 +163,10 @@ class Likelihood(NamedTuple):
         return self.draw is not None
 
 
-CODE = "these nats come from probabilities, so -ELBO in bits/dim (bits per pixel value) is the size of a lossless compressed file"
+CODE = (
+    "these nats come from probabilities, and an image of probability p can be stored in -log2(p) bits. So -ELBO in bits/dim is "
+    "the size, in bits per pixel value, to which this model can compress images without loss"
+)
 DENSITY = (
     "a density of images on the scale 0 to 1, so these nats may be negative. It is not a probability of gray levels, so "
     "bits/dim is not the size of a compressed file. On the scale 0 to 255, bits/dim is larger by log2(255), about 8"

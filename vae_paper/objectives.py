@@ -34,8 +34,8 @@ def iwae(terms: Terms) -> PerImage:
 
 
 def sticking_the_landing(terms: Terms) -> PerImage:
-    """The ELBO, with the KL estimated from samples of z, and with the gradient of `through_z` (Roeder et al. 2017,
-    arXiv:1703.09194).
+    """The ELBO, with the KL estimated from samples of z. In its gradient, log q counts only through z: see `through_z` below
+    (Roeder et al. 2017, arXiv:1703.09194).
 
     If q(z|x) is the exact posterior, p(x, z) / q(z|x) is p(x) for every z. Then this ratio does not change with z, and the
     encoder's gradient is 0 for every sample, without noise.
@@ -62,9 +62,10 @@ def through_z(terms: Terms) -> Float[Tensor, "K B"]:
     """The same numbers as `terms.log_weight`, with another gradient: in log q(z|x), mu and logvar count as constants. So the
     gradient of log q goes through z only.
 
-    In `terms.log_weight`, log q must be computed from eps, as in `Model.terms`. Then log q is the sum of -logvar / 2 over the
-    latents, plus a term that contains only eps. No parameter changes this term, so log q has the gradient of -logvar / 2. Here
-    this gradient is removed, and the gradient of log q through z is added. ValueError if q is not Gaussian. (The prior of a
+    This function expects that `terms.log_weight` holds log q computed from eps, as in `Model.terms`. Such a log q is the sum of
+    -logvar / 2 over the latents, plus a term that contains only eps. No parameter changes this term, so log q has the gradient
+    of -logvar / 2. This function removes that gradient, and adds the gradient of log q through z. ValueError if q is not
+    Gaussian. (The prior of a
     vamp-prior is computed with the encoder. So log p(z) also gives the encoder a gradient, and this gradient stays.)
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z

@@ -99,7 +99,7 @@ def stored_config(folder: Path, config: Config) -> Config:
     for option in dataclasses.fields(Config):
         asked, stored = getattr(config, option.name), getattr(kept, option.name)
         if asked not in (option.default, stored) and option.name != "device":
-            begin = f"; --start-from {config.name} begins a new run with the parameters of this one"
+            begin = f"; for a new run with its parameters, give another --name and --start-from {config.name}"
             raise ValueError(f"{option.name} is {asked}, but {folder} was started with {stored}{begin}")
     if config.device != Config.device or not devices.is_available(kept.device):
         kept = dataclasses.replace(kept, device=config.device)

@@ -202,8 +202,9 @@ def begun(
     made = optimizer(model.parameters()) if optimizer else default_optimizer(config, model)
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
         # `alone`: the folder has weights, but no run that can be resumed. Either another command wrote them (there is no
-        # config.json), or the state was removed. A row of metrics.csv is written first, then the state. So a run with one row
-        # may have died between the two. With two rows, a state was saved
+        # config.json), or the state was removed. When an epoch ends, its row of metrics.csv is written, then the state. So a
+        # run with one row and no state may have died between these two writes: a new run may use its folder. A run with
+        # two rows has saved a state
         there = {path.name for path in folder.glob("*") if path.exists()}
         rows = (folder / "metrics.csv").read_bytes().count(b"\n") - 1 if "metrics.csv" in there else 0  # without the headings
         removed = rows > 1 and "state.safetensors" not in there

@@ -9,7 +9,7 @@ from vae_numpy.checks import check_at_least
 
 
 def linear(progress: float, rise: float = 0.5) -> float:
-    """From 0 to 1 while progress < `rise`, then 1. As a factor of the KL: KL annealing (Bowman et al. 2015, arXiv:1511.06349)."""
+    """Rises from 0 to 1 until `rise`, then stays. KL annealing multiplies the KL by it (Bowman et al. 2015, arXiv:1511.06349)."""
     _check(progress, rise)
     return min(1.0, progress / rise)
 
@@ -22,7 +22,8 @@ def cyclical(progress: float, cycles: int = 4, rise: float = 0.5) -> float:
 
 
 def one_cycle(progress: float) -> float:
-    """The learning rate's factor (Smith & Topin 2017; two phases, as in torch): 1/25 to 1 until progress 0.3, then to 1e-5."""
+    """A factor for the learning rate (Smith & Topin 2017; two phases, as in torch): it rises from 1/25 to 1 until progress is
+    0.3, then falls to 1e-5."""
     _check(progress)
     low, along = (1 / 25, progress / 0.3) if progress < 0.3 else (1e-5, (1 - progress) / 0.7)
     return low + (1 - low) * (1 - math.cos(math.pi * along)) / 2

@@ -39,7 +39,7 @@ def load_state(
     strict: bool = True,
     check: Callable[[dict[str, Any]], Any] | None = None,
 ) -> dict[str, Any]:
-    """Load into model and optimizer the file that `save_state` wrote; return `progress`.
+    """Load the file that `save_state` wrote into the model and the optimizer. Returns `progress`.
 
     `strict`: ValueError for a state that is not AdamW's. `check(progress)` is called before anything is changed; it may raise a
     ValueError. Raises FileNotFoundError if there is no state. Raises ValueError if the file is damaged or holds the

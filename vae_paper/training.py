@@ -200,7 +200,7 @@ def seeded_modules(config: Config, step: int) -> Iterator[None]:
     purpose = (MODULES, step, distributed.rank()) if distributed.processes() > 1 else (MODULES, step)
     cuda = [torch.cuda.current_device()] if devices.is_cuda(config.device) else []
     with torch.random.fork_rng(devices=cuda):
-        # torch.manual_seed seeds every device. On the CPU this is slower than to seed the CPU's generator alone
+        # torch.manual_seed seeds every device. A run on the CPU seeds only the CPU's generator, which is faster
         seeded = torch.default_generator if config.device == "cpu" else torch
         seeded.manual_seed(generator_of(config, *purpose).initial_seed())
         yield

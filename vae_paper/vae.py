@@ -48,7 +48,7 @@ class Terms:
     distortion: Float[Tensor, "K B"]
     """The reconstruction loss: -log p(x|z), or a formula that replaces it, such as "bce" on grayscale images."""
     rate: Float[Tensor, "B R"]
-    """The KL term KL(q(z|x) || p(z)) as the sum of R parts. VAE: one for each latent. VQ-VAE: one for each grid position."""
+    """The R parts whose sum is the KL term, KL(q(z|x) || p(z)). VAE: one for each latent. VQ-VAE: one for each grid position."""
     log_weight: Float[Tensor, "K B"]
     """-distortion + log p(z) - log q(z|x), at the sampled z."""
     mu: Latents | None = None
@@ -96,8 +96,8 @@ class Model(nn.Module):
     """
 
     drawn_from: str | None = "z ~ N(0, I)"
-    """The distribution from which `sample` draws latents, in words. None: the model has no prior that can be sampled, or no
-    p(x|z) from which to draw an image."""
+    """The distribution from which `sample` draws latents, in words. None: `sample` cannot draw images. Either it has no prior
+    that can be sampled, or (pixel-vae) the pixels must be drawn one after another, and the likelihood is only an objective."""
     prior_of_image: bool = False
     """Whether the prior of z depends on the image."""
     takes_labels: bool = False
