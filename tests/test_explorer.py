@@ -157,7 +157,7 @@ REFUSED = {  # code -> what the one line says
     "V.convTranspose2d(V.tensor([1, 1, 4, 4]), V.tensor([1, 1, 3, 3]), null, 2, 0, 2)": "must be smaller than stride",
     "V.encode({}, V.tensor([1, 1, 28, 27]))": r"images are \(1, 1, 28, 27\); expected \(B, 1, 28, 28\)",
     "V.encode({}, V.tensor([1, 1, 28, 28], new Float64Array(784).fill(NaN)))": r"outside \[0, 1\]",
-    "V.reparameterize(V.tensor([1, 2]), V.tensor([1, 2]), V.tensor([2, 1]))": r"eps \(2, 1\): expected one shape of 2",
+    "V.reparameterize(V.tensor([1, 2]), V.tensor([1, 2]), V.tensor([2, 1]))": r"eps \(2, 1\): expected tensors of equal 2-D",
     "V.reconstructionLoss(V.tensor([1, 1, 28, 28]), V.tensor([1, 1, 28, 28]), 'l1')": 'kind is "l1"; expected "bce" or "mse"',
 }
 

@@ -409,9 +409,9 @@ def test_infinity_is_refused_by_its_name():
 
 
 def test_arguments_that_can_be_given_are_named():
-    with pytest.raises(ValueError, match="foo is not an argument of flow-prior; expected one of: couplings, hidden"):
+    with pytest.raises(ValueError, match="foo cannot be given to flow-prior; expected one of: couplings, hidden"):
         vae_paper.train(Config(model="flow-prior", model_arguments="foo=1"))
-    with pytest.raises(ValueError, match="encoder is not an argument of vae; expected one of: none"):
+    with pytest.raises(ValueError, match="encoder cannot be given to vae; expected one of: none"):
         vae_paper.train(Config(model_arguments="encoder=x"))
 
 
@@ -426,7 +426,7 @@ def test_nothing_is_said_of_compressed_files_where_nothing_is_bounded():
         name: vae_paper.evaluate(models.build(name, 2, "bernoulli"), BINARY, passes=1, k=2, subset=2)["units"]
         for name in ("vae", "ae")
     }
-    assert "lossless compressed file" in units["vae"] and units["ae"] == "nats of binary pixels"
+    assert "compress images without loss" in units["vae"] and units["ae"] == "nats of binary pixels"
 
 
 def test_a_model_that_completes_images_says_which_command_draws(tmp_path):

@@ -152,7 +152,7 @@ def test_interpolation_joins_images_of_two_classes(folder, monkeypatch, tmp_path
 def test_interpolation_needs_two_classes() -> None:
     assert latent_space.pairs(np.array([3, 3, 5, 5, 3]), 0) == [(0, 2), (1, 3)]
     assert latent_space.pairs(np.array([3, 3, 5, 5, 3]), 3, count=1) == [(3, 4)]
-    with pytest.raises(ValueError, match="at least two classes"):
+    with pytest.raises(ValueError, match="at least two images"):
         latent_space.pairs(np.zeros(5, np.int64), 0)
 
 
@@ -375,10 +375,10 @@ REFUSED = [
     ("vae.safetensors", "manifold", "has D = 5; expected D = 2"),
     ("vae.safetensors", "cvae-grid", "expected one of: reconstructions, samples, scatter, traversals, interpolation, rate\n"),
     ("vae.safetensors", "curves", "has no metrics.csv; expected the folder of a run"),
-    ("cvae.safetensors", "interpolation", "holds the model cvae; expected one of: "),
+    ("cvae.safetensors", "interpolation", "holds the model cvae, which has no such picture; expected one of: "),
     ("flat", "side-by-side", "expected --beside RUN"),
     ("flat", "completions", "expected one of: "),
-    ("ae.safetensors", "traversals", "holds the model ae; expected one of: "),
+    ("ae.safetensors", "traversals", "holds the model ae, which has no such picture; expected one of: "),
     ("flat", "rate --image 360", "image is 360: expected 0 to 359"),
 ]
 

@@ -417,7 +417,7 @@ def test_the_paper_s_network_and_optimiser_come_in_through_train(monkeypatch):
     report = json.loads(Path("h.json").read_text())
     assert report["representations"].keys() == {"untrained encoder", "beta = 1", "beta = 4"}
     assert report["ledger"][0]["holds"] is None, "one seed decides nothing"
-    assert "(MIG 0.10; disentanglement_lib: 50.0)" in report["ledger"][0]["ours"]
+    assert "as disentanglement_lib computes the metric: 50.0, 50.0" in report["ledger"][0]["verdict"]
     assert json.loads(Path("runs/higgins-paper-4-0/config.json").read_text())["beta"] == 4
     model = higgins_paper.build(3, 0).requires_grad_(False)
     shapes = [tuple(p.shape) for p in model.parameters() if p.ndim == 2]

@@ -96,8 +96,8 @@ class Model(nn.Module):
     """
 
     drawn_from: str | None = "z ~ N(0, I)"
-    """The distribution from which `sample` draws latents, in words. None: `sample` cannot draw images. Either it has no prior
-    that can be sampled, or (pixel-vae) the pixels must be drawn one after another, and the likelihood is only an objective."""
+    """The distribution from which `sample` draws latents, in words. None: there is no such distribution, or
+    no p(x|z) from which to draw pixels. Then `sample` raises a ValueError; only that of an autoencoder decodes z ~ N(0, I)."""
     prior_of_image: bool = False
     """Whether the prior of z depends on the image."""
     takes_labels: bool = False

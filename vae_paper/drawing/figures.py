@@ -73,7 +73,7 @@ def why_not(subject: Subject, kind: str) -> str | None:
         return f"no such kind; expected one of: {', '.join(KINDS)}"
     if kind not in subject.model.pictures:
         possible = [name for name in subject.model.pictures if why_not(subject, name) is None]
-        return f"{of} holds the model {subject.about['model']}; expected one of: {', '.join(possible)}"
+        return f"{of} holds the model {subject.about['model']}, which has no such picture; expected one of: {', '.join(possible)}"
     if kind in FLAT and subject.model.latent_dim != 2:
         return f"{of} has D = {subject.model.latent_dim}; expected D = 2, because this kind draws the latent space itself"
     if kind in ("traversals", "rate"):

@@ -63,7 +63,7 @@ def projections(mu: Latents, seed: int = 0) -> dict[str, tuple[Float[Array, "N 2
         raise ValueError(f"scatter: mu is {mu.shape}; expected at least 5 images and 2 latents, finite, not all the same")
     pca = PCA(2).fit(mu)
     share = pca.explained_variance_ratio_.sum()
-    perplexity = min(30.0, (len(mu) - 1) / 3)  # about the number of neighbours; the paper advises 5 to 50
+    perplexity = min(30.0, (len(mu) - 1) / 3)  # about the number of neighbours; van der Maaten & Hinton 2008: 5 to 50
     embedded = TSNE(2, perplexity=perplexity, init="pca", random_state=seed % 2**32).fit_transform(mu)
     return {
         f"PCA: linear, {share:.0%} of the variance of μ": (pca.transform(mu), "PCA"),
@@ -130,7 +130,7 @@ def pairs(labels: Int[Array, " N"], first: int, count: int = 3) -> list[tuple[in
             candidates.remove(end)
             found.append((start, end))
     if not found:
-        raise ValueError("interpolation: expected at least two images, of at least two classes if they have labels")
+        raise ValueError("interpolation: expected at least two images, with different labels or numbers")
     return found
 
 

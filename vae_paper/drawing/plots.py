@@ -64,7 +64,7 @@ def animation(path: str | Path, frames: Sequence[Float[Array, "N C H W"]], said:
                 sheet.set_data(_sheet(_square(x_hat)))
                 axis.set_title(title, fontsize=9)
                 writer.grab_frame()
-            for _ in range(12):  # the last frame stays in view for 1.5 seconds
+            for _ in range(12):  # the last frame stays in view for 1.5 seconds more
                 writer.grab_frame()
         write_atomically(path, gif.read_bytes())
 

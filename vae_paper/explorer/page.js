@@ -1,8 +1,6 @@
 "use strict";
 /* The page starts here. vae.js holds the model, page_math.js the rest of the mathematics, strings.js the texts. The four
-   parts of the page are plane.js, digit.js, network.js and latents.js. All scripts share one scope.
-
-   `put` also stores a number, with all its digits, in the attribute data-value of its element. */
+   parts of the page are plane.js, digit.js, network.js and latents.js. All scripts share one scope. */
 
 // Labels, for a cvae
 

@@ -32,7 +32,7 @@ function logWeight(recon, mu, logvar, eps) {
   for (let b = 0; b < B; b++) {
     let sum = -recon.data[b];
     for (let k = b * D; k < (b + 1) * D; k++) {
-      // log p(z) - log q(z|x) = -z²/2 + ε²/2 + log σ²/2
+      // log p(z) - log q(z|x) = ½ (ε² - z² + log σ²), summed over the latents
       const z = mu.data[k] + Math.exp(logvar.data[k] / 2) * eps.data[k];
       sum += 0.5 * (eps.data[k] ** 2 - z ** 2 + logvar.data[k]);
     }
@@ -100,7 +100,9 @@ function layersOf(latentDim) {
   };
 }
 
-/** The inputs that one unit reads, with their weights: [{input, weight, channel, row, column}]; rows start at 0 in the patch.
+/** The inputs that one unit reads, with their weights: [{input, weight, channel, row, column}].
+
+    row and column are the place in the patch of inputs; for a linear layer, the place in the input's channel.
 
     All convolutions of the model have 3x3 kernels, stride 2 and padding 1; `layer` is an entry of layersOf,
     `inputShape` is the (C, H, W) that the layer reads, `unit` is a flat index in its output. */

@@ -108,6 +108,7 @@ const percent = (share) => `${fixed(100 * share, share > 0.985 ? 1 : 0)}%`;
 const subscript = (k) => String(k + 1).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
 const latentName = (k) => say("latentName", { sub: subscript(k) });
 
+/** Show a text in the element `id`, and store the number, or the numbers, with all digits in its attribute data-value. */
 function put(id, value, shownAs) {
   byId(id).textContent = shownAs;
   byId(id).dataset.value = typeof value === "number" ? String(value) : Array.from(value).join(" ");

@@ -1,6 +1,6 @@
 "use strict";
-/* The texts of the page, in each language under the same names. `say` in state.js fills in {name}. Error messages, and the texts
-   for browsers that cannot run the page, are not here. */
+/* The texts of the page, in each language under the same names. `say` in state.js fills in {name}. Not here: the text of
+   page.html for browsers without JavaScript, and the messages of errors in the code. */
 
 const strings = {
   en: {
@@ -24,7 +24,7 @@ const strings = {
     planeTitle: "1 The latent plane",
     planeLook:
       "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, " +
-      "for gradual changes between them, and for holes: places with samples of the prior, but without the μ of a test digit.",
+      "for gradual changes between them, and for holes: places inside the circles of the prior, but without the μ of a test digit.",
     planeSlice:
       "Drag the point: the decoder turns its z into an image at once. The two axes of the plane are {a} and {b}: " +
       "these latents have the largest mean KL over the first {count} test digits. The other latents keep their values from " +
@@ -154,7 +154,7 @@ const strings = {
     unitReaches: "It reads {count} numbers of {from}. It can change {rows} × {columns} pixels of x̂ (framed).",
     unitReads: "It reads all {count} numbers of {from}.",
     unitZ: "z = μ + σ ε: {mu} + {sigma} × {eps}. σ = exp(log σ² / 2), changed by the noise slider of part 2.",
-    unitXHat: "x̂ = 1 / (1 + exp(−{logit})).",
+    unitXHat: "x̂ = sigmoid({logit}), where sigmoid(a) = 1 / (1 + exp(−a)).",
     unitSum: "bias {bias} + sum of products {sum} = {value}",
     unitRelu: "bias {bias} + sum of products {sum} = {value}, after ReLU {relu}",
     patchInputs: "inputs",
@@ -226,7 +226,7 @@ const strings = {
     planeTitle: "1 잠재 평면",
     planeLook:
       "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 한 숫자가 차지하는 영역, 영역 사이에서 모양이 서서히 변하는 " +
-      "곳, 그리고 사전 분포에서 z가 뽑히지만 테스트 이미지의 μ는 하나도 없는 곳을 찾아보세요.",
+      "곳, 그리고 사전 분포의 원 안에 있지만 테스트 이미지의 μ는 하나도 없는 곳을 찾아보세요.",
     planeSlice:
       "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 평면의 두 축은 처음 {count}개 테스트 이미지에서 " +
       "평균 KL이 가장 큰 두 잠재 변수 {a}, {b}입니다. 나머지 잠재 변수는 4부의 값을 그대로 씁니다. 모양이 서서히 변하는 곳을 찾아보세요.",
@@ -353,7 +353,7 @@ const strings = {
     unitReaches: "{from}의 수 {count}개를 읽습니다. x̂의 {rows} × {columns} 픽셀을 바꿀 수 있습니다(테두리).",
     unitReads: "{from}의 수 {count}개를 모두 읽습니다.",
     unitZ: "z = μ + σ ε: {mu} + {sigma} × {eps}. σ = exp(log σ² / 2)이며, 2부의 잡음 슬라이더로 바뀝니다.",
-    unitXHat: "x̂ = 1 / (1 + exp(−{logit})).",
+    unitXHat: "x̂ = sigmoid({logit}). 여기서 sigmoid(a) = 1 / (1 + exp(−a))입니다.",
     unitSum: "편향 {bias} + 곱의 합 {sum} = {value}",
     unitRelu: "편향 {bias} + 곱의 합 {sum} = {value}, ReLU를 지나면 {relu}",
     patchInputs: "입력",

@@ -272,7 +272,7 @@ function checkAlike(rank, tensors) {
   const shapes = Object.values(tensors).map((t) => shown(t.shape));
   if (new Set(shapes).size > 1 || Object.values(tensors)[0].shape.length !== rank) {
     const found = Object.keys(tensors).map((name, k) => `${name} ${shapes[k]}`).join(", ");
-    throw new Error(`${found}: expected one shape of ${rank} numbers`);
+    throw new Error(`${found}: expected tensors of equal ${rank}-D shape`);
   }
 }
 

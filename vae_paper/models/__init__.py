@@ -54,7 +54,8 @@ def checked_arguments(name: str, arguments: Any, elsewhere: Iterable[str] = ()) 
     """Arguments from a file or a command, checked.
 
     If the default is a tuple, a list becomes a tuple. If the default is a float, an int becomes a float.
-    ValueError for an unknown name or a wrong type. `elsewhere`: names that the error message does not list.
+    ValueError for an unknown name or a wrong type. `elsewhere`: arguments that have an option of their own; the error message
+    does not list them.
     """
     if not isinstance(arguments, dict):
         raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected a dictionary of names and values")
@@ -62,7 +63,7 @@ def checked_arguments(name: str, arguments: Any, elsewhere: Iterable[str] = ()) 
     for option, value in arguments.items():
         if options.get(option) is None:  # encoder and decoder are refused too: they are networks
             free = [one for one in options if one not in (*elsewhere, "image_shape", "encoder", "decoder")]
-            raise ValueError(f"{option} is not an argument of {name}; expected one of: {', '.join(free) or 'none'}")
+            raise ValueError(f"{option} cannot be given to {name}; expected one of: {', '.join(free) or 'none'}")
         kind = type(options[option])
         if (kind, type(value)) in ((tuple, list), (float, int)):
             value = kind(value)

@@ -27,7 +27,8 @@ from vae_paper.vae import (
 
 
 class Ladder(Model):
-    """z is (z1, z2). The last `top` of the D latents are z2; top = 0 means a third of D.
+    """z is (z1, z2). The last `top` of the D latents are z2; top = 0 means a third of D
+    (rounded down, at least 1).
 
     Each of two networks has one hidden layer of `hidden` units: `above` maps the encoder's features to q(z2|x), and `below`
     maps z2 to p(z1|z2).

@@ -38,8 +38,8 @@ class Encoder(nn.Module):
         self.conv1 = nn.Conv2d(C, 32, 3, stride=2, padding=1)
         self.conv2 = nn.Conv2d(32, 64, 3, stride=2, padding=1)
         self.to_code = nn.Conv2d(64, latent_dim, 1)
-        # A fixed offset for each position. Without it, all positions without ink (half of the positions in MNIST) would get
-        # the same code, and few codes would be left for the rest. A learned offset would shrink to almost none.
+        # A fixed offset for each position. Without it, all positions without ink (half of the positions in MNIST) would get the
+        # same code, so half of all choices would be this one code. A learned offset would shrink to almost none.
         self.where = nn.Buffer(0.015 * torch.randn(latent_dim, H // 4, W // 4))
 
     def forward(self, x: Tensor) -> Tensor:
