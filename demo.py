@@ -81,7 +81,7 @@ def print_trace(params: Trace, test: digits.Digits, latent_dim: int) -> None:
     x = test.images[:1]
     eps = np.random.default_rng(0).standard_normal((1, latent_dim))
     in_float64, in_float32 = (traces((level1, level2), params, x, eps, dtype) for dtype in ("float64", "float32"))
-    print(f"Every tensor of one digit (a {test.labels[0]}) in levels 1, 2 and 3, D = {latent_dim}. ", end="")
+    print(f"Every tensor that levels 1, 2 and 3 compute for one digit (a {test.labels[0]}), D = {latent_dim}. ", end="")
     print("Reconstruction, KL and ELBO: nats per image.")
     print(f"{'tensor':<18}{'shape':<18}{'least':>10}{'most':>10}{'levels differ by: float64':>31}{'float32':>10}")
     for name, values in in_float64[0].items():

@@ -17,7 +17,11 @@ from vae_numpy import weights
 from vae_paper import sprites
 from vae_paper.reproduce import disentanglement, spread
 
-LEVELS = (("Level 1, NumPy", vae_numpy.vae), ("Level 2, torch functions", vae_lowlevel.vae), ("Level 3, paper", vae_paper.vae))
+LEVELS = (
+    ("Level 1, NumPy", vae_numpy.vae),
+    ("Level 2, torch functions", vae_lowlevel.vae),
+    ("Level 3, torch modules", vae_paper.vae),
+)
 
 
 def function(name: str, level3: Any = None) -> str:

@@ -196,7 +196,7 @@ def test_own_networks_of_a_vae():
 def test_what_is_no_model_or_does_not_fit_the_configuration_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the types in the signature would speak first
-    with pytest.raises(ValueError, match=r"model is a Linear; expected a subclass of vae_paper\.Model"):
+    with pytest.raises(ValueError, match=r"model is a Linear; expected an instance of a subclass of vae_paper\.Model"):
         vae_paper.train(Config(**CONFIG), model=nn.Linear(2, 2), data=own_data())
     with pytest.raises(ValueError, match="latent_dim is 7 in the configuration, and 4 in the model"):
         vae_paper.train(Config(latent_dim=7, **CONFIG), model=MyVAE(), data=own_data())

@@ -1,8 +1,8 @@
 """Checks of arguments, for all levels. Each raises a ValueError of one line: what was found, what was expected.
 
 The checks take NumPy arrays and torch tensors. They look at shapes and dtypes, and at values if possible. On a GPU they
-skip the values: to read them, the CPU would have to wait for the GPU. While torch traces a function (torch.compile,
-torch.export, vmap), there are no values yet. No check imports torch.
+skip the values: to read them, the CPU would have to wait for the GPU. While torch compiles or exports a
+function, there are no values yet; inside vmap they cannot be read. No check imports torch.
 """
 
 import sys
@@ -170,7 +170,8 @@ def _dtype(array: Any) -> str:
 
 
 def values_are_visible(array: Any) -> bool:
-    """Whether the values may be read: not on an accelerator (the CPU would have to wait), and not while torch traces."""
+    """Whether the values may be read: not on an accelerator (the CPU would have to wait), and not while torch compiles or
+    exports. (vmap is not noticed here.)"""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(array, torch.Tensor):
         return True
@@ -184,5 +185,5 @@ def _limits(array: Any) -> tuple[float, float] | None:
     array = array.detach() if hasattr(array, "detach") else array  # a tensor that requires grad would warn
     try:
         return float(array.min()), float(array.max())
-    except RuntimeError:  # tensors in vmap, and FakeTensors (only shape and dtype), have no values to read
+    except RuntimeError:  # the values of tensors in vmap and of FakeTensors cannot be read
         return None

@@ -8,8 +8,8 @@
 
 Images are float32 in [0, 1], shape (N, 1, 28, 28), 1 is ink; labels are int64, shape (N,).
 
-A .gz archive has a checksum, and so has the handwriting (SHA-256): if it is damaged, loading fails. An unpacked file has no
-checksum. Its sizes and labels are checked, but not its pixels. So if both files exist, the archive is read.
+A .gz archive has a checksum, and so has the handwriting (SHA-256): if one of them is damaged, loading fails. An unpacked file has
+no checksum. Its sizes and labels are checked, but not its pixels. So if both files exist, the archive is read.
 """
 
 import gzip

@@ -1,9 +1,9 @@
 """The layers of the VAE. Each comes twice: first as plain loops, which define it, then as the fast version that the VAE uses.
 
-Images are (B, C, H, W), weights are stored in torch's layout, and arguments come in the order of `torch.nn.functional`.
-A fast version loops at most over the positions in a kernel, never over images or pixels. Inside, it uses channels-last
-memory order, (B, H, W, C): there a patch of an image is one row of a matrix, and a convolution is one matrix product. The
-shape of its arguments and of its result is still (B, C, H, W).
+Images are (B, C, H, W), weights are stored in torch's layout, and arguments come in the order of `torch.nn.functional`. A fast
+version loops at most over the positions in a kernel, never over images or pixels. Inside, the fast convolutions use channels-last
+memory order, (B, H, W, C): there a patch of an image is one row of a matrix, and a convolution is one matrix product. Their
+arguments and results still have the shape (B, C, H, W).
 
 Every function raises a ValueError if shapes do not fit together, or if a dtype is not float32 or float64.
 

@@ -1,7 +1,7 @@
 """Weight files: parameters in safetensors format with a JSON header, the same for all levels.
 
-The header describes the parameters. The file also holds a SHA-256 checksum of the header and all tensors.
-So a damaged file is refused, and never gives wrong numbers.
+The header describes the parameters. It is one text inside the header of the safetensors format. The file also holds a SHA-256
+checksum of our header and all tensors. So a damaged file is refused, and never gives wrong numbers.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ PRETRAINED = BUNDLED / "pretrained"
 HEADER_KEY = "vae_levels"
 MOST_BYTES = 4_000_000_000  # of all tensors together, in a file that is loaded without a `check`
 MOST_TENSORS = 10_000  # in a file; a run's state holds about 70
-MOST_HEADER = 10_000_000  # bytes. A real header takes a few thousand
+MOST_HEADER = 10_000_000  # bytes of the safetensors header. A real one takes a few thousand
 
 
 def save(path: str | Path, params: Tensors, header: Mapping[str, Any]) -> None:
@@ -37,7 +37,8 @@ def save(path: str | Path, params: Tensors, header: Mapping[str, Any]) -> None:
 def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a file that `save` wrote: the parameters and the header.
 
-    Raises FileNotFoundError, or ValueError if the file is damaged, was not saved by this project, or holds another model.
+    Raises FileNotFoundError or PermissionError. Raises ValueError if the file is damaged, was not saved by this project, or
+    holds another model.
     """
 
     def check(params: dict[str, np.ndarray], header: dict[str, Any]) -> None:
@@ -152,7 +153,7 @@ def _check_claims(slices: dict[str, Any], header: dict[str, Any], check: Check |
 
 
 def _check_header_size(start: bytes) -> None:
-    """Check the size of the header before it is parsed. The first 8 bytes of a safetensors file hold this size."""
+    """Check the size of the safetensors header before it is parsed. The first 8 bytes of the file hold this size."""
     size = int.from_bytes(start[:8], "little")
     if size > MOST_HEADER:
         raise ValueError(f"its header takes {size:,} bytes; expected at most {MOST_HEADER:,}")

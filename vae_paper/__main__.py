@@ -24,7 +24,7 @@ class OfRun:
 
     run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d20"
     """A run's name or folder, a weight file of any level, or the name of bundled weights."""
-    source: Annotated[str | None, default("the data that the run was trained on")] = None
+    source: Annotated[str | None, default("the source of the run's training data")] = None
     """Source of the images: mnist, fashion-mnist, kmnist, handwriting, sprites, cifar10, folder:PATH, array:FILE.npz."""
     seed: int = 0
     """Random seed for noise, for binarisation, and for choosing images."""
@@ -65,8 +65,8 @@ class Sample(OfRun):
 
     sampler: Literal["prior", "aggregate", "mixture", "class"] = "prior"
     """prior: the model's own prior; aggregate: z ~ q(z|x) of training images; mixture: a Gaussian mixture fitted to such z;
-    class: images with given labels. A conditional model uses its prior. For other models, z is drawn from a Gaussian that is
-    fitted to the latents of the training images with this label."""
+    class: images with given labels (a conditional model: z from its prior; other models: z from a Gaussian that is fitted to
+    the latents of the training images with this label)."""
     label: Annotated[int | None, default("all classes in turn")] = None
     """The class to draw, with --sampler class."""
     count: int = 100
@@ -98,7 +98,7 @@ class Explore:
 
     run: Annotated[str, tyro.conf.Positional] = "vae_mnist_d2"
     """A run's name or folder, a weight file of any level, or the name of bundled weights. The model is a vae or a cvae."""
-    source: Annotated[str | None, default("the data that the run was trained on, if on disk; else auto")] = None
+    source: Annotated[str | None, default("the source of the run's training data, if on disk; else auto")] = None
     """Source of the test images (names as for `train`). The images must be gray and have 28x28 pixels."""
     count: int = 300
     """Number of test digits in the page."""

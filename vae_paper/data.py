@@ -187,7 +187,7 @@ def trained_on(about: dict[str, Any], data: Data) -> bool:
 
 
 def data_of(about: dict[str, Any], split: str, source: str | None = None) -> Data:
-    """One split of `source`, or if None, of the source in `about`, a file's header. ValueError if that is your own data."""
+    """One split of `source`. None: of the source in a file's header, `about`; ValueError if it is your own data."""
     config = about.get("config", {})
     named = about.get("source") or config.get("source") or _source_in(str(about.get("data", "")))
     if source is None and named == OWN:

@@ -22,7 +22,7 @@ def is_available(device: str) -> bool:
 
 
 def check(device: str, precision: str = "float32") -> None:
-    """Refuse a device that is not available, and tf32 without a GPU; warn if bf16 is slow on this processor."""
+    """Refuse a device that is not available, and tf32 without a CUDA GPU; warn if bf16 is slow on this processor."""
     if not is_available(device):
         raise ValueError(f"device is {device!r}: not available here; expected cpu, or cuda or mps if the machine has such a GPU")
     if precision == "tf32" and not is_cuda(device):

@@ -48,7 +48,7 @@ def restarted() -> bool:
 
 
 def launch() -> str | None:
-    """torchrun's id of its run: --rdzv-id, or by default a new one each time (on one node). None without torchrun."""
+    """torchrun's id of its run: a new one each time on one node, by default; --rdzv-id otherwise. None without torchrun."""
     return os.environ.get("TORCHELASTIC_RUN_ID")
 
 
@@ -89,7 +89,7 @@ def joined() -> Iterator[None]:
 
 
 def check(config: Config, model: Model, held_out: int, own_objective: bool) -> None:
-    """Refuse a configuration that several processes would train differently from one process."""
+    """Refuse a configuration of this library's parts that several processes would train differently from one process."""
     count = processes()
     if count == 1:
         return
@@ -124,9 +124,9 @@ def parallel(model: Model) -> Model | DistributedDataParallel:
 
 
 def ours(start: int = 0) -> slice:
-    """The images of a batch that this process takes: of P processes, process r takes image r, r + P, ... of the whole data.
+    """The images of a batch that this process takes: of P processes, process r takes images r, r + P, ... of the batch.
 
-    `start` is the index of the batch's first image in the whole data.
+    With `start`, the index of the batch's first image in the whole data, these are indices in the whole data.
     """
     return slice((rank() - start) % processes(), None, processes())
 

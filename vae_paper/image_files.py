@@ -120,7 +120,7 @@ def load_folder(folder: Path, shape: Shape) -> tuple[np.ndarray, np.ndarray | No
 
 
 def listed(folder: Path) -> list[str]:
-    """The image files in a folder and its subfolders: sorted relative paths, with "/". Hidden files and folders are left out.
+    """The image files in a folder and its subfolders: sorted relative paths, a/b.png on every system. Hidden ones are left out.
 
     ValueError if a folder cannot be read, or if a symbolic link leads to a folder that was read already.
     """

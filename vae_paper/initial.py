@@ -111,8 +111,8 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
     """The fraction of a source's training split that the model with the header `start` has not seen.
 
     Images of sources with different names count as different images.
-    Every run on a whole source takes its images in the same random order (`data.split`). It holds out the first ones. So if the
-    model's run held out n images, a new run may hold out n or fewer: the model has seen none of them.
+    Every run that uses all training images of a source takes them in the same random order (`data.split`), and holds out the
+    first ones. So if the model's run held out n images, a new run may hold out n or fewer: the model has seen none of them.
     """
     theirs, before = start.get("source"), start.get("start_from")
     theirs, source = _one_name(theirs), _one_name(source)

@@ -64,7 +64,8 @@ def optimal_gaussian(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
 
 
 def continuous_bernoulli(logits: Pixels, x: Pixels, log_sigma: Scalar) -> Pixels:
-    """The Bernoulli formula times C: a density on [0, 1] (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 6-8).
+    """-log of a density on [0, 1]: the Bernoulli probability times C (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845,
+    eq. 6-8).
 
     The normalising constant is C = 2 atanh(1 - 2λ) / (1 - 2λ), with λ = x_hat. As a function of the logit l it is
     l / tanh(l / 2), and 2 at l = 0.

@@ -34,8 +34,8 @@ def iwae(terms: Terms) -> PerImage:
 
 
 def sticking_the_landing(terms: Terms) -> PerImage:
-    """The ELBO, with the KL estimated from samples of z. In its gradient, log q counts only through z: see `through_z` below
-    (Roeder et al. 2017, arXiv:1703.09194).
+    """The ELBO, with the KL estimated from samples of z. In its gradient, mu and logvar in log q(z|x) count as
+    constants, so log q has a gradient only through z: see `through_z` below (Roeder et al. 2017, arXiv:1703.09194).
 
     If q(z|x) is the exact posterior, p(x, z) / q(z|x) is p(x) for every z. Then this ratio does not change with z, and the
     encoder's gradient is 0 for every sample, without noise.

@@ -52,7 +52,7 @@ def _of_model(config: Config, model: Model | None) -> Config:
     if model is None:
         return config
     if not isinstance(model, Model):
-        raise ValueError(f"model is a {type(model).__name__}; expected a subclass of vae_paper.Model")
+        raise ValueError(f"model is a {type(model).__name__}; expected an instance of a subclass of vae_paper.Model")
     name = models.name_of(model)
     found: dict[str, Any] = {"latent_dim": model.latent_dim, "likelihood": model.likelihood}
     if name in models.names():  # a model of the library: these options build it again

@@ -89,7 +89,7 @@ class Run:
     def after_step(self, loss: Tensor) -> None:
         """Count a step. After Ctrl-C, save the state and stop.
 
-        At the end of an epoch, `after_epoch` saves the state and stops instead.
+        If Ctrl-C came in the last step of an epoch, `after_epoch` saves the state and stops instead.
         """
         self.loss += loss
         self.progress.step += 1
@@ -123,7 +123,7 @@ class Run:
                 about = self.header() | {"epoch": epoch, "selected_on": self.validation.about}
                 weight_files.save_model(self.folder / "weights.safetensors", self.model, about)
             weight_files.write_csv(self.folder / "metrics.csv", progress.rows)
-        self.save_state()  # last: if the state says that an epoch is finished, its weights and metrics.csv are on disk
+        self.save_state()  # last: if the state says that an epoch is finished, the files above are on disk
         if self.writer is not None:
             for name, value in row.items():
                 self.writer.add_scalar(name, value, epoch)
@@ -203,8 +203,8 @@ def begun(
     with locked(folder) if distributed.rank() == 0 else contextlib.nullcontext():
         # `alone`: the folder has weights, but no run that can be resumed. Either another command wrote them (there is no
         # config.json), or the state was removed. When an epoch ends, its row of metrics.csv is written, then the state. So a
-        # run with one row and no state may have died between these two writes: a new run may use its folder. A run with
-        # two rows has saved a state
+        # run with one row and no state may have died between these two writes: a new run may use its folder. With two rows
+        # and no state, the state was removed: a new run must not use it
         there = {path.name for path in folder.glob("*") if path.exists()}
         rows = (folder / "metrics.csv").read_bytes().count(b"\n") - 1 if "metrics.csv" in there else 0  # without the headings
         removed = rows > 1 and "state.safetensors" not in there
@@ -277,7 +277,9 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
             )
         if state.get("digest", data.digest) != data.digest:
             found = f"{folder} was trained on {state.get('data')}, and the data are now: {data.about}"
-            raise ValueError(f"{found}; the images, their order or their precision differ: pass the same data and model")
+            raise ValueError(
+                f"{found}; the images, their order, precision, binarisation or labels differ: pass the same data and model"
+            )
 
     progress = progress_of(folder, config, state_files.load_state(folder, model, optimizer, "optimizer" not in own, check))
     epochs, batch_size = config.epochs_and_batch_size()

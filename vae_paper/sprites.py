@@ -1,4 +1,4 @@
-"""Sprites: each image shows one shape with known properties, the factors. They are drawn here, and are similar to dSprites
+"""Sprites: each image shows one shape with known properties, the factors. The images are drawn here, and are similar to dSprites
 (Matthey et al. 2017).
 
 Pixels inside the shape are 1, pixels outside it are 0, and pixels at its edge are gray. The 5 factors are shape, scale,

@@ -17,7 +17,8 @@ from vae_paper.weight_files import as_arrays, check_tensors, fill
 def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
     """Write the parameters, the optimiser's state, and `progress` (a dict of JSON values).
 
-    Tensors are saved as tensors, all other values in the header. The rows of metrics.csv are an exception: the bytes of their
+    Tensors are saved as tensors, other values in the header. (A tensor in the optimiser's parameter groups, such as a GPU's
+    learning rate, is not saved: training sets it again.) The rows of metrics.csv are an exception: the bytes of their
     JSON text are saved as a tensor, because the size of the header is limited.
     """
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
@@ -39,7 +40,7 @@ def load_state(
     strict: bool = True,
     check: Callable[[dict[str, Any]], Any] | None = None,
 ) -> dict[str, Any]:
-    """Load the file that `save_state` wrote into the model and the optimizer. Returns `progress`.
+    """Read the file of `save_state`, and load it into the model and the optimizer. Returns `progress`.
 
     `strict`: ValueError for a state that is not AdamW's. `check(progress)` is called before anything is changed; it may raise a
     ValueError. Raises FileNotFoundError if there is no state. Raises ValueError if the file is damaged or holds the

@@ -26,12 +26,12 @@ from vae_paper.likelihoods import binarise
 from vae_paper.measuring.elbo import terms_of
 from vae_paper.vae import Images, Model, Samples, Terms
 
-ORDER, NOISE, AFTER_ANOTHER, MODULES = range(4)  # the purposes of random numbers
+ORDER, NOISE, AFTER_ANOTHER, MODULES = range(4)  # purposes of random numbers; AFTER_ANOTHER marks a run with start_from
 Objective = Callable[[Terms], Tensor]
 
 
 class Scheduled(NamedTuple):
-    """The values of the schedules at one step. If the step is recorded as a CUDA graph, the values are tensors."""
+    """The scheduled weights of the loss at one step. If the step is recorded as a CUDA graph, the values are tensors."""
 
     beta: float | Tensor
     """The weight of the rate."""
@@ -55,9 +55,9 @@ def train(
         objective  a function from `Terms` to a loss
         optimizer  a function from parameters to an Optimizer; `config.lr_schedule` scales its learning rates
 
-    Raises ValueError before any training if the configuration contradicts itself or the folder holds another run. Raises
-    ValueError during training if the loss is not finite: on the CPU at once, on a GPU when the epoch ends. Files that were
-    saved before stay intact.
+    Raises ValueError before any training if the configuration contradicts itself or the folder holds a run and `config.resume` is
+    False. Raises ValueError during training if the loss is not finite: on the CPU at once, on a GPU when the epoch ends. Files
+    that were saved before stay intact.
     """
     with runs.begun(config, model, data, objective, optimizer, adamw) as run, devices.numerics(run.config.precision):
         in_parallel = distributed.parallel(run.model)
@@ -165,7 +165,7 @@ def validate(config: Config, model: Model, data: Data, objective: Objective | No
 
 
 def adamw(config: Config, model: nn.Module) -> Optimizer:
-    """AdamW; with weight decay 0 it is Adam. On a GPU its learning rate is a tensor: only then can a step be recorded."""
+    """AdamW; with weight decay 0 it is Adam. On a CUDA GPU its learning rate is a tensor, so that a step can be recorded."""
     gpu = devices.is_cuda(config.device)
     rate = torch.tensor(config.learning_rate, device=config.device) if gpu else config.learning_rate
     return AdamW(model.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True, capturable=gpu)

@@ -48,7 +48,8 @@ class Terms:
     distortion: Float[Tensor, "K B"]
     """The reconstruction loss: -log p(x|z), or a formula that replaces it, such as "bce" on grayscale images."""
     rate: Float[Tensor, "B R"]
-    """The R parts whose sum is the KL term, KL(q(z|x) || p(z)). VAE: one for each latent. VQ-VAE: one for each grid position."""
+    """The R parts whose sum is the KL term, KL(q(z|x) || p(z)), or an estimate of it. VAE: one part for each latent. VQ-VAE: one
+    for each grid position."""
     log_weight: Float[Tensor, "K B"]
     """-distortion + log p(z) - log q(z|x), at the sampled z."""
     mu: Latents | None = None
@@ -97,7 +98,7 @@ class Model(nn.Module):
 
     drawn_from: str | None = "z ~ N(0, I)"
     """The distribution from which `sample` draws latents, in words. None: there is no such distribution, or
-    no p(x|z) from which to draw pixels. Then `sample` raises a ValueError; only that of an autoencoder decodes z ~ N(0, I)."""
+    no p(x|z) from which to draw pixels. Then `sample` raises a ValueError, except that an autoencoder decodes z ~ N(0, I)."""
     prior_of_image: bool = False
     """Whether the prior of z depends on the image."""
     takes_labels: bool = False
@@ -142,7 +143,8 @@ class Model(nn.Module):
             self.register_buffer("log_sigma", log_sigma, persistent=scale == "fixed")
 
     def check_input(self, x: Images) -> None:
-        """ValueError if images have another shape or dtype than the model, or values outside [0, 1] (not checked on a GPU)."""
+        """ValueError if images have another shape or dtype than the model, or values outside [0, 1]. (On a GPU the values are
+        not checked.)"""
         check_images(x, self.image_shape)
         if x.dtype != self.dtype:
             raise ValueError(f"images are {x.dtype}, and the parameters {self.dtype}; expected one dtype: use data.like(model)")

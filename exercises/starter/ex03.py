@@ -29,7 +29,7 @@ def posterior(x: PerImage, w: float, b: float, s2: float) -> tuple[PerImage, Per
 
 
 def log_weight(x: PerImage, z: PerImage, mu: PerImage, logvar: PerImage, w: float, b: float, s2: float) -> PerImage:
-    """Line 4. log p(x, z) - log q(z|x). Its average over z ~ q is the ELBO (Jensen)."""
+    """Line 4. log p(x, z) - log q(z|x). Its average over z ~ q is the ELBO, which is at most log p(x)."""
     raise NotImplementedError("log_weight")
 
 
