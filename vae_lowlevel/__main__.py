@@ -13,7 +13,7 @@ def main(config: Config) -> None:
     files.check_writable(config.out)
     source = digits.resolved(config.source)
     data, test = digits.load(source), digits.load(source, "test")
-    planned, _ = epochs_and_batch_size(config, len(data.images))  # a wrong option is refused here, before anything is printed
+    planned, _ = epochs_and_batch_size(config, len(data.images))  # wrong options are refused here, before anything is printed
     print(f"digits   {data.source}, grayscale")
     if config.out.exists():
         print(f"note     {config.out} will be replaced after the first epoch; to keep it, stop (Ctrl-C) and choose another --out")

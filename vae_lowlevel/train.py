@@ -57,7 +57,8 @@ def train(
     steps = steps or epochs * per_epoch
     if steps < 2 or len(test.images) < 2:
         raise ValueError(
-            f"{steps} steps, {len(test.images)} test images: expected at least 2; raise --epochs or lower --batch-size"
+            f"{steps} steps, {len(test.images)} test images: expected at least 2 of each; "
+            "for more steps, raise --epochs or lower --batch-size"
         )
     if steps < FEW_STEPS:
         print(f"note     only {steps} steps: a good model takes about 2,000. Raise --epochs or lower --batch-size.")

@@ -75,7 +75,7 @@ def check_params(params: Mapping[str, Any], dtype: Any = None) -> int:
         if params[name].dtype != dtype:
             raise ValueError(
                 f"parameters: {name} is {params[name].dtype}; expected {dtype}, because the input and all parameters "
-                "must have one dtype; convert one of them"
+                "must have one dtype; convert the input or the parameters"
             )
     return latent_dim
 
@@ -92,7 +92,7 @@ def check_alike(rank: int | None, **arrays: Any) -> None:
     """Check that all arrays have one shape and one dtype, float32 or float64. `rank`: their number of dimensions (None: any).
 
     Without this check, NumPy and torch would silently broadcast one shape to the other, or compute in another precision. NaN
-    and infinity pass this check: they are visible in the result.
+    and infinity pass this check: NaN is visible in the result, infinity usually is.
     """
     check_arrays(**arrays)
     first, *others = arrays.values()
@@ -152,7 +152,7 @@ def check_at_least(least: int, **values: Any) -> None:
 
 
 def check_arrays(**arrays: Any) -> None:
-    """Check that every value is a NumPy array or a torch tensor. Subclasses that compute in another way are refused.
+    """Check that every value is a NumPy array or a torch tensor. Of NumPy's subclasses only np.memmap is accepted.
 
     np.ma.MaskedArray leaves masked numbers out of every sum. For np.matrix, `*` is the matrix product, not elementwise.
     """

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import tyro
 
-LONGEST = 300  # characters; a longer text from a file is cut here
+LONGEST = 300  # characters; a longer text from a file is cut at this length
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the exit code that a shell shows if a broken pipe stopped the program
 # On the CPU, torch has no special error for a number or a tensor that is too large. Only the message shows the cause
 TOO_LARGE = re.compile("out of memory|allocate memory|not enough memory|Overflow when|overflowed")

@@ -80,7 +80,7 @@ def resolved(source: str, folder: Path | None = None) -> str:
 
 
 def data_folder() -> Path:
-    """The folder of the data sets, also of downloaded ones: $VAE_DATA, or `data`."""
+    """The folder of MNIST and other downloaded data sets: $VAE_DATA, or `data`."""
     return Path(os.path.expanduser(os.environ.get("VAE_DATA") or "data"))
 
 

@@ -28,7 +28,8 @@ def why_unreadable(path: Path) -> str:
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Make `path` hold `data`, or leave it as it was. An existing file keeps its permissions.
 
-    Raises OSError if the file cannot be written, ValueError if `path` is not a regular file (a link, a device, a folder).
+    Raises OSError if the file cannot be written (or if it is written, but the folder cannot be synced: the message says so),
+    ValueError if `path` is not a regular file (a link, a device, a folder).
     """
     path = Path(path)
     _check_regular(path)
@@ -67,7 +68,7 @@ def check_writable(path: str | Path) -> None:
         file.close()
         temporary.unlink()
     except OSError as error:
-        why = "a file in place of a folder" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
+        why = "a folder of this path is a file" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
         raise OSError(error.errno, f"{path}: cannot be written ({why}); choose another place") from None
 
 
@@ -111,7 +112,7 @@ def _temporary_beside(path: Path) -> tuple[BinaryIO, Path]:
 
 
 def _sweep(path: Path) -> None:
-    """Remove the temporary files that killed processes left beside `path`. A living process holds a lock, so its file stays."""
+    """Remove the temporary files of `path` that killed processes left. A living process holds a lock, so its file stays."""
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with contextlib.suppress(OSError):  # in use, removed meanwhile, a link, or no locks on this file system
             if fcntl is None:

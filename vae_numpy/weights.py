@@ -1,7 +1,7 @@
 """Weight files: parameters in safetensors format with a JSON header, the same for all levels.
 
-The header describes the parameters. It is one text inside the header of the safetensors format. The file also holds a SHA-256
-checksum of our header and all tensors. So a damaged file is refused, and never gives wrong numbers.
+The header is a JSON text that describes the parameters. It is stored in the metadata of the safetensors format, beside a SHA-256
+checksum of this text and all tensors. So a damaged file is refused, and never gives wrong numbers.
 """
 
 import hashlib
@@ -83,8 +83,8 @@ def load_tensors(
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a file that `save_tensors` wrote, and check its checksum.
 
-    `check(zeros, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory. For each
-    tensor, `zeros` has an array with its name, shape and dtype. All its values share one zero, so it takes hardly any memory.
+    `check(zeros, header)` is called before any tensor is read, because the tensors of a bad file could fill the memory. `zeros`
+    has an array of zeros for each tensor, with its name, shape and dtype; these arrays take hardly any memory.
     `check` raises a ValueError if the names, shapes, dtypes or the header are wrong. Without `check`, the tensors may take at
     most `most` bytes.
     Raises FileNotFoundError, PermissionError, or ValueError: the file is damaged, was not saved by this project, or holds NaN

@@ -239,7 +239,7 @@ WRONG = [
     Wrong(
         "spread_not_scaled",
         "expected_log_likelihood",
-        "your code uses sigma^2 in place of w^2 sigma^2. The decoder multiplies the noise by w",
+        "your code uses sigma^2 in place of w^2 sigma^2. The decoder multiplies z by w",
         lambda x, mu, logvar, w, b, s2: log_normal(x, w * mu + b, s2) - 0.5 * np.exp(logvar) / s2,
     ),
     Wrong(
@@ -263,7 +263,7 @@ WRONG = [
     Wrong(
         "kl_summed",
         "kl_to_prior",
-        "your result is a sum over the images. Return one number per image; here D = 1, so there is nothing to sum",
+        "your result is a sum over the images. Return one number per image: z is one number, so there is nothing to sum",
         lambda mu, logvar: kl(mu, logvar).sum(),
     ),
     Wrong(

@@ -19,7 +19,7 @@ Params = dict[str, Array]
 
 
 def one_hot(labels: Int64[Array, " B"]) -> Float[Array, "B 10"]:
-    """float32: row b is 0 everywhere, and 1 at labels[b]."""
+    """float32: row b is 1 at column labels[b], and 0 elsewhere."""
     raise NotImplementedError("one_hot")
 
 

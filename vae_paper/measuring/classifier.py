@@ -1,7 +1,7 @@
 """A small classifier of images from one source. With it, `evaluate` measures the quality of a model's samples.
 
 Its layers are those of the VAE's encoder, with dropout; ten outputs take the place of mu and logvar. Half of each training
-batch is grayscale, half is binarised. So the classifier can be used on x_hat and on images of 0 and 1.
+batch is grayscale, half is binarised. So the classifier can be used on x_hat and on binary images.
 """
 
 from pathlib import Path

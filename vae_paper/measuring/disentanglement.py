@@ -98,7 +98,7 @@ def differences(
 
 
 def vote(codes: Representation, sizes: Sizes, rng: np.random.Generator, train: int, test: int, L: int) -> Accuracy:
-    """The majority vote of the FactorVAE metric. Every latent in `codes` has variance 1."""
+    """The majority vote of the FactorVAE metric. Every latent in `codes` was divided by its standard deviation."""
     kept, steady = np.zeros((2, train + test), int)  # of each vote: the fixed factor, and the latent with the least variance
     for index in range(train + test):
         kept[index] = rng.integers(len(sizes))

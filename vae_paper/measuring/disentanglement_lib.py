@@ -89,7 +89,8 @@ def dci(codes: Representation, sizes: Sizes, rng: np.random.Generator, train: in
     total reduction that comes from splits on latent i. Informativeness is the test accuracy, mean over factors. (The paper
     reports the error instead: there, smaller is better.)
 
-    Training takes seconds or minutes. The time is roughly proportional to `train`, to D, and to the sum of `sizes`.
+    With ten latents, training takes seconds or minutes. The time is roughly proportional to `train`, to D, and to the sum of
+    `sizes`.
     """
     from sklearn.ensemble import GradientBoostingClassifier
 

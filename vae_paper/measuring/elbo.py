@@ -1,5 +1,5 @@
-"""ELBO, distortion and rate on a whole data set. z is sampled; mu is never used in its place. Always in
-full precision, never in bfloat16 or TF32.
+"""ELBO, distortion and rate on a whole data set. z is sampled from q(z|x); mu is never used in its place (a plain
+autoencoder has no q). Always in full precision, never in bfloat16 or TF32.
 
 Legend: N images, D latent size, K samples of z per image. The terms are in nats per image.
 """
@@ -40,7 +40,7 @@ def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
 
 
 def unit_of(model: Model) -> str:
-    """The `unit` of the model's likelihood. If the ELBO is no bound, its second part (about -ELBO in bits) is left out."""
+    """The `unit` of the model's likelihood. If the ELBO is no bound, the text after ";" is left out."""
     unit = LIKELIHOODS[model.likelihood].unit
     return unit if model.bound is not None else unit.partition("; ")[0]
 
@@ -93,7 +93,7 @@ def terms_of(model: Model, data: Data, samples: int = 1, seed: int = 0, batch_si
 def averaged(model: Model, data: Data, passes: int = 5, seed: int = 0) -> Terms:
     """The terms of all images. distortion, rate and log_weight are means over `passes` draws; the other fields are of draw 0.
 
-    Each draw has its own binarisation and its own z.
+    Each draw has its own z and, if the binarisation is dynamic, its own pixels.
     """
     check_at_least(1, passes=passes)
     first, *others = (terms_of(model, data, seed=mixed(seed, index)) for index in range(passes))

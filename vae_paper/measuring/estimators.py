@@ -90,9 +90,9 @@ def corrected(
 ) -> Estimate:
     """The mean of a bound over all N images, estimated from its values on n of them.
 
-    It is the difference estimator (Cochran 1977, Sampling Techniques, 7.3): the mean ELBO of all images, plus the mean gap
-    (bound - own) of the n `chosen` images. `own` is their ELBO, from the same samples of z as `bound`. The gap varies far less
-    from image to image than the bound, so a few hundred images are enough.
+    It is the difference estimator (Cochran 1977, Sampling Techniques, 7.3): the mean ELBO of all images, plus the mean gap (bound
+    minus own) of the n `chosen` images. `own` is their ELBO; its samples of z may be those of `bound`, which lessens noise. The
+    gap varies far less from image to image than the bound, so a few hundred images are enough.
     """
     check_alike(1, elbo=elbo)
     check_alike(1, own=own, bound=bound)
@@ -128,12 +128,12 @@ def information(
     """I(x; z) and KL(q(z) || p(z)), estimated from one z ~ q(z|x) of each image. q(z) is the mean of q(z|x) over all
     possible images. It is estimated from the N images.
 
-    Their sum is the rate (Hoffman & Johnson 2016, "ELBO surgery"). If `rate` is None, the rate is KL(q(z|x) || N(0, I)). I(x;
-    z) is the mean of log q(z|x) - log q(z). Two estimates of q(z) give two bounds (Poole et al. 2019, arXiv:1905.06922: bounds
-    for known q(z|x)). With the mean over all N images, I(x; z) is too small in expectation, and never above log N. With the mean
-    over all images but the one from which z was drawn, I(x; z) is too large in expectation. The standard
-    error does not include the error of the estimated q(z), which is large if I(x; z) is near log N or above: then the two
-    bounds are far apart.
+    The sum of I(x; z) and KL(q(z) || p(z)) is the rate (Hoffman & Johnson 2016, "ELBO surgery"). If `rate` is None, the rate is
+    KL(q(z|x) || N(0, I)). I(x; z) is the mean of log q(z|x) - log q(z). Two estimates of q(z) give two bounds (Poole et al. 2019,
+    arXiv:1905.06922: bounds for known q(z|x)). With the mean over all N images, I(x; z) is too small in expectation, and never
+    above log N. With the mean over all images but the one from which z was drawn, I(x; z) is too large in expectation. The
+    standard error does not include the error of the estimated q(z), which is large if I(x; z) is near log N or above: then the
+    two bounds are far apart.
     """
     check_alike(2, mu=mu, logvar=logvar)
     if len(mu) < 2:

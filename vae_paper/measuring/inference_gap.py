@@ -25,8 +25,6 @@ from vae_paper.vae import Images, Labels, Model
 
 # To estimate log p(x), z is drawn from a wider q*: WIDER is added to its logvar. If the latents are correlated in the
 # posterior, q* is narrower than the posterior. With a q that is too narrow, the weights p(x, z) / q(z) have infinite variance.
-# (With q* itself, IWAE-1000 is a few hundredths of a nat too low on a linear model with a correlated posterior:
-# docs/oracles.md.)
 WIDER = 0.5
 
 

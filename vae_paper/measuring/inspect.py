@@ -167,7 +167,8 @@ def _variance(r: dict[str, Any]) -> str:
 
 def _reductions(r: dict[str, Any]) -> str:
     lines = [
-        "Sums and means: up to a factor, each loss is D + beta R. With mse it is also -ELBO with Gaussian variance sigma^2",
+        "Sums and means: up to a factor, each loss is D + beta R. With mse, and up to a constant, it is also -ELBO of a "
+        "Gaussian with variance sigma^2",
         f"  {'distortion':<28}{'KL':<36}{'beta':>10}{'sigma^2':>10}",
     ]
     lines += [f"  {w['distortion']:<28}{w['kl']:<36}{w['beta']:>10.6g}{w['sigma_squared']:>10.6g}" for w in r["reductions"]]

@@ -1,8 +1,8 @@
 """Each file here, except oracle_models.py, is one measurement. It writes its numbers and its protocol to results/NAME.json.
 
-`python -m vae_paper reproduce NAME` runs the measurement NAME. It first trains the models that it needs, except `gaps`, which
-measures a trained model. Some files also have a function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each
-with a verdict. The rule of the verdict is at the top of the file. If the verdict is always the same, `ledger` says why.
+`python -m vae_paper reproduce NAME` runs the measurement NAME. Most measurements first train their models. Some files also have a
+function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The rule of the verdict is at
+the top of the file. If the verdict is always the same, `ledger` says why.
 """
 
 import csv
@@ -36,7 +36,7 @@ class Row:
     published: str
     ours: str
     verdict: str
-    holds: bool | None  # None: not decided, or not comparable
+    holds: bool | None  # None: not decided, not comparable, or without an aim
     secondary: bool = False  # True: the published value was read in a text that quotes the paper
     protocol: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Seeds, binarisation, k, split, epochs, ... of this line, where they are not those at the top of results/NAME.json."""

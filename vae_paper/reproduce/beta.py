@@ -2,8 +2,8 @@
 Broken ELBO", arXiv:1711.00464) -> results/beta.json, docs/rate_distortion.png.
 
 Rule of the verdict, set after the measurement. The claim holds if, on every seed, a larger beta has a smaller rate and a larger
-distortion, and the ELBO is largest at beta = 1. The verdict is "not decided" if the ELBO is largest at beta = 1 on some seeds
-only.
+distortion, and the ELBO is largest at beta = 1. If only the last part fails, and only on some
+seeds, the verdict is "not decided".
 """
 
 from dataclasses import dataclass

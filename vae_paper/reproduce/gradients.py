@@ -25,7 +25,7 @@ IMAGES, DRAWS, GROUPS, KS = 10, 200, 10, (1, 5, 50)
 
 
 def sampled_elbo(terms: Terms) -> Float[Tensor, " B"]:
-    """The ELBO with a sampled KL, mean over K samples. Unlike in `stl`, no part of its gradient is left out."""
+    """The ELBO with a sampled KL, mean over K samples. Unlike in sticking the landing, no part of its gradient is left out."""
     return terms.log_weight.mean(0)
 
 

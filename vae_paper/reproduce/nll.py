@@ -148,7 +148,7 @@ def measure(options: Options, name: str, seed: int) -> dict[str, Any]:
     model.to(options.device)
     test = load_data(options.source, "test", "dynamic", options.device)
     chosen = estimators.random_subset(len(test.images), options.subset * options.binarisations)
-    parts = [chosen[draw :: options.binarisations] for draw in range(options.binarisations)]  # no image is in two draws
+    parts = [chosen[draw :: options.binarisations] for draw in range(options.binarisations)]  # no image is chosen for two draws
     draws = [measured_draw(options, model, test, part, draw) for draw, part in enumerate(parts)]
     bounds = torch.stack([one["bound"] for one in draws])  # (draws, N)
     found = {"elbo": bounds.mean().item(), "elbo_sd_of_draws": bounds.mean(1).std().item() if len(draws) > 1 else 0.0}
@@ -231,7 +231,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
 
 
 def compared(r: dict[str, Any]) -> bool:
-    """Whether a model may be compared with the aims and with Burda et al.: MNIST, the usual D, and the VAE's usual epochs."""
+    """Whether a model may be compared with the aims and with Burda et al.: MNIST, the default D, and the VAE's default epochs."""
     first_epochs = r["options"]["vae_epochs"] or r["options"]["epochs"]
     return (r["options"]["source"], r["options"]["latent_dim"], first_epochs) == ("mnist", Options.latent_dim, Options.epochs)
 

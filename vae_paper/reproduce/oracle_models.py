@@ -1,7 +1,7 @@
 """Oracles: models whose log p(x), ELBO and information are known exactly. The estimators are tested on them.
 
 All distributions of `LinearVAE` are Gaussian. Its exact values come from formulas, for given images and as expectations over
-x ~ p(x). `GridVAE` is this library's VAE with one latent. Its exact values are sums over a grid of z, for given images.
+x ~ p(x). `GridVAE` has this library's decoder, with one latent. Its exact values are sums over a grid of z, for given images.
 Both use float64. Values are in nats per image.
 
 Legend: N images, D latent size, G points of a grid.
@@ -106,7 +106,7 @@ class LinearVAE(Model):
 
 
 class GridVAE(VAE):
-    """The library's decoder with D = 1, Bernoulli pixels and random weights. Its q is a linear regression of z on x:
+    """The library's decoder with D = 1, Bernoulli pixels and random weights. The mean of its q is linear in x:
 
     q(z|x) = N(a t + c, s²) with t = Σ_pixels x (logits(z = 1) - logits(z = -1)). a and c are fitted by least squares to 2,000
     pairs (x, z) that the model draws. s is 1.5 times the standard deviation of the residuals.

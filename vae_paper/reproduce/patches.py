@@ -1,5 +1,5 @@
 """python -m vae_paper.reproduce.patches: train VAEs on colour patches of two photographs, and measure them in bits
-per dimension (bits/dim): -log2 p(x), divided by the number of values in x.
+per dimension (bits/dim): distortion + rate, a bound on -log2 p(x), divided by the number of values in x.
 -> results/patches.json, docs/patches-reconstructions.png, docs/patches-samples.png.
 
 The patches are 32x32 pixels of the two pictures that scikit-learn ships (`load_sample_images`: china.jpg and flower.jpg,
@@ -28,7 +28,7 @@ from vae_paper.measuring.elbo import Estimate, mean_of
 from vae_paper.reproduce import at_least, machine, trained
 
 SIDE, STEP, BAND = 32, 4, (256, 416)  # pixels: side of a patch; step between training patches; columns of test patches
-LEVELS = 8.0  # bits/dim to add for a density on [0, 1]: the probability of a gray level is about density / 256
+LEVELS = 8.0  # bits/dim to add for a density on [0, 1]: a gray level has about the probability density / 256, and log2(256) = 8
 DISCRETE, DENSITY = "discretised-logistic", "learned-gaussian"  # the two likelihoods
 
 

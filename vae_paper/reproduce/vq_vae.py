@@ -69,7 +69,7 @@ def main(options: Options) -> None:
             f"{len(test.images):,} images of the test split measured, binarised once (seed 0)",
             "binarisation": "dynamic, training and test",
             "units": "nats per image; mean over test images, then mean and standard deviation over seeds",
-            "bound": "distortion + prior cost, an upper bound on -log p(x); codes are deterministic, so nothing is sampled",
+            "bound": "distortion + learned_prior, an upper bound on -log p(x); codes are deterministic, so nothing is sampled",
             "learned_prior": "-log sum_y p(y) p(codes|y), the class-conditional prior with its label summed out exactly; p(y) "
             "from the training labels",
             "labelled_prior": "-log p(codes|true label); its sum with the distortion is an upper bound on -log p(x|label)",
@@ -212,7 +212,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
     bits = 1 / (784 * math.log(2))
     difference = report["mean"]["bound"] / report["mean"]["vae_bound"] - 1
     protocol = report["protocol"]
-    epochs = f"VAE {protocol['vq_epochs']}, VQ-VAE {protocol['vq_epochs']} and {protocol['prior_epochs']} of its prior"
+    epochs = f"VAE {protocol['vq_epochs']}, VQ-VAE {protocol['vq_epochs']}, its prior {protocol['prior_epochs']}"
     signs = {one["bound"] > one["vae_bound"] for one in report["seeds"].values()}
     return [
         Row(
