@@ -43,7 +43,7 @@ def short() -> str:
         generate.table("claim | published | here | verdict", [
             (what, row.published + " [s]" * row.secondary, f"**{row.ours}**", row.verdict.partition(":")[0]) for what, row in rows
         ]),
-        "\n±: standard deviation over training seeds. Standard error: over test images. Reached: at most",
+        "\n±: standard deviation over training seeds. Standard error: over test images. Reached: not above",
         "this project's aim. [s]: secondary source. MIG: another measure of disentanglement. Gray pixels become",
         "0 or 1 at random; no model can predict this draw, so no mean −log p(x) is below the draw's entropy, 45.53 nats.",
         f"The full list, [docs/ledger.md](docs/ledger.md), has {len(every)} claims, aims and tests: {every.count(True)} hold or",

@@ -83,7 +83,7 @@ def test_latents_of_another_size(level):
 
 def test_mixed_precision_is_refused():
     params = level1.init_params(3, np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"is float32; expected float64, .* convert one"):
+    with pytest.raises(ValueError, match=r"is float32; expected float64, .* convert the input or the parameters"):
         level1.encode(params, ok.astype(np.float64))
 
 

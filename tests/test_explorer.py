@@ -16,7 +16,7 @@ import pytest
 from conftest import PRETRAINED, SOURCES, assert_close
 
 from vae_numpy import digits, layers, vae, weights
-from vae_paper.explorer.explore import HERE, _test_images, every_tensor, explore, golden, load, with_label
+from vae_paper.explorer.explore import HERE, _source_named, _test_images, every_tensor, explore, golden, load, with_label
 
 ROOT = Path(__file__).parents[1]
 NODE = shutil.which("node") or shutil.which("nodejs")
@@ -543,3 +543,17 @@ def test_every_text_is_in_the_table_and_used():
     body = re.search(r'<div id="page" hidden>(.*)</div>\n<noscript>', html, re.DOTALL)[1]
     words = re.sub(r"<[^>]*>|\s+", "", body)
     assert not words, f"words in page.html that are in no table: {words}"
+
+
+def test_the_page_knows_whether_test_digits_and_training_images_have_one_source():
+    same = [
+        ("MNIST test split (10,000 images)", "57,996 images of MNIST train split (60,000 images), grayscale"),
+        ("MNIST test split (10,000 images)", "MNIST train split (60,000 images), grayscale"),
+        (
+            "the bundled handwriting, test split (360 images)",
+            "1,317 images of the bundled handwriting, train split (1,437 images)",
+        ),
+    ]
+    assert all(_source_named(test) == _source_named(train) for test, train in same)
+    assert _source_named(same[2][0]) != _source_named(same[0][1])
+    assert _source_named(same[0][0]) != _source_named("60,000 images of FashionMNIST train split (60,000 images)")

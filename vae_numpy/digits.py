@@ -138,7 +138,7 @@ def _find(raw: Path, name: str, source: str) -> Path:
             return path
     raise FileNotFoundError(
         f"{raw / name}.gz: no such file; run `python -m vae_paper download {source}`, set VAE_DATA to the folder "
-        f"that holds {SOURCES[source]}/raw, or use the source handwriting"
+        f"that holds {SOURCES[source]}/raw, or choose the source handwriting (--source handwriting)"
     )
 
 

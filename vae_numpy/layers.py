@@ -2,8 +2,8 @@
 
 Images are (B, C, H, W), weights are stored in torch's layout, and arguments come in the order of `torch.nn.functional`. A fast
 version loops at most over the positions in a kernel, never over images or pixels. Inside, the fast convolutions use channels-last
-memory order, (B, H, W, C). conv2d copies each patch of an image to one row of a matrix, so that it is one matrix product. Their
-arguments and results still have the shape (B, C, H, W).
+memory order, (B, H, W, C). Their arguments and results still have the shape (B, C, H, W). The fast conv2d copies each patch of an
+image to one row of a matrix. Then the convolution is one matrix product.
 
 Every function raises a ValueError if shapes do not fit together, or if a dtype is not float32 or float64.
 
@@ -102,7 +102,8 @@ def conv_transpose2d_loops(
     the same formula with W gives OW. Without bias, the matrix of this linear map is the transpose of conv2d's matrix:
     <conv2d(a, w), d> = <a, conv_transpose2d(d, w)> for all a, d that fit, where <s, t> is sum_k s[k] t[k].
     With stride 2 (kernel 3, padding 1), conv2d turns both 27x27 and 28x28 pixels into 14x14. So
-    conv_transpose2d of 14x14 has two possible sizes: `output_padding` 0 gives 27x27, and 1 gives 28x28. It is less than stride.
+    conv_transpose2d of 14x14 has two possible sizes: `output_padding` 0 gives 27x27, and 1 gives 28x28. `output_padding`
+    must be less than `stride`.
     """
     (OH, OW), (sh, sw), (ph, pw) = _conv_transpose2d_sizes(x, weight, bias, stride, padding, output_padding)
     (B, C, H, W), (_, O, KH, KW) = x.shape, weight.shape

@@ -48,7 +48,7 @@ def restarted() -> bool:
 
 
 def launch() -> str | None:
-    """torchrun's id of its run: a new one each time on one node, by default; --rdzv-id otherwise. None without torchrun."""
+    """The id that torchrun gives to this start of the processes (see its option --rdzv-id). None without torchrun."""
     return os.environ.get("TORCHELASTIC_RUN_ID")
 
 
@@ -89,7 +89,8 @@ def joined() -> Iterator[None]:
 
 
 def check(config: Config, model: Model, held_out: int, own_objective: bool) -> None:
-    """Refuse a configuration of this library's parts that several processes would train differently from one process."""
+    """Refuse a configuration that several processes would train differently from one process. Networks of your own are not
+    checked."""
     count = processes()
     if count == 1:
         return
@@ -126,7 +127,8 @@ def parallel(model: Model) -> Model | DistributedDataParallel:
 def ours(start: int = 0) -> slice:
     """The images of a batch that this process takes: of P processes, process r takes images r, r + P, ... of the batch.
 
-    With `start`, the index of the batch's first image in the whole data, these are indices in the whole data.
+    `start` is the index of the batch's first image in the whole data. If it is given, r, r + P, ... are indices in the whole
+    data.
     """
     return slice((rank() - start) % processes(), None, processes())
 

@@ -220,6 +220,9 @@ def begun(
             resumed = f", resumed at step {progress.step}" if progress.step else ""
             print(f"{folder}: {training.about}{resumed}", file=sys.stderr)
         total = epochs * (len(training.images) // batch_size)
+        if progress.step == total and distributed.rank() == 0:
+            again = f"for more epochs, give another --name and --start-from {config.name}"
+            print(f"{folder}: this run is finished, nothing is trained; {again}", file=sys.stderr)
         if total < FEW_STEPS and distributed.rank() == 0:
             print(f"only {total} steps: a good model needs about 2,000; raise --epochs or lower --batch-size", file=sys.stderr)
         writer = _summary_writer()(folder / "tensorboard") if config.tensorboard and distributed.rank() == 0 else None

@@ -302,7 +302,7 @@ WRONG = [
     Wrong(
         "not_divided",
         "free_bits_gradient",
-        "the derivative is 1 for each latent above the floor. Divide it by B, because free_bits takes the batch mean",
+        "your derivative is 1 for each latent above the floor. Divide it by B, because free_bits takes the batch mean",
         lambda rate, floor: np.where(rate.mean(0) > floor, 1.0, 0.0) * np.ones_like(rate),
     ),
     Wrong(

@@ -78,15 +78,16 @@ def name_of(about: dict[str, Any]) -> str:
 
 
 def caption(what: str, model: Model, about: dict[str, Any]) -> str:
-    """A caption: `what` the picture shows, the model, and its training data."""
+    """A caption: `what` the picture shows, the model, and its training data, if they are known."""
     words = [name_of(about), f"D = {model.latent_dim}"]
     beta = about.get("config", {}).get("beta", 1.0)
     known = about.keys() & {"config", "data"}  # otherwise nothing is known of the training
     words += [f"β = {beta:g}"] if known and has_beta(model, about) else []
-    trained_on = shown(about.get("data", "unknown data"), 200)
-    # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
-    trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", trained_on)
-    described = f"{', '.join(words)}, {model.likelihood}; trained on {trained_on}"
+    described = f"{', '.join(words)}, {model.likelihood}"
+    if "data" in about:
+        # "55,000 images of MNIST (60,000 images)" becomes "55,000 images of MNIST"
+        trained_on = re.sub(r"(images of .*) \([\d,]+ images\)", r"\1", shown(about["data"], 200))
+        described += f"; trained on {trained_on}"
     return what + "\n" + plain(described)
 
 

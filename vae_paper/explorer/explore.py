@@ -68,6 +68,7 @@ def explore(
         "kind": weights.kind_of(header),
         "trainedOn": shown(header.get("data") or "unknown data", 200),
         "digits": test.source,
+        "sameSource": _source_named(test.source) == _source_named(str(header.get("data"))),
         "labels": [None if label == NO_LABEL else label for label in labels.tolist()],
     }
     tensors = {
@@ -194,6 +195,11 @@ def _replaced(page: str, mark: str, text: str) -> str:
     if page.count(mark) != 1:
         raise RuntimeError(f"page.html: holds {mark} {page.count(mark)} times; expected once")
     return page.replace(mark, text)
+
+
+def _source_named(about: str) -> str:
+    """The source in a description such as "55,000 images of MNIST train split (60,000 images)": MNIST."""
+    return re.split(r",? (?:train|test) split", about.rpartition(" images of ")[2])[0]
 
 
 def _test_images(header: Mapping[str, Any], source: str | None) -> digits.Digits:

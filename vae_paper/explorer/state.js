@@ -127,6 +127,7 @@ function fillTexts() {
   const [a, b] = [AXES[0], AXES[AXES.length - 1]].map(latentName);
   const slice = { a, b, count: golden.eps.shape[0] };
   byId("plane-look").textContent = say(D === 2 ? "planeLook" : D === 1 ? "planeLine" : "planeSlice", slice);
+  if (D === 2 && !facts.sameSource) byId("plane-look").textContent += ` ${say("planeOther")}`;
   byId("show-prior").parentElement.hidden = D === 1; // circles need a plane
   const formulas = facts.kind === "bce" ? ["reconBce", "elboBce", "weightBce"] : ["reconMse", "elboMse", "weightMse"];
   ["recon", "elbo", "weight"].forEach((term, k) => { byId(`${term}-formula`).textContent = say(formulas[k]); });

@@ -25,6 +25,8 @@ const strings = {
     planeLook:
       "Drag the point: the decoder turns its z into an image at once. Look for regions of one digit, " +
       "for gradual changes between them, and for holes: places inside the circles of the prior, but without the μ of a test digit.",
+    planeOther:
+      "These test digits are not from the source of the training images. So a place without their μ need not be a hole.",
     planeSlice:
       "Drag the point: the decoder turns its z into an image at once. The two axes of the plane are {a} and {b}: " +
       "these latents have the largest mean KL over the first {count} test digits. The other latents keep their values from " +
@@ -226,7 +228,8 @@ const strings = {
     planeTitle: "1 잠재 평면",
     planeLook:
       "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 한 숫자가 차지하는 영역, 영역 사이에서 모양이 서서히 변하는 " +
-      "곳, 그리고 사전 분포의 원 안에 있지만 테스트 이미지의 μ는 하나도 없는 곳을 찾아보세요.",
+      "곳, 그리고 사전 분포의 원 안에 있지만 테스트 이미지의 μ는 하나도 없는 구멍을 찾아보세요.",
+    planeOther: "이 테스트 이미지는 학습 이미지와 출처가 다릅니다. 그래서 μ가 없는 곳이 모두 구멍인 것은 아닙니다.",
     planeSlice:
       "점을 끌어 보세요. 디코더가 그 z를 곧바로 이미지로 바꿉니다. 평면의 두 축은 처음 {count}개 테스트 이미지에서 " +
       "평균 KL이 가장 큰 두 잠재 변수 {a}, {b}입니다. 나머지 잠재 변수는 4부의 값을 그대로 씁니다. 모양이 서서히 변하는 곳을 찾아보세요.",

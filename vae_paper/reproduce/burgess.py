@@ -50,7 +50,7 @@ class Options:
     epochs: int = 4
     """Epochs of each run, except the slow runs. C rises in all epochs but the last."""
     slow_seeds: tuple[int, ...] = (0,)
-    """Random seeds of the slow runs: the largest of `capacities` is reached in 27 of 28 epochs, a smaller one in fewer.
+    """Random seeds of the slow runs, of 28 epochs each. The largest of `capacities` rises for 27 epochs, a smaller one for fewer.
     --slow-seeds without a number: no slow runs."""
     source: str = "mnist"
     """Data set."""

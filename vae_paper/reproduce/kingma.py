@@ -1,6 +1,7 @@
 """python -m vae_paper.reproduce.kingma: the ELBO during training, for five latent sizes N_z (Kingma & Welling 2013,
 arXiv:1312.6114, Fig. 2). The ELBO is drawn against the number of images seen so far: steps times batch size. An image
-counts once in each epoch. Two networks are trained: the paper's and this project's. The paper's also draws images, as in Fig. 5.
+counts once in each epoch. Two networks are trained: the paper's and this project's. The paper's network also draws images, as in
+Fig. 5.
 -> results/kingma.json, docs/kingma-fig2.png, docs/kingma-fig5.png. (Fig. 4 is part of the README's first picture.)
 
 Differences from the paper: Adam with a constant learning rate instead of Adagrad, and about 10^6 images seen instead of 10^8.
