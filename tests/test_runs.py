@@ -146,6 +146,15 @@ def test_the_header_of_a_resumed_run_is_that_of_one_never_stopped():
     assert tensors(again)[1] == header and "--resume" not in header["command"]
 
 
+def test_a_finished_run_that_is_resumed_says_that_it_is_finished(capsys):
+    config = dataclasses.replace(SMALL, name="done", epochs=1)
+    before = tensors(train(config))
+    assert "finished" not in capsys.readouterr().err
+    again = train(Config(name="done", resume=True))
+    assert "runs/done: this run is finished, nothing is trained" in capsys.readouterr().err.replace("\\", "/")
+    assert same(tensors(again)[0], before[0])
+
+
 def test_a_name_with_a_space_is_quoted_in_the_command():
     folder = train(dataclasses.replace(SMALL, name="my run", epochs=1))
     assert "--name 'my run'" in tensors(folder)[1]["command"]
