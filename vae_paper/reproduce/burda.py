@@ -5,8 +5,8 @@ Three things differ from the paper. The network has convolutions in place of two
 epochs with a one-cycle learning rate in place of 3,280 epochs. The batches have 100 images in place of 20. So only differences
 between models are compared with the paper, not the NLLs themselves.
 
-Rule of the verdict, fixed before the measurement. k is the number of samples of z in training. Let d be the NLL of the VAE with k
-= 1 minus the NLL of the IWAE with the largest k. The claim is that the IWAE is better. It holds if the mean of d over seeds is
+Rule of the verdict, fixed before the measurement. k is the number of samples of z in training. Let d be the NLL of the VAE with
+k = 1 minus the NLL of the IWAE with the largest k. The claim is that the IWAE is better. It holds if the mean of d over seeds is
 more than 0.3 nats and more than the standard deviation of d over seeds, and if the IWAE has on average at least as many active
 units as the VAE. (An active unit is a latent whose mu changes with the image.)
 

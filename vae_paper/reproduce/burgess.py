@@ -3,8 +3,8 @@
 
 The objective is distortion + gamma |rate - C|. C rises linearly from 0 to its final value, and then stays there. Rate and
 distortion are measured on test images, with the last weights. gamma = 1000 is the paper's value, but the paper trains for far
-longer. In a short training this gamma moves the rate to C before the decoder has learned to use z. So a smaller gamma is
-measured too.
+longer. In a short training this gamma may move the rate to C before the decoder has learned to use z. So a smaller
+gamma is measured too.
 
 The rate is the sum I(x; z) + KL(q(z) || p(z)), where q(z) is the mean of q(z|x) over the images. Only I(x; z), the mutual
 information, is information about the image. So a rate of C nats need not be C nats of information. Both parts are measured
