@@ -127,8 +127,8 @@ def parallel(model: Model) -> Model | DistributedDataParallel:
 def ours(start: int = 0) -> slice:
     """The images of a batch that this process takes: of P processes, process r takes images r, r + P, ... of the batch.
 
-    `start` is the index of the batch's first image in the whole data. If it is given, r, r + P, ... are indices in the whole
-    data.
+    The slice always selects images of the batch. `start` is the index of the batch's first image in the whole data. If it is
+    given, the slice selects the images whose indices in the whole data are r, r + P, ...
     """
     return slice((rank() - start) % processes(), None, processes())
 

@@ -97,8 +97,9 @@ class Model(nn.Module):
     """
 
     drawn_from: str | None = "z ~ N(0, I)"
-    """The distribution from which `sample` draws latents, in words. None: the model has no such distribution, or
-    it must draw pixels and has no p(x|z). Then `sample` raises a ValueError; only an autoencoder still decodes z ~ N(0, I)."""
+    """The distribution from which `sample` draws latents, in words. None: the model has no such distribution; or it
+    must draw its pixels from p(x|z) (pixel-vae), but its likelihood is only an objective, so there is no p(x|z). Then `sample`
+    raises a ValueError; only an autoencoder still decodes z ~ N(0, I)."""
     prior_of_image: bool = False
     """Whether the prior of z depends on the image."""
     takes_labels: bool = False

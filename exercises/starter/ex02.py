@@ -17,7 +17,7 @@ def lerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) ->
 def slerp(a: Float[Array, " D"], b: Float[Array, " D"], t: Float[Array, " T"]) -> Float[Array, "T D"]:
     """Spherical interpolation: the direction turns from a's to b's at constant speed, and the length changes linearly.
 
-    If the angle between the two directions differs from 0 or from pi by less than 1e-6, use lerp: there is no single arc.
+    If the angle between the two directions differs from 0 or from pi by less than 1e-6, use lerp: the formula divides by about 0.
     """
     raise NotImplementedError("slerp")
 

@@ -91,8 +91,8 @@ def corrected(
     """The mean of a bound over all N images, estimated from its values on n of them.
 
     It is the difference estimator (Cochran 1977, Sampling Techniques, 7.3): the mean ELBO of all images, plus the mean gap (bound
-    minus own) of the n `chosen` images. `own` is their ELBO; its samples of z may be those of `bound`, which lessens noise. The
-    gap varies far less from image to image than the bound, so a few hundred images are enough.
+    minus own) of the n `chosen` images. `own` is the ELBO of the chosen images. If `own` and `bound` use the same samples of z,
+    the gap has less noise. The gap varies far less from image to image than the bound, so a few hundred images are enough.
     """
     check_alike(1, elbo=elbo)
     check_alike(1, own=own, bound=bound)

@@ -71,7 +71,8 @@ def table(about: dict[str, Any]) -> str:
 
 def ledger(report: dict[str, Any]) -> list[Row]:
     """One line, for the linear models. `GridVAE` is left out, because the rule would be too easy: its exact values and its
-    estimates use the same images. The choice of images makes the standard errors larger, but not the differences.
+    estimates are for the same images. The standard errors include the variation from image to image. The differences, estimate
+    minus exact value, do not.
     """
     linear = [found for found in report["oracles"].values() if found["known"].startswith("expected over x ~ p(x)")]
     offs = [abs(row["off"]) for found in linear for row in found["rows"].values()]

@@ -28,7 +28,8 @@ from vae_paper.measuring.elbo import Estimate, mean_of
 from vae_paper.reproduce import at_least, machine, trained
 
 SIDE, STEP, BAND = 32, 4, (256, 416)  # pixels: side of a patch; step between training patches; columns of test patches
-LEVELS = 8.0  # bits/dim to add for a density on [0, 1]: a gray level has about the probability density / 256, and log2(256) = 8
+# Bits per dimension to add for a density on [0, 1]: the probability of a gray level is about its density divided by 256
+LEVELS = 8.0  # log2(256)
 DISCRETE, DENSITY = "discretised-logistic", "learned-gaussian"  # the two likelihoods
 
 

@@ -7,8 +7,8 @@ section 5.1) -> results/sohn.json. The published numbers are those of Pyro's tut
     network     a deterministic network, the quadrant-cvae without z: the "baseline NN" of the paper and of the tutorial
     cvae        the quadrant-cvae, estimated by importance sampling; cvae_elbo is its conditional ELBO
 
-All images are binarised. Each pixel is drawn once ("fixed"); but the training images of network and cvae are drawn again at
-every step. The tutorial's numbers for the CVAE are -ELBO (its code evaluates Pyro's Trace_ELBO loss), so our -ELBO stands
+All images are binarised. Each pixel is drawn once ("fixed"). Only in the training of network and cvae, the pixels are drawn again
+at every step. The tutorial's numbers for the CVAE are -ELBO (its code evaluates Pyro's Trace_ELBO loss), so our -ELBO stands
 beside them. The tutorial uses the Bernoulli formula on grayscale images, where it is not a likelihood. So only the order of the
 models is compared, not the numbers.
 
