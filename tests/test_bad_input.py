@@ -19,6 +19,7 @@ from vae_paper import training
 from vae_paper.__main__ import Command
 from vae_paper.__main__ import main as main3
 from vae_paper.config import Config
+from vae_paper.reproduce import nll
 from vae_paper.vae import VAE
 
 
@@ -120,7 +121,7 @@ def test_layers(version):
 
 
 COMMANDS = [
-    ("python -m vae_numpy", Config1, main1, "--count x", "Error parsing --count"),
+    ("python -m vae_numpy", Config1, main1, "--count x", r"--count is 'x': expected INT \(see python -m vae_numpy --help\)"),
     ("python -m vae_numpy", Config1, main1, "--count 0", "--count is 0: expected at least 1"),
     ("python -m vae_numpy", Config1, main1, "--weights nowhere.safetensors", "nowhere.safetensors: no such file"),
     ("python -m vae_numpy", Config1, main1, "--weights .", "is a folder; expected weights"),
@@ -149,6 +150,8 @@ COMMANDS = [
     ("python -m vae_lowlevel", Config2, main2, "--device cuda", "Unrecognized options: --device"),
     ("python -m vae_lowlevel", Config2, main2, "--latent", "Unrecognized options: --latent"),
     ("python -m vae_paper", Command, main3, "train --codebook x", r"Expected one of \('(ema|loss)', '(ema|loss)'\)"),
+    ("python -m vae_paper", Command, main3, "train --epochs two", "--epochs is 'two': expected INT .*vae_paper train --help"),
+    ("python -m vae_paper.reproduce.nll", nll.Options, nll.main, "--seeds 0 a", r"--seeds is '0', 'a': expected \[INT \[INT"),
     ("python -m vae_paper", Command, main3, "train --beta -1", "beta is -1.0: expected at least 0"),
     ("python -m vae_paper", Command, main3, "train --likelihood bernoulli", "choose --binarise"),
     ("python -m vae_paper", Command, main3, "train --gamma 3", "nothing in this configuration uses it"),

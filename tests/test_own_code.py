@@ -193,6 +193,26 @@ def test_own_networks_of_a_vae():
         vae_paper.load(path)
 
 
+@pytest.mark.parametrize(
+    ("width", "parts", "found"),
+    [(3, None, "a Tensor"), (2, 1, r"\[\(5, 1\), \(5, 1\)\]"), (9, 3, r"\[\(5, 3\), \(5, 3\), \(5, 3\)\]")],
+)
+def test_an_encoder_must_return_mu_and_logvar(width, parts, found):
+    class Wrong(nn.Module):
+        def forward(self, x):
+            h = x.flatten(1)[:, :width]
+            return h if parts is None else h.split(parts, dim=1)
+
+    with pytest.raises(ValueError, match=rf"the encoder returned {found}; expected mu and logvar, each \(5, 3\)"):
+        vae_paper.VAE(3, encoder=Wrong()).encode(torch.rand(5, 1, 28, 28))
+
+
+def test_a_model_takes_tensors(monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the types in the signature would speak first
+    with pytest.raises(ValueError, match=r"images are a NumPy array; expected a tensor: use torch.as_tensor"):
+        vae_paper.VAE(3).encode(np.zeros((2, 1, 28, 28), np.float32))
+
+
 def test_what_is_no_model_or_does_not_fit_the_configuration_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the types in the signature would speak first

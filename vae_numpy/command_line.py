@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import tyro
 
@@ -30,11 +30,12 @@ def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[s
     If standard output fails, main goes on and saves its results. Then the exit code is 2, because the output is incomplete.
     If the reader of a pipe ends (`| head`), the exit code is 141, as for other programs.
     """
+    words = sys.argv[1:] if args is None else args
     with _standard_streams() as (out, _):
         try:
             ended = None
             try:
-                main(_parse(prog, configuration, args))
+                main(_parse(prog, configuration, words))
             except SystemExit as stop:  # --help exits with code 0
                 ended = stop
             out.flush()
@@ -129,7 +130,7 @@ def _discard(stream: Any) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
+def _parse(prog: str, configuration: Any, args: list[str]) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -137,11 +138,19 @@ def _parse(prog: str, configuration: Any, args: list[str] | None) -> Any:
     except SystemExit as stop:
         if stop.code == 0:  # --help
             raise
-    # tyro draws a box: a title, the message, a horizontal line, and help. Only the message is kept: it becomes one line
-    texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.getvalue().splitlines()[1:]]
+    commands = [kind.__name__.lower() for kind in get_args(configuration)]  # none, if there are no subcommands
+    command = f" {args[0]}" if args and args[0] in commands else ""
+    raise ValueError(f"{_message(said.getvalue())}{_nearest(said.getvalue())} (see {prog}{command} --help)")
+
+
+def _message(said: str) -> str:
+    """The message in tyro's box, in one line. The box holds a title, the message, a horizontal line, and help."""
+    texts = [line.strip(" │|+-─━╭╮╰╯") for line in said.splitlines()[1:]]
     message = " ".join(itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts)))
-    message = re.sub(r"'None', |, 'None'(?=\))", "", message)  # None is the default, not a choice
-    raise ValueError(f"{message}{_nearest(said.getvalue())} (see {prog} --help)")
+    if wrong := re.match(r"Error parsing --(\S+): .*?('.*')", message):  # the help shows the option's type: "epochs INT"
+        kinds = [text.removeprefix(wrong[1]) for text in texts if text.startswith(f"{wrong[1]} ")]
+        return f"--{wrong[1]} is {wrong[2]}: expected{kinds[0]}"
+    return re.sub(r"'None', |, 'None'(?=\))", "", message)  # None is the default, not a choice
 
 
 def _nearest(said: str) -> str:

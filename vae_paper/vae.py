@@ -147,6 +147,8 @@ class Model(nn.Module):
         """ValueError if images have another shape or dtype than the model, or values outside [0, 1]. (On a GPU the values are
         not checked.)"""
         check_images(x, self.image_shape)
+        if not isinstance(x, Tensor):
+            raise ValueError("images are a NumPy array; expected a tensor: use torch.as_tensor(images)")
         if x.dtype != self.dtype:
             raise ValueError(f"images are {x.dtype}, and the parameters {self.dtype}; expected one dtype: use data.like(model)")
 
@@ -356,7 +358,7 @@ class VAE(Model):
     def encode(self, x: Images, labels: Labels | None = None) -> tuple[Latents, Latents]:
         """mu and logvar of q(z|x)."""
         self.check_input(x)
-        mu, logvar = self.encoder(x)
+        mu, logvar = _check_encoded(self.encoder(x), (len(x), self.latent_dim))
         return mu.to(x.dtype), logvar.to(x.dtype)  # (B, D) each; under autocast your own network may return bfloat16
 
     def decode(self, z: Latents, labels: Labels | None = None) -> Images:
@@ -378,6 +380,15 @@ class VAE(Model):
         return found | {
             name: f"{kind.__module__}.{kind.__qualname__}" for name, kind in networks.items() if name in self.own_networks
         }
+
+
+def _check_encoded(found: Any, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The result of an encoder, if it is (mu, logvar), each of the expected shape; otherwise ValueError."""
+    pair = isinstance(found, tuple | list) and all(isinstance(each, Tensor) for each in found)
+    said = [tuple(each.shape) for each in found] if pair else f"a {type(found).__name__}"
+    if said != [shape, shape]:
+        raise ValueError(f"the encoder returned {said}; expected mu and logvar, each {shape}")
+    return found[0], found[1]
 
 
 def reparameterize(mu: Latents, logvar: Latents, eps: Float[Tensor, "*K B D"]) -> Float[Tensor, "*K B D"]:
