@@ -125,9 +125,10 @@ def _unseen(start: dict[str, Any], source: str, data: Data | None) -> float:
         # An older file may have "auto" as its source. Then the earlier run counts as trained on the source of this run: the
         # cautious choice, because this run must not validate on images that the model has seen.
         # The header's text "data" begins with the number of images on which the earlier run was trained (from `data.split`).
-        # `whole` is the number of images of the new run. If the earlier run had the same images, the number in its header is
-        # `whole` minus the number of images that the earlier run held out. Otherwise the earlier run had only a part of the
-        # images, and may have been trained on images that the new run holds out.
+        # `whole` is the number of images of the new run. If the earlier run was given the same images, the number in its
+        # header is `whole` minus the number of images that the earlier run held out. Otherwise it was given fewer images, for
+        # example a subset that was passed in Python. Then it held out other images than the new run holds out, and may have
+        # been trained on these.
         number = re.match(r"([\d,]+) images of", str(start.get("data")))
         whole = len(data.images) if data else None
         of_a_part = number and whole and int(number[1].replace(",", "")) != whole - round(held * whole)

@@ -62,11 +62,11 @@ def through_z(terms: Terms) -> Float[Tensor, "K B"]:
     """The same numbers as `terms.log_weight`, with another gradient: in log q(z|x), mu and logvar count as constants. So the
     gradient of log q goes through z only.
 
-    This function expects that `terms.log_weight` holds log q computed from eps, as in `Model.terms`. Such a log q is the sum of
-    -logvar / 2 over the latents, plus a term that contains only eps. No parameter changes this term, so log q has the gradient
-    of -logvar / 2. This function removes that gradient, and adds the gradient of log q through z. ValueError if q is not
-    Gaussian. (The prior of a
-    vamp-prior is computed with the encoder. So log p(z) also gives the encoder a gradient, and this gradient stays.)
+    `terms.log_weight` contains -log q(z|x). This function expects that log q was computed from eps, as in `Model.terms`: then
+    -log q is the sum of logvar / 2 over the latents, plus a term that contains only eps. No parameter changes that term. This
+    function subtracts the gradient of the sum of logvar / 2, and adds the gradient of -log q through z. ValueError if q is not
+    Gaussian. (The prior of a vamp-prior is computed with the encoder. So log p(z) also gives the encoder a gradient, and this
+    gradient stays.)
     """
     mu, logvar, z = terms.mu, terms.logvar, terms.z
     if mu is None or logvar is None or z is None:

@@ -17,9 +17,9 @@ from vae_paper.weight_files import as_arrays, check_tensors, fill
 def save_state(folder: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
     """Write the parameters, the optimiser's state, and `progress` (a dict of JSON values).
 
-    Tensors are saved as tensors, other values in the header. (A tensor in the optimiser's parameter groups, such as a GPU's
-    learning rate, is not saved: training sets it again.) The rows of metrics.csv are an exception: the bytes of their
-    JSON text are saved as a tensor, because the size of the header is limited.
+    Tensors are saved as tensors, other values in the header. Only the rows of metrics.csv are saved as a tensor too (the bytes
+    of their JSON text), because the size of the header is limited. A tensor in the optimiser's parameter groups, such as a
+    GPU's learning rate, is not saved: training sets it again.
     """
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     numbers: dict[str, Any] = {}

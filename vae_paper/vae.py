@@ -97,9 +97,9 @@ class Model(nn.Module):
     """
 
     drawn_from: str | None = "z ~ N(0, I)"
-    """The distribution from which `sample` draws latents, in words. None: the model has no such distribution; or it
-    must draw its pixels from p(x|z) (pixel-vae), but its likelihood is only an objective, so there is no p(x|z). Then `sample`
-    raises a ValueError; only an autoencoder still decodes z ~ N(0, I)."""
+    """The distribution from which `sample` draws latents, in words. None in two cases: the model has no prior from
+    which `sample` can draw (ae, quadrant-cvae); or a pixel-vae has an objective in place of a likelihood, so that no pixel can
+    be drawn. In both cases `sample` raises a ValueError. The exception is an autoencoder: its `sample` decodes z ~ N(0, I)."""
     prior_of_image: bool = False
     """Whether the prior of z depends on the image."""
     takes_labels: bool = False

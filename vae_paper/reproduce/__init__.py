@@ -1,8 +1,8 @@
 """Each file here, except oracle_models.py, is one measurement. It writes its numbers and its protocol to results/NAME.json.
 
 `python -m vae_paper reproduce NAME` runs the measurement NAME. Most measurements first train their models. Some files also have a
-function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The rule of the verdict is at
-the top of the file. If the verdict is always the same, `ledger` says why.
+function `ledger`: from results/NAME.json it makes lines for docs/ledger.md, each with a verdict. The rule of the verdict is in
+the first lines of NAME.py. If the verdict is always the same, `ledger` says why.
 """
 
 import csv

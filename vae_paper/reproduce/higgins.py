@@ -1,9 +1,9 @@
 """python -m vae_paper.reproduce.higgins: does beta = 4 disentangle? (Higgins et al. 2017, Fig. 6) -> results/higgins.json.
 
 The beta-VAE metric is measured for VAEs trained on sprites, and for three representations without training: PCA, raw pixels and
-an untrained encoder. FactorVAE's metric, MIG, DCI and SAP are measured too (DCI and SAP not for raw pixels). The reason: the
-beta-VAE metric is often high even if each latent is a linear mixture of factors (docs/disentanglement.md). The beta-VAE metric
-and FactorVAE's metric are also computed as in disentanglement_lib.
+an untrained encoder. This metric is often high even if each latent is a linear mixture of factors (docs/disentanglement.md). So
+FactorVAE's metric, MIG, DCI and SAP are measured too (for raw pixels without DCI and SAP). The beta-VAE metric and FactorVAE's
+metric are also computed as in disentanglement_lib.
 
 beta multiplies a sum over latents (the rate). The other term of the loss is a sum over pixels. So with fewer pixels the same
 beta weighs more. The paper has D = 10 and 64x64 pixels. With 28x28 pixels and the same D, the paper's beta must be multiplied

@@ -70,9 +70,9 @@ def table(about: dict[str, Any]) -> str:
 
 
 def ledger(report: dict[str, Any]) -> list[Row]:
-    """One line, for the linear models. `GridVAE` is left out, because the rule would be too easy: its exact values and its
-    estimates are for the same images. The standard errors include the variation from image to image. The differences, estimate
-    minus exact value, do not.
+    """One line, for the linear models. `GridVAE` is left out, because the rule would be too easy for it. Its exact values are for
+    the same images as its estimates. So their difference does not vary with the choice of images. But the standard error
+    includes this variation, so the difference is small beside it.
     """
     linear = [found for found in report["oracles"].values() if found["known"].startswith("expected over x ~ p(x)")]
     offs = [abs(row["off"]) for found in linear for row in found["rows"].values()]
