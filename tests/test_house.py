@@ -1,14 +1,15 @@
 """The rules of the house: imports point down only, there is no circle, and models answer for themselves."""
 
 import ast
+import dataclasses
 import graphlib
 from pathlib import Path
 
 import pytest
 
 import vae_paper
-from vae_paper import models
-from vae_paper.config import ModelOptions
+from vae_paper import models, training
+from vae_paper.config import Config, ModelOptions
 
 ROOT = Path(vae_paper.__file__).parents[1]
 LEVELS = ("vae_numpy", "vae_lowlevel", "vae_paper")
@@ -118,6 +119,24 @@ def test_a_file_in_models_is_a_model_and_the_help_says_what_it_is(tmp_path, monk
     assert models.name_of(model) == "plain-code" and model.latent_dim == 3
     for name in MODEL_NAMES:
         assert models.summary(name) and f"{name}: " in str(ModelOptions.__annotations__["model"])
+
+
+def test_a_half_written_variant_gets_one_clear_line(tmp_path, monkeypatch):
+    ours = ROOT / "vae_paper" / "models"
+    text = (ours / "ladder.py").read_text(encoding="utf-8")
+    wrong = text.replace("image_shape: Shape = MNIST", "image_shape: Shape = MNIST, nu: float = 5.0, tail: float | None = None")
+    (tmp_path / "no_attribute.py").write_text(wrong, encoding="utf-8")
+    (tmp_path / "no_model.py").write_text('"""A file without a model."""', encoding="utf-8")
+    monkeypatch.setattr(models, "__path__", [str(ours), str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    config = Config(source="handwriting", epochs=1)
+    with pytest.raises(ValueError, match="Ladder: the argument nu needs an attribute of the same name"):
+        training.train(dataclasses.replace(config, model="no-attribute"))
+    with pytest.raises(ValueError, match="tail cannot be given to no-attribute; expected one of: nu, top, hidden"):
+        training.train(dataclasses.replace(config, model="no-attribute", model_arguments="tail=2"))
+    with pytest.raises(ValueError, match=r"no_model.py: expected a subclass of vae_paper.Model"):
+        training.train(dataclasses.replace(config, model="no-model"))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_no_bar_is_drawn_into_a_log_file():

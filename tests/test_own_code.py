@@ -207,6 +207,20 @@ def test_an_encoder_must_return_mu_and_logvar(width, parts, found):
         vae_paper.VAE(3, encoder=Wrong()).encode(torch.rand(5, 1, 28, 28))
 
 
+def test_another_prior_needs_words(tmp_path, monkeypatch):
+    class OtherPrior(vae_paper.VAE):
+        def draw_prior(self, count, generator):
+            return torch.ones(count, self.latent_dim)
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"OtherPrior defines draw_prior, but drawn_from is 'z ~ N\(0, I\)'; set drawn_from"):
+        vae_paper.train(Config(**CONFIG), model=OtherPrior(3), data=own_data())
+    assert not list(tmp_path.glob("runs/*/*"))
+    said = OtherPrior(3)
+    said.drawn_from = "z = 1"  # an attribute of the instance is enough
+    vae_paper.train(Config(**CONFIG), model=said, data=own_data())
+
+
 def test_a_model_takes_tensors(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the types in the signature would speak first
     with pytest.raises(ValueError, match=r"images are a NumPy array; expected a tensor: use torch.as_tensor"):

@@ -191,6 +191,7 @@ def begun(
     given = model is not None and config.start_from is None
     model = initial_model(config, model, whole)
     check_finite(model)
+    check_described(model)
     training, validation = split(fitting(whole, model).to(config.device), config.validation)
     epochs, batch_size = config.epochs_and_batch_size()
     if len(training.images) < batch_size:
@@ -223,7 +224,7 @@ def begun(
         if progress.step == total and distributed.rank() == 0:
             again = f"for more epochs, give another --name and --start-from {config.name}"
             print(f"{folder}: this run is finished, nothing is trained; {again}", file=sys.stderr)
-        if total < FEW_STEPS and distributed.rank() == 0:
+        if total < FEW_STEPS and not progress.step and distributed.rank() == 0:
             print(f"only {total} steps: a good model needs about 2,000; raise --epochs or lower --batch-size", file=sys.stderr)
         writer = _summary_writer()(folder / "tensorboard") if config.tensorboard and distributed.rank() == 0 else None
         bar = tqdm(
@@ -255,6 +256,15 @@ def check_finite(model: Model) -> None:
     for name, tensor in model.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} holds NaN or infinity; expected finite numbers, or a buffer with persistent=False")
+
+
+def check_described(model: Model) -> None:
+    """ValueError if the model has a prior of its own, but `drawn_from` still names N(0, I); or if no weight file can describe
+    the model."""
+    if type(model).draw_prior is not Model.draw_prior and model.drawn_from == Model.drawn_from:
+        found = f"{type(model).__name__} defines draw_prior, but drawn_from is {model.drawn_from!r}"
+        raise ValueError(f"{found}; set drawn_from to the words for its own prior")
+    weight_files.describe(model)
 
 
 def fitting(data: Data, model: Model) -> Data:

@@ -233,6 +233,8 @@ class Model(nn.Module):
     def arguments(self) -> dict[str, Any]:
         """The arguments that build this model again, as JSON values. latent_dim, likelihood and sigma are left out."""
         names = inspect.signature(type(self)).parameters.keys() - {"latent_dim", "likelihood", "sigma"}
+        if missing := sorted(name for name in names if not hasattr(self, name)):
+            raise ValueError(f"{type(self).__name__}: the argument {missing[0]} needs an attribute of the same name")
         found = {name: getattr(self, name) for name in sorted(names)}
         usual = {"image_shape": MNIST, "width": WIDTH, "depth": 0}  # a file leaves out arguments with these values
         return {name: value for name, value in found.items() if name not in usual or usual[name] != value}

@@ -33,6 +33,8 @@ def class_of(name: str) -> type["Model"]:
         raise ValueError(f"model is {name!r}; expected one of: {', '.join(names())}")
     module = importlib.import_module("vae_paper.vae" if name == "vae" else f"{__name__}.{name.replace('-', '_')}")
     found = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, Model) and c.__module__ == module.__name__]
+    if not found:
+        raise ValueError(f"{module.__file__}: expected a subclass of vae_paper.Model, defined in this file")
     return found[-1]
 
 
@@ -61,8 +63,8 @@ def checked_arguments(name: str, arguments: Any, elsewhere: Iterable[str] = ()) 
         raise ValueError(f"arguments are {str(arguments)[:80]!r}; expected a dictionary of names and values")
     options, found = options_of(class_of(name)), {}
     for option, value in arguments.items():
-        if options.get(option) is None:  # encoder and decoder are refused too: they are networks
-            free = [one for one in options if one not in (*elsewhere, "image_shape", "encoder", "decoder")]
+        if options.get(option) is None:  # encoder and decoder are refused too: they are networks, and their defaults are None
+            free = [one for one, default in options.items() if default is not None and one not in (*elsewhere, "image_shape")]
             raise ValueError(f"{option} cannot be given to {name}; expected one of: {', '.join(free) or 'none'}")
         kind = type(options[option])
         if (kind, type(value)) in ((tuple, list), (float, int)):
@@ -77,8 +79,9 @@ def summary(name: str) -> str:
     """What `train --help` says about a model: the first words of its file, up to ".", ":" or "("."""
     if name == "vae":
         return "the variational autoencoder"
-    source = (Path(__file__).parent / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-    return re.split(r"[.:]\s|\s\(", " ".join((ast.get_docstring(ast.parse(source)) or "").split()))[0].strip()
+    path = Path(__file__).parent / f"{name.replace('-', '_')}.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"), str(path))) or ""
+    return re.split(r"[.:]\s|\s\(", " ".join(docstring.split()))[0].strip()
 
 
 def build(name: str, latent_dim: int = 20, likelihood: str = "bce", seed: int = 0, **arguments: Any) -> Any:
