@@ -51,7 +51,7 @@ class Start(Spoken):
 
 
 @dataclass
-class CheckIt(Spoken):
+class Check(Spoken):
     """Check your file, and explain the first failure. The exit code is 0 only if all checks pass."""
 
     exercise: Number
@@ -101,7 +101,7 @@ class Notebook:
 Command = (
     Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Start, tyro.conf.subcommand("start")]
-    | Annotated[CheckIt, tyro.conf.subcommand("check")]
+    | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Watch, tyro.conf.subcommand("watch")]
     | Annotated[Hint, tyro.conf.subcommand("hint")]
     | Annotated[Run, tyro.conf.subcommand("run")]
@@ -109,7 +109,7 @@ Command = (
 )
 
 
-def main(command: List | Start | CheckIt | Watch | Hint | Run | Notebook) -> None:
+def main(command: List | Start | Check | Watch | Hint | Run | Notebook) -> None:
     """Run one subcommand."""
     if lang := getattr(command, "lang", None):
         os.environ[translation.VARIABLE] = lang
@@ -120,7 +120,7 @@ def main(command: List | Start | CheckIt | Watch | Hint | Run | Notebook) -> Non
     match command:
         case Start():
             start(exercise)
-        case CheckIt():
+        case Check():
             if not check(exercise, path):
                 sys.exit(1)
         case Watch():
@@ -199,7 +199,7 @@ def hint(exercise: Exercise, function: str | None) -> None:
     if function is not None and function not in hints:
         raise ValueError(f"function is {function!r}: exercise {exercise.number} has hints for {', '.join(hints)}")
     if function is None and noted.get("passed") == exercise.checks and path.is_file() and noted.get("sha256") == _sha(path):
-        say(f"all checks of exercise {exercise.number} pass: no hint is needed. {page_of(exercise)} has all of them.")
+        say(f"all checks of exercise {exercise.number} pass: no hint is needed. {page_of(exercise)} has all hints.")
         return
     function = function or noted.get("function") or ""
     if function not in hints:

@@ -267,7 +267,8 @@ def experiment_04(mine: Any) -> Drawn:
     axis.legend(frameon=False)
     return figure, (
         "The true gradient is 2 (gray line). The error of one pathwise sample is as large at D = 100 as at D = 1. At D = 100 "
-        "the error of one score sample is in the hundreds.\nThe baseline makes the error smaller, but does not change the slope."
+        "the error of one score sample is in the hundreds.\n"
+        "With the baseline the error is smaller, and it grows more slowly with D."
     )
 
 
@@ -474,11 +475,11 @@ def experiment_11(mine: Any) -> Drawn:
         right.plot(course, label=f"started in {name}")
     left.set(title="400 points, 16 codes after 300 steps")
     left.legend(fontsize=8)
-    right.set(xlabel="step", ylabel="perplexity", title="codes in use, of 16", ylim=(0, 16))
+    right.set(xlabel="step", ylabel="perplexity", title="effective number of codes, at most 16", ylim=(0, 16))
     rate = float(mine.uniform_rate(49, 16))
     return figure, (
         "Most codes that start in a corner are never nearest, so your loss never moves them: "
-        f"{used[0]:.1f} codes are in use,\nand {used[1]:.1f} if the codes start on the data. "
+        f"the perplexity is {used[0]:.1f},\nand {used[1]:.1f} if the codes start on the data. "
         f"An image of 7 x 7 such codes costs {rate:.1f} nats under the uniform prior, whichever codes are used."
     )
 

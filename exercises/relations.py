@@ -97,7 +97,13 @@ def _only_where(cases: Sequence[Case]) -> str | None:
         return None
     if all(case.passed for case in ordinary):
         return _at_special(wrong, cases)
-    found = _told_apart([case for case in cases if case.passed], [case for case in cases if not case.passed])
+    right = [case for case in cases if case.passed]
+    # Where the right result is 0, or always the same number, many wrong codes give it by chance: this tells nothing
+    expected = [[array for _, array in _leaves(case.expected)] for case in right]
+    if all(_same(arrays, expected[0]) for arrays in expected):
+        return None
+    telling = [case for case, arrays in zip(right, expected, strict=True) if not arrays or any(array.any() for array in arrays)]
+    found = [said for said in _told_apart(right, wrong) if said in _told_apart(telling, wrong)]
     return found[0] if len(found) == 1 else None
 
 
@@ -121,6 +127,11 @@ def _at_special(wrong: Sequence[Case], cases: Sequence[Case]) -> str | None:
     return f"right on all ordinary inputs, wrong only for: {said}"
 
 
+def _same(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:
+    """Whether both hold the same numbers. False if there are none: the results are then of another kind, such as bool."""
+    return len(a) == len(b) > 0 and all(x.shape == y.shape and np.allclose(x, y) for x, y in zip(a, b, strict=True))
+
+
 def _has_nonfinite(value: Any) -> bool:
     return any(not np.isfinite(array).all() for _, array in _leaves(value))
 
@@ -139,6 +150,8 @@ def _told_apart(right: Sequence[Case], wrong: Sequence[Case]) -> list[str]:
                 seen.setdefault(key, f"right where {words} at most {comparing.number(max(here))}, wrong where it is larger")
             elif min(here) > max(there):
                 seen.setdefault(key, f"right where {words} at least {comparing.number(min(here))}, wrong where it is smaller")
+        if " value of " in words:
+            continue  # "only where the least value is 0" is true by chance if, for example, all values are 0
         for one, others, word in ((here, there, "right"), (there, here, "wrong")):
             if len(set(one)) == 1 and one[0] not in others and len(one) >= 2 and len(set(others)) >= MANY:
                 seen.setdefault(key, f"{word} only where {words} {comparing.number(one[0])}")
@@ -218,7 +231,11 @@ def _another_value(name: str, values: Sequence[Any]) -> Iterator[tuple[str, Call
             yield f"{name} were at least {shown}", _changing(name, functools.partial(max, other))
             yield f"{name} were at most {shown}", _changing(name, functools.partial(min, other))
         if other and 0 in values:
-            yield f"{name} were {shown} where it is 0", _changing(name, functools.partial(lambda other, v: v or other, other))
+            zero = next(value for value in values if value == 0)  # 0 or False
+            yield (
+                f"{name} were {shown} where it is {zero}",
+                _changing(name, functools.partial(lambda other, v: v or other, other)),
+            )
 
 
 def _clipped(name: str, bound: float, probes: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Callable]]:
@@ -522,7 +539,8 @@ def _sized(
         if sizes in seen or min(sizes) <= 0 or len(set(sizes)) == 1:
             continue
         if all(v is None or np.isclose(v, of_size(n), rtol=1e-6) for v, n in zip(values, sizes, strict=True)):
-            seen[sizes] = sentence.format(f"{name} (here {sizes[0]:g})")
+            wrong = (n for n, (_, g, e) in zip(sizes, triples, strict=True) if not np.allclose(g, e, rtol=1e-6))
+            seen[sizes] = sentence.format(f"{name} (here {next(wrong, sizes[0]):g})")  # of the input that the checker prints
     yield from seen.values()
 
 

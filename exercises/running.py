@@ -285,8 +285,8 @@ def in_words(error: BaseException, path: Path) -> str:
     if isinstance(error, MemoryError):
         text = f"{name}: more memory than the checker allows"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        lines = [error.lineno]
+    if isinstance(error, SyntaxError) and error.filename == str(path):  # str(error) names the file and the line too
+        text, lines = f"{name}: {error.msg}", [error.lineno]
     return f"{text} (line {lines[-1]} of {path.name})" if lines else text
 
 

@@ -504,6 +504,40 @@ def test_the_right_result_for_another_input_is_told_as_such(number, function, an
     assert (sentence in failure.diagnosis) if sentence else failure.diagnosis is None, report(failure)
 
 
+BY_CHANCE = [
+    ("11", "perplexity", lambda indices, K: torch.exp(-bits(indices, K).sum()).item()),
+    ("11", "uniform_rate", lambda positions, K: float(positions**2 * np.log(K))),
+    ("04", "reparameterize", lambda mu, logvar, eps: mu + logvar / 2 * eps),
+    ("04", "score_gradient", lambda mu, logvar, eps, f: load(find("04").solution).score_gradient(mu, logvar, np.abs(eps), f)),
+]
+
+
+def bits(indices, K):
+    q = torch.bincount(indices.flatten(), minlength=K).double() / indices.numel()
+    return torch.special.xlogy(q, q) / np.log(2)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("number", "function", "answer"), BY_CHANCE, ids=[f"{n}-{f}" for n, f, _ in BY_CHANCE])
+def test_what_is_right_by_chance_is_not_told_as_a_limit(number, function, answer):
+    failure = first_failure(number, function, answer)
+    assert failure is not None
+    assert not re.search("right where|right only where|wrong only where", failure.diagnosis or ""), report(failure)
+
+
+@pytest.mark.thorough
+def test_a_diagnosis_speaks_of_the_input_that_is_printed():
+    failure = first_failure("06", "best_variance", lambda x, x_hat: float(((x - x_hat) ** 2).sum(0).mean()))
+    (rows,) = re.findall(r"input     x = .*\((\d+), ", report(failure))
+    assert f"multiplied by the length of axis 0 of x (here {rows})" in failure.diagnosis and int(rows) > 1
+    failure = first_failure(
+        "06",
+        "implied_variance",
+        lambda reduction, half, pixels: load(find("06").solution).implied_variance(reduction, True, pixels),
+    )
+    assert "half were True where it is False" in failure.diagnosis
+
+
 def test_a_size_in_the_code_is_named():
     def diagnosis(sizes, right):
         check = Check("double", "twice x", lambda x: 2 * x, lambda rng: [{"x": rng.normal(size=size)} for size in sizes])
@@ -743,6 +777,14 @@ def squeezed_jumps(decode, start, end, steps):
     return np.linalg.norm(images[1:] - images[:-1], axis=(-2, -1))
 
 
+def ratio_of_densities(z, mu, logvar, nats):
+    with np.errstate(over="ignore"):  # both sides overflow: inf > inf is False
+        ratio = np.exp(
+            -0.5 * (z**2 + np.log(2 * np.pi)).sum(1) - load(find("01").solution).log_aggregate_posterior(z, mu, logvar)
+        )
+        return float((ratio > np.exp(nats)).mean())
+
+
 def noise_from_z(mu, logvar, eps, df):
     z = mu + np.exp(logvar / 2) * eps
     return df(z), df(z) * 0.5 * (z - mu)
@@ -878,6 +920,7 @@ def first_model_is_right(model):
 
 ONCE_ACCEPTED = [
     ("01", "jumps", squeezed_jumps),
+    ("01", "hole_fraction", ratio_of_densities),
     ("02", "lerp", lambda a, b, t: a[None] if list(t) == [0] else (1 - t)[:, None] * a + t[:, None] * b),
     ("04", "pathwise_gradient", noise_from_z),
     ("04", "score_gradient", score_by_variance),

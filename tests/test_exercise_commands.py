@@ -49,7 +49,7 @@ def test_the_loop(capfd):
     exercise = find("5")
     assert find("05_kl_divergence") is exercise
     with pytest.raises(FileNotFoundError, match="exercises start 05"):
-        loop.main(loop.CheckIt("05"))
+        loop.main(loop.Check("05"))
     loop.main(loop.Start("5"))
     path = Path("my_work/ex05.py")
     assert path.read_text(encoding="utf-8") == exercise.starter.read_text(encoding="utf-8")
@@ -60,7 +60,7 @@ def test_the_loop(capfd):
 
     capfd.readouterr()
     with pytest.raises(SystemExit) as stopped:
-        loop.main(loop.CheckIt("05"))
+        loop.main(loop.Check("05"))
     said = capfd.readouterr().out
     assert stopped.value.code == 1
     assert said.replace("\\", "/").startswith("checking my_work/ex05.py\n") and "kl_divergence is not written yet" in said
@@ -73,7 +73,7 @@ def test_the_loop(capfd):
         loop.main(loop.Hint("05", "nonsense"))
 
     work("05")
-    loop.main(loop.CheckIt("05"))
+    loop.main(loop.Check("05"))
     said = capfd.readouterr().out.replace("\r\n", "\n").replace("\\", "/")
     assert said.startswith(pages.transcript(exercise, "solution"))
     assert "python -m exercises run 05" in said and "start 04" in said  # what comes next in a first course
@@ -232,13 +232,13 @@ def test_any_file_can_be_checked_and_progress_belongs_to_one_exercise(capfd):
     source = work("05")
     other = Path("mine")  # no .py
     other.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    loop.main(loop.CheckIt("05", other))
+    loop.main(loop.Check("05", other))
     assert "all 5 checks pass" in capfd.readouterr().out
     assert not Path("my_work/progress.json").exists()  # another file's success is not this exercise's progress
     with pytest.raises(ValueError, match=r"ex05\.py is the file of exercise 05"):
-        loop.main(loop.CheckIt("06", source))
+        loop.main(loop.Check("06", source))
     with pytest.raises(SystemExit):
-        loop.main(loop.CheckIt("06", other))
+        loop.main(loop.Check("06", other))
     said = capfd.readouterr().out
     assert "implied_beta is missing" in said and said.endswith("for a hint: python -m exercises hint 06 implied_beta\n")
     assert not Path("my_work/progress.json").exists()
@@ -246,7 +246,7 @@ def test_any_file_can_be_checked_and_progress_belongs_to_one_exercise(capfd):
 
 def test_advice_fits_the_file(monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"nope\.py: no such file$"):
-        loop.main(loop.CheckIt("05", Path("nope.py")))
+        loop.main(loop.Check("05", Path("nope.py")))
     monkeypatch.setattr(loop, "check_apart", lambda *args: isolation.Verdict(5, None, True))
     assert loop.check(find("05"), work("05").resolve()) and noted("05")["passed"] == 5  # the same file by another name
 
@@ -296,7 +296,7 @@ def failing(number):
 def test_a_folder_that_cannot_be_written_to_stops_nothing(number, capfd, monkeypatch):
     work("05")
     monkeypatch.setattr(progress, "write_atomically", failing(number))
-    loop.main(loop.CheckIt("05"))
+    loop.main(loop.Check("05"))
     said = capfd.readouterr()
     assert "all 5 checks pass" in said.out and said.err == f"your progress could not be saved: {os.strerror(number)}\n"
     loop.main(loop.Hint("06"))

@@ -138,7 +138,8 @@ def _parse(prog: str, configuration: Any, args: list[str]) -> Any:
     except SystemExit as stop:
         if stop.code == 0:  # --help
             raise
-    commands = [kind.__name__.lower() for kind in get_args(configuration)]  # none, if there are no subcommands
+    kinds = [getattr(kind, "__origin__", kind) for kind in get_args(configuration)]  # none, if there are no subcommands
+    commands = [kind.__name__.lower() for kind in kinds]
     command = f" {args[0]}" if args and args[0] in commands else ""
     raise ValueError(f"{_message(said.getvalue())}{_nearest(said.getvalue())} (see {prog}{command} --help)")
 

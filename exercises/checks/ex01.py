@@ -9,41 +9,41 @@ from exercises.probes import each, extreme, moved, noted, pushed
 
 
 def ripples(z):
-    """decode: (T, 3) -> (T, 1, 4, 5), image[h, w] = sin(z_0 h + z_1^2 w + z_2)"""
+    """decode: (N, 3) -> (N, 1, 4, 5), image[h, w] = sin(z_0 h + z_1^2 w + z_2)"""
     h, w = np.arange(4.0)[:, None], np.arange(5.0)
     a, b, c = (z[:, j, None, None] for j in range(3))
     return np.sin(a * h + b**2 * w + c)[:, None]
 
 
 def plaid(z):
-    """decode: (T, D) -> (T, 1, 3, 7), image[h, w] = cos(|z| h) + (z_0 + ... + z_D) w / 10"""
+    """decode: (N, D) -> (N, 1, 3, 7), image[h, w] = cos(|z| h) + (sum of z) w / 10"""
     h, w = np.arange(3.0)[:, None], np.arange(7.0)
     norm, total = np.sqrt((z**2).sum(1))[:, None, None], z.sum(1)[:, None, None]
     return (np.cos(norm * h) + total * w / 10)[:, None]
 
 
 def ramp(z):
-    """decode: (T, D) -> (T, 1, 2, 3), image[h, w] = (z_0 + ... + z_D) h + w: neighbouring images may be near or far"""
+    """decode: (N, D) -> (N, 1, 2, 3), image[h, w] = (sum of z) h + w: neighbouring images may be near or far"""
     return (z.sum(1)[:, None, None] * np.arange(1.0, 3)[:, None] + np.arange(3.0))[:, None]
 
 
 def line(z):
-    """decode: (T, D) -> (T, 1, 1, 6), image[0, w] = sin(z_0 + ... + z_D + w): one row"""
+    """decode: (N, D) -> (N, 1, 1, 6), image[0, w] = sin(sum of z + w): one row"""
     return np.sin(z.sum(1)[:, None] + np.arange(6.0))[:, None, None]
 
 
 def dot(z):
-    """decode: (T, D) -> (T, 1, 1, 1), image[0, 0] = |z|: one pixel"""
+    """decode: (N, D) -> (N, 1, 1, 1), image[0, 0] = |z|: one pixel"""
     return np.sqrt((z**2).sum(1))[:, None, None, None]
 
 
 def crowd(z):
-    """decode: (T, D) -> (T, 1, H, W), plaid(z) times T: right only if all points of the walk come in one call"""
+    """decode: (N, D) -> (N, 1, H, W), plaid(z) times T: right only if all points of the walk come in one call"""
     return plaid(z) * len(z)
 
 
 def post(z):
-    """decode: (T, D) -> (T, 1, 5, 1), image[h, 0] = cos(z_0 h) + z_D: one column"""
+    """decode: (N, D) -> (N, 1, 5, 1), image[h, 0] = cos(z_0 h) + z_{D-1}: one column"""
     return (np.cos(z[:, :1] * np.arange(5.0)) + z[:, -1:])[:, None, :, None]
 
 
@@ -152,6 +152,7 @@ def prior_points(rng):
         wider,
         far,
         extreme(z=near, mu=distant, logvar=rng.normal(-3, 0.3, (8, 2)), nats=2.0),
+        extreme(z=np.full((3, 2), 30.0), mu=0.1 * mu, logvar=np.full((8, 2), -6.0), nats=1000.0),
     ]
 
 
@@ -341,6 +342,13 @@ WRONG = [
         "hole_fraction",
         "your code compares log q(z) with -nats. The threshold depends on the prior: log p(z) - nats",
         lambda z, mu, logvar, nats: float((mixture(z, mu, logvar) < -nats).mean()),
+    ),
+    Wrong(
+        "tie_is_a_hole",
+        "hole_fraction",
+        "your code counts a point with log q(z) equal to log p(z) - nats as a hole. In a hole, log q(z) is smaller: use <, not "
+        "<=",
+        lambda z, mu, logvar, nats: float((mixture(z, mu, logvar) <= log_prior(z) - nats).mean()),
     ),
     Wrong(
         "counted",

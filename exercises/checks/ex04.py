@@ -21,12 +21,12 @@ def bowl_slope(z):
 
 
 def ridge(z):
-    """f(z) = 100 - 3 (z_0 + ... + z_D) + z_0 sin(z_D)"""
+    """f(z) = 100 - 3 (sum of z) + z_0 sin(z_{D-1})"""
     return 100 - 3 * z.sum(1) + z[:, 0] * np.sin(z[:, -1])
 
 
 def ridge_slope(z):
-    """df/dz_j = -3, sin(z_D) added at j = 0, and z_0 cos(z_D) at j = D"""
+    """df/dz_j = -3, sin(z_{D-1}) added at j = 0, and z_0 cos(z_{D-1}) at j = D - 1"""
     slope = np.full(z.shape, -3.0, z.dtype)
     slope[:, 0] += np.sin(z[:, -1])
     slope[:, -1] += z[:, 0] * np.cos(z[:, -1])
