@@ -312,6 +312,12 @@ WRONG = [
         lambda z, mu, logvar: mixture(z, mu, logvar) + z.shape[1] / 2 * np.log(2 * np.pi),
     ),
     Wrong(
+        "no_log_variance",
+        "log_aggregate_posterior",
+        "your log density lacks -1/2 times the sum of logvar, which makes the density of a narrow posterior higher",
+        lambda z, mu, logvar: np.logaddexp.reduce(densities(z, mu, logvar) + 0.5 * logvar.sum(1), axis=1) - np.log(len(mu)),
+    ),
+    Wrong(
         "nearest_only",
         "log_aggregate_posterior",
         "your code uses only the largest of the B densities. Add all B of them",
@@ -336,6 +342,12 @@ WRONG = [
         "your code compares log q(z) with log p(z) + nats. In a hole, log q is more than `nats` below log p, so the threshold "
         "is below log p",
         lambda z, mu, logvar, nats: holes(z, mu, logvar, -nats),
+    ),
+    Wrong(
+        "nats_ignored",
+        "hole_fraction",
+        "your code does not use nats: it compares log q(z) with log p(z). The threshold is log p(z) - nats",
+        lambda z, mu, logvar, nats: holes(z, mu, logvar, 0.0),
     ),
     Wrong(
         "no_prior",

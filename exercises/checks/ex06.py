@@ -283,6 +283,23 @@ WRONG = [
         water(lambda beta, variance: 2 * beta * variance),
     ),
     Wrong(
+        "negative_rate",
+        "rate_distortion",
+        "the error is right, but the rate is negative where beta times the noise variance is larger than the component. "
+        "There the rate is 0",
+        lambda spectrum, beta, variance: (np.minimum(spectrum, beta * variance), 0.5 * np.log(spectrum / (beta * variance))),
+    ),
+    Wrong(
+        "error_without_limit",
+        "rate_distortion",
+        "the rate is right, but your error can be larger than the component's own variance. For such a component the "
+        "error is its variance",
+        lambda spectrum, beta, variance: (
+            np.full_like(spectrum, beta * variance),
+            np.maximum(0.0, 0.5 * np.log(spectrum / (beta * variance))),
+        ),
+    ),
+    Wrong(
         "no_limit",
         "rate_distortion",
         "your error can be larger than the component's own variance, and then the rate is negative. For such a component the "

@@ -249,6 +249,19 @@ WRONG = [
         lambda z_e, z_q: z_q.detach(),
     ),
     Wrong(
+        "cancelled",
+        "straight_through",
+        "z_e is added and subtracted, so its gradient is 0. Detach the subtracted z_e too: z_e + (z_q - z_e).detach()",
+        lambda z_e, z_q: z_e + z_q.detach() - z_e,
+    ),
+    Wrong(
+        "wrong_sign",
+        "straight_through",
+        "the gradient of z_e is -1, and z_q has a gradient too. Detach the difference, not the first z_e: z_e + (z_q - "
+        "z_e).detach()",
+        lambda z_e, z_q: z_e.detach() + (z_q - z_e),
+    ),
+    Wrong(
         "exchanged",
         "straight_through",
         "value and gradient are exchanged: the value is z_e, and the gradient goes to z_q. The value must be that of z_q, and "
@@ -260,6 +273,24 @@ WRONG = [
         "vq_loss",
         "the value is right, but the gradients are exchanged. `commitment` must multiply the term whose gradient moves z_e",
         lambda z_e, z_q, c: squared(z_e, z_q.detach()) + c * squared(z_e.detach(), z_q),
+    ),
+    Wrong(
+        "first_term_moves_z_e",
+        "vq_loss",
+        "the first term does not stop the gradient of z_e, so z_e moves with the weight 1 + commitment. Detach z_e in this term",
+        lambda z_e, z_q, c: squared(z_e, z_q) + c * squared(z_e, z_q.detach()),
+    ),
+    Wrong(
+        "second_term_moves_z_q",
+        "vq_loss",
+        "the second term does not stop the gradient of z_q, so z_q moves with the weight 1 + commitment. Detach z_q in this term",
+        lambda z_e, z_q, c: squared(z_e.detach(), z_q) + c * squared(z_e, z_q),
+    ),
+    Wrong(
+        "codes_stopped_twice",
+        "vq_loss",
+        "both terms stop the gradient of z_q, so the codes never move. In the first term, detach z_e in place of z_q",
+        lambda z_e, z_q, c: (1 + c) * squared(z_e, z_q.detach()) + 0 * z_q.sum(),
     ),
     Wrong(
         "no_stops",
@@ -302,6 +333,12 @@ WRONG = [
         "perplexity",
         "your code computes 2 to the power of an entropy in nats. Use exp with nats, or 2 with bits",
         lambda indices, codes: 2.0 ** math.log(by_counting(indices, codes)),
+    ),
+    Wrong(
+        "exp_of_bits",
+        "perplexity",
+        "your code computes exp of an entropy in bits. Use exp with nats, or 2 with bits",
+        lambda indices, codes: math.exp(math.log2(by_counting(indices, codes))),
     ),
     Wrong(
         "used_codes",
