@@ -198,9 +198,11 @@ def hint(exercise: Exercise, function: str | None) -> None:
     path = work_file(exercise)
     if function is not None and function not in hints:
         raise ValueError(f"function is {function!r}: exercise {exercise.number} has hints for {', '.join(hints)}")
-    if function is None and noted.get("passed") == exercise.checks and path.is_file() and noted.get("sha256") == _sha(path):
-        say(f"all checks of exercise {exercise.number} pass: no hint is needed. {page_of(exercise)} has all hints.")
-        return
+    if function is None and noted.get("passed") == exercise.checks and path.is_file():
+        if noted.get("sha256") == _sha(path):
+            say(f"all checks of exercise {exercise.number} pass: no hint is needed. {page_of(exercise)} has all hints.")
+            return
+        say(f"the file has changed since its last check. First run: python -m exercises check {exercise.number}\n")
     function = function or noted.get("function") or ""
     if function not in hints:
         function = next(iter(hints))
