@@ -24,9 +24,8 @@ def lerp(a: Point, b: Point, steps: int) -> Path:
 def slerp(a: Point, b: Point, steps: int) -> Path:
     """The arc: the direction follows a great circle, the norm changes linearly (Shoemake 1985; White 2016, arXiv:1609.04468).
 
-    The path is the straight line if the ends are nearly parallel, if one end is 0, or if D = 1. Many great
-    circles join opposite ends. If the ends are opposite, or nearly so, the path passes through one direction that is at right
-    angles to the first end.
+    The path is the straight line if the ends are nearly parallel, if one end is 0, or if D = 1. Many great circles join opposite
+    ends. If the ends are opposite, or nearly so, the path passes through one direction that is at right angles to the first end.
     """
     line = lerp(a, b, steps)  # lerp checks the arguments
     norms = np.linalg.norm(a), np.linalg.norm(b)
