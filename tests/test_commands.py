@@ -80,6 +80,8 @@ def test_level_2_trains_and_all_levels_read_it(capsys):
     assert (published["test_objective"], published["test_data"]) == (-elbo["value"], elbo["data"])
     run("p", level3.Command, level3.main, ["sample", "w.safetensors", "--count", "12", "--out", "s.png"])
     assert os.path.getsize("s.png") > 5_000
+    run("p", level3.Command, level3.main, ["sample", "w.safetensors", "--count", "3"])
+    assert os.path.getsize("runs/figures/w/sample-prior.png") > 2_000
 
 
 def test_level_2_chooses_its_steps_by_the_data():

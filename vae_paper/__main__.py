@@ -71,7 +71,7 @@ class Sample(OfRun):
     """The class to draw, with --sampler class."""
     count: int = 100
     """Number of images to draw."""
-    out: Path = Path("runs/samples.png")
+    out: Annotated[Path | None, default("sample-SAMPLER.png, in RUN/figures or, for a weight file, runs/figures/NAME")] = None
     """File for the picture."""
 
 
@@ -163,8 +163,8 @@ def main(command: Any) -> None:
         case Sample():
             from vae_paper.drawing.sample import sample
 
-            sample(**vars(command))
-            print(f"{command.out}: {command.count} sample{'s' * (command.count > 1)}")
+            out = sample(**vars(command))
+            print(f"{out}: {command.count} sample{'s' * (command.count > 1)}")
         case Figures():
             from vae_paper.drawing import figures, subject
 

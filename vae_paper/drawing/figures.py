@@ -36,7 +36,7 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
     NAME.safetensors, and runs/figures for a subject without a file. With "all", a picture that raises a ValueError is
     skipped, and a line on stderr gives the reason.
     """
-    folder = folder or folder_of(subject)
+    folder = folder or folder_of(subject.path)
     with evaluating(subject.model):
         if kind != "all":
             if reason := why_not(subject, kind):
@@ -54,11 +54,11 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
         return drawn
 
 
-def folder_of(subject: Subject) -> Path:
-    """The folder for a subject's pictures. Each run, and each name of a weight file, has its own folder."""
-    if subject.path is None:
+def folder_of(path: Path | None) -> Path:
+    """The folder for the pictures of a run or weight file. Each run, and each name of a weight file, has its own folder."""
+    if path is None:
         return RUNS / "figures"
-    return subject.path / "figures" if subject.path.is_dir() else RUNS / "figures" / subject.path.stem
+    return path / "figures" if path.is_dir() else RUNS / "figures" / path.stem
 
 
 def file_of(folder: Path, kind: str) -> Path:

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 
 from vae_paper.data import data_of, trained_on
-from vae_paper.drawing import plots
+from vae_paper.drawing import figures, plots
 from vae_paper.drawing.subject import caption
 from vae_paper.sampling.samplers import SAMPLERS, needs_images, sample_images
-from vae_paper.weight_files import load_with_header
+from vae_paper.weight_files import find, load_with_header
 
 ROW = 10  # images in a row
 MOST = 5_000  # largest number of images in a picture: a higher picture needs much memory
@@ -16,14 +16,16 @@ MOST = 5_000  # largest number of images in a picture: a higher picture needs mu
 
 def sample(
     run: str | Path,
-    out: Path,
+    out: Path | None = None,
     sampler: str = "prior",
     count: int = 100,
     label: int | None = None,
     source: str | None = None,
     seed: int = 0,
-) -> None:
-    """Draw `count` images from a sampler to the file `out`. `run` is as in `load`; `label` is for the sampler "class" only."""
+) -> Path:
+    """Draw `count` images from a sampler to the file `out`, and return its path. `run` is as in `load`; `label` is for the
+    sampler "class" only. By default `out` is sample-SAMPLER.png, in the folder of `figures.draw`.
+    """
     if not 1 <= count <= MOST:
         raise ValueError(f"count is {count}: expected 1 to {MOST:,}, for one picture; or use sample_images in Python")
     if label is not None and sampler != "class":
@@ -47,4 +49,6 @@ def sample(
     said = f"Samples: {said}" + ("" if label is None else f", label {label}")
     across = "label given to the model" if model.takes_labels else "label of the training images to which the Gaussian was fitted"
     rows = [f"{start + 1} to {min(start + row, count)}" for start in range(0, count, row)]
+    out = out or figures.file_of(figures.folder_of(find(run)), f"sample-{sampler}")
     plots.grid(out, sheet, caption(said, model, about), rows, columns, across if columns else "")
+    return out
