@@ -15,7 +15,7 @@ from exercises.catalogue import Exercise
 from exercises.comparing import described
 from exercises.declaring import Check, Wrong, checks_of, compare, prepared
 from exercises.probes import Probe
-from exercises.running import NOT_WRITTEN, changed_later, observe_twice, random_states
+from exercises.running import NOT_WRITTEN, changed_later, observe_twice, random_states, replaced_in_numpy
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ def run_check(check: Check, module: Any, wrong: Sequence[Wrong] | None = (), see
     if first is None:
         if any(now != before for now, before in zip(random_states(), states, strict=False)):  # torch may be new among them
             return Failure(check, [RANDOM.format(check.function)])
+        if name := replaced_in_numpy():
+            return Failure(check, [REPLACED.format(name)])
         return None
     if {outcome.problem for outcome in outcomes} == {NOT_WRITTEN}:
         return Failure(check, [f"{check.function} is {NOT_WRITTEN}"])
@@ -63,6 +65,9 @@ def run_check(check: Check, module: Any, wrong: Sequence[Wrong] | None = (), see
 
 
 RANDOM = "{0} draws random numbers from a generator that other code shares. Draw no random numbers: the noise is an argument"
+
+
+REPLACED = "numpy.{0} was replaced by the file, and the checker compares results with NumPy. Do not change NumPy itself"
 
 
 def inputs(probe: Probe) -> list[str]:

@@ -285,8 +285,8 @@ def _described(value: Any) -> str:
         return _described_array(value)
     if kind(value) == "number" and not isinstance(value, complex):
         return number(value)
-    if callable(value):
-        return (value.__doc__ or getattr(value, "__name__", "a function")).strip()
+    if callable(value) and hasattr(value, "__name__"):  # a function, not an object that can be called
+        return (value.__doc__ or value.__name__).strip()
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -13,7 +13,7 @@ import numpy as np
 from exercises import comparing, relations
 from exercises.catalogue import Exercise
 from exercises.comparing import described, difference, one_line
-from exercises.probes import LAYOUTS, Probe, as_float64, axes_of, changed, dtypes, enlarged, noted
+from exercises.probes import USUAL, Probe, as_float64, axes_of, changed, dtypes, enlarged, noted
 from exercises.running import NOT_WRITTEN, Learner, Outcome, observe
 
 
@@ -47,7 +47,7 @@ class Check:
     """The same for the short axes, where 1 is too short."""
     rows: str = ""
     """The axes along which each entry is treated for itself."""
-    layouts: Sequence[str] = tuple(LAYOUTS)
+    layouts: Sequence[str] = USUAL
     """The added probes whose arrays lie in memory in other ways."""
     own_memory: bool = True
     """Whether the result may share no memory with an argument."""
@@ -69,6 +69,13 @@ class Wrong:
     function: str
     diagnosis: str
     answer: Callable
+    also: Sequence[Callable] = ()
+    """Other code with the same mistake, whose results differ on some probes."""
+
+    @property
+    def answers(self) -> tuple[Callable, ...]:
+        """All code with this mistake."""
+        return (self.answer, *self.also)
 
 
 def declared(number: str, checks: Sequence[Check]) -> list[Check]:

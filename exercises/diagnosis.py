@@ -27,18 +27,18 @@ def diagnose(
     wrong: Sequence[Wrong],
 ) -> str | None:
     """What is wrong, in a sentence: by the one known wrong answer that fits, else by a relation; None where two fit."""
-    candidates = [answer for answer in wrong if answer.function == check.function]
+    candidates = [(one, answer) for one in wrong if one.function == check.function for answer in one.answers]
     ordinary = [i for i, probe in enumerate(probes) if not probe.note]
     everywhere = sorted(range(len(probes)), key=lambda i: _size(probes[i]))  # the small ones first: they are fast
     scopes = [ordinary, everywhere] if not all(passed[i] for i in ordinary) else [everywhere]
     for scope in scopes:
         candidates = [
-            a
-            for a in candidates
-            if all(same(outcomes[i], answered(check, a.answer, probes[i]), allowed(check, probes[i])) for i in scope)
+            (one, answer)
+            for one, answer in candidates
+            if all(same(outcomes[i], answered(check, answer, probes[i]), allowed(check, probes[i])) for i in scope)
         ]
-        if len(candidates) == 1:
-            return candidates[0].diagnosis
+        if len({one.name for one, _ in candidates}) == 1:
+            return candidates[0][0].diagnosis
     if candidates:
         return None  # several known mistakes give these numbers
     cases = [

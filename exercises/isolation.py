@@ -112,7 +112,7 @@ def _ending(code: int | None, events: list[dict[str, Any]], seconds: float) -> s
     if code is None and not events:
         return f"did not start within {SECONDS_TO_START:g} seconds; is this computer busy?"
     if code is None:
-        return f"did not end within {seconds:g} seconds and was stopped: is there an endless loop?"
+        return f"did not end within {seconds:g} seconds and was stopped: is there an endless or a very long loop?"
     if code < 0:
         return f"crashed Python (signal {-code}: deep recursion, or too much memory?)"
     if code > 255:  # a Windows exception code
@@ -207,6 +207,7 @@ def _print_everything() -> None:
 
 if __name__ == "__main__":
     task, number, path, notes, *more = sys.argv[1:]
+    del sys.argv[1:]  # the learner's code is not told where the notes are
     _print_everything()
     code = _inside(task, number, Path(path), Path(notes), *more)
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a broken pipe; closed by the learner; None

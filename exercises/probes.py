@@ -233,6 +233,13 @@ def strided(value: Any) -> Any:
     return wide
 
 
+def reversed_(value: Any) -> Any:
+    """The last entry of each axis comes first in memory. A tensor stays as it is: torch knows no such layout."""
+    if comparing.kind(value) == "tensor":
+        return value
+    return np.flip(np.flip(value).copy())
+
+
 def transposed(value: Any) -> Any:
     """The first axis is the one that is contiguous."""
     if comparing.kind(value) == "tensor":
@@ -256,7 +263,10 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "strided": strided,
     "transposed in memory": transposed,
     "read-only": read_only,
+    "reversed in memory": reversed_,
 }
+USUAL = ("strided", "transposed in memory", "read-only")
+"""The layouts that all functions get. torch refuses arrays that are reversed in memory."""
 
 
 def differs(value: Any, lay: Callable[[Any], Any]) -> bool:

@@ -24,6 +24,7 @@ from exercises.comparing import described, one_line
 from exercises.probes import LARGE, LAYOUTS, strided
 
 NOT_WRITTEN = "not written yet"
+NUMPYS_OWN = dict(vars(np))  # before a learner's file is imported
 SAME_ARRAY = "a second call returns the same array as the first call: return a new array each time"
 Observe = Callable[[Callable, dict[str, Any]], Any]
 
@@ -173,6 +174,11 @@ def random_states() -> list[Any]:
     states: list[Any] = [of_numpy[1].tobytes(), of_numpy[2:]]  # beartype draws from Python's own generator, so not that one
     torch = sys.modules.get("torch")
     return [*states, torch.random.get_rng_state().numpy().tobytes()] if torch is not None else states
+
+
+def replaced_in_numpy() -> str | None:
+    """The first name in NumPy that no longer is what it was; None where there is none. The comparison of results uses NumPy."""
+    return next((name for name, value in NUMPYS_OWN.items() if vars(np).get(name) is not value), None)
 
 
 def kept(value: Any) -> Any:

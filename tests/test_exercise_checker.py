@@ -13,7 +13,8 @@ from conftest import thorough_but
 
 from exercises import imports, pages, plain, relations
 from exercises.catalogue import EXERCISES, find
-from exercises.checking import report, run_check
+from exercises.checking import REPLACED, report, run_check
+from exercises.checks.ex02 import without_plane
 from exercises.comparing import described, difference, kind
 from exercises.declaring import Check, all_probes, checks_of
 from exercises.probes import Probe, extreme
@@ -743,6 +744,9 @@ def test_a_formula_in_unicode(latex, said):
         ("12", "from torch.nn import functional as F\nF.conv2d\n", "torch.nn.functional.conv2d"),
         ("13", "from exercises.museum import BUGS\n", "exercises.museum.BUGS"),
         ("08", "from vae_paper.cvae import CVAE\n", "vae_paper.cvae.CVAE"),
+        ("12", "from torch.nn import functional\nf = functional\nf.conv2d\n", "torch.nn.functional.conv2d"),
+        ("12", "import torch\ntorch.convolution\n", "torch.convolution"),
+        ("05", "from exercises import comparing\n", "exercises.comparing"),
     ],
 )
 def test_what_holds_the_answer_is_refused_by_name(tmp_path, number, code, name):
@@ -918,6 +922,42 @@ def first_model_is_right(model):
     return next((n for n, a, b in zip((1, 2, 3), FIRST_MODEL[-1], FIRST_MODEL[0], strict=True) if not abs(a - b) <= 1e-3), 0)
 
 
+def nearest_latent_decides(mu, logvar):
+    near = np.abs(logvar).min(1, keepdims=True) < 1e-3
+    series = logvar**2 / 2 + logvar**3 / 6 + logvar**4 / 24
+    return 0.5 * (mu**2 + np.where(near, series, np.exp(logvar) - 1 - logvar)).sum(1)
+
+
+def any_near_latent_decides(mu, logvar):
+    near = (np.abs(logvar) < 1e-3).any(1, keepdims=True)
+    return 0.5 * (mu**2 + np.where(near, logvar**2 / 2 + logvar**3 / 6 + logvar**4 / 24, np.exp(logvar) - 1 - logvar)).sum(1)
+
+
+def digits_lost_above_1e_4(mu, logvar):
+    series = logvar**2 / 2 + logvar**3 / 6
+    return 0.5 * (mu**2 + np.where(np.abs(logvar) < 1e-4, series, np.exp(logvar) - 1 - logvar)).sum(1)
+
+
+def tensor_of_any_array(params):
+    import torch
+
+    return {name: torch.tensor(array, requires_grad=True) for name, array in params.items()}
+
+
+def difference_in_float32(a, b, tolerance):
+    return a.shape == b.shape and bool((np.abs(a - b) <= tolerance).all())
+
+
+def angle_by_the_sum(a, b, t):
+    length_a, length_b = np.linalg.norm(a), np.linalg.norm(b)
+    if length_a == 0 or length_b == 0:
+        return load(find("02").solution).lerp(a, b, t)
+    u, v = a / length_a, b / length_b
+    omega = 2 * np.arccos(np.linalg.norm(u + v) / 2)  # NaN if a rounding makes |u + v| larger than 2
+    right = load(find("02").solution).slerp(a, b, t)
+    return right + omega - omega  # NaN stays NaN
+
+
 ONCE_ACCEPTED = [
     ("01", "jumps", squeezed_jumps),
     ("01", "hole_fraction", ratio_of_densities),
@@ -945,6 +985,12 @@ ONCE_ACCEPTED = [
     ("04", "reparameterize", root_of_the_variance),
     ("05", "kl_near_prior", the_batch_decides),
     ("12", "conv2d", square_weights_turned),
+    ("05", "kl_near_prior", nearest_latent_decides),
+    ("05", "kl_near_prior", any_near_latent_decides),
+    ("05", "kl_near_prior", digits_lost_above_1e_4),
+    ("12", "to_torch", tensor_of_any_array),
+    ("12", "agree", difference_in_float32),
+    ("02", "slerp", angle_by_the_sum),
 ]
 
 
@@ -952,6 +998,55 @@ ONCE_ACCEPTED = [
 @pytest.mark.parametrize(("number", "function", "answer"), ONCE_ACCEPTED, ids=[a.__name__ for _, _, a in ONCE_ACCEPTED])
 def test_wrong_only_for_one_input_is_wrong(number, function, answer):
     assert first_failure(number, function, answer, known=False) is not None
+
+
+def a_series_of_two_terms(mu, logvar):
+    each = np.where(np.abs(logvar) < 0.1, logvar**2 / 2 + logvar**3 / 6, np.expm1(logvar) - logvar)
+    return 0.5 * (mu**2 + each).sum(1)
+
+
+def first_end_where_no_plane(a, b, t):
+    right = load(find("02").solution).slerp(a, b, t)
+    return np.tile(a.astype(float), (len(t), 1)) if without_plane({"a": a, "b": b}) else right
+
+
+def fills_its_argument(tensors):
+    for name in tensors:
+        tensors[name] = tensors[name].detach().numpy().copy()
+    return tensors
+
+
+@pytest.mark.parametrize(
+    ("number", "function", "answer", "said"),
+    [
+        ("05", "kl_near_prior", a_series_of_two_terms, "your series stops too early"),
+        ("05", "kl_near_prior", digits_lost_above_1e_4, "np.expm1"),
+        ("02", "slerp", first_end_where_no_plane, "the result must be lerp"),
+        ("12", "to_numpy", fills_its_argument, "the function writes into its argument"),
+        ("12", "to_numpy", lambda tensors: {n: t.detach().numpy() + 0 for n, t in tensors.items()}, "but w is of type float32"),
+    ],
+)
+def test_the_message_names_this_mistake_and_no_other(number, function, answer, said):
+    failure = first_failure(number, function, answer)
+    assert said in "\n".join([*failure.lines, failure.diagnosis or ""]), failure
+
+
+def test_an_object_that_can_be_called_is_not_shown_by_its_documentation():
+    class Many(dict):
+        """A very long text."""
+
+        def __call__(self):
+            """Nothing."""
+
+    assert "very long" not in described(Many())
+    assert described(first_end_where_no_plane) == "first_end_where_no_plane"
+
+
+def test_a_file_that_replaces_a_function_of_numpy_is_refused(monkeypatch):
+    """The checker compares with np.abs: where this is 0, all results would be right."""
+    monkeypatch.setattr(np, "abs", lambda x, *args, **kwargs: np.zeros(np.shape(x)))
+    failure = first_failure("02", "lerp", lambda a, b, t: 0 * t[:, None] * a)
+    assert failure and failure.lines == [REPLACED.format("abs")]
 
 
 def test_more_digits_than_the_reference_are_right():

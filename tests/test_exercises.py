@@ -114,12 +114,13 @@ def test_every_wrong_answer_is_told_its_own_diagnosis(exercise, seed):
     assert len({w.name for w in known.WRONG}) == len(known.WRONG) == len({w.diagnosis for w in known.WRONG})
     assert {w.function for w in known.WRONG} == {c.function for c in known.CHECKS}, "a function without a wrong answer"
     for answer in known.WRONG[int(exercise.number) % 3 :: 3] if seed is None else known.WRONG:
-        wrong = SimpleNamespace(**vars(module))
-        setattr(wrong, answer.function, answer.answer)
-        failures = [f for c in known.CHECKS if c.function == answer.function
-                    for f in [run_check(c, wrong, known.WRONG, seed or 0)] if f]  # fmt: skip
-        assert failures, f"{answer.name} passes"
-        assert failures[0].diagnosis == answer.diagnosis, (answer.name, failures[0])
+        for number, function in enumerate(answer.answers):
+            wrong = SimpleNamespace(**vars(module))
+            setattr(wrong, answer.function, function)
+            failures = [f for c in known.CHECKS if c.function == answer.function
+                        for f in [run_check(c, wrong, known.WRONG, seed or 0)] if f]  # fmt: skip
+            assert failures, f"{answer.name}, code {number}, passes"
+            assert failures[0].diagnosis == answer.diagnosis, (answer.name, number, failures[0])
 
 
 @each_exercise

@@ -1,7 +1,10 @@
 """Exercise 02: the sphere's reference turns a by a rotation in the plane of a and b; it divides by no sine."""
 
+import functools
+
 import numpy as np
 
+from exercises import relations
 from exercises.declaring import Check, Wrong, declared
 from exercises.probes import each, extreme, moved, noted, pushed
 
@@ -79,6 +82,8 @@ def hard_ends(rng):
         noted("a and b are very short", {"a": 1e-12 * other, "b": tiny, "t": t}),
         noted("a and b are very long", {"a": 1e12 * other, "b": 1e10 * a, "t": t}),
     ]
+    of_71 = np.random.default_rng(71).standard_normal(2)  # |u + v| is above 2 by a rounding, so arccos(|u + v| / 2) is NaN
+    found += [noted("parallel ends", {"a": of_71, "b": by * of_71, "t": t}) for by in (1.0, 1.7, 0.3)]
     return found
 
 
@@ -165,11 +170,38 @@ def along(z, direction, t):
     return np.array([z + s * direction for s in t])
 
 
+UNGUARDED = (
+    "your code is right between ordinary ends, but divides by 0, or by nearly 0, if the ends are parallel, opposite or zero. "
+    "For such ends use lerp"
+)
+GUARD = (
+    "your code is right between ordinary ends. If the ends are parallel, opposite or zero, the result must be lerp(a, b, t), one "
+    "row for each t. (If D = 1, all ends are parallel or opposite.)"
+)
+
+
+def without_plane(args):
+    """Whether a and b span no plane: parallel, opposite or zero."""
+    a, b = args["a"].astype(float), args["b"].astype(float)
+    if not (a.any() and b.any()):
+        return True
+    u, v = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    return min(np.linalg.norm(u - v), np.linalg.norm(u + v)) < 1e-6
+
+
+def slerp_told(cases):
+    """What is wrong only between ends without a plane: the guard."""
+    failed = [case for case in cases if not case.passed]
+    if not all(without_plane(case.args) for case in failed) or any(case.problem for case in failed):
+        return relations.told(cases)
+    return GUARD if all(np.isfinite(case.got).all() for case in failed) else UNGUARDED
+
+
 CHECKS = declared(
     "02",
     [
         Check("lerp", "from a to b on a straight line", straight, line_ends, rows="T"),
-        Check("slerp", "from a to b along the sphere", turned, ends, rows="T"),
+        Check("slerp", "from a to b along the sphere", turned, ends, rows="T", explain=slerp_told),
         Check(
             "slerp",
             "parallel, opposite, nearly opposite, equal and zero ends",
@@ -178,6 +210,7 @@ CHECKS = declared(
             allowed=1e-7,
             float32=None,
             rows="T",
+            explain=slerp_told,
         ),
         Check("label_direction", "from one label's mean to another's", means_apart, labelled, short={"B": 0}),
         Check("label_walk", "z moved along a direction", along, walks, rows="T"),
@@ -197,6 +230,11 @@ def unguarded(a, b, t):
     omega = angle(a, b)
     length = (1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b)
     return length[:, None] * classic(a / np.linalg.norm(a), b / np.linalg.norm(b), t, omega)
+
+
+def guarded(a, b, t, limit):
+    near = not (a.any() and b.any()) or abs(np.cos(angle(a, b))) > limit
+    return straight(a, b, t) if near else unguarded(a, b, t)
 
 
 def by_arccos(a, b, t):
@@ -272,8 +310,7 @@ WRONG = [
     Wrong(
         "unguarded",
         "slerp",
-        "your code is right between ordinary ends, but divides by 0, or by nearly 0, if the ends are parallel, opposite or zero. "
-        "For such ends use lerp",
+        UNGUARDED,
         unguarded,
     ),
     Wrong(
@@ -282,12 +319,36 @@ WRONG = [
         "your code uses lerp if the ends are within about 2 degrees of parallel or opposite. Use lerp only if the sine is "
         "below 1e-6",
         lambda a, b, t: straight(a, b, t) if not (a.any() and b.any()) or abs(np.cos(angle(a, b))) > 0.9995 else turned(a, b, t),
+        [functools.partial(guarded, limit=limit) for limit in (0.9995, 1 - 1e-6)],
     ),
     Wrong(
         "by_arccos",
         "slerp",
         "your code computes the angle by arccos, which loses half of its digits near 0 and pi. Use 2 atan2(|u - v|, |u + v|)",
         by_arccos,
+    ),
+    Wrong(
+        "half_the_angle",
+        "slerp",
+        "your code has the angle atan2(|u - v|, |u + v|). This is half of it: multiply by 2",
+        lambda a, b, t: (
+            ((1 - t) * np.linalg.norm(a) + t * np.linalg.norm(b))[:, None]
+            * classic(a / np.linalg.norm(a), b / np.linalg.norm(b), t, angle(a, b) / 2)
+        ),
+    ),
+    Wrong(
+        "length_of_a",
+        "slerp",
+        "every row has the length of a. The length must change linearly from |a| to |b|",
+        lambda a, b, t: turned(a, b * np.linalg.norm(a) / np.linalg.norm(b), t),
+    ),
+    Wrong(
+        "unit_direction_of_labels",
+        "label_direction",
+        "your direction has length 1. Its length matters: at t = 1 the walk adds the whole difference of the means",
+        lambda mu, labels, source, target: (
+            means_apart(mu, labels, source, target) / np.linalg.norm(means_apart(mu, labels, source, target))
+        ),
     ),
     Wrong(
         "reversed",
@@ -312,6 +373,7 @@ WRONG = [
         "label_direction",
         "your code uses labels as row numbers: mu[target] is one image. Select the rows with labels == target",
         lambda mu, labels, source, target: mu[target % len(mu)] - mu[source % len(mu)],
+        [lambda mu, labels, source, target: mu[target] - mu[source]],
     ),
     Wrong(
         "to_the_direction",

@@ -108,6 +108,10 @@ def bound(params, x, labels, eps):
     return label_by_label(lambda label, x, eps: (vae.elbo(biased(params, label), x, eps),), labels, x, eps)[0]
 
 
+def kl_of(params, x, labels):
+    return vae.kl_divergence(*encoded(params, x, labels))
+
+
 def drawn(params, labels, eps):
     return sigmoid(decoded(params, eps, labels))
 
@@ -169,8 +173,8 @@ def after_relu_decoder(params, z, labels):
     return np.concatenate(outs)
 
 
-def from_a_blank(params, labels, eps):
-    mu, logvar = encoded(params, np.zeros((len(eps), 1, 28, 28)), labels)
+def from_a_blank(params, labels, eps, gray=0.0):
+    mu, logvar = encoded(params, np.full((len(eps), 1, 28, 28), gray, eps.dtype), labels)
     return drawn(params, labels, vae.reparameterize(mu, logvar, eps))
 
 
@@ -192,6 +196,7 @@ WRONG = [
         "one_hot",
         "the number of columns depends on the largest label of this batch. There are always 10 columns",
         lambda labels: rows(labels)[:, : min(int(labels.max()) + 1, 9)],
+        [lambda labels: rows(labels)[:, : int(labels.max()) + 1]],
     ),
     Wrong(
         "all_below",
@@ -273,6 +278,26 @@ WRONG = [
         lambda params, x, labels, eps: bound(params, x, labels, 0 * eps),
     ),
     Wrong(
+        "kl_added",
+        "elbo",
+        "your code adds the KL. The ELBO is log p(x|z, c) minus the KL",
+        lambda params, x, labels, eps: bound(params, x, labels, eps) + 2 * kl_of(params, x, labels),
+    ),
+    Wrong(
+        "kl_forgotten",
+        "elbo",
+        "your result is only log p(x|z, c): subtract the KL",
+        lambda params, x, labels, eps: bound(params, x, labels, eps) + kl_of(params, x, labels),
+    ),
+    Wrong(
+        "mean_over_pixels",
+        "elbo",
+        "your code takes the mean over the pixels in log p(x|z, c). Take the sum: otherwise the KL has 784 times its weight",
+        lambda params, x, labels, eps: (
+            (bound(params, x, labels, eps) + kl_of(params, x, labels)) / x[0].size - kl_of(params, x, labels)
+        ),
+    ),
+    Wrong(
         "loss",
         "elbo",
         "your result is the negative ELBO. A larger ELBO must be better: change the sign",
@@ -293,8 +318,9 @@ WRONG = [
     Wrong(
         "encodes_a_blank",
         "sample",
-        "your code draws z from q(z|blank image, c). A new image is not encoded: z comes from the prior, so z = eps",
+        "your code draws z from q(z|x, c) of a blank image x. A new image is not encoded: z comes from the prior, so z = eps",
         from_a_blank,
+        [functools.partial(from_a_blank, gray=0.5)],
     ),
     Wrong(
         "without_noise",

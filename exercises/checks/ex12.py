@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from exercises.declaring import Check, Wrong, declared
-from exercises.probes import Probe, extreme, noted
+from exercises.probes import LAYOUTS, Probe, extreme, noted
 from exercises.running import Unfit
 from vae_numpy.layers import conv2d_loops
 
@@ -214,29 +214,35 @@ def pairs(rng):
     ]
     wide = rng.normal(size=(3, 5))
     single, off = a.astype(np.float32), (a + 0.2).astype(np.float32)
+    tenth = np.float32([0.1, 0.0])  # as a float64, the float32 nearest to 0.1 is above 0.1
+    others += [(tenth, tenth[::-1].copy(), 0.1), (tenth, 0 * tenth, 0.1), (tenth, 0 * tenth, 0.11)]
     others += [(wide, wide + 0.001, 0.01), (single, single + np.float32(0.001), 0.01), (single, off, 0.01), (single, off, 0.3)]
     last = [(a, near, 0.01)]
     return [{"a": p.copy(), "b": q.copy(), "tolerance": t} for p, q, t in [*((p, q, 0.01) for p, q in cases), *others, *last]]
 
 
+def check_dicts(argument, given, objects, result, kind, kinds):
+    """`given` must still hold its `objects`, and `result` an object of `kind` under each of their names."""
+    if given.keys() != objects.keys() or any(given[name] is not one for name, one in objects.items()):
+        raise ValueError(f"{argument} was changed: the function writes into its argument; work on a copy")
+    if not isinstance(result, dict) or result.keys() != objects.keys():
+        raise Unfit(result, f"a dict of {kinds} with the names {', '.join(objects)}")
+    if other := [f"{name} is of type {type(one).__name__}" for name, one in result.items() if not isinstance(one, kind)]:
+        raise Unfit(result, f"a dict of {kinds}; but {', '.join(other)}")
+
+
 def carried(function, args):
     """The tensors, what they ask for, and whether a change to one shows in the array it came from."""
     given = args["params"]
-    before = {name: array.copy() for name, array in given.items()}
+    objects, before = dict(given), {name: array.copy() for name, array in given.items()}
     flags = {name: (array.flags.writeable, array.strides) for name, array in given.items()}
     result = function(given)
     if any((array.flags.writeable, array.strides) != flags[name] for name, array in given.items() if name in flags):
         raise ValueError("an array of params has other flags or strides than before: the function changes its argument")
-    if given.keys() != before.keys():
-        raise ValueError("params was changed: the function writes into its argument; work on a copy")
-    if (
-        not isinstance(result, dict)
-        or result.keys() != before.keys()
-        or not all(isinstance(t, torch.Tensor) for t in result.values())
-    ):
-        raise Unfit(result, f"a dict of torch tensors with the names {', '.join(before)}")
+    check_dicts("params", given, objects, result, torch.Tensor, "torch tensors")
     values = {name: t.detach().clone() for name, t in result.items()}
-    asks = {f"{name} asks for its gradient": bool(t.requires_grad and t.is_leaf) for name, t in result.items()}
+    asks = {f"{name} asks for its gradient": bool(t.requires_grad) for name, t in result.items()}
+    asks |= {f"{name} is a leaf": bool(t.is_leaf) for name, t in result.items()}
     unchanged = {name: array.copy() for name, array in given.items()}
     for t in result.values():
         t.data += 1
@@ -250,12 +256,9 @@ def carried(function, args):
 def brought_back(function, args):
     """The arrays, and whether a change to a tensor shows in one of them."""
     given = args["tensors"]
-    names = list(given)
+    objects = dict(given)
     result = function(given)
-    if list(given) != names:
-        raise ValueError("tensors was changed: the function writes into its argument; work on a copy")
-    if not isinstance(result, dict) or result.keys() != set(names) or not all(isinstance(a, np.ndarray) for a in result.values()):
-        raise Unfit(result, f"a dict of arrays with the names {', '.join(names)}")
+    check_dicts("tensors", given, objects, result, np.ndarray, "arrays")
     values = {name: array.copy() for name, array in result.items()}
     written = {f"{name} can be written to": bool(array.flags.writeable) for name, array in result.items()}
     before = {name: t.detach().clone() for name, t in given.items()}
@@ -313,6 +316,7 @@ CHECKS = declared(
             0.0,
             None,
             True,
+            layouts=tuple(LAYOUTS),
         ),
         Check("to_numpy", "the same numbers, and no memory in common", array_by_array, tensors, brought_back, 0.0, None, True),
         Check("agree", "near, far, NaN and infinity", all_close, pairs, float32=None),
@@ -376,6 +380,13 @@ WRONG = [
         padded_with_edges,
     ),
     Wrong(
+        "one_place_too_few",
+        "conv2d",
+        "your result has one row and one column too few. A kernel of KH rows fits H + 2p - KH + 1 times, so 1 is added after the "
+        "division by the stride",
+        lambda *args: conv2d_loops(*args)[:, :, :-1, :-1],
+    ),
+    Wrong(
         "one_channel",
         "conv2d",
         "your code uses only the first channel. Sum over all input channels",
@@ -385,25 +396,42 @@ WRONG = [
         "no_gradient",
         "to_torch",
         "the tensors do not ask for their gradient. End with requires_grad_()",
-        lambda params: {name: torch.tensor(array) for name, array in params.items()},
+        lambda params: {name: torch.tensor(array.copy()) for name, array in params.items()},
+    ),
+    Wrong(
+        "no_leaf",
+        "to_torch",
+        "the tensors are results of a computation, so they are no leaves: backward() stores gradients only in leaves. Let "
+        "requires_grad be set last, with no clone and no arithmetic after it",
+        lambda params: {name: torch.tensor(array.copy()).requires_grad_().clone() for name, array in params.items()},
+    ),
+    Wrong(
+        "reversed_refused",
+        "to_torch",
+        "torch.tensor and from_numpy refuse an array that is reversed in memory, such as a[::-1]. Copy the array first: "
+        "torch.tensor(a.copy())",
+        lambda params: {name: torch.tensor(array, requires_grad=True) for name, array in params.items()},
     ),
     Wrong(
         "shared",
         "to_torch",
         "the tensors share memory with the arrays (from_numpy). Then training changes level 1's weights too: copy first",
         lambda params: {name: torch.from_numpy(array).requires_grad_() for name, array in params.items()},
+        [lambda params: {name: torch.from_numpy(np.ascontiguousarray(a)).requires_grad_() for name, a in params.items()}],
     ),
     Wrong(
         "all_float32",
         "to_torch",
         "every tensor is float32. A float64 parameter must stay float64, because exact comparisons need it",
-        lambda params: {name: torch.tensor(array, dtype=torch.float32).requires_grad_() for name, array in params.items()},
+        lambda params: {name: torch.tensor(array.copy(), dtype=torch.float32).requires_grad_() for name, array in params.items()},
+        [lambda params: {name: torch.tensor(array.copy()).float().requires_grad_() for name, array in params.items()}],
     ),
     Wrong(
         "transposed",
         "to_torch",
         "the matrices are transposed. Level 1's weights already have torch's shape, (O, I): do not transpose them",
-        lambda params: {name: torch.tensor(array.T).requires_grad_() for name, array in params.items()},
+        lambda params: {name: torch.tensor(array.T.copy()).requires_grad_() for name, array in params.items()},
+        [lambda params: {n: torch.tensor((a.T if a.ndim == 2 else a).copy()).requires_grad_() for n, a in params.items()}],
     ),
     Wrong(
         "back_shared",
@@ -423,24 +451,60 @@ WRONG = [
         "your code asks `not (difference > tolerance)`. NaN passes this test, because every comparison with NaN is false. Ask "
         "for difference <= tolerance",
         lambda a, b, tolerance: a.shape == b.shape and not bool((np.abs(a - b) > tolerance).any()),
+        [lambda a, b, tolerance: a.shape == b.shape and not bool((np.abs(a.astype(float) - b) > tolerance).any())],
+    ),
+    Wrong(
+        "in_float32",
+        "agree",
+        "your code computes the difference of two float32 arrays in float32. There the tolerance is rounded too, so a "
+        "difference just above it passes. Convert both to float64 first",
+        lambda a, b, tolerance: a.shape == b.shape and bool((np.abs(a - b) <= tolerance).all()),
+    ),
+    Wrong(
+        "allclose",
+        "agree",
+        "your code uses np.allclose or np.isclose. They add a relative tolerance, rtol, by default, and two infinities agree. "
+        "Compare |a - b| with the tolerance",
+        lambda a, b, tolerance: a.shape == b.shape and np.allclose(a, b, atol=tolerance),
+        [
+            lambda a, b, tolerance: a.shape == b.shape and np.allclose(a, b, rtol=0, atol=tolerance),
+            lambda a, b, tolerance: a.shape == b.shape and np.allclose(a.astype(float), b.astype(float), atol=tolerance),
+            lambda a, b, tolerance: a.shape == b.shape and np.allclose(a.astype(float), b.astype(float), 0, tolerance),
+        ],
+    ),
+    Wrong(
+        "below",
+        "agree",
+        "your code asks for difference < tolerance. A difference equal to the tolerance agrees, also if both are 0: use <=",
+        lambda a, b, tolerance: a.shape == b.shape and bool((np.abs(a.astype(float) - b) < tolerance).all()),
+        [lambda a, b, tolerance: a.shape == b.shape and bool((np.abs(a - b) < tolerance).all())],
     ),
     Wrong(
         "signed",
         "agree",
         "your code compares a - b without its absolute value. Then every b that is too large passes",
         lambda a, b, tolerance: a.shape == b.shape and bool(np.isfinite(a + b).all() and (a - b <= tolerance).all()),
+        [
+            lambda a, b, tolerance: a.shape == b.shape and bool((a - b <= tolerance).all()),
+            lambda a, b, tolerance: a.shape == b.shape and bool((a.astype(float) - b <= tolerance).all()),
+        ],
     ),
     Wrong(
         "broadcasts",
         "agree",
         "for arrays of different shapes your code broadcasts, or stops with an error. Compare the shapes first",
-        lambda a, b, tolerance: bool((np.abs(a - b) <= tolerance).all()),
+        lambda a, b, tolerance: bool((np.abs(a.astype(float) - b) <= tolerance).all()),
+        [lambda a, b, tolerance: bool((np.abs(a - b) <= tolerance).all())],
     ),
     Wrong(
         "on_average",
         "agree",
         "your code compares the *mean* difference. One wrong number can hide among many right ones: compare every number",
-        lambda a, b, tolerance: bool(a.shape == b.shape and np.isfinite(a + b).all() and np.abs(a - b).mean() <= 0.1),
+        lambda a, b, tolerance: bool(a.shape == b.shape and np.isfinite(a + b).all() and np.abs(a - b).mean() <= tolerance),
+        [
+            lambda a, b, tolerance: a.shape == b.shape and bool(np.abs(a - b).mean() <= tolerance),
+            lambda a, b, tolerance: a.shape == b.shape and bool(np.abs(a.astype(float) - b).mean() <= tolerance),
+        ],
     ),
 ]
 
@@ -455,7 +519,7 @@ VALID = [
     ("to_torch", lambda params: {n: torch.from_numpy(a.copy()).requires_grad_() for n, a in params.items()}),
     ("to_numpy", lambda tensors: {n: np.array(t.detach()) for n, t in tensors.items()}),
     ("agree", all_close),
-    ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.all(np.abs(a - b) <= tolerance))),
-    ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.abs(a - b).max(initial=0) <= tolerance)),
-    ("agree", lambda a, b, tolerance: a.shape == b.shape and not (~(np.abs(a - b) <= tolerance)).any()),
+    ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.all(np.abs(a.astype(float) - b) <= tolerance))),
+    ("agree", lambda a, b, tolerance: a.shape == b.shape and bool(np.abs(a - b.astype(float)).max(initial=0) <= tolerance)),
+    ("agree", lambda a, b, tolerance: a.shape == b.shape and not (~(np.abs(np.float64(a) - b) <= tolerance)).any()),
 ]
