@@ -180,7 +180,7 @@ def main(command: Any) -> None:
         case Reproduce():
             module = f"vae_paper.reproduce.{command.name}"
             sys.argv = [module, *command.options]
-            runpy.run_module(module, run_name="__main__")
+            runpy.run_module(module, run_name="__main__", alter_sys=True)  # so that --help finds the texts of the options
         case Download():
             from vae_paper import download
 
