@@ -157,6 +157,20 @@ def test_too_large_is_one_line(what, capsys):
     assert said.startswith("p: ") and said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EACCES, "; choose another file or folder, or change its rights"),
+        (errno.ENOSPC, "; free some space, or choose another disk"),
+        (errno.EIO, ""),
+    ],
+)
+def test_an_error_of_the_disk_comes_with_advice(number, advice, capsys):
+    with pytest.raises(SystemExit):
+        run("p", Config, lambda config: (_ for _ in ()).throw(OSError(number, "x.png: could not be written")), [])
+    assert capsys.readouterr().err == f"p: x.png: could not be written{advice}\n"
+
+
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(RuntimeError, match="a bug"):
         run("p", Config, lambda config: (_ for _ in ()).throw(RuntimeError("a bug")), [])

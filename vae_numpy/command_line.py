@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import errno
 import io
 import itertools
 import os
@@ -14,6 +15,13 @@ from typing import Any, cast, get_args
 
 import tyro
 
+RIGHTS = "; choose another file or folder, or change its rights"
+ADVICE = {
+    errno.EACCES: RIGHTS,
+    errno.EPERM: RIGHTS,
+    errno.EROFS: RIGHTS,
+    errno.ENOSPC: "; free some space, or choose another disk",
+}
 LONGEST = 300  # characters; a longer text from a file is cut at this length
 BROKEN_PIPE = 141  # 128 + SIGPIPE: the exit code that a shell shows if a broken pipe stopped the program
 # On the CPU, torch has no special error for a number or a tensor that is too large. Only the message shows the cause
@@ -47,7 +55,7 @@ def run(prog: str, configuration: Any, main: Callable[[Any], None], args: list[s
             _discard(out.stream)
             sys.exit(BROKEN_PIPE)
         except (ValueError, OSError) as error:
-            _stop(prog, _said(error), 2)
+            _stop(prog, _said(error) + ADVICE.get(getattr(error, "errno", None) or 0, ""), 2)
         except (MemoryError, OverflowError, RuntimeError, TypeError) as error:
             if isinstance(error, RuntimeError | TypeError) and not TOO_LARGE.search(str(error)):
                 raise
