@@ -270,6 +270,13 @@ WRONG = [
         lambda a, b, t: np.tile((a + b) / 2, (len(t), 1)),
     ),
     Wrong(
+        "own_t",
+        "lerp",
+        "your code makes its own t, evenly spaced from 0 to 1. Use the given t: its values come in any order, and may lie "
+        "outside [0, 1]",
+        lambda a, b, t: straight(a, b, np.linspace(0, 1, len(t))),
+    ),
+    Wrong(
         "shoemake",
         "slerp",
         "your code multiplies the sines by a and b. This is right only if a and b have the same length. Otherwise the length "

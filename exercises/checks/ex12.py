@@ -387,6 +387,18 @@ WRONG = [
         lambda *args: conv2d_loops(*args)[:, :, :-1, :-1],
     ),
     Wrong(
+        "bias_again",
+        "conv2d",
+        "your code adds the bias once for each place of the kernel. Add it once to each output",
+        loops(lambda a: {"bias": a["bias"] * a["weight"][0, 0].size}),
+    ),
+    Wrong(
+        "one_stride",
+        "conv2d",
+        "your code uses the vertical stride in both directions. The second number is the horizontal stride",
+        loops(lambda a: {"stride": (a["stride"][0], a["stride"][0])}),
+    ),
+    Wrong(
         "one_channel",
         "conv2d",
         "your code uses only the first channel. Sum over all input channels",
