@@ -220,7 +220,12 @@ def test_level_2_names_a_test_objective_that_is_not_finite(level_2_until, capsys
     [
         (interrupt, 130, "stopped; runs/w.safetensors holds the weights after epoch 2"),
         (poison, 2, "step 10: the loss is nan: lower --learning-rate; runs/w.safetensors holds the weights after epoch 2"),
-        (fill_the_disk, 2, "runs/w.safetensors: could not be written (No space left on device); what was there before is intact"),
+        (
+            fill_the_disk,
+            2,
+            "runs/w.safetensors: could not be written (No space left on device); what was there before is intact; free some "
+            "space, or choose another disk",
+        ),
     ],
 )
 def test_level_2_keeps_its_finished_epochs(happens, code, said, level_2_until, capsys, monkeypatch):

@@ -3,6 +3,7 @@
 Trained, interrupted, resumed bit for bit, loaded, evaluated, inspected, drawn, sampled; docs/own.md shows the same.
 """
 
+import functools
 import os
 import signal
 
@@ -20,6 +21,7 @@ from vae_paper.__main__ import Command, main
 from vae_paper.config import checked
 from vae_paper.data import binarised
 from vae_paper.drawing.subject import caption
+from vae_paper.estimated_rate import EstimatedRate
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.measuring import evaluate, inspect, sample_quality
 from vae_paper.objectives import beta_loss
@@ -505,3 +507,112 @@ def test_a_model_of_impossible_arguments_is_refused(wrong, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match="expected"):
         vae_paper.VAE(**wrong)
+
+
+class Scaled(MyVAE):
+    """A model whose argument changes its results, but no shape of its parameters."""
+
+    def __init__(self, latent_dim: int = 4, scale: float = 1.0) -> None:
+        super().__init__(latent_dim)
+        self.scale = scale
+
+
+def test_another_argument_of_an_own_class_is_refused(monkeypatch):
+    path = vae_paper.train(Config(name="scaled", **CONFIG), Scaled(scale=3.0), own_data())
+    with pytest.raises(ValueError, match=r"scale is 3\.0 in this file, and 1\.0 in the model given"):
+        vae_paper.load(path, model=Scaled())
+    assert vae_paper.load(path, model=Scaled(scale=3.0)).scale == 3.0
+    with pytest.raises(KeyboardInterrupt):
+        vae_paper.train(Config(name="half", **CONFIG), Scaled(scale=3.0), own_data(), stopping(7))
+    with pytest.raises(ValueError, match=r"scale is 3\.0 in this file, and 1\.0 in this run's model"):
+        vae_paper.train(Config(name="half", resume=True), Scaled(), own_data(), stopping())
+    # a script that imports the class from the script that trained
+    monkeypatch.setattr(Scaled, "__module__", "__main__")
+    assert vae_paper.load(path, model=Scaled(scale=3.0)).scale == 3.0
+    vae_paper.train(Config(name="half", resume=True), Scaled(scale=3.0), own_data(), stopping())
+
+
+def weighted(terms: Terms, alpha: float) -> torch.Tensor:
+    return beta_loss(terms, alpha)
+
+
+def test_an_objective_s_argument_is_part_of_its_name():
+    def train(alpha, **options):
+        model, objective = MyVAE(), functools.partial(weighted, alpha=alpha)
+        return vae_paper.train(Config(name="partial", **options), model, own_data(), objective)
+
+    train(2.0, **CONFIG)
+    with pytest.raises(ValueError, match=r"weighted\(alpha=2\.0\).*and now has.*weighted\(alpha=3\.0\)"):
+        train(3.0, resume=True)
+    train(2.0, resume=True)
+
+
+def laplace(self, z):
+    return torch.distributions.Laplace(0.0, 1.0).log_prob(z).sum(2)
+
+
+def draws(self, count, generator):
+    return torch.zeros(count, self.latent_dim)
+
+
+def over_samples(self, z):
+    return laplace(self, z).sum(0)
+
+
+PRIORS = [
+    (EstimatedRate, {"log_prior": laplace}, "defines log_prior, but not draw_prior"),
+    (EstimatedRate, {"draw_prior": draws}, "defines draw_prior, but not log_prior"),
+    (vae_paper.VAE, {"log_prior": laplace}, "defines log_prior, which a VAE does not use: subclass EstimatedRate"),
+    (
+        EstimatedRate,
+        {"log_prior": over_samples, "draw_prior": draws, "drawn_from": "z ~ Laplace"},
+        r"log_prior returned \(16,\); expected \(K, B\) = \(1, 16\)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("base", "parts", "message"), PRIORS, ids=[message for *_, message in PRIORS])
+def test_half_of_a_prior_is_refused(base, parts, message):
+    with pytest.raises(ValueError, match=message):
+        vae_paper.train(Config(name="prior", **CONFIG), type("Own", (base,), parts)(2), own_data())
+
+
+class Weighted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, terms):
+        return self.weight * beta_loss(terms, 1.0)
+
+
+WRONG_PARTS = [
+    ({"objective": Weighted()}, "objective has parameters, which the optimiser does not train"),
+    ({"objective": lambda terms: beta_loss(terms, 1.0).detach()}, "a loss without a gradient; do not detach the terms"),
+    ({"data": torch.rand(40, 1, 28, 28)}, r"data is a Tensor; expected vae_paper\.Data\(images, labels\)"),
+    ({"optimizer": torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)}, "optimizer is a SGD; expected a function"),
+    ({"data": Data(torch.zeros(40, 1, 28, 28, dtype=torch.uint8))}, "images are uint8; .* divide the images by 255"),
+    ({"data": Data(torch.rand(40, 28, 28, 3))}, r"expected \(N, C, H, W\), channels before rows"),
+    ({"options": {"source": "sprites"}}, "source is sprites in the configuration, and the images are passed as data"),
+]
+
+
+@pytest.mark.parametrize(("parts", "message"), WRONG_PARTS, ids=[message for _, message in WRONG_PARTS])
+def test_a_part_of_a_wrong_kind_is_one_line(parts, message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    config = Config(name="wrong", **CONFIG, **parts.pop("options", {}))
+    with pytest.raises(ValueError, match=message):
+        vae_paper.train(config, **({"model": MyVAE(), "data": own_data()} | parts))
+    for function in (vae_paper.evaluate, Subject):
+        with pytest.raises(ValueError, match=r"got str and Data; expected a model and vae_paper\.Data"):
+            function("a-run", own_data())
+
+
+def test_what_may_surprise_is_said(capsys):
+    model, images = MyVAE(), torch.rand(40, 1, 28, 28)
+    vae_paper.train(Config(name="once", **CONFIG), model, own_data())
+    assert "trained before" not in capsys.readouterr().err
+    vae_paper.train(Config(name="twice", **CONFIG), model, own_data())
+    assert "the model was trained before, and this run goes on from there" in capsys.readouterr().err
+    vae_paper.train(Config(name="labels", **CONFIG), vae_paper.CVAE(2, classes=4), Data(images, torch.arange(40) % 3 + 1))
+    assert "no image has the label 0" in capsys.readouterr().err

@@ -83,9 +83,10 @@ class Figures(OfRun):
         "all", "reconstructions", "samples", "shared-latents", "manifold", "scatter", "traversals", "interpolation", "cvae-grid",
         "completions", "codebook-usage", "rate", "curves", "side-by-side", "animation",
     ] = "all"  # fmt: skip
-    """all: every kind that applies to the run, except animation, which trains the run again."""
+    """all: every kind that applies to the run, except animation, which trains the run again. manifold, side-by-side and
+    animation: only with D = 2."""
     beside: str | None = None
-    """The run, folder or weight file that --kind side-by-side compares with RUN."""
+    """The run, folder or weight file that --kind side-by-side compares with RUN: both are a vae or an ae with D = 2."""
     image: int = 0
     """Index of a test image: traversals change its latents one by one; interpolations and completions begin with this image."""
     out: Annotated[Path | None, default("RUN/figures, or runs/figures/NAME for a weight file")] = None

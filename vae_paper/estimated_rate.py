@@ -37,6 +37,11 @@ class EstimatedRate(VAE):
         distortion = self.distortion(z, x, labels)  # (K, B)
         # log q(z|x) = log N(eps; 0, I) - Σ log σ - log |det|
         log_q = -0.5 * (eps.square() + logvar + math.log(2 * math.pi)).sum(2) - log_det
-        log_ratio = self.log_prior(z) - log_q
+        log_p = self.log_prior(z)
+        if log_p.shape != log_q.shape:
+            raise ValueError(
+                f"log_prior returned {tuple(log_p.shape)}; expected (K, B) = {tuple(log_q.shape)}: sum over the latents"
+            )
+        log_ratio = log_p - log_q
         rate, log_weight = -log_ratio.mean(0)[:, None], log_ratio - distortion
         return Terms(distortion, rate, log_weight, mu, logvar, z) if self.gaussian_q else Terms(distortion, rate, log_weight, z=z)

@@ -125,7 +125,7 @@ def listed(folder: Path) -> list[str]:
     ValueError if a folder cannot be read, or if a symbolic link leads to a folder that was read already.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"{FOLDER}{folder}: no such folder")
+        raise FileNotFoundError(f"{FOLDER}{folder}: no such folder in {Path.cwd()}; choose its present place with --source")
 
     def refuse(error: OSError) -> None:
         raise ValueError(f"{error.filename}: cannot be read ({error.strerror}); change its permissions, or move it away")

@@ -13,6 +13,9 @@ from vae_paper.initial import inherit
 from vae_paper.likelihoods import LIKELIHOODS
 from vae_paper.vae import Model
 
+# A run with another value of these cannot start from the parameters of this run (`initial._check_start`)
+FIXED_BY_THE_START = ("model", "latent_dim", "sigma", "codes_of", "image_size", "image_channels", "model_arguments", *MODELS_OWN)
+
 
 def configured(folder: Path, config: Config, model: Model | None = None, data: Data | None = None) -> Config:
     """The configuration of the run. Resumed run: the stored one. New run: `config`, checked, with its defaults filled in."""
@@ -22,6 +25,8 @@ def configured(folder: Path, config: Config, model: Model | None = None, data: D
         if model is None and config.model not in models.names():
             raise ValueError(f"{folder} has a model of your own, {config.model}: resume it in Python, train(config, model=...)")
     else:
+        if data is not None and config.source not in (Config.source, data.source):
+            raise ValueError(f"source is {config.source} in the configuration, and the images are passed as data; leave it out")
         config = _of_data(inherit(config), data)
         images = len(data.images) if data is not None else count(config.source)
         config = checked(config, model, images)
@@ -98,8 +103,11 @@ def stored_config(folder: Path, config: Config) -> Config:
         raise ValueError(f"{path}: {missing[0]} is missing; restore it from the header of state.safetensors")
     for option in dataclasses.fields(Config):
         asked, stored = getattr(config, option.name), getattr(kept, option.name)
-        if asked not in (option.default, stored) and option.name != "device":
-            begin = f"; for a new run with its parameters, give another --name and --start-from {config.name}"
+        equal = weight_files.same(stored, asked) if option.name == "model" else stored == asked
+        if asked != option.default and not equal and option.name != "device":
+            begin = "; for a new run, give another --name"
+            if option.name not in FIXED_BY_THE_START:
+                begin += f" (with the parameters of this one: --start-from {config.name})"
             raise ValueError(f"{option.name} is {asked}, but {folder} was started with {stored}{begin}")
     if config.device != Config.device or not devices.is_available(kept.device):
         kept = dataclasses.replace(kept, device=config.device)

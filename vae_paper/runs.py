@@ -6,12 +6,14 @@ state.safetensors (the state from which a run resumes).
 
 import contextlib
 import dataclasses
+import functools
 import math
 import shlex
 import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,16 +26,18 @@ from torch.optim import Optimizer
 from tqdm import tqdm
 
 from vae_numpy.checks import check_labels
-from vae_numpy.command_line import command_of
+from vae_numpy.command_line import command_of, shown
 from vae_numpy.files import check_writable
 from vae_paper import devices, distributed, models, state_files, weight_files
 from vae_paper.config import Config, as_dict
 from vae_paper.data import Data, binarised, check_data, load_data, shape_asked, split
+from vae_paper.estimated_rate import EstimatedRate
 from vae_paper.initial import check_made_with, initial_model
 from vae_paper.run_config import configured, refuse_unused
 from vae_paper.vae import Model
 
 FEW_STEPS = 500  # with fewer steps, most latents still hold no information about the image (they are collapsed)
+TRAINED: weakref.WeakSet[Model] = weakref.WeakSet()  # all models that this process has trained
 Own = Callable[..., Any] | None  # the user's own objective or optimiser; None: the library's
 
 
@@ -165,7 +169,8 @@ class Run:
     def _stop(self) -> None:
         self.save_state()
         again = f"python -m vae_paper train --name {shlex.quote(self.config.name)} --resume"
-        again = "train(Config(name=..., resume=True), ...) in Python, with the same arguments" if self.in_python else again
+        if self.in_python:
+            again = f"train(Config(name={self.config.name!r}, resume=True), ...) in Python, with the same arguments"
         raise KeyboardInterrupt(f"stopped after step {self.progress.step}, state saved; go on with: {again}")
 
 
@@ -178,6 +183,9 @@ def begun(
     If the `with` block raises a ValueError, the run's folder and step are added to the message of the error.
     """
     folder = weight_files.RUNS / config.name
+    check_own(model, data, objective, optimizer)
+    if model in TRAINED and not config.resume:
+        print("the model was trained before, and this run goes on from there; for a new start, build it anew", file=sys.stderr)
     own = own_parts(model, objective, optimizer)
     refuse_unused(config, own)
     config = configured(folder, config, model, data)
@@ -190,12 +198,15 @@ def begun(
     in_python = any(part is not None for part in (model, data, objective, optimizer))
     given = model is not None and config.start_from is None
     model = initial_model(config, model, whole)
+    TRAINED.add(model)
     check_finite(model)
     check_described(model)
     training, validation = split(fitting(whole, model).to(config.device), config.validation)
     epochs, batch_size = config.epochs_and_batch_size()
     if len(training.images) < batch_size:
-        raise ValueError(f"batch_size is {batch_size}: there are only {len(training.images)} training images")
+        raise ValueError(
+            f"batch_size is {batch_size}: there are only {len(training.images)} training images; choose a smaller one"
+        )
     # On a GPU, bfloat16 convolutions are faster if the channels of a pixel are neighbours in memory (channels_last)
     fast = config.precision == "bf16" and devices.is_cuda(config.device)
     model = model.to(config.device).to(memory_format=torch.channels_last if fast else torch.preserve_format)
@@ -247,8 +258,28 @@ def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, 
         own |= {part: name for part, name in model.arguments.items() if part in ("encoder", "decoder")}
     for what, given in (("objective", objective), ("optimizer", optimizer)):
         if given is not None:
-            own[what] = f"{getattr(given, '__module__', '?')}.{getattr(given, '__qualname__', type(given).__name__)}"
+            own[what] = own_name(given)
     return own
+
+
+def own_name(given: Callable[..., Any]) -> str:
+    """The name of a function or object of the user's own code, with its module; for a functools.partial, with its arguments."""
+    if isinstance(given, functools.partial):
+        values = [*map(shown, given.args), *(f"{name}={shown(value)}" for name, value in sorted(given.keywords.items()))]
+        return f"{own_name(given.func)}({', '.join(values)})"
+    return f"{getattr(given, '__module__', '?')}.{getattr(given, '__qualname__', type(given).__name__)}"
+
+
+def check_own(model: Any, data: Any, objective: Any, optimizer: Any) -> None:
+    """ValueError for a part of the user's own code that has a wrong type, or parameters that would not be trained."""
+    if data is not None and not isinstance(data, Data):
+        raise ValueError(f"data is a {type(data).__name__}; expected vae_paper.Data(images, labels)")
+    if optimizer is not None and (isinstance(optimizer, Optimizer) or not callable(optimizer)):
+        raise ValueError(f"optimizer is a {type(optimizer).__name__}; expected a function from parameters to an Optimizer")
+    if objective is not None and not callable(objective):
+        raise ValueError(f"objective is a {type(objective).__name__}; expected a function from Terms to a loss")
+    if isinstance(objective, torch.nn.Module) and any(p.requires_grad for p in objective.parameters()):
+        raise ValueError("objective has parameters, which the optimiser does not train; make them parameters of the model")
 
 
 def check_finite(model: Model) -> None:
@@ -259,10 +290,19 @@ def check_finite(model: Model) -> None:
 
 
 def check_described(model: Model) -> None:
-    """ValueError if the model has a prior of its own, but `drawn_from` still names N(0, I); or if no weight file can describe
-    the model."""
+    """ValueError if a part of the model's own prior is missing, if `drawn_from` still names N(0, I), or if no weight file can
+    describe the model."""
+    kind, draws = type(model).__name__, type(model).draw_prior is not Model.draw_prior
+    if isinstance(model, EstimatedRate):
+        if draws != (type(model).log_prior is not EstimatedRate.log_prior):
+            there, missing = ("draw_prior", "log_prior") if draws else ("log_prior", "draw_prior")
+            raise ValueError(f"{kind} defines {there}, but not {missing}: a prior needs both, its density and its samples")
+    elif hasattr(model, "log_prior"):
+        raise ValueError(
+            f"{kind} defines log_prior, which a {type(model).__mro__[1].__name__} does not use: subclass EstimatedRate"
+        )
     if type(model).draw_prior is not Model.draw_prior and model.drawn_from == Model.drawn_from:
-        found = f"{type(model).__name__} defines draw_prior, but drawn_from is {model.drawn_from!r}"
+        found = f"{kind} defines draw_prior, but drawn_from is {model.drawn_from!r}"
         raise ValueError(f"{found}; set drawn_from to the words for its own prior")
     weight_files.describe(model)
 
@@ -276,6 +316,9 @@ def fitting(data: Data, model: Model) -> Data:
         raise ValueError(f"labels: the model is conditioned on a class, and {data.about} has no labels; choose another model")
     if data.labels is not None:
         check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
+        empty = sorted({*range(model.classes)} - {*data.labels.tolist()}) if model.takes_labels else []
+        if empty[:1] == [0]:
+            print("no image has the label 0: labels are counted from 0, so a class without images is trained", file=sys.stderr)
     return data.like(model)
 
 
@@ -284,7 +327,9 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
 
     def check(state: dict[str, Any]) -> None:
         check_made_with(folder / "state.safetensors", state.get("describes", {}), model)
-        if (needed := state.get("own", {})) != own:
+        needed = state.get("own", {})
+        alike = isinstance(needed, dict) and needed.keys() == own.keys()
+        if not alike or not all(weight_files.same(needed[part], own[part]) for part in own):
             raise ValueError(
                 f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same parts"
             )

@@ -50,7 +50,7 @@ def train(
 
     Your own parts replace those of the configuration. To resume the run, pass them again.
 
-        model      an instance of a subclass of `Model`
+        model      an instance of a subclass of `Model`; it is trained itself, not a copy
         data       the images for training and validation
         objective  a function from `Terms` to a loss
         optimizer  a function from parameters to an Optimizer; `config.lr_schedule` scales its learning rates
@@ -122,6 +122,8 @@ def train_step(
     if x.device.type == "cpu" and not torch.isfinite(loss):  # on a GPU, reading the loss would make the CPU wait in each step
         advice = "check your objective" if objective else "lower --learning-rate"
         raise ValueError(f"the loss is {loss.item()}: {not_finite(terms)}; {advice}")
+    if not loss.requires_grad:
+        raise ValueError("the objective returned a loss without a gradient; do not detach the terms")
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

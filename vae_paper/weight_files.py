@@ -54,22 +54,47 @@ def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any
     given = model is not None
     if model is None:
         model = _rebuilt(path, about, tensors)
-    for name in ("model", "latent_dim", "likelihood", "image_shape"):
-        if name in about and about[name] != (ours := describe(model)[name]):
+    described = describe(model)
+    made: Any = about.get("made_with") if given else None
+    theirs = about | (made if isinstance(made, dict) else {})
+    for name, ours in (described | described["made_with"]).items():
+        if name not in ("made_with", "dtype") and name in theirs and not same(theirs[name], ours):
             other = "given" if given else "that its header describes"
-            raise ValueError(f"{path}: {name} is {str(about[name])[:80]} in this file, and {ours} in the model {other}")
+            raise ValueError(f"{path}: {name} is {str(theirs[name])[:80]} in this file, and {ours} in the model {other}")
     fill(path, model, tensors)
     return model.eval(), about
 
 
 def describe(model: "Model") -> dict[str, Any]:
-    """The part of a header from which `load` builds the model again. (A model of your own is only named, not built again.)"""
+    """The part of a header from which `load` builds the model again. A model of your own is not built again; its numbers and
+    texts are kept in `made_with`, and compared with those of the model that is passed later."""
     name = models.name_of(model)
-    ours = name in models.names()
-    made_with = model.arguments if ours else {}
+    made_with = model.arguments if name in models.names() else plain_arguments(model)
     about = {"model": name, "latent_dim": model.latent_dim, "likelihood": model.likelihood, "made_with": made_with}
     about |= {"image_shape": list(model.image_shape)}
     return about if model.dtype == torch.float32 else about | {"dtype": str(model.dtype).removeprefix("torch.")}
+
+
+def plain_arguments(model: "Model") -> dict[str, Any]:
+    """The arguments of a model of your own that are numbers or texts, if it has attributes of the same names."""
+    names = models.options_of(model).keys() - {"latent_dim", "likelihood", "sigma"}
+    found = {name: getattr(model, name, None) for name in sorted(names)}
+    return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
+
+
+def same(theirs: Any, ours: Any) -> bool:
+    """Whether two values of a header are equal. Names of your own code are compared without their modules: a file is
+    `__main__` if it is run as a script, and has another name if it is imported."""
+    if isinstance(theirs, str) and isinstance(ours, str):
+        return unqualified(theirs) == unqualified(ours)
+    plain = (list(value) if isinstance(value, tuple) else value for value in (theirs, ours))
+    return bool(next(plain) == next(plain))
+
+
+def unqualified(name: str) -> str:
+    """A name without its module: "loss(alpha=0.5)" for "my_file.loss(alpha=0.5)"."""
+    head, bracket, arguments = name.partition("(")
+    return head.rpartition(".")[2] + bracket + arguments
 
 
 def _rebuilt(path: Path, about: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Model":

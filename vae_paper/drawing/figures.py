@@ -41,6 +41,8 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
         if kind != "all":
             if reason := why_not(subject, kind):
                 raise ValueError(f"{kind}: {reason}")
+            if subject.beside is not None and kind != "side-by-side":
+                raise ValueError(f"{kind}: shows one model only; leave --beside out, or choose --kind side-by-side")
             KINDS[kind](subject, file_of(folder, kind))
             return [file_of(folder, kind)]
         drawn = []
@@ -51,6 +53,8 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
                     drawn.append(file_of(folder, name))
             except ValueError as error:
                 print(f"{name}: not drawn: {error}", file=sys.stderr)
+        if subject.beside is not None and (reason := why_not(subject, "side-by-side")):
+            print(f"side-by-side: not drawn: {reason}", file=sys.stderr)
         return drawn
 
 
@@ -73,7 +77,8 @@ def why_not(subject: Subject, kind: str) -> str | None:
         return f"no such kind; expected one of: {', '.join(KINDS)}"
     if kind not in subject.model.pictures:
         possible = [name for name in subject.model.pictures if why_not(subject, name) is None]
-        return f"{of} holds the model {subject.about['model']}, which has no such picture; expected one of: {', '.join(possible)}"
+        holds = f"{subject.path or 'this subject'} holds the model {subject.about['model']}"
+        return f"{holds}, which has no such picture; expected one of: {', '.join(possible)}"
     if kind in FLAT and subject.model.latent_dim != 2:
         return f"{of} has D = {subject.model.latent_dim}; expected D = 2, because this kind draws the latent space itself"
     if kind in ("traversals", "rate"):

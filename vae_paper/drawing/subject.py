@@ -38,6 +38,9 @@ class Subject:
     """Another subject, for the picture "side-by-side"."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.model, Model) or not isinstance(self.test, Data):
+            found = f"{type(self.model).__name__} and {type(self.test).__name__}"
+            raise ValueError(f"Subject got {found}; expected a model and vae_paper.Data (for a run's name: vae_paper.load(name))")
         self.about = self.about or describe(self.model)
         self.model, self.test = devices.on_cpu(self.model), self.test.like(self.model).to("cpu")
         if not 0 <= self.image < len(self.test.images):

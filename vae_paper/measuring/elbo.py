@@ -35,7 +35,7 @@ def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
     check_alike(1, nats=nats)
     nats = torch.as_tensor(nats)  # NumPy's std divides by N, torch's by N - 1
     if len(nats) < 2:
-        raise ValueError(f"mean_of: found {len(nats)} images; expected at least 2 for a standard error over images")
+        raise ValueError(f"images: found {len(nats)}; expected at least 2, for a standard error over images")
     return Estimate(nats.mean().item(), (nats.std() / len(nats) ** 0.5).item())
 
 

@@ -35,6 +35,9 @@ def evaluate(
     In the result, "measures" has an entry for each measure, with value, standard_error, unit, data, images (their number), and
     "is" (its meaning in words). "subset" holds the indices of the random images. ValueError if the data do not fit the model.
     """
+    if not isinstance(model, Model) or not isinstance(data, Data):
+        found = f"{type(model).__name__} and {type(data).__name__}"
+        raise ValueError(f"evaluate got {found}; expected a model and vae_paper.Data (for a run's name: vae_paper.load(name))")
     check_at_least(1, passes=passes, k=k)
     check_at_least(0, seed=seed)
     check_at_least(2, subset=subset)
@@ -73,7 +76,8 @@ def evaluate_run(
     """`evaluate` for a run or a weight file, on the test split of `source`, by default the source of its training data."""
     model, about = load_with_header(run)
     report = evaluate(model, data_of(about, "test", source), passes, k, subset, drawn, seed)
-    return report | {"weights": find(run).name}
+    trained = {name: about[name] for name in ("command", "own") if about.get(name)}
+    return report | {"weights": find(run).name, "trained_with": trained}
 
 
 def one(estimate: Estimate, unit: str, data: Data, says: str) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def sample_images(
             images = [model.images_of(*part, generator) for part in zip(z.split(AT_ONCE), labels.split(AT_ONCE), strict=True)]
         else:
             labels = torch.arange(count) % model.classes if label is None else torch.full((count,), label)
+            if label is not None and not 0 <= label < model.classes:
+                raise ValueError(f"label is {label}: expected 0 to {model.classes - 1}")
             check_labels(labels, count, model.classes)
             asked = labels.split(AT_ONCE)
             images = [model.sample(len(part), generator, part if model.takes_labels else None) for part in asked]
