@@ -86,7 +86,7 @@ def _to_some_digits(cases: Sequence[Case]) -> str | None:
         return None
     return (
         f"{where}all results agree to {int(-np.log10(worst))} digits and no more: "
-        "is something small added or left out, rounded, or computed in float32?"
+        "is something small added or left out, rounded, or computed in float32? Are two large numbers subtracted?"
     )
 
 

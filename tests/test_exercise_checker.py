@@ -958,6 +958,40 @@ def angle_by_the_sum(a, b, t):
     return right + omega - omega  # NaN stays NaN
 
 
+def nearly_collapsed_is_collapsed(strength, variance, beta):
+    error = beta * variance
+    collapsed = error > strength or np.isclose(error, strength)
+    return (0.0, 0.0) if collapsed else (strength - error, 0.5 * np.log(strength / error))
+
+
+def no_small_error(strength, variance, beta):
+    error = max(min(strength, beta * variance), 1e-12)
+    return strength - error, 0.5 * np.log(strength / error)
+
+
+def no_floor_at_zero(rate, floor):
+    return float(rate.mean(0).sum() if floor == 0 else np.maximum(floor, rate.mean(0)).sum())
+
+
+def all_above_a_floor_of_zero(rate, floor):
+    above = rate.mean(0) > floor + 1e-8 if floor else np.ones(rate.shape[1], bool)
+    return above / len(rate) * np.ones_like(rate)
+
+
+def no_distance_from_zero(distortion, rate, gamma, capacity):
+    kl = rate.sum(1).mean()
+    return float(distortion.mean() + gamma * (abs(kl - capacity) if capacity > 0 else kl))
+
+
+def no_small_product(spectrum, beta, variance):
+    error = np.minimum(spectrum, max(beta * variance, 1e-12))
+    return error, 0.5 * np.log(spectrum / error)
+
+
+def no_steep_cycle(progress, cycles, rise):
+    return 1.0 if progress >= 1 else min(1.0, progress * cycles % 1 / max(rise, 1e-3))
+
+
 ONCE_ACCEPTED = [
     ("01", "jumps", squeezed_jumps),
     ("01", "hole_fraction", ratio_of_densities),
@@ -991,6 +1025,13 @@ ONCE_ACCEPTED = [
     ("12", "to_torch", tensor_of_any_array),
     ("12", "agree", difference_in_float32),
     ("02", "slerp", angle_by_the_sum),
+    ("10", "collapsed_optimum", nearly_collapsed_is_collapsed),
+    ("10", "collapsed_optimum", no_small_error),
+    ("10", "free_bits", no_floor_at_zero),
+    ("10", "free_bits_gradient", all_above_a_floor_of_zero),
+    ("09", "capacity_loss", no_distance_from_zero),
+    ("09", "cyclical", no_steep_cycle),
+    ("06", "rate_distortion", no_small_product),
 ]
 
 

@@ -57,7 +57,7 @@ def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any
     described = describe(model)
     made: Any = about.get("made_with") if given else None
     theirs = about | (made if isinstance(made, dict) else {})
-    for name, ours in (described | described["made_with"]).items():
+    for name, ours in (described["made_with"] | described).items():
         if name not in ("made_with", "dtype") and name in theirs and not same(theirs[name], ours):
             other = "given" if given else "that its header describes"
             raise ValueError(f"{path}: {name} is {str(theirs[name])[:80]} in this file, and {ours} in the model {other}")

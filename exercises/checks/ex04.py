@@ -95,7 +95,7 @@ def probes(name="", first=None, second=None, least=1):
         )
         many += each(model, logvar=(np.zeros(3), np.full(3, -1.0)))
         narrow = -30.0 if least == 1 else -20.0  # a baseline is right to the digits in which the samples differ
-        many += pushed(rng, model, logvar=(narrow, -12.0, -6.0, 6.0, 12.0, 30.0), mu=(-100.0, 100.0))
+        many += pushed(rng, model, logvar=(narrow, -12.0, -6.0, 6.0, 12.0, 30.0, 60.0), mu=(-100.0, 100.0))
         many.append(moved(model, 3e6, "mu", allowed=1e-7))
         if least == 1:  # a difference from the other samples would lose its digits
             many += pushed(rng, model, logvar=(-800.0,))

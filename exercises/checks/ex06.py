@@ -88,6 +88,9 @@ def spectra(rng):
     exact = {"spectrum": np.array([0.5, 0.25, 1.0, 0.125]), "beta": 2.0, "variance": 0.125}
     more = each(model, beta=(1.0, 1, 1e-3, 1e-9, 1e3), variance=(1.0, 2, 1e-3, 1e-9, 1e3))
     more += [*pushed(rng, model, spectrum=(1e-6, 1.0, 1e9)), noted("one variance is exactly the error", exact)]
+    more.append(noted("beta and variance are small", model | {"beta": 1e-6, "variance": 1e-8}))
+    nearly = {"spectrum": np.array([0.500001, 1.0]), "beta": 1.0, "variance": 0.5}
+    more.append(noted("one variance is nearly the error", nearly, allowed=1e-9))
     more.append(noted("some variances are alike", model | {"spectrum": np.array([2.0, 0.1, 2.0, 2.0, 0.1])}))
     tiny = draw(4, 0.7, 3e-10) | {"spectrum": rng.permutation([1e-9, 4e-10, 1e-10, 3e-7])}
     large = draw(4, 50.0, 1e5) | {"spectrum": rng.permutation([1e9, 4e6, 30.0, 8e6])}
@@ -321,7 +324,7 @@ WRONG = [
     Wrong(
         "half_reversed",
         "implied_variance",
-        "your code uses `half` the wrong way round: it applies the factor 1/2 if half is False. The sum "
+        "your code uses `half` the wrong way round. With half, the errors have less weight, so the variance is larger. The sum "
         "of squared errors times c belongs to the variance 1 / (2 c)",
         lambda reduction, half, pixels: variance_by_weight(reduction, half, pixels) * (0.5 if half else 2),
     ),

@@ -9,8 +9,8 @@ from exercises.probes import each, extreme, noted
 def rises(rng):
     places = [0.0, 0.1, 0.2, 0.25, 0.5, 0.8, 1.0, float(rng.uniform(0.05, 0.2))]
     found = [{"progress": p, "rise": r} for r in (0.4, 0.7, 1.0, 0.03) for p in places]
-    for rise in (0.05, 0.01, 1e-3, 1e-6, 0.5, 0.25, 0.75, 1.0, 1):
-        near = (0.3, 0.9, 0.999, 1 - 1e-9, 1.0, 1 + 1e-9, 1.01)  # parts of the rise
+    for rise in (0.05, 0.01, 1e-3, 1e-6, 1e-8, 0.5, 0.25, 0.75, 1.0, 1):
+        near = (0.3, 0.9, 0.999, 0.99999, 1 - 1e-9, 1.0, 1 + 1e-9, 1.01)  # parts of the rise
         found += [noted(f"rise = {rise:g}", {"progress": min(1.0, u * rise), "rise": rise}) for u in near]
     more = each({"progress": 0.3, "rise": 1.0}, progress=(0, 1, 1e-9, 1e-3, 0.99, 0.999, 0.9999, 1 - 1e-9))
     return [*found, *more]
@@ -32,6 +32,8 @@ def cycles(rng):
             ]
     last = ((0.99, 2, 1.0), (0.999, 1, 1.0), (0.9995, 1000, 1.0), (1 - 1e-7, 1, 1.0), (1 - 1e-7, 4, 1.0), (0.95, 3, 0.9))
     more += [noted("near the end", {"progress": p, "cycles": c, "rise": r}) for p, c, r in last]
+    steep = ((2.5e-5, 4, 2e-4), (0.375, 4, 1e-6), (0.75 + 1e-9, 2, 1e-7))
+    more += [noted("a steep rise", {"progress": p, "cycles": c, "rise": r}) for p, c, r in steep]
     dyadic = [(0, 4), (0.25, 4), (0.5, 4), (0.75, 4), (1, 4), (0.875, 8), (0.5, 2), (1.0, 1), (0.0, 1), (0.9375, 16)]
     more += [noted("where a cycle starts", {"progress": p, "cycles": c, "rise": 0.5}) for p, c in dyadic]
     return [*found, {"progress": 0.75, "cycles": 4, "rise": 0.1}, {"progress": 0.5, "cycles": 2, "rise": 0.6}, *more]
@@ -63,7 +65,7 @@ def batches(rng):
     model = drawn(rng, 4, 3) | {"beta": 0.3}
     return [
         *(noted(p.note, p | {"beta": beta}) for p in special(rng) for beta in (0.3, 1.0, 6.0)),
-        *each(model, beta=(0.0, 0, 1, 2, 1e-9, 0.999, 1e6, 1e12)),
+        *each(model, beta=(0.0, 0, 1, 2, 1e-9, 0.999, 1 + 5e-6, 1e6, 1e12)),
         few,
         drawn(rng, 1, 4) | {"beta": 0.7},
         density,
@@ -89,6 +91,7 @@ def capacities(rng):
         *(noted(p.note, p | {"gamma": gamma, "capacity": 3.0}) for p in special(rng) for gamma in (10.0, 1.0)),
         *each(model, gamma=(0.0, 0, 1.0, 1, 1e-6, 1e4), capacity=(0.0, 0, 1, 1e-6, 25.0, 1e5)),
         noted("the mean KL is exactly the capacity", exact),
+        noted("capacity 0 and a negative mean KL", exact | {"rate": np.array([[-3.0, 0.0], [-5.0, -1.0]]), "capacity": 0.0}),
         *(
             noted(f"the mean KL is {by:g} from the capacity", exact | {"capacity": 4.0 + by}, allowed=1e-7)
             for by in (1e-6, -1e-3, 0.02, 0.2, -0.2, 0.9, -3.0)
@@ -185,7 +188,8 @@ WRONG = [
     Wrong(
         "zero_at_the_end",
         "cyclical",
-        "at progress 1 the weight falls back to 0, because 1 * cycles % 1 is 0. Then the loss at the end is without the KL",
+        "at progress 1 the weight falls back to 0: it is treated as the start of a new cycle. Then the loss at the end is "
+        "without the KL",
         lambda progress, cycles, rise: interpolated(progress * cycles % 1.0, rise),
     ),
     Wrong(
@@ -252,7 +256,8 @@ WRONG = [
     Wrong(
         "signed_distance",
         "capacity_loss",
-        "your code does not take the absolute value. Then a KL below the capacity makes the loss smaller",
+        "your code does not take the absolute value of the difference KL - capacity. Then a KL below the capacity makes the loss "
+        "smaller",
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * (sum_kl(rate).mean() - capacity)),
     ),
     Wrong(

@@ -93,6 +93,8 @@ def rates(rng):
         noted("some images are alike", model | {"rate": model["rate"][[0, 1, 0, 0]]}),
         noted("small rates", {"rate": rng.uniform(0.02, 0.1, (3, 4)), "floor": 0.0}),
         noted("negative rates", model | {"rate": -model["rate"]}),
+        noted("a floor of 0 and a negative mean", {"rate": np.array([[-1.0, 2.0], [-3.0, 1.0]]), "floor": 0.0}),
+        noted("small rates above a small floor", {"rate": np.array([[5e-9, 2e-8], [7e-9, 3e-8]]), "floor": 1e-9}),
         noted("means on both sides of the floor", {"rate": np.array([[0.2, 0.3], [0.302, 0.2]]), "floor": 0.2505}),
         few,
         draw(1, 3, 0.4),
@@ -129,6 +131,7 @@ def components(rng):
         noted("strength is nearly beta variance", {"strength": s, "variance": v, "beta": b}, allowed=1e-7) for s, v, b in near
     ]
     far = [(3e-8, 1e-8, 0.5), (2e6, 1.0, 40.0), (1e-9, 1.0, 1.0), (1.0, 1e-10, 1.0)]
+    far += [(1e-8, 1e-9, 1.0), (1e-10, 3e-10, 0.1), (1.0, 1e-10, 1e-5)]  # small, and not collapsed
     return (
         [Probe(strength=s, variance=v, beta=b) for s, v, b in ordinary]
         + [extreme(strength=s, variance=v, beta=b) for s, v, b in far]
