@@ -273,6 +273,17 @@ WRONG = [
         lambda mu, logvar, eps, df: along(df(np.tile(mu, (len(eps), 1))), 1, 0.5 * sd(logvar) * eps),
     ),
     Wrong(
+        "wrong_derivative",
+        "pathwise_gradient",
+        "the gradient for logvar has a wrong derivative of z. It is dz/dlogvar = exp(logvar/2) eps / 2: it has the standard "
+        "deviation and the noise",
+        lambda mu, logvar, eps, df: along(df(samples(mu, logvar, eps)), 1, 0.5 * np.exp(logvar) * eps),
+        [
+            lambda mu, logvar, eps, df: along(df(samples(mu, logvar, eps)), 1, 0.5 * sd(logvar) + 0 * eps),
+            lambda mu, logvar, eps, df: along(df(samples(mu, logvar, eps)), 1, 0.5 * eps),
+        ],
+    ),
+    Wrong(
         "averaged",
         "pathwise_gradient",
         "your result is the mean over the samples. Return one estimate per sample, (S, D): their spread is needed too",

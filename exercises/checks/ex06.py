@@ -219,6 +219,18 @@ WRONG = [
         lambda reduction, half, pixels: 2 * variance_by_weight(reduction, half, pixels),
     ),
     Wrong(
+        "reduction_ignored",
+        "implied_variance",
+        "your code does not use `reduction`. In a mean over the pixels each error has less weight, so the variance is larger",
+        lambda reduction, half, pixels: variance_by_weight("sum", half, pixels),
+    ),
+    Wrong(
+        "weight_returned",
+        "implied_variance",
+        "your result is c, the weight of the sum of squared errors. The variance is 1 / (2 c)",
+        lambda reduction, half, pixels: 1 / (2 * variance_by_weight(reduction, half, pixels)),
+    ),
+    Wrong(
         "precision",
         "implied_variance",
         "your result is the precision, 1/variance. A smaller weight on the squared error means a *larger* variance",
@@ -241,6 +253,13 @@ WRONG = [
         "gaussian_nll",
         "your code uses the variance as a standard deviation, and squares it. Do not square it",
         lambda x, x_hat, variance: nll(x, x_hat, variance**2),
+    ),
+    Wrong(
+        "half_on_one_term",
+        "gaussian_nll",
+        "the factor 1/2 is in one term only. It belongs to both: log(2 pi variance) / 2 and (x - x_hat)^2 / (2 variance)",
+        lambda x, x_hat, variance: (0.5 * np.log(2 * np.pi * variance) + (x - x_hat) ** 2 / variance).sum((1, 2, 3)),
+        [lambda x, x_hat, variance: (np.log(2 * np.pi * variance) + 0.5 * (x - x_hat) ** 2 / variance).sum((1, 2, 3))],
     ),
     Wrong(
         "constant_once",

@@ -213,6 +213,15 @@ WRONG = [
         lambda distortion, rate, beta: (image_by_image(distortion, rate, beta)[0], -image_by_image(distortion, rate, beta)[1]),
     ),
     Wrong(
+        "kl_added",
+        "loss_and_elbo",
+        "your ELBO adds the KL. The ELBO is minus the distortion, minus the KL",
+        lambda distortion, rate, beta: (
+            float((distortion + beta * sum_kl(rate)).mean()),
+            float((-distortion + sum_kl(rate)).mean()),
+        ),
+    ),
+    Wrong(
         "rate_mean",
         "loss_and_elbo",
         "your code averages the rate over the latents. The KLs of independent latents add up: take the sum",
@@ -240,6 +249,12 @@ WRONG = [
         "your code uses the mean of |KL - capacity|, which pulls every image to the same rate. Take the mean over the batch "
         "first, then the distance",
         lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * np.abs(sum_kl(rate) - capacity).mean()),
+    ),
+    Wrong(
+        "squared_distance",
+        "capacity_loss",
+        "your code squares the distance between KL and capacity. The loss has its absolute value",
+        lambda distortion, rate, gamma, capacity: float(distortion.mean() + gamma * (sum_kl(rate).mean() - capacity) ** 2),
     ),
     Wrong(
         "kl_per_latent",

@@ -264,6 +264,18 @@ WRONG = [
         lambda rate, floor: float(np.maximum(floor, rate).sum(1).mean()),
     ),
     Wrong(
+        "no_floor",
+        "free_bits",
+        "your result is the sum of the mean rates, without the floor. A mean below the floor counts as the floor",
+        lambda rate, floor: float(rate.mean(0).sum()),
+    ),
+    Wrong(
+        "floor_of_each_image",
+        "free_bits",
+        "your code applies the floor to the total rate of each image. Apply it to the mean rate of each latent",
+        lambda rate, floor: float(np.maximum(floor, rate.sum(1)).mean()),
+    ),
+    Wrong(
         "averaged",
         "free_bits",
         "your code averages over the latents. Take the mean over the batch, but the sum over the latents",
@@ -338,6 +350,15 @@ WRONG = [
         "collapsed_optimum",
         "your code divides the noise variance by beta. A larger beta leaves *more* error: multiply by beta",
         optimum(lambda variance, beta: variance / beta),
+    ),
+    Wrong(
+        "error_returned",
+        "collapsed_optimum",
+        "your first value is the error that remains. Return the strength minus this error, w^2",
+        lambda strength, variance, beta: (
+            min(strength, beta * variance),
+            0.5 * float(np.log(strength / min(strength, beta * variance))),
+        ),
     ),
     Wrong(
         "no_half",
