@@ -241,6 +241,13 @@ def test_the_curves_are_those_of_metrics_csv(tmp_path, monkeypatch) -> None:
     assert loss.lines[0].get_xdata().tolist() == [1, 2, 3]
 
 
+def test_another_run_beside_a_picture_of_one_model_is_refused(capsys):
+    words = ["figures", "vae_mnist_d20", "--kind", "reconstructions", "--beside", "vae_mnist_d2"]
+    with pytest.raises(SystemExit):
+        run("p", level3.Command, level3.main, words)
+    assert "beside is vae_mnist_d2, but reconstructions shows one model; choose --kind side-by-side" in capsys.readouterr().err
+
+
 def test_reconstructions_are_of_mu_and_of_a_sample(folder, monkeypatch, tmp_path) -> None:
     shown = subject(folder, "flat", seed=2)
     calls = captured(monkeypatch, "grid")

@@ -169,6 +169,8 @@ def main(command: Any) -> None:
         case Figures():
             from vae_paper.drawing import figures, subject
 
+            if command.beside and command.kind not in ("all", "side-by-side"):
+                raise ValueError(f"beside is {command.beside}, but {command.kind} shows one model; choose --kind side-by-side")
             of = subject.read(command.run, command.source, command.seed, command.image, command.beside)
             for path in figures.draw(of, command.kind, command.out):
                 print(path)

@@ -41,8 +41,6 @@ def draw(subject: Subject, kind: str = "all", folder: Path | None = None) -> lis
         if kind != "all":
             if reason := why_not(subject, kind):
                 raise ValueError(f"{kind}: {reason}")
-            if subject.beside is not None and kind != "side-by-side":
-                raise ValueError(f"{kind}: shows one model only; leave --beside out, or choose --kind side-by-side")
             KINDS[kind](subject, file_of(folder, kind))
             return [file_of(folder, kind)]
         drawn = []
