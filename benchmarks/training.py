@@ -53,7 +53,8 @@ def main(args: list[str] | None = None) -> dict[str, Any]:
         "command": "python -m benchmarks.training",
         "machine": machine.about(),
         "data": data.source,
-        "protocol": f"B = 128, D = 20; {chosen.rounds} rounds of {chosen.steps} steps after {chosen.warm_up}, in turns; medians",
+        "protocol": f"B = 128, D = 20; after {chosen.warm_up} steps of warm-up, {chosen.rounds} rounds of {chosen.steps} steps, "
+        "in turns; medians",
         "images_per_second": compared(OURS | EXAMPLE | others, data, chosen.rounds, chosen.steps, chosen.warm_up),
         "left_out": left_out,
     }

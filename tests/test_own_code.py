@@ -574,7 +574,7 @@ PRIORS = [
 @pytest.mark.parametrize(("base", "parts", "message"), PRIORS, ids=[message for *_, message in PRIORS])
 def test_half_of_a_prior_is_refused(base, parts, message):
     with pytest.raises(ValueError, match=message):
-        vae_paper.train(Config(name="prior", **CONFIG), type("Own", (base,), parts)(2), own_data())
+        vae_paper.train(Config(name=f"prior-of-{len(parts)}", **CONFIG), type("Own", (base,), parts)(2), own_data())
 
 
 class Weighted(nn.Module):

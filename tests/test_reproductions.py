@@ -73,6 +73,7 @@ def test_the_command_is_the_file_and_takes_its_options(monkeypatch, capsys):
     assert stop.value.code == 0
     said = capsys.readouterr().out
     assert "usage: python -m vae_paper.reproduce.burgess" in said and "--capacities" in said
+    assert "Final values of C in nats" in said, "the text of the option"
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -219,28 +220,46 @@ def seeds(**numbers):
 
 
 def test_verdicts_follow_the_numbers():
-    def iwae(gain, off=0.0, active=2):
-        plain, best = (
-            seeds(nll=(90.0, 0.1), active_units=(20, 0)),
-            seeds(nll=(90.0 - gain, 0.1 + off), active_units=(20 + active, 0)),
-        )
-        made = {"VAE, k = 1": plain, "VAE, k = 5": seeds(nll=(89.6, 0), active_units=(22, 0)), "IWAE, k = 5": best}
+    def iwae(gain, off=0.0, active=2, error=0.0):
+        """Two lines: VAE (k = 1) minus IWAE (k = 5), with the given gain; and VAE (k = 5) minus IWAE: 0.4 nats less."""
+        errors = {"nll_standard_error": (error, 0)}
+        made = {
+            "VAE, k = 1": seeds(nll=(90.0, 0), active_units=(20, 0), **errors),
+            "VAE, k = 5": seeds(nll=(89.6, 0), active_units=(22, 0), **errors),
+            "IWAE, k = 5": seeds(nll=(90.0 - gain, off), active_units=(20 + active, 0), **errors),
+        }
         *_, beside_plain, beside_same_k = burda.ledger({"models": made})
-        assert beside_same_k.published == "0.93" and beside_same_k.holds == (gain - 0.4 > max(0.3, off) and active >= 2)
-        return beside_plain
+        return beside_plain, beside_same_k
 
-    assert iwae(0.8).holds
-    assert iwae(0.5).holds and iwae(0.5).published == "1.22" and iwae(0.5).secondary
-    assert not iwae(0.2).holds and not iwae(0.5, off=0.6).holds and not iwae(0.5, active=-1).holds
+    def holds(*given, **changed):
+        return [row.holds for row in iwae(*given, **changed)]
+
+    beside_plain, beside_same_k = iwae(0.8)
+    assert beside_plain.secondary and (beside_plain.published, beside_same_k.published) == ("1.22", "0.93")
+    assert (
+        "The VAE, k = 5, gains 0.40 of these nats" in beside_plain.verdict
+        and "(in the paper 0.29 of 1.22)" in beside_plain.verdict
+    )
+    assert "gains" not in beside_same_k.verdict
+    two = {name: seeds(nll=(90.0, 0), active_units=(20, 0)) for name in ("VAE, k = 1", "VAE, k = 2", "IWAE, k = 2")}
+    assert burda.ledger({"models": two})[-2].published == "none", "the paper has no k = 2"
+    assert holds(0.8) == [True, True] and holds(0.5) == [True, False] and holds(0.2) == [False, False]
+    assert holds(0.8, active=1) == [True, False] and holds(0.8, active=-1) == [False, False], "fewer active units"
+    assert holds(0.5, off=0.4) == [None, None], "the standard deviation is 0.57"
+    assert holds(0.2, error=0.1) == [None, False], "2 sqrt(2) 0.1 = 0.28 nats: the gain may be more than 0.3"
+
+    def information(low, high):
+        return {f"mutual_information_{end}": (value, 0) for end, value in (("low", low), ("high", high))}
 
     def rate(off, bought=60.0, spread=0.0):
-        made = {"5": seeds(rate=(5, 0), off=(0, 0), distortion=(140.0, 0), seconds=(60, 0))}
-        made["25"] = seeds(rate=(25 + off, 0.1), off=(abs(off), 0.1), distortion=(140 - bought, spread), seconds=(60, 0))
+        more = information(3.0, 3.2) | {"seconds": (60, 0)}
+        made = {"5": seeds(rate=(5, 0), off=(0, 0), distortion=(140.0, 0), **more)}
+        made["25"] = seeds(rate=(25 + off, 0.1), off=(abs(off), 0.1), distortion=(140 - bought, spread), **more)
         return [row.holds for row in burgess.ledger({"gammas": {"30": made}})]
 
     assert rate(0.8) == [True, True] and rate(0.95) == [False, True] and rate(0, 49) == rate(0, 60, 11) == [True, False]
 
-    parts = {f"mutual_information_{end}": (value, 0) for end, value in (("low", 3.0), ("high", 3.2))} | {"seconds": (60, 0)}
+    parts = information(3.0, 3.2) | {"seconds": (60, 0)}
     made = {c: seeds(rate=(float(c), 0), off=(0, 0), distortion=(150 - 4 * float(c), 0), **parts) for c in ("5", "25")}
     slow = {"gamma": 1000.0, "batch_size": 16, "epochs": 28, "seeds": [0, 1]}
     report = {"model": "vae, batches of 128", "gammas": {"1000": made, "10": made}, "slowly": made, "slow": slow}
@@ -248,6 +267,13 @@ def test_verdicts_follow_the_numbers():
     slow_runs = {"model": "vae, batches of 16", "seeds": [0, 1], "epochs": 28, "seconds": 240.0}
     assert fast.holds and slowly.holds and (fast.protocol, slowly.protocol) == ({"seconds": 480.0}, slow_runs)
     assert "falls by 80.0, 80.0 nats" in slowly.verdict and "between 3.0 and 3.2 nats" in slowly.verdict
+    assert "ignore z" not in slowly.verdict
+    one_seed = {c: reproduce.over_seeds(r["seeds"][:1]) for c, r in made.items()}
+    for one in one_seed.values():
+        one["seeds"][0]["distortion"] = burgess.IGNORED + 0.9
+    *_, rate_line, distortion_line = burgess.ledger(report | {"slowly": one_seed})
+    assert rate_line.holds is None and distortion_line.holds is None, "one seed decides nothing"
+    assert "1 of 1 decoders ignore z" in distortion_line.verdict
 
     def quadrants(*cvae, neighbours=90.0):
         r = {"pixels": 100.0, "neighbours": neighbours}
@@ -261,17 +287,27 @@ def test_verdicts_follow_the_numbers():
     assert sohn.ledger({"quadrants": {"3": three}})[0].holds is None, "its lead is compared with that of two quadrants"
     assert "CVAE 70.0 ± 0.7 (-ELBO: 73.0 ± 0.0)" in quadrants(70)[0].ours, "the tutorial's numbers are ELBOs"
 
-    def bounds(more=0.0, **changed):
+    def bounds(more=0.0, off=0.0, network="mlp", **changed):
         ends = {"3": -140, "5": -120, "10": -105, "20": -100, "200": -101} | changed
-        made = {n: seeds(test=(v, 0), train=(v + 0.5 + more * (n == "200"), 0)) for n, v in ends.items()}
-        return kingma.ledger({"bounds": {"mlp": made}})[0].holds
+        offs = {n: off * (n == "200") for n in ends}
+        made = {
+            n: seeds(test=(v, offs[n]), train=(v + 0.5 + more * (n == "200"), offs[n]), seconds=(1, 0)) for n, v in ends.items()
+        }
+        return kingma.ledger({"bounds": {network: made}, "split": "test, binarisation: dynamic"})[0].holds
 
     few = {n: seeds(test=(-100, 0), train=(-99.5, 0)) for n in ("20", "200")}
     assert kingma.ledger({"bounds": {"mlp": few}})[0].holds is None, "the rule speaks of N_z = 3, 5 and 10 too"
-    assert bounds() and bounds(more=0.9) and not bounds(more=1.1) and not bounds(**{"200": -102.1})
-    assert not bounds(**{"3": -151}) and not bounds(**{"20": -89, "200": -89}) and not bounds(**{"3": -119})
-    assert not bounds(**{"5": -104})
-    assert not bounds(**{"50": -102.2, "200": -102.2}), "the rule compares 200 with 20, whatever else was measured"
+    assert bounds(**{"200": -101.5}, off=1.0) is None, "the seeds disagree: 0.5 and 2.5 nats lower"
+    assert bounds(network="mlp-fixed") is True and bounds(more=1.1) is bounds(**{"200": -103.5}, off=1.0) is False
+    one_seed = {
+        n: reproduce.over_seeds([{"test": v, "train": v}])
+        for n, v in zip(("3", "5", "10", "20", "200"), (-140, -120, -105, -100, -101), strict=True)
+    }
+    assert kingma.ledger({"bounds": {"mlp": one_seed}})[0].holds is None, "one seed decides nothing"
+    assert bounds() and bounds(more=0.9) and bounds(more=1.1) is False
+    for wrong in ({"200": -102.1}, {"3": -151}, {"20": -89, "200": -89}, {"3": -119}, {"5": -104}):
+        assert bounds(**wrong) is False
+    assert bounds(**{"50": -102.2, "200": -102.2}) is False, "the rule compares 200 with 20, whatever else was measured"
 
     def metric(gain, off, off_low=None):
         offs = (off if off_low is None else off_low, off)
@@ -283,8 +319,8 @@ def test_verdicts_follow_the_numbers():
         assert all("shape" in row.verdict and "scale" not in row.verdict for row in rows[:2])
         return [row.holds for row in rows]
 
-    assert metric(0.1, 0.05) == [True, True, None] and metric(0.1, 0.08) == [False, False, None]
-    assert metric(0.1, 0.08, 0.0) == metric(0.1, 0.0, 0.08) == metric(-0.1, 0.05) == [False, False, None]
+    assert metric(0.1, 0.05) == [True, True, None] and metric(-0.1, 0.05) == [False, False, None]
+    assert metric(0.1, 0.08) == metric(0.1, 0.08, 0.0) == metric(0.1, 0.0, 0.08) == metric(-0.1, 0.08) == [None, None, None]
 
     def likelihood(name, nats, epochs=80, **changed):
         more = dict.fromkeys(("command", "model", "binarisation", "k", "split", "epochs", "machine", "seconds"))
@@ -297,14 +333,17 @@ def test_verdicts_follow_the_numbers():
     assert likelihood("VAE", 85.4) and not likelihood("VAE", 85.6) and likelihood("IWAE-5", 84.7, 12)
     assert not likelihood("IWAE-5", 84.9, 12) and not likelihood("IWAE-50", 83.9, 54) and likelihood("IWAE-2", 70.0) is None
 
-    def control(*pairs):
+    def control(*pairs, error=0.1):
         """The verdict, from the NLL of VAE-5 and of IWAE-5 for each seed."""
-        both = [reproduce.over_seeds([{"nll": one, "nll_best": one} for one in nats]) for nats in zip(*pairs, strict=True)]
+        errors = {"nll_standard_error": error, "nll_best_standard_error": error}
+        both = [reproduce.over_seeds([{"nll": n, "nll_best": n} | errors for n in nats]) for nats in zip(*pairs, strict=True)]
         more = dict.fromkeys(("command", "model", "binarisation", "k", "split", "epochs", "machine", "seconds"))
         return nll.against_control(both[1] | more, both[0] | more).holds
 
-    assert control((84.0, 83.5), (84.5, 83.8)) is True and control((84.0, 83.5), (83.5, 83.6)) is False
-    assert control((84.0, 83.5), (85.0, 83.8)) is False, "the gains 0.5 and 1.2 differ by 0.5: their mean is less than twice that"
+    assert control((84.0, 83.5), (84.5, 83.8)) is True and control((83.5, 84.0), (83.8, 84.5)) is False
+    assert control((84.0, 83.5), (83.5, 83.6)) is None, "the seeds disagree"
+    assert control((84.0, 83.5), (85.0, 83.8)) is None, "the gains 0.5 and 1.2 differ by 0.5: their mean is less than twice that"
+    assert control((84.0, 83.5), (84.5, 83.8), error=0.25) is None, "other images could change the sign"
     assert control((84.0, 80.0)) is None
 
 
@@ -323,13 +362,20 @@ def test_verdicts_of_the_other_lines_follow_the_numbers():
     }
     assert beta.ledger({"betas": made, "training": "2 epochs"})[0].holds is None
 
-    def active(plain, free, annealed):
-        made = {collapse.PLAIN: plain, collapse.FREE_BITS: free, collapse.ANNEALED: annealed}
-        cases = {name: seeds(active_units=pair, elbo=(-88, 0)) for name, pair in made.items()}
-        return [row.holds for row in collapse.ledger({"cases": cases, "training": "2 epochs"})]  # annealing, free bits
+    def active(plain, free, annealed, plain_long=(1, 1), annealed_long=(5, 1)):
+        found = (plain, free, annealed, (0, 0), (0, 0), plain_long, annealed_long)
+        cases = {
+            name: seeds(active_units=pair, elbo=(-88, 0), seconds=(1, 0))
+            for name, pair in zip(collapse.CASES, found, strict=True)
+        }
+        rows = collapse.ledger({"cases": cases, "training": "2 epochs"})
+        assert [(row.protocol["epochs"], row.protocol["seconds"]) for row in rows] == [(2, 10), (2, 10), (6, 4)]
+        return [row.holds for row in rows]  # annealing, free bits, annealing in the long runs
 
-    assert active((1, 1), (12, 2), (5, 1)) == [True, True] and active((1, 1), (12, 2), (3, 1)) == [False, True]
-    assert active((2, 1), (12, 2), (9, 1)) == [False, False], "on one seed 3 units are active without a cure"
+    assert active((1, 1), (12, 2), (5, 1)) == [True, True, True]
+    assert active((1, 1), (12, 2), (3, 1)) == [False, True, True]
+    assert active((1, 1), (12, 2), (5, 1), annealed_long=(3, 1)) == [True, True, False]
+    assert active((2, 1), (12, 2), (9, 1)) == [False, False, True], "on one seed 3 units are active without a cure"
 
     def off(linear, grid, nats=0.1):
         made = {"a": (linear, "expected over x ~ p(x), by a formula"), "b": (grid, "of these images, by sums on a grid")}

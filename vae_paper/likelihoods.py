@@ -166,7 +166,7 @@ class Likelihood(NamedTuple):
 
 CODE = (
     "these nats come from probabilities, and an image of probability p can be stored in -log2(p) bits. So -ELBO in bits/dim is "
-    "the size, in bits per pixel value, to which this model can compress images without loss"
+    "the size, in bits for each pixel and channel, to which this model can compress images without loss"
 )
 DENSITY = (
     "a density of images on the scale 0 to 1, so these nats may be negative. It is not a probability of gray levels, so "

@@ -142,6 +142,11 @@ def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
     return report
 
 
+def seconds_of(found: dict[str, Any]) -> float:
+    """The seconds of all runs in a dict of results of `over_seeds`."""
+    return sum((one["seconds"] for result in found.values() for one in result["seeds"]), 0.0)
+
+
 def spread(report: dict[str, Any], name: str, digits: int = 1, times: int | float = 1) -> str:
     """The text "mean ± standard deviation over seeds", from a result of `over_seeds`. Both are multiplied by `times`."""
     mean = f"{times * report['mean'][name]:.{digits}f}"

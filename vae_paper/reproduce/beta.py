@@ -18,7 +18,7 @@ from vae_paper import weight_files
 from vae_paper.config import Config
 from vae_paper.data import load_data
 from vae_paper.measuring import elbo
-from vae_paper.reproduce import QUALITATIVE, VERDICTS, Row, at_least, machine, over_seeds, spread, trained
+from vae_paper.reproduce import QUALITATIVE, VERDICTS, Row, at_least, machine, over_seeds, seconds_of, spread, trained
 
 
 @dataclass
@@ -63,7 +63,7 @@ def main(options: Options) -> None:
             measured.append({name: result[name] for name in ("rate", "distortion", "elbo")} | {"seconds": seconds})
         report["betas"][str(beta)] = over_seeds(measured)
         print(beta, report["betas"][str(beta)]["mean"], flush=True)
-    report["seconds"] = sum(one["seconds"] for r in report["betas"].values() for one in r["seeds"])
+    report["seconds"] = seconds_of(report["betas"])
     weight_files.write_json(options.out, report)
     draw(report, options.pictures / "rate_distortion.png")
 

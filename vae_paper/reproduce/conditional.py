@@ -84,7 +84,7 @@ def ledger(report: dict[str, Any]) -> list[Row]:
             f"a classifier finds the given label in {spread(report, 'agreement_x_hat', 1, 100)} % of x_hat, "
             f"and in {spread(report, 'agreement_bernoulli_samples', 1, 100)} % of binary images drawn from x_hat",
             "not comparable: the judge is a classifier of this project, right on "
-            f"{100 * report['classifier_accuracy_on_test']:.1f} % of the test digits",
+            f"{100 * report['classifier_accuracy_on_test']:.1f} % of the grayscale test digits",
             None,
             protocol=protocol | {"epochs": report["training"].split()[0]},
         )

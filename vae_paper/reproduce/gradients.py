@@ -49,10 +49,10 @@ def main() -> None:
         "command": "python -m vae_paper.reproduce.gradients",
         "model": "vae_mnist_d20, trained with bce, used with the likelihood bernoulli",
         "measured_on": f"the first {IMAGES} images of {data.about}",
-        "gradient": "of the mean objective, for weights and biases of the encoder's layers mu and logvar",
+        "gradient": "Sum of the variances of the components of the mean objective's gradient, for weights and biases of the "
+        "encoder's layers mu and logvar",
         "draws": DRAWS,
-        "units": "(nats per unit of a parameter)²: variances of the components of the gradient, summed; "
-        f"±: standard error, from {GROUPS} groups of draws",
+        "units": f"Unit: (nats per unit of a parameter)²; ±: standard error, from {GROUPS} groups of draws",
         "machine": machine(),
         "variances": {},
     }

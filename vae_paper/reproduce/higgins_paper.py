@@ -25,7 +25,7 @@ from vae_numpy.command_line import command_of, run
 from vae_paper import devices, sprites, weight_files
 from vae_paper.config import Config
 from vae_paper.measuring.disentanglement import Representation, codes_of_sprites
-from vae_paper.reproduce import Row, at_least, machine, over_seeds, trained
+from vae_paper.reproduce import Row, at_least, machine, over_seeds, seconds_of, trained
 from vae_paper.reproduce.higgins import check_options, measured, pair
 from vae_paper.vae import VAE
 
@@ -127,7 +127,7 @@ def main(options: Options) -> None:
             print(seed, name, numbers, flush=True)
     found = {name: over_seeds(r["seeds"]) for name, r in report["representations"].items()}
     report["representations"] = found
-    report["seconds"] = sum(one["seconds"] for r in found.values() for one in r["seeds"])
+    report["seconds"] = seconds_of(found)
     report["ledger"] = [row.stored() for row in ledger(report)]
     weight_files.write_json(options.out, report)
 
