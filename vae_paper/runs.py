@@ -184,7 +184,7 @@ def begun(
     """
     folder = weight_files.RUNS / config.name
     check_own(model, data, objective, optimizer)
-    if model in TRAINED and not config.resume:
+    if model in TRAINED and not config.resume and config.start_from is None:
         print("the model was trained before, and this run goes on from there; for a new start, build it anew", file=sys.stderr)
     own = own_parts(model, objective, optimizer)
     refuse_unused(config, own)
@@ -263,11 +263,14 @@ def own_parts(model: Model | None, objective: Own, optimizer: Own) -> dict[str, 
 
 
 def own_name(given: Callable[..., Any]) -> str:
-    """The name of a function or object of the user's own code, with its module; for a functools.partial, with its arguments."""
-    if isinstance(given, functools.partial):
-        values = [*map(shown, given.args), *(f"{name}={shown(value)}" for name, value in sorted(given.keywords.items()))]
-        return f"{own_name(given.func)}({', '.join(values)})"
-    return f"{getattr(given, '__module__', '?')}.{getattr(given, '__qualname__', type(given).__name__)}"
+    """The name of a function or object of the user's own code, with its module. A functools.partial is named with its arguments:
+    numbers and texts by their values, others by their types."""
+    if not isinstance(given, functools.partial):
+        return f"{getattr(given, '__module__', '?')}.{getattr(given, '__qualname__', type(given).__name__)}"
+    arguments = [("", value) for value in given.args] + [(f"{name}=", value) for name, value in sorted(given.keywords.items())]
+    plain = bool | int | float | str | None  # the text of another object may hold its address, which differs in each process
+    words = [name + (shown(value) if isinstance(value, plain) else type(value).__name__) for name, value in arguments]
+    return f"{own_name(given.func)}({', '.join(words)})"
 
 
 def check_own(model: Any, data: Any, objective: Any, optimizer: Any) -> None:

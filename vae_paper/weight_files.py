@@ -87,8 +87,8 @@ def same(theirs: Any, ours: Any) -> bool:
     `__main__` if it is run as a script, and has another name if it is imported."""
     if isinstance(theirs, str) and isinstance(ours, str):
         return unqualified(theirs) == unqualified(ours)
-    plain = (list(value) if isinstance(value, tuple) else value for value in (theirs, ours))
-    return bool(next(plain) == next(plain))
+    theirs, ours = (list(value) if isinstance(value, tuple) else value for value in (theirs, ours))
+    return bool(theirs == ours)
 
 
 def unqualified(name: str) -> str:
