@@ -214,7 +214,7 @@ def pairs(rng):
     ]
     wide = rng.normal(size=(3, 5))
     single, off = a.astype(np.float32), (a + 0.2).astype(np.float32)
-    tenth = np.float32([0.1, 0.0])  # as a float64, the float32 nearest to 0.1 is above 0.1
+    tenth = np.array([0.1, 0.0], np.float32)  # as a float64, the float32 nearest to 0.1 is above 0.1
     others += [(tenth, tenth[::-1].copy(), 0.1), (tenth, 0 * tenth, 0.1), (tenth, 0 * tenth, 0.11)]
     others += [(wide, wide + 0.001, 0.01), (single, single + np.float32(0.001), 0.01), (single, off, 0.01), (single, off, 0.3)]
     last = [(a, near, 0.01)]
