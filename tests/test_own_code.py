@@ -616,3 +616,7 @@ def test_what_may_surprise_is_said(capsys):
     assert "the model was trained before, and this run goes on from there" in capsys.readouterr().err
     vae_paper.train(Config(name="labels", **CONFIG), vae_paper.CVAE(2, classes=4), Data(images, torch.arange(40) % 3 + 1))
     assert "no image has the label 0" in capsys.readouterr().err
+
+
+def test_names_that_are_imported_at_first_use_are_listed_for_tab_completion():
+    assert {*vae_paper.__all__} <= {*dir(vae_paper)}

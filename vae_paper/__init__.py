@@ -46,3 +46,8 @@ def __getattr__(name: str) -> Any:
     if name not in HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The names that tab completion and help() show: those that are not imported yet too."""
+    return sorted({*globals(), *HOME})
