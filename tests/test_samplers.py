@@ -124,7 +124,7 @@ COMMANDS = [
     ("vae", "--sampler class --label 3 --count 12", ""),
     ("cvae", "--sampler class", ""),
     ("vae", "--label 3", "label is 3, and the sampler prior does not use it; choose --sampler class"),
-    ("vae", "--sampler class --label 10", "labels: found 10 to 10; expected 0 to 9"),
+    ("vae", "--sampler class --label 10", "label is 10: expected 0 to 9"),
     ("quadrant-cvae", "", "this model draws only the rest of a given image; use figures --kind completions"),
     ("vq-vae", "--sampler mixture", "the terms of a VQVAE have no z; expected a model whose latents are vectors"),
     ("vae", "--sampler flow", "invalid choice"),

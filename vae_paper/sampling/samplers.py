@@ -58,10 +58,8 @@ def sample_images(
             z, labels = draw(name, model, count, seed, label, train)
             images = [model.images_of(*part, generator) for part in zip(z.split(AT_ONCE), labels.split(AT_ONCE), strict=True)]
         else:
+            _check_label(label, model.classes)
             labels = torch.arange(count) % model.classes if label is None else torch.full((count,), label)
-            if label is not None and not 0 <= label < model.classes:
-                raise ValueError(f"label is {label}: expected 0 to {model.classes - 1}")
-            check_labels(labels, count, model.classes)
             asked = labels.split(AT_ONCE)
             images = [model.sample(len(part), generator, part if model.takes_labels else None) for part in asked]
     return torch.cat(images), labels if model.takes_labels or name == "class" else None
@@ -83,8 +81,8 @@ def draw(
     check_at_least(0, seed=seed)
     rng = np.random.default_rng(seed)
     classes = model.classes if model.takes_labels or train.labels is None else int(train.labels.max()) + 1
+    _check_label(label, classes)
     labels = np.arange(count) % classes if label is None else np.full(count, label)
-    check_labels(labels, count, classes)
     train = train.subset(rng.permutation(len(train.images))[:FITTED_ON])
     encoded = latents_of(model, train, int(rng.integers(2**31)))
     labels_of_train = None if train.labels is None else train.labels.cpu().numpy()
@@ -98,6 +96,11 @@ def draw(
     else:
         z = per_class(encoded, labels_of_train, labels, rng)
     return torch.from_numpy(z).to(model.dtype), torch.from_numpy(labels.astype(np.int64))
+
+
+def _check_label(label: int | None, classes: int) -> None:
+    if label is not None and not 0 <= label < classes:
+        raise ValueError(f"label is {label}: expected 0 to {classes - 1}")
 
 
 def latents_of(model: Model, data: Data, seed: int = 0) -> Latents:
