@@ -48,7 +48,8 @@ ELSEWHERE = {
     "test_pictures": """
         vae_paper.drawing.subject.read vae_paper.drawing.figures.draw vae_paper.drawing.animation.replay""",
     "test_inspect": "vae_paper.measuring.inspect.table",
-    "test_own_code": "vae_paper.data.binarised vae_paper.vae.check_size vae_paper.models.checked_arguments",
+    "test_own_code": """vae_paper.data.binarised vae_paper.vae.check_size vae_paper.models.checked_arguments
+        vae_paper.measuring.elbo.check_kinds""",
     "test_house": "vae_paper.models.summary",
     "test_devices": "vae_paper.devices.check vae_paper.devices.numerics",
     "test_evaluator": "vae_paper.measuring.evaluate.evaluate_run vae_paper.measuring.evaluate.evaluate",

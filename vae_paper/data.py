@@ -161,9 +161,6 @@ def check_data(data: Data) -> None:
     if data.images.dtype == torch.uint8:
         raise ValueError("images are uint8; expected floats in [0, 1]: divide the images by 255")
     check_alike(4, images=data.images)
-    N, C, H, W = data.images.shape
-    if W in (1, 3, 4) and C > 4:
-        raise ValueError(f"images are {(N, C, H, W)}; expected (N, C, H, W), channels before rows: np.moveaxis(images, -1, 1)")
     labels = len(data.images) if data.labels is None else len(data.labels)
     if not len(data.images) == labels > 0:
         raise ValueError(f"data: {len(data.images)} images, {labels} labels; expected one label per image, at least one image")

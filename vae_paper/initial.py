@@ -61,7 +61,7 @@ def check_made_with(path: Path, about: Any, model: Model) -> None:
     shape = {"image_shape": about["image_shape"]} if "image_shape" in about else {}  # some files have no image_shape
     for name, theirs in (made | shape).items():
         theirs = tuple(theirs) if isinstance(theirs, list) else theirs
-        if name in ours and not same(theirs, ours[name]):
+        if name in ours and not same(name, theirs, ours[name]):
             raise ValueError(f"{path}: {name} is {theirs} in this file, and {ours[name]} in this run's model")
 
 
@@ -95,7 +95,7 @@ def _check_start(path: Path, start: dict[str, Any], config: Config, data: Data |
     own = [option for option in MODELS_OWN if option not in BY_THE_SIZE]  # `check_made_with` compares width and depth
     for option in ("model", "latent_dim", "sigma", "codes_of", *own):
         theirs, ours = start.get(option), getattr(config, option)
-        if option in start and not (same(theirs, ours) if option == "model" else theirs == ours):
+        if option in start and not same(option, theirs, ours):
             raise ValueError(f"start_from is {config.start_from}: {option} is {theirs} in {path}, and {ours} in this run")
     _check_validation(path, start, config, data)
 

@@ -103,8 +103,7 @@ def stored_config(folder: Path, config: Config) -> Config:
         raise ValueError(f"{path}: {missing[0]} is missing; restore it from the header of state.safetensors")
     for option in dataclasses.fields(Config):
         asked, stored = getattr(config, option.name), getattr(kept, option.name)
-        equal = weight_files.same(stored, asked) if option.name == "model" else stored == asked
-        if asked != option.default and not equal and option.name != "device":
+        if asked != option.default and not weight_files.same(option.name, stored, asked) and option.name != "device":
             begin = "; for a new run, give another --name"
             if option.name not in FIXED_BY_THE_START:
                 begin += f" (with the parameters of this one: --start-from {config.name})"

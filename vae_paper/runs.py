@@ -296,15 +296,15 @@ def check_described(model: Model) -> None:
     """ValueError if a part of the model's own prior is missing, if `drawn_from` still names N(0, I), or if no weight file can
     describe the model."""
     kind, draws = type(model).__name__, type(model).draw_prior is not Model.draw_prior
-    if isinstance(model, EstimatedRate):
+    if isinstance(model, EstimatedRate) and type(model).terms is EstimatedRate.terms:
         if draws != (type(model).log_prior is not EstimatedRate.log_prior):
             there, missing = ("draw_prior", "log_prior") if draws else ("log_prior", "draw_prior")
             raise ValueError(f"{kind} defines {there}, but not {missing}: a prior needs both, its density and its samples")
-    elif hasattr(model, "log_prior"):
+    elif type(model).terms is Model.terms and hasattr(type(model), "log_prior"):
         raise ValueError(
             f"{kind} defines log_prior, which a {type(model).__mro__[1].__name__} does not use: subclass EstimatedRate"
         )
-    if type(model).draw_prior is not Model.draw_prior and model.drawn_from == Model.drawn_from:
+    if draws and model.drawn_from == Model.drawn_from:
         found = f"{kind} defines draw_prior, but drawn_from is {model.drawn_from!r}"
         raise ValueError(f"{found}; set drawn_from to the words for its own prior")
     weight_files.describe(model)
@@ -319,8 +319,7 @@ def fitting(data: Data, model: Model) -> Data:
         raise ValueError(f"labels: the model is conditioned on a class, and {data.about} has no labels; choose another model")
     if data.labels is not None:
         check_labels(data.labels, len(data.images), model.classes if model.takes_labels else int(data.labels.max()) + 1)
-        empty = sorted({*range(model.classes)} - {*data.labels.tolist()}) if model.takes_labels else []
-        if empty[:1] == [0]:
+        if model.takes_labels and data.labels.min() > 0:
             print("no image has the label 0: labels are counted from 0, so a class without images is trained", file=sys.stderr)
     return data.like(model)
 
@@ -332,7 +331,7 @@ def _resumed(folder: Path, config: Config, model: Model, optimizer: Optimizer, o
         check_made_with(folder / "state.safetensors", state.get("describes", {}), model)
         needed = state.get("own", {})
         alike = isinstance(needed, dict) and needed.keys() == own.keys()
-        if not alike or not all(weight_files.same(needed[part], own[part]) for part in own):
+        if not alike or not all(weight_files.same(part, needed[part], own[part]) for part in own):
             raise ValueError(
                 f"{folder} was started with own parts {needed or 'none'}, and now has {own or 'none'}; pass the same parts"
             )

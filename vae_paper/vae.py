@@ -252,7 +252,8 @@ class Model(nn.Module):
 def check_size(image_shape: Shape) -> Shape:
     """ValueError if H or W is not a multiple of 4: two layers of stride 2 must halve both exactly."""
     if len(image_shape) != 3 or min(image_shape) < 1 or image_shape[1] % 4 or image_shape[2] % 4:
-        raise ValueError(f"image_shape is {tuple(image_shape)}: expected (C, H, W), with H and W multiples of 4")
+        last = "; are the channels last? use np.moveaxis(images, -1, 1)" if image_shape[-1] in (1, 3) else ""
+        raise ValueError(f"image_shape is {tuple(image_shape)}: expected (C, H, W), with H and W multiples of 4{last}")
     return image_shape
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 DEFAULT = "vae_mnist_d20"
+CODE = ("model", "encoder", "decoder", "objective", "optimizer")  # entries of a header that name code, perhaps your own
 DTYPES = {"float32": torch.float32, "float64": torch.float64}  # dtypes that the parameters of a file may have
 
 
@@ -58,7 +59,7 @@ def load_with_header(run: str | Path, model: "Model | None" = None) -> tuple[Any
     made: Any = about.get("made_with") if given else None
     theirs = about | (made if isinstance(made, dict) else {})
     for name, ours in (described["made_with"] | described).items():
-        if name not in ("made_with", "dtype") and name in theirs and not same(theirs[name], ours):
+        if name not in ("made_with", "dtype") and name in theirs and not same(name, theirs[name], ours):
             other = "given" if given else "that its header describes"
             raise ValueError(f"{path}: {name} is {str(theirs[name])[:80]} in this file, and {ours} in the model {other}")
     fill(path, model, tensors)
@@ -82,10 +83,10 @@ def plain_arguments(model: "Model") -> dict[str, Any]:
     return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
 
 
-def same(theirs: Any, ours: Any) -> bool:
-    """Whether two values of a header are equal. Names of your own code are compared without their modules: a file is
+def same(name: str, theirs: Any, ours: Any) -> bool:
+    """Whether two values of the entry `name` are equal. Names of code are compared without their modules: a file of your own is
     `__main__` if it is run as a script, and has another name if it is imported."""
-    if isinstance(theirs, str) and isinstance(ours, str):
+    if name in CODE and isinstance(theirs, str) and isinstance(ours, str):
         return unqualified(theirs) == unqualified(ours)
     theirs, ours = (list(value) if isinstance(value, tuple) else value for value in (theirs, ours))
     return bool(theirs == ours)

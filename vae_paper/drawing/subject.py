@@ -13,7 +13,7 @@ from torch import Tensor
 from vae_numpy.command_line import shown
 from vae_paper import devices
 from vae_paper.data import Data, data_of
-from vae_paper.measuring.elbo import terms_of
+from vae_paper.measuring.elbo import check_kinds, terms_of
 from vae_paper.vae import Images, Model, Terms
 from vae_paper.weight_files import describe, find, has_beta, load_with_header
 
@@ -38,9 +38,7 @@ class Subject:
     """Another subject, for the picture "side-by-side"."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, Model) or not isinstance(self.test, Data):
-            found = f"{type(self.model).__name__} and {type(self.test).__name__}"
-            raise ValueError(f"Subject got {found}; expected a model and vae_paper.Data (for a run's name: vae_paper.load(name))")
+        check_kinds(self.model, self.test)
         self.about = self.about or describe(self.model)
         self.model, self.test = devices.on_cpu(self.model), self.test.like(self.model).to("cpu")
         if not 0 <= self.image < len(self.test.images):

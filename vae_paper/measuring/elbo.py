@@ -30,6 +30,13 @@ class Estimate(NamedTuple):
     standard_error: float
 
 
+def check_kinds(model: Any, data: Any) -> None:
+    """ValueError if `model` is no model, or `data` no Data."""
+    if not isinstance(model, Model) or not isinstance(data, Data):
+        found = f"{type(model).__name__} and {type(data).__name__}"
+        raise ValueError(f"got {found}; expected a model (of a run: vae_paper.load(name)) and vae_paper.Data")
+
+
 def mean_of(nats: Float[Tensor, " N"] | Float[np.ndarray, " N"]) -> Estimate:
     """The mean over images and its standard error. ValueError for fewer than two images: one image has no standard error."""
     check_alike(1, nats=nats)

@@ -16,7 +16,17 @@ from vae_numpy.checks import check_at_least
 from vae_paper import devices
 from vae_paper.data import Data, data_of, load_data
 from vae_paper.measuring import classifier, estimators, sample_quality
-from vae_paper.measuring.elbo import Estimate, averaged, mean_of, mixed, summary_of, times, unit_of, variance_of_means
+from vae_paper.measuring.elbo import (
+    Estimate,
+    averaged,
+    check_kinds,
+    mean_of,
+    mixed,
+    summary_of,
+    times,
+    unit_of,
+    variance_of_means,
+)
 from vae_paper.models import name_of
 from vae_paper.vae import Model, Terms
 from vae_paper.weight_files import find, load_with_header, save_model
@@ -35,9 +45,7 @@ def evaluate(
     In the result, "measures" has an entry for each measure, with value, standard_error, unit, data, images (their number), and
     "is" (its meaning in words). "subset" holds the indices of the random images. ValueError if the data do not fit the model.
     """
-    if not isinstance(model, Model) or not isinstance(data, Data):
-        found = f"{type(model).__name__} and {type(data).__name__}"
-        raise ValueError(f"evaluate got {found}; expected a model and vae_paper.Data (for a run's name: vae_paper.load(name))")
+    check_kinds(model, data)
     check_at_least(1, passes=passes, k=k)
     check_at_least(0, seed=seed)
     check_at_least(2, subset=subset)

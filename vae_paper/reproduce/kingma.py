@@ -229,8 +229,8 @@ def ledger(report: dict[str, Any]) -> list[Row]:
 
 
 def judged(bounds: dict[str, Any], source: str) -> tuple[bool | None, str]:
-    """The verdict of the rule for a network, and the verdict with its reasons. None: the seeds disagree, or there is only one,
-    or the rule cannot be applied: it is about MNIST, and needs all latent sizes of `Options.latents`."""
+    """Whether the rule holds for a network, and the verdict in words, with its reasons. None: the seeds disagree, or there is
+    only one, or the rule cannot be applied: it is about MNIST, and needs all latent sizes of `Options.latents`."""
     latents = sorted(map(int, bounds))
     complete = {*latents} >= {*Options.latents} and source == "mnist"
     usual, largest = (20, 200) if complete else latents[-2:]
@@ -249,7 +249,7 @@ def judged(bounds: dict[str, Any], source: str) -> tuple[bool | None, str]:
 
 
 def facts(ends: dict[int, dict[str, Any]], usual: int, largest: int) -> dict[str, Any]:
-    """What the rule asks of the ELBOs of one seed. `ends` holds them for each N_z; `usual` and `largest` are compared."""
+    """What the rule needs of one seed. `ends` holds the ELBOs for each N_z; `usual` and `largest` are the N_z to compare."""
     few = [ends[n]["test"] for n in ends if n <= 10]
     return {
         "within": all(-150 <= end["test"] <= -90 for end in ends.values()),
